@@ -1,0 +1,77 @@
+"""What the benchmark scripts share: a run of dsviz with a browser on it, and medians with their spread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMOS = ROOT / "demos"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
+    """`median (p5 to p95)` of `values`."""
+    ordered = sorted(values)
+    low, high = ordered[int(0.05 * len(ordered))], ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    return f"{statistics.median(ordered):.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def machine() -> str:
+    """One line that names this machine."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {platform.system()}"
+
+
+@contextlib.contextmanager
+def dsviz_run(script: Path, *options: str) -> Iterator[str]:
+    """`dsviz run` of `script` without a browser of its own; gives the address with its token."""
+    command = [sys.executable, "-m", "dsviz", "run", "--no-browser", "--port", "0", *options, str(script)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        match = re.search(r"http://\S+", line)
+        if match is None:
+            raise SystemExit(f"dsviz run printed no address: {line!r}")
+        yield match.group()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Browser]:
+    """A headless Chromium: the system's, else Playwright's own."""
+    system = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=system, args=QUIET)
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+def opened(chromium: Browser, address: str) -> Page:
+    """The page of `address`, once its program is paused."""
+    page = chromium.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address)
+    page.wait_for_function("document.getElementById('run-state')?.textContent === 'paused'", timeout=30_000)
+    return page

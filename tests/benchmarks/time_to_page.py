@@ -1,0 +1,30 @@
+"""From the command typed (installed already) to a page that is paused at entry and can be stepped."""
+
+from __future__ import annotations
+
+import time
+
+from measure import DEMOS, browser, dsviz_run, machine, opened, spread
+
+ROUNDS = 7
+
+
+def main() -> None:
+    printed, usable = [], []
+    with browser() as chromium:
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            with dsviz_run(DEMOS / "dynamic_net.py") as address:
+                printed.append(time.perf_counter() - start)
+                page = opened(chromium, address)
+                page.wait_for_function("!document.getElementById('btn-next').disabled")
+                usable.append(time.perf_counter() - start)
+                page.close()
+    print(machine())
+    print(f"command to address printed, {ROUNDS} runs: {spread(printed, 's')}")
+    print(f"command to page usable,     {ROUNDS} runs: {spread(usable, 's')}")
+    print("goal: page usable <= 3 s")
+
+
+if __name__ == "__main__":
+    main()
