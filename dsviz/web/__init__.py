@@ -1,0 +1,1 @@
+"""The debugger's web side: one local server, one page, one websocket."""

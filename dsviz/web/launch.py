@@ -1,0 +1,225 @@
+"""`dsviz run` with the page: the order in which things start, and how they end.
+
+Starting is a race for three seconds, so slow things overlap: the port is bound and the address
+printed at once, the program is started next, and while it imports its own modules we import Dash.
+A browser that comes before the server listens simply waits: its connection is already queued.
+
+The server has a thread of its own. The main thread waits for the end and for Ctrl-C:
+
+- Ctrl-C (or SIGTERM, SIGHUP) while the program lives stops it and ends with 130 (143, 129);
+- after the program ended, the page stays up to be looked at, and Ctrl-C ends with the program's status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from dsviz import shadow
+from dsviz.cli import RunOptions, UsageError
+from dsviz.web.security import Keys
+
+if TYPE_CHECKING:
+    from dsviz.session import Session
+
+USUAL_PORT = 8850  # stays the same from run to run, so that the browser remembers the page's layout
+_TICK = 0.5 if sys.platform == "win32" else None  # Windows runs signal handlers only between waits
+GOODBYE = 3.0  # seconds the server may take to end
+
+
+def run(options: RunOptions) -> int:
+    """Run the script with the page and give the exit status. Raises UsageError where the port is taken."""
+    with bind(options.port) as listener:
+        terminal = Terminal(Keys(listener.getsockname()[1]), os.path.basename(options.script))
+        address = terminal.keys.address()
+        terminal.say(address)
+        with _signals() as interrupted:
+            return _run(options, listener, terminal, address, interrupted)
+
+
+def bind(port: int | None) -> socket.socket:
+    """A listening socket on 127.0.0.1; None: the usual port, or any free one where that is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name != "nt":  # there it would let two programs share the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    wanted = [USUAL_PORT, 0] if port is None else [port]
+    for candidate in wanted:
+        try:
+            listener.bind(("127.0.0.1", candidate))
+            listener.listen(128)
+        except PermissionError:
+            why = f"you may not use port {candidate}"
+        except OSError:
+            why = f"port {candidate} on 127.0.0.1 is taken by another program"
+        else:
+            return listener
+    listener.close()
+    raise UsageError(f"{why}. Give another with --port N, or let dsviz choose a free one with --port 0.")
+
+
+class Terminal:
+    """What is said in the terminal, and the addresses it hands out."""
+
+    def __init__(self, keys: Keys, script: str) -> None:
+        self.keys = keys
+        self.script = script
+        keys.on_reuse = lambda: self.say(f"a new address, good for one visit: {keys.address()}")
+
+    def say(self, text: str) -> None:
+        """Print one line. A terminal that is gone is no reason to end."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(f"dsviz: {text}\n")
+            sys.stdout.flush()
+
+    def page_closed(self, state: str) -> None:
+        """The last page is gone."""
+        what = {
+            "paused": f"{self.script} stays paused",
+            "running": f"{self.script} keeps running",
+            "starting": f"{self.script} keeps starting",
+        }.get(state, f"{self.script} has ended")
+        self.say(f"the page was closed; {what}. Open it again: {self.keys.address()}")
+
+
+def _run(
+    options: RunOptions,
+    listener: socket.socket,
+    terminal: Terminal,
+    address: str,
+    interrupted: queue.SimpleQueue[Any],
+) -> int:
+    from dsviz.session import Session
+
+    with Session.launch(options.script, args=options.args, trace_level=options.trace_level) as session:
+        server = Server(session, listener, terminal, interrupted.put)
+        server.start()
+        if options.browser:
+            threading.Thread(target=open_browser, args=(address, terminal), daemon=True).start()
+        session.on_change(lambda: interrupted.put("changed"))
+        try:
+            return _wait(session, terminal, interrupted)
+        finally:
+            server.stop()
+
+
+def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[Any]) -> int:
+    """Wait until the person or a fault ends the run; gives the exit status."""
+    told = None
+    while True:
+        try:
+            what = news.get(timeout=_TICK)
+        except queue.Empty:
+            continue
+        if isinstance(what, BaseException):
+            raise what
+        ended = session.exit_status is not None
+        if isinstance(what, int):
+            return session.exit_status if session.exit_status is not None else 128 + what
+        if ended and told != session.run:
+            told = session.run
+            terminal.say(f"{_ending(session, terminal.script)} The page stays open; Ctrl-C closes it.")
+
+
+def _ending(session: Session, script: str) -> str:
+    return f"{script} ended with status {session.exit_status}."
+
+
+class Server(threading.Thread):
+    """The web server in its own thread, with its own event loop."""
+
+    def __init__(
+        self,
+        session: Session,
+        listener: socket.socket,
+        terminal: Terminal,
+        report: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(name="dsviz-server", daemon=True)
+        self._session = session
+        self._listener = listener
+        self._terminal = terminal
+        self._report = report
+        self._server: Any = None
+        self._ended = False
+
+    def run(self) -> None:
+        """Import, build and serve; what goes wrong is reported to the main thread."""
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that can end the run
+            self._report(error)
+
+    def _serve(self) -> None:
+        import uvicorn
+
+        from dsviz.web.app import build
+        from dsviz.web.live import Live
+        from dsviz.web.verbs import Verbs
+
+        shadow.load_own("layouts")
+        layouts = importlib.import_module("layouts")
+        session, terminal = self._session, self._terminal
+        live = Live(Verbs(session), on_alone=lambda: terminal.page_closed(session.state))
+        session.on_change(lambda: live.wake(urgent=session.state != "running"))
+        config = uvicorn.Config(
+            build(layouts, session, live, terminal.keys),
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            ws_max_size=1 << 20,
+            ws_per_message_deflate=False,  # compressing costs more than copying within one machine
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        if not self._ended:
+            self._server.run(sockets=[self._listener])
+        live.close()
+
+    def stop(self) -> None:
+        """End the server and wait a moment for it."""
+        self._ended = True
+        if self._server is not None:
+            self._server.should_exit = True
+        self.join(GOODBYE)
+
+
+def open_browser(address: str, terminal: Terminal) -> None:
+    """Open the person's browser. Not being able to is no fault: the address is in the terminal."""
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    ):
+        return  # a text browser would take the terminal from the script
+    try:
+        opened = webbrowser.open(address)
+    except Exception:  # noqa: BLE001 - whatever a browser's starter does, the run goes on
+        opened = False
+    if not opened:
+        terminal.say("no browser could be opened; open the address above yourself.")
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[queue.SimpleQueue[Any]]:
+    """Signals that mean "end", as numbers in a queue. SimpleQueue may be filled by a signal handler."""
+    arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # Ignored ones stay ignored: `nohup dsviz run ...` outlives its terminal.
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda got, _frame: arrived.put(int(got))) for number in numbers}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
