@@ -15,7 +15,8 @@ from typing import Any
 
 import dash
 from dash.backends._fastapi import FastAPIDashServer
-from fastapi import FastAPI, Request, WebSocket
+from dash.exceptions import DependencyException, InvalidResourceError
+from fastapi import FastAPI, Request, Response, WebSocket
 
 from dsviz import shadow
 from dsviz.web.live import Live
@@ -90,5 +91,11 @@ def build(layouts: Any, session: Any, live: Live, keys: Keys) -> Gate:
         await live.serve(socket)
 
     server.add_api_websocket_route("/live", serve_live)
+    for missing in (DependencyException, InvalidResourceError):  # asked for a file that Dash has not
+        server.add_exception_handler(missing, _not_found)
     app._setup_server()  # reads assets now, so that the first request need not
     return Gate(server, keys, app.csp_hashes())
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return Response("dsviz: there is no such file.\n", status_code=404, media_type="text/plain")
