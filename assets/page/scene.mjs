@@ -1,0 +1,166 @@
+// What the canvas shows now: items, boxes and edges by height, kept up to date as slots arrive.
+import { Edges } from "./edges.mjs";
+import { Layout } from "./layout.mjs";
+
+const BAND = 512;
+const LONG = 6; // an edge through more bands than this is looked at in every frame
+
+class Bands {
+  constructor() {
+    this.rows = new Map();
+    this.long = [];
+  }
+
+  add(thing, y0, y1) {
+    const from = Math.floor(y0 / BAND);
+    const to = Math.floor(y1 / BAND);
+    if (to - from > LONG) {
+      this.long.push(thing);
+      return;
+    }
+    for (let b = from; b <= to; b++) {
+      const row = this.rows.get(b);
+      if (row) row.push(thing);
+      else this.rows.set(b, [thing]);
+    }
+  }
+
+  /** Every thing between the heights, each once. */
+  *between(y0, y1) {
+    yield* this.long;
+    const from = Math.floor(y0 / BAND);
+    const to = Math.floor(y1 / BAND);
+    const several = to > from;
+    const stamp = several ? ++stamps : 0;
+    for (let b = from; b <= to; b++) {
+      for (const thing of this.rows.get(b) || []) {
+        if (several) {
+          if (thing.stamp === stamp) continue;
+          thing.stamp = stamp;
+        }
+        yield thing;
+      }
+    }
+  }
+}
+
+let stamps = 0;
+
+export class Scene {
+  constructor(state, measure) {
+    this.state = state;
+    this.layout = new Layout(measure);
+    this.edges = new Edges();
+    this.unmet = new Map(); // source slot that has no place yet -> slots that use it
+    this.reset();
+  }
+
+  reset() {
+    this.itemBands = new Bands();
+    this.edgeBands = new Bands();
+    this.banded = new Set();
+  }
+
+  clear() {
+    this.layout.clear();
+    this.edges.clear();
+    this.unmet.clear();
+    this.reset();
+  }
+
+  /** Take groups and slots of one batch. Returns whether anything new has a place. */
+  take(groups, slots) {
+    const before = this.layout.grown;
+    const out = [];
+    for (const group of groups) this.layout.addGroup(this.state, group);
+    for (const slot of slots) {
+      const fresh = this.edges.take(slot);
+      const added = !this.layout.seen.has(slot.id);
+      if (added) this.layout.addSlot(this.state, slot);
+      if (fresh || added) {
+        this.edges.connect(this.state, this.layout, slot, out);
+        for (const [id] of slot.inputs || []) if (!this.state.slots.has(id)) this.wait(id, slot.id);
+        for (const user of this.unmet.get(slot.id) || []) {
+          this.edges.connect(this.state, this.layout, this.state.slots.get(user), out);
+        }
+        this.unmet.delete(slot.id);
+      }
+      this.band(slot);
+    }
+    for (const edge of out) this.edgeBands.add(edge, edge.y0, edge.y1);
+    return this.layout.grown !== before;
+  }
+
+  wait(source, user) {
+    const users = this.unmet.get(source);
+    if (users) users.push(user);
+    else this.unmet.set(source, [user]);
+  }
+
+  band(slot) {
+    const keys = [`s${slot.id}`];
+    const fold = this.layout.foldedAround(this.state, slot.group);
+    if (fold) keys.push(`g${fold.id}`, `g${fold.id}b`);
+    for (const key of keys) {
+      const item = this.layout.items.get(key);
+      if (item && !this.banded.has(key)) {
+        this.banded.add(key);
+        this.itemBands.add(item, item.y, item.y + item.h);
+      }
+    }
+  }
+
+  /** Lay out anew after folding. */
+  again() {
+    this.layout.again(this.state);
+    this.edges.forget();
+    this.reset();
+    const out = [];
+    for (const id of this.layout.order) {
+      const slot = this.state.slots.get(id);
+      if (!slot) continue;
+      for (const facts of this.edges.known.get(id)?.values() || []) facts.edge = null;
+      this.edges.connect(this.state, this.layout, slot, out);
+      this.band(slot);
+    }
+    for (const edge of out) this.edgeBands.add(edge, edge.y0, edge.y1);
+  }
+
+  fold(group, yes) {
+    this.layout.folded.delete(group);
+    this.layout.opened.delete(group);
+    (yes ? this.layout.folded : this.layout.opened).add(group);
+    this.again();
+  }
+
+  get visible() {
+    return this.layout.items.size + this.layout.boxes.size;
+  }
+
+  itemOfNode(node) {
+    const slot = this.state.slotOfNode(node);
+    return slot ? this.layout.itemOf(this.state, slot) : null;
+  }
+
+  /** The item or box header at a point of the graph. */
+  at(x, y) {
+    for (const item of this.itemBands.between(y, y)) {
+      if (x >= item.x - 2 && x <= item.x + item.w + 2 && y >= item.y - 2 && y <= item.y + item.h + 2) return { item };
+    }
+    let found = null;
+    for (const box of this.layout.boxes.values()) {
+      if (x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + 22 && (!found || box.depth > found.depth)) found = box;
+    }
+    return found ? { box: found } : null;
+  }
+
+  /** Slots shown by an item: one, or all inside a folded group that run in its lane. */
+  slotsOf(item) {
+    if (!item.folded) return [this.state.slots.get(item.slot)].filter(Boolean);
+    const inside = [];
+    for (const slot of this.state.slots.values()) {
+      if ((slot.phase === 1) === (item.lane === 1) && this.layout.itemOf(this.state, slot) === item) inside.push(slot);
+    }
+    return inside;
+  }
+}

@@ -1,0 +1,105 @@
+// What the page knows of the run: groups, slots, and which slot each node is bound to.
+
+const FIELDS = ["id", "group", "node", "op", "label", "family", "phase", "status", "inputs", "shape", "dtype", "file",
+  "line", "twin", "iteration", "ns", "nbytes", "saved", "role", "name", "module", "turn"];
+
+export class State {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.hello = null;
+    this.run = null; // the latest state message
+    this.groups = new Map();
+    this.slots = new Map();
+    this.slotOf = new Int32Array(1024).fill(-1); // node -> slot
+    this.lastNode = 0;
+    this.twinOf = new Map(); // forward slot -> its backward slot
+    this.counts = { nodes: 0, events: 0, overhead: null };
+    this.settings = { level: 1, breakpoints: [], switches: [] };
+    this.files = new Map();
+  }
+
+  get stop() {
+    return this.run?.state === "paused" || this.run?.stop?.error ? this.run.stop : null;
+  }
+
+  get paused() {
+    return this.run?.state === "paused";
+  }
+
+  /** Take one message; what kind of thing changed is its `t`. */
+  take(message) {
+    switch (message.t) {
+      case "hello":
+        this.clear();
+        this.hello = message;
+        this.settings.level = message.level;
+        for (const file of message.files) this.files.set(file.id, file);
+        break;
+      case "files":
+        for (const file of message.items) this.files.set(file.id, file);
+        break;
+      case "state":
+        this.run = message;
+        if (message.stop?.node && message.stop.slot !== null && message.stop.slot !== undefined) {
+          this.bind(message.stop.node, message.stop.slot);
+        }
+        break;
+      case "groups":
+        for (const group of message.items) this.groups.set(group.id, { ...this.groups.get(group.id), ...group });
+        break;
+      case "slots":
+        for (const row of message.items) this.takeSlot(row);
+        break;
+      case "nodes":
+        for (let i = 0; i < message.slots.length; i++) this.bind(message.first + i, message.slots[i]);
+        break;
+      case "count":
+        Object.assign(this.counts, message);
+        break;
+      case "settings":
+        Object.assign(this.settings, message);
+        break;
+      default:
+    }
+  }
+
+  takeSlot(row) {
+    const slot = this.slots.get(row[0]) || {};
+    for (let i = 0; i < FIELDS.length; i++) slot[FIELDS[i]] = row[i];
+    this.slots.set(slot.id, slot);
+    if (slot.phase === 1 && slot.twin) this.twinOf.set(slot.twin, slot.id);
+    if (slot.node) this.bind(slot.node, slot.id);
+  }
+
+  bind(node, slot) {
+    if (node >= this.slotOf.length) {
+      const wider = new Int32Array(Math.max(node + 1, this.slotOf.length * 2)).fill(-1);
+      wider.set(this.slotOf);
+      this.slotOf = wider;
+    }
+    this.slotOf[node] = slot ?? -1;
+    if (node > this.lastNode) this.lastNode = node;
+  }
+
+  slotOfNode(node) {
+    const slot = node > 0 && node < this.slotOf.length ? this.slotOf[node] : -1;
+    return slot === -1 ? null : this.slots.get(slot) || null;
+  }
+
+  fileName(id) {
+    return this.files.get(id)?.name || "";
+  }
+
+  place(file, line) {
+    const name = this.fileName(file);
+    return name && line ? `${name}:${line}` : name;
+  }
+
+  /** Groups around `group`, innermost first, itself included. */
+  *around(group) {
+    for (let g = this.groups.get(group); g; g = this.groups.get(g.parent)) yield g;
+  }
+}
