@@ -18,6 +18,7 @@ class Program:
         self.past = []
         self.asked = []
         self.reads = 0
+        self.open = 0
         self.threads = set()
         self.hold = None  # an Event that queries wait for
 
@@ -42,8 +43,14 @@ class Program:
 
 
 class Cursor:
+    behind = False
+
     def __init__(self, program):
         self.program, self.at = program, 0
+        program.open += 1
+
+    def close(self):
+        self.program.open -= 1
 
     def read(self):
         self.program.reads += 1
@@ -109,6 +116,7 @@ def timeline(test):
             await test(program, live, page)
             page.leave()
             await asyncio.wait_for(serving, 10)
+            assert program.open == 0
             live.close()
 
         asyncio.run(go())
@@ -205,6 +213,24 @@ async def test_a_slow_page_is_not_queued_for(program, live, page):
         got += await page.batch()
     assert page.outgoing.empty()
     assert program.reads - reads <= 3
+
+
+def test_what_does_not_fit_one_batch_comes_with_the_next(monkeypatch):
+    monkeypatch.setattr(Cursor, "behind", property(lambda self: self.at < len(self.program.past)))
+
+    def one(self):
+        self.at += 1
+        return self.program.past[self.at - 1 : self.at]
+
+    monkeypatch.setattr(Cursor, "read", one)
+
+    @timeline
+    async def batches(program, live, page):
+        program.past += [{"t": "count", "nodes": n} for n in range(3)]
+        live.wake()
+        assert [(await page.batch())[0]["nodes"] for _ in range(3)] == [0, 1, 2]
+
+    batches()
 
 
 @timeline

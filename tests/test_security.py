@@ -27,7 +27,7 @@ class NothingBehind:
 
     def open_stream(self):
         self.opened += 1
-        return SimpleNamespace(read=list)
+        return SimpleNamespace(read=list, behind=False, close=lambda: None)
 
     def moves(self, verb):
         return False

@@ -26,10 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 from dsviz import shadow
 from dsviz.cli import RunOptions, UsageError
+from dsviz.stop import ENDS, FAILED, FINISHED, KILLED, RUNNING
 from dsviz.web.security import Keys
 
 if TYPE_CHECKING:
     from dsviz.session import Session
+
+News = BaseException | int | None  # the server's fault, a signal's number, or "the program's state changed"
 
 USUAL_PORT = 8850  # stays the same from run to run, so that the browser remembers the page's layout
 _TICK = 0.5 if sys.platform == "win32" else None  # Windows runs signal handlers only between waits
@@ -95,25 +98,30 @@ def _run(
     listener: socket.socket,
     terminal: Terminal,
     address: str,
-    interrupted: queue.SimpleQueue[Any],
+    news: queue.SimpleQueue[News],
 ) -> int:
-    from dsviz.session import Session
+    from dsviz.session import LaunchError, Session
 
-    with Session.launch(options.script, args=options.args, trace_level=options.trace_level) as session:
-        server = Server(session, listener, terminal, interrupted.put)
+    try:
+        session = Session.launch(options.script, args=options.args, trace_level=options.trace_level)
+    except LaunchError as error:
+        raise UsageError(str(error)) from None
+    with session:
+        server = Server(session, listener, terminal, news.put)
         server.start()
         if options.browser:
             threading.Thread(target=open_browser, args=(address, terminal), daemon=True).start()
-        session.on_change(lambda: interrupted.put("changed"))
+        session.on_change(lambda what: news.put(None) if what == "state" else None)
         try:
-            return _wait(session, terminal, interrupted)
+            return _wait(session, terminal, news)
         finally:
+            session.close()  # before the server, so that open pages are told
             server.stop()
 
 
-def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[Any]) -> int:
-    """Wait until the person or a fault ends the run; gives the exit status."""
-    told = None
+def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[News]) -> int:
+    """Wait until the person or a fault ends it all; gives the exit status."""
+    told = 0
     while True:
         try:
             what = news.get(timeout=_TICK)
@@ -121,16 +129,20 @@ def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[Any]) ->
             continue
         if isinstance(what, BaseException):
             raise what
-        ended = session.exit_status is not None
+        now = session.stop_now
+        by_itself = now is not None and now.state in (FINISHED, FAILED, KILLED)
         if isinstance(what, int):
-            return session.exit_status if session.exit_status is not None else 128 + what
-        if ended and told != session.run:
+            return exit_status(now.status) if now is not None and by_itself else 128 + what
+        if now is not None and now.state in ENDS and told != session.run:
             told = session.run
-            terminal.say(f"{_ending(session, terminal.script)} The page stays open; Ctrl-C closes it.")
+            terminal.say(f"{now.text} The page stays open; press Ctrl-C to close it.")
 
 
-def _ending(session: Session, script: str) -> str:
-    return f"{script} ended with status {session.exit_status}."
+def exit_status(status: int | None) -> int:
+    """A program's status as a shell would tell it: 128 + the signal's number where one killed it."""
+    if status is None:
+        return 1
+    return 128 - status if status < 0 else status
 
 
 class Server(threading.Thread):
@@ -169,7 +181,7 @@ class Server(threading.Thread):
         layouts = importlib.import_module("layouts")
         session, terminal = self._session, self._terminal
         live = Live(Verbs(session), on_alone=lambda: terminal.page_closed(session.state))
-        session.on_change(lambda: live.wake(urgent=session.state != "running"))
+        session.on_change(lambda what: live.wake(urgent=what != "events" and session.state != RUNNING))
         config = uvicorn.Config(
             build(layouts, session, live, terminal.keys),
             lifespan="off",
@@ -210,9 +222,9 @@ def open_browser(address: str, terminal: Terminal) -> None:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[queue.SimpleQueue[Any]]:
+def _signals() -> Iterator[queue.SimpleQueue[News]]:
     """Signals that mean "end", as numbers in a queue. SimpleQueue may be filled by a signal handler."""
-    arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    arrived: queue.SimpleQueue[News] = queue.SimpleQueue()
     names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # Ignored ones stay ignored: `nohup dsviz run ...` outlives its terminal.

@@ -35,8 +35,15 @@ Json = dict[str, Any]
 class Stream(Protocol):
     """One page's cursor: what is new since it was last asked, everything the first time."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether more is waiting than the last batch could hold."""
+
     def read(self) -> list[Json]:
         """Messages for the page, in order; empty where nothing is new."""
+
+    def close(self) -> None:
+        """The page is gone."""
 
 
 class Backend(Protocol):
@@ -167,8 +174,13 @@ class Client:
 
     async def _send(self) -> None:
         clock = asyncio.get_running_loop().time
-        loop = asyncio.get_running_loop()
-        stream = await loop.run_in_executor(self.live.pool, self.live.backend.open_stream)
+        stream = self.live.backend.open_stream()
+        try:
+            await self._follow(stream, clock)
+        finally:
+            stream.close()
+
+    async def _follow(self, stream: Stream, clock: Callable[[], float]) -> None:
         self.stir(urgent=True)
         last = 0.0
         while True:
@@ -187,6 +199,8 @@ class Client:
                     return  # the page is gone
             for _ in replies:
                 self._room.release()
+            if stream.behind:
+                self.stir(urgent=False)
             last = clock()
 
     async def _pause(self, seconds: float) -> None:

@@ -1,0 +1,68 @@
+"""What one page is told of a session: the run, its state and settings, and what is new in its store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dsviz.query.stream import ROWS, PageStream
+from dsviz.stop import RUNNING, STARTING
+
+if TYPE_CHECKING:
+    from dsviz.session import Session
+    from dsviz.web.live import Json
+
+
+class Page:
+    """One page's cursor into a session. The first `read` gives everything, later ones what is new."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._stream = PageStream(session.store)
+        self._state: Json = {}
+        self._settings: Json = {}
+        self._memory = 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether more is waiting than the last batch could hold, or than it was time for."""
+        return self._stream.behind or self._memory != self._memory_changes()
+
+    def _memory_changes(self) -> int:
+        log = self._stream.store.memory
+        return len(log.time) + log.dropped
+
+    def read(self) -> list[Json]:
+        """The page's messages since the last call, in the order in which it can use them."""
+        session = self.session
+        # State first, store after: the store then holds at least what the state speaks of.
+        state, settings = session.state_message(), session.settings_message()
+        if self._stream.store is not session.store:
+            self._stream.close()
+            self._stream = PageStream(session.store)
+        running = state["state"] in (RUNNING, STARTING)
+        memory = self._memory_changes()
+        messages: list[Json] = self._stream.collect(ROWS if running else None)
+        for message in messages:
+            if message["t"] == "memory":
+                self._memory = memory
+            if message["t"] == "hello":
+                message.update(session.hello())
+                self._state, self._settings = {}, {}
+        if settings != self._settings:
+            self._settings = settings
+            messages.append(settings)
+        self._place(state.get("stop"))
+        if state != self._state:
+            self._state = state
+            messages.append(state)
+        return messages
+
+    def _place(self, stop: dict[str, Any] | None) -> None:
+        """Name the slot of the node that a stop is about, so that the page can mark it."""
+        if stop and stop.get("slot") is None:
+            slot = self.session.store.structure.slot_of.get(stop.get("node", 0))
+            stop["slot"] = slot.id if slot is not None else None
+
+    def close(self) -> None:
+        """Stop following the store."""
+        self._stream.close()

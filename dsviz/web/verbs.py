@@ -1,0 +1,165 @@
+"""What a page may ask, one function a verb: commands go to the session, questions to the queries.
+
+A request is text from a browser. Every field is checked here, files are named by their number in the
+store (never by a path), and a request that makes no sense is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dsviz.query import memory
+from dsviz.session import Refused
+from dsviz.web.live import Json, Refusal
+from dsviz.web.pages import Page
+
+if TYPE_CHECKING:
+    from dsviz.session import Session
+    from dsviz.store import GraphStore
+
+MOVES = frozenset({"continue", "pause", "next", "into", "over", "out", "restart", "stop"})
+TEXT_LIMIT = 10_000  # characters of a console line, a condition or a name
+
+T = TypeVar("T")
+_REQUIRED: Any = object()
+
+
+class Verbs:
+    """Answers the pages of one session. `answer` may be called from any thread."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._verbs: dict[str, Callable[[Json], Any]] = {
+            "level": self._level,
+            "switch": self._switch,
+            "breakpoint": self._breakpoint,
+            "memory": self._memory,
+            "turn": self._turn,
+            "evaluate": self._evaluate,
+            "output": self._output,
+        }
+
+    @property
+    def _store(self) -> GraphStore:
+        return self.session.store
+
+    def open_stream(self) -> Page:
+        """A cursor for a page that was just opened."""
+        return Page(self.session)
+
+    def moves(self, verb: str) -> bool:
+        """Whether the verb moves the program."""
+        return verb in MOVES
+
+    def answer(self, request: Json) -> Any:
+        """Do what a page asked and give the reply's data. Raises Refusal with a sentence."""
+        verb: str = request["do"]
+        try:
+            if verb in MOVES:
+                return self._move(verb, request)
+            handler = self._verbs.get(verb)
+            if handler is None:
+                known = ", ".join(sorted([*MOVES, *self._verbs]))
+                raise Refusal(f"There is no verb {verb[:40]!r}. There are: {known}.")
+            return handler(request)
+        except Refused as refused:
+            raise Refusal(str(refused)) from None
+        except (FutureTimeout, TimeoutError):
+            raise Refusal(
+                "The program has not answered within 10 s; it may be busy in that expression."
+            ) from None
+
+    # Commands
+
+    def _move(self, verb: str, request: Json) -> None:
+        # Two pages may show the same stop. The command of the one that was slower was meant for a
+        # place the program has left; a page that says which stop it saw is protected from that.
+        seen: int | None = field(request, "at", int, None)
+        now = self.session.stop_now
+        if seen is not None and verb != "pause" and (now is None or now.number != seen):
+            raise Refusal("The program has moved on since this page showed it: another page was quicker.")
+        self.session.send(verb)
+
+    def _level(self, request: Json) -> None:
+        self.session.set_level(field(request, "level", int))
+
+    def _switch(self, request: Json) -> None:
+        target = field(request, "target", str)
+        if target == "place":
+            name = f"{self._path(request)}:{field(request, 'line', int)}"
+        else:
+            name = field(request, "name", str)
+        self.session.switch(target, name, field(request, "on", bool))
+
+    def _breakpoint(self, request: Json) -> Json | None:
+        action = field(request, "action", str)
+        if action == "add":
+            fields: Json = {
+                name: field(request, name, kind, None)
+                for name, kind in (("line", int), ("name", str), ("node", int), ("condition", str))
+            }
+            if request.get("file") is not None:
+                fields["file"] = self._path(request)
+            added = self.session.add_breakpoint(field(request, "kind", str), **fields)
+            return {"id": added.id, "label": added.label}
+        number = field(request, "id", int)
+        if action == "remove":
+            self.session.remove_breakpoint(number)
+        elif action in ("enable", "disable"):
+            self.session.enable_breakpoint(number, action == "enable")
+        else:
+            raise Refusal(f"A breakpoint can be added, removed, enabled or disabled, not {action[:40]!r}.")
+        return None
+
+    # Questions
+
+    def _evaluate(self, request: Json) -> str:
+        return self.session.evaluate(field(request, "text", str), field(request, "frame", int, 0))
+
+    def _memory(self, request: Json) -> Json:
+        axis = field(request, "axis", str, "time")
+        if axis not in ("time", "events"):
+            raise Refusal(f"The memory timeline has the axes time and events, not {axis[:40]!r}.")
+        return self._ask(lambda store: memory.timeline(store, axis))
+
+    def _turn(self, request: Json) -> None:
+        group, index = field(request, "group", int), field(request, "index", int, None)
+        self._ask(lambda store: store.pin(group, index))
+
+    def _output(self, request: Json) -> list[tuple[int, str]]:
+        return self._ask(lambda store: store.output())
+
+    # Helpers
+
+    def _ask(self, question: Callable[[GraphStore], T]) -> T:
+        store = self._store
+        with store.lock:
+            return question(store)
+
+    def _path(self, request: Json) -> str:
+        """The path of a file that the page names by its number."""
+        number = field(request, "file", int)
+        if number not in self._store.files:
+            raise Refusal(f"There is no file number {number} in this run.")
+        return self._store.text(number)
+
+
+def field(request: Json, name: str, kind: type[int | str | bool], default: Any = _REQUIRED) -> Any:
+    """A field of a request, which must be of the kind. Raises Refusal with a sentence.
+
+    >>> field({"level": 2}, "level", int)
+    2
+    """
+    value = request.get(name)
+    if value is None and default is not _REQUIRED:
+        return default
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        noun = {int: "a whole number", str: "text", bool: "true or false"}[kind]
+        raise Refusal(f"{request['do'][:40]!r} needs {name!r}, {noun}.")
+    if isinstance(value, int) and not -(1 << 53) < value < 1 << 53:
+        raise Refusal(f"{name!r} is too large a number.")
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        raise Refusal(f"{name!r} is longer than {TEXT_LIMIT} characters.")
+    return value
