@@ -54,6 +54,7 @@ class Site(Event, tag=3):
     body: tuple[int, int]  # first and last line
     orelse: tuple[int, int]  # (0, 0): none
     label: str  # source text of the condition or loop header
+    scope: str = ""  # name of the function it stands in, "<module>" outside all; "" not known
 
 
 class Branch(Event, tag=4):

@@ -1,0 +1,257 @@
+"""Live bytes by category over time: the timeline, its peak explained, and what was alive at an instant."""
+
+from __future__ import annotations
+
+from array import array
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsviz.events import CATEGORIES, PHASES, Allocated, Leaf, Op, Recategorised, Released
+
+if TYPE_CHECKING:
+    from dsviz.store import GraphStore
+
+LIMIT = 500_000  # changes kept one by one; older ones are kept as totals only
+LARGEST = 50  # buffers named in an answer
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class MemoryLog:
+    """Every change of the live bytes, in order: when, which buffer, how much, what for, by which node."""
+
+    def __init__(self) -> None:
+        self.time = array("q")
+        self.step = array("q")  # nodes that had run
+        self.buffer = array("q")
+        self.delta = array("q")
+        self.category = array("b")
+        self.node = array("q")
+        self.live: dict[int, tuple[int, int, int]] = {}  # buffer -> (bytes, category, node)
+        self.base = [0] * len(CATEGORIES)  # totals before the first change that is kept
+        self.base_live: dict[int, tuple[int, int, int]] = {}
+        self.dropped = 0
+        self.total = 0
+        self.peak = 0
+        self.peak_time = 0
+        self.peak_node = 0
+        self.peak_buffer = 0
+        self.reused = 0
+        self.allocations = 0
+
+    def allocated(self, event: Allocated, step: int) -> None:
+        """A buffer came to life."""
+        self.live[event.buffer] = (event.nbytes, event.category, event.node)
+        self.allocations += 1
+        self.reused += event.reused
+        self._change(event.time, step, event.buffer, event.nbytes, event.category, event.node)
+        self.total += event.nbytes
+        if self.total > self.peak:
+            self.peak = self.total
+            self.peak_time = event.time
+            self.peak_node = event.node
+            self.peak_buffer = event.buffer
+
+    def recategorised(self, event: Recategorised, step: int) -> None:
+        """A buffer serves something else now."""
+        known = self.live.get(event.buffer)
+        if known is None or known[1] == event.category:
+            return
+        nbytes, category, node = known
+        self._change(event.time, step, event.buffer, -nbytes, category, node)
+        self._change(event.time, step, event.buffer, nbytes, event.category, node)
+        self.live[event.buffer] = (nbytes, event.category, node)
+
+    def released(self, event: Released, step: int) -> None:
+        """A buffer is gone."""
+        known = self.live.pop(event.buffer, None)
+        if known is None:
+            return
+        nbytes, category, node = known
+        self._change(event.time, step, event.buffer, -nbytes, category, node)
+        self.total -= nbytes
+
+    def _change(self, time: int, step: int, buffer: int, delta: int, category: int, node: int) -> None:
+        self.time.append(time)
+        self.step.append(step)
+        self.buffer.append(buffer)
+        self.delta.append(delta)
+        self.category.append(category)
+        self.node.append(node)
+        if len(self.time) > LIMIT:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        half = LIMIT // 2
+        for i in range(half):
+            self.base[self.category[i]] += self.delta[i]
+            self._apply(self.base_live, i)
+        for column in (self.time, self.step, self.buffer, self.delta, self.category, self.node):
+            del column[:half]
+        self.dropped += half
+
+    def _apply(self, live: dict[int, tuple[int, int, int]], i: int) -> None:
+        if self.delta[i] >= 0:
+            live[self.buffer[i]] = (self.delta[i], self.category[i], self.node[i])
+        else:
+            live.pop(self.buffer[i], None)
+
+    def totals(self) -> Numbers:
+        """Live bytes after each kept change, one row a change and one column a category."""
+        delta = np.frombuffer(self.delta, np.int64) if self.delta else np.zeros(0, np.int64)
+        category = np.frombuffer(self.category, np.int8) if self.category else np.zeros(0, np.int8)
+        table = np.zeros((len(delta), len(CATEGORIES)), np.int64)
+        table[np.arange(len(delta)), category] = delta
+        return np.asarray(np.cumsum(table, axis=0) + np.asarray(self.base, np.int64), np.int64)
+
+    def alive(self, index: int) -> dict[int, tuple[int, int, int]]:
+        """The buffers alive after the kept change `index`."""
+        live = dict(self.base_live)
+        for i in range(index + 1):
+            self._apply(live, i)
+        return live
+
+
+def timeline(store: GraphStore, axis: str = "time", points: int = 1000) -> dict[str, Any]:
+    """Live bytes by category, at most `points` points, with the peak never lost.
+
+    `axis` "time" counts nanoseconds since the run began, "events" counts nodes that had run.
+    """
+    log = store.memory
+    totals = log.totals()
+    times = np.array(log.time, np.int64)
+    places = times if axis == "time" else np.array(log.step, np.int64)
+    kept = _choose(totals.sum(axis=1), points)
+    series = {name: totals[kept, index].tolist() for index, name in enumerate(CATEGORIES)}
+    return {
+        "axis": axis,
+        "x": places[kept].tolist(),
+        "series": series,
+        "total": totals[kept].sum(axis=1).tolist(),
+        "now": {"x": store.time if axis == "time" else store.count, "total": log.total, **by_category(store)},
+        "peak": peak(store, axis),
+        "bands": bands(store, axis),
+        "iterations": [(i.start if axis == "time" else i.first, i.index) for i in store.iterations],
+        "allocations": log.allocations,
+        "reused": log.reused,
+        "dropped": log.dropped,
+    }
+
+
+def _choose(total: Numbers, points: int) -> Numbers:
+    """Of every stretch its lowest and highest point, so that no spike disappears."""
+    count = len(total)
+    if count <= points:
+        return np.arange(count, dtype=np.int64)
+    stretches = max(1, (points - 2) // 2)
+    edges = np.linspace(0, count, stretches + 1).astype(np.int64)
+    chosen = {0, count - 1}
+    for first, last in pairwise(edges):
+        if last > first:
+            part = total[first:last]
+            chosen.add(int(first + part.argmax()))
+            chosen.add(int(first + part.argmin()))
+    return np.array(sorted(chosen), np.int64)
+
+
+def by_category(store: GraphStore) -> dict[str, int]:
+    """Live bytes now."""
+    sums = [0] * len(CATEGORIES)
+    for nbytes, category, _ in store.memory.live.values():
+        sums[category] += nbytes
+    return dict(zip(CATEGORIES, sums, strict=True))
+
+
+def peak(store: GraphStore, axis: str = "time") -> dict[str, Any] | None:
+    """When the live bytes were highest, who asked for the `last` of them, and what filled them."""
+    log = store.memory
+    if not log.peak:
+        return None
+    answer: dict[str, Any] = {"bytes": log.peak, "time": log.peak_time, "x": log.peak_time}
+    answer.update(owner(store, log.peak_node))
+    index = _index_of_peak(log)
+    if index is None:
+        return {**answer, "last": 0, "categories": None, "largest": []}
+    if axis != "time":
+        answer["x"] = log.step[index]
+    live = log.alive(index)
+    sums = [0] * len(CATEGORIES)
+    for nbytes, category, _ in live.values():
+        sums[category] += nbytes
+    buffer = live.get(log.peak_buffer)
+    return {
+        **answer,
+        "last": buffer[0] if buffer is not None else 0,
+        "categories": dict(zip(CATEGORIES, sums, strict=True)),
+        "largest": largest(store, live),
+    }
+
+
+def _index_of_peak(log: MemoryLog) -> int | None:
+    for index in range(len(log.time) - 1, -1, -1):
+        if log.time[index] == log.peak_time and log.buffer[index] == log.peak_buffer and log.delta[index] > 0:
+            return index
+    return None
+
+
+def largest(store: GraphStore, live: dict[int, tuple[int, int, int]]) -> list[dict[str, Any]]:
+    """The biggest of these buffers with what they are for and who made them."""
+    order = sorted(live.items(), key=lambda item: (-item[1][0], item[0]))[:LARGEST]
+    return [
+        {"buffer": buffer, "bytes": nbytes, "category": CATEGORIES[category], **owner(store, node)}
+        for buffer, (nbytes, category, node) in order
+    ]
+
+
+def owner(store: GraphStore, node: int) -> dict[str, Any]:
+    """The node that owns a buffer, as far as it is known."""
+    record = store.nodes.get(node)
+    if record is None:
+        return {"node": node or None, "op": None, "name": None, "module": "", "file": None, "line": None}
+    frame = store.structure.frames.get(record.frame)
+    slot = store.structure.slot_of.get(node)
+    leaf = isinstance(record, Leaf)
+    return {
+        "node": node,
+        "op": None if isinstance(record, Leaf) else store.text(record.op),
+        "name": (record.name or record.role) if isinstance(record, Leaf) else None,
+        "module": slot.group.module if slot is not None else "",
+        "phase": None if leaf or not isinstance(record, Op) else PHASES[record.phase],
+        "file": frame.file if frame is not None else None,
+        "line": frame.line if frame is not None else None,
+    }
+
+
+def at(store: GraphStore, x: int, axis: str = "time") -> dict[str, Any]:
+    """What was alive at an instant: totals by category and the largest buffers."""
+    log = store.memory
+    column = log.time if axis == "time" else log.step
+    places = np.frombuffer(column, np.int64) if column else np.zeros(0, np.int64)
+    index = int(np.searchsorted(places, x, side="right")) - 1
+    live = log.alive(index)
+    sums = [0] * len(CATEGORIES)
+    for nbytes, category, _ in live.values():
+        sums[category] += nbytes
+    return {
+        "x": x,
+        "total": sum(sums),
+        "categories": dict(zip(CATEGORIES, sums, strict=True)),
+        "buffers": len(live),
+        "largest": largest(store, live),
+        "early": index < 0 and log.dropped > 0,
+    }
+
+
+def bands(store: GraphStore, axis: str = "time") -> list[dict[str, Any]]:
+    """The stretches of forward, backward and optimizer, with their iteration."""
+    return [
+        {
+            "phase": PHASES[band.phase],
+            "iteration": band.iteration,
+            "from": band.start if axis == "time" else band.first,
+            "to": band.end if axis == "time" else band.last,
+        }
+        for band in store.bands
+    ]

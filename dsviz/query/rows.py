@@ -1,0 +1,130 @@
+"""Slots and groups as the rows that page and terminal draw."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from dsviz.events import Failed, Leaf, Op
+from dsviz.query.display import Display
+from dsviz.query.parts import Group, Slot
+
+if TYPE_CHECKING:
+    from dsviz.store import GraphStore
+
+Row = list[Any]
+
+
+@lru_cache(maxsize=1024)
+def family(op: str) -> str:
+    """The kind of an op, which decides its colour: linear, elementwise, ... or other."""
+    try:
+        from engine.op import OPS
+    except ImportError:
+        return "other"
+    known = OPS.get(op)
+    return str(known.family) if known is not None else "other"
+
+
+def label(op: str, slot: Slot) -> str:
+    """A slot's name: backward nodes carry a prime, `mul'`."""
+    primes = 0
+    twin = slot.twin
+    while twin is not None and primes < 4:
+        primes += 1
+        twin = twin.twin
+    if slot.phase == 1 and not primes:
+        primes = 1
+    return op + "'" * primes
+
+
+def slot_row(store: GraphStore, display: Display, slot: Slot) -> Row:
+    """`[slot, group, node, op, label, family, phase, status, inputs, shape, dtype, file, line, twinslot,
+    iteration, ns, nbytes, saved, role, name, module, turn]`.
+
+    `node` is None where nothing ran in the turn shown; shape, bytes and edges are then those of the
+    newest node, so that a place keeps its look.
+    """
+    node = display.node(slot)
+    record = store.nodes.get(node, slot.record) if node else slot.record
+    status = display.status(slot, node)
+    path = display.path(slot.group)
+    turn = path[-1] if path and slot.leaf != "parameter" else None
+    frame = store.structure.frames.get(record.frame)
+    file, line = (frame.file, frame.line) if frame is not None else (None, None)
+    twin = slot.twin.id if slot.twin is not None else None
+    module = slot.group.module
+    if isinstance(record, Leaf):
+        name = record.name or record.role
+        return [
+            slot.id, slot.group.id, node or None, None, name, "leaf", 0, status, [], list(record.shape),
+            store.text(record.dtype), file, line, None, None, 0, record.nbytes, 0, slot.leaf, record.name,
+            module, turn,
+        ]  # fmt: skip
+    op = store.text(record.op)
+    inputs = edges(store, slot, record)
+    if isinstance(record, Failed):
+        return [
+            slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status,
+            inputs, None, None, file, line, twin, record.iteration, 0, 0, 0, None, None, module, turn,
+        ]  # fmt: skip
+    known = status != "pending"
+    return [
+        slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status, inputs,
+        list(record.shape) if known else None, store.text(record.dtype) if known else None, file, line, twin,
+        record.iteration, record.duration, record.nbytes, record.saved, None, None, module, turn,
+    ]  # fmt: skip
+
+
+def edges(store: GraphStore, slot: Slot, record: Op | Failed) -> list[list[Any]]:
+    """`[slot, carried, shape, bytes]` of each tensor a node took; carried: from another turn of its loop."""
+    structure = store.structure
+    here = structure.path_of.get(record.node)
+    found = []
+    for index, source in enumerate(record.inputs):
+        origin = structure.slot_of.get(source)
+        if origin is None:
+            continue
+        made = store.nodes.get(source)
+        shape: list[int] | None
+        if isinstance(made, Op | Leaf):
+            shape, size = list(made.shape), made.nbytes
+        else:
+            shape, size = None, 0
+        if isinstance(record, Failed) and index < len(record.shapes):
+            shape = list(record.shapes[index])
+        found.append(
+            [origin.id, int(_carried(structure.path_of.get(source), origin, here, slot)), shape, size]
+        )
+    return found
+
+
+def _carried(there: tuple[int, ...] | None, origin: Slot, here: tuple[int, ...] | None, slot: Slot) -> bool:
+    if not there or not here:
+        return False
+    for loop, other, turn, now in zip(origin.group.loops, slot.group.loops, there, here, strict=False):
+        if loop is not other:
+            return False
+        if turn != now:
+            return True
+    return False
+
+
+def group_row(display: Display, group: Group) -> dict[str, Any]:
+    """A group as the page draws it."""
+    loop = group.kind == "loop"
+    return {
+        "id": group.id,
+        "parent": group.parent.id if group.parent is not None else None,
+        "kind": group.kind,
+        "label": group.label,
+        "note": group.note,
+        "file": group.file or None,
+        "line": group.line or None,
+        "endline": group.endline or None,
+        "turns": display.turns(group) if loop else None,
+        "turn": max(display.turn(group), 0) if loop else None,
+        "arm": None if group.arm is None else ("if" if group.arm else "else"),
+        "taken": display.taken(group),
+        "lane": 2 if group.kind == "optimizer" else 0,
+    }

@@ -1,0 +1,431 @@
+"""Everything a run has told, indexed: nodes, structure, buffers, output, iterations, in a bounded window."""
+
+from __future__ import annotations
+
+import linecache
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsviz import events as ev
+from dsviz.query.memory import MemoryLog
+from dsviz.query.parts import Record, Slot
+from dsviz.query.structure import Structure
+
+WINDOW = 200_000  # nodes kept
+OUTPUT_HEAD = 200_000  # characters of the program's output kept from its beginning
+OUTPUT_TAIL = 800_000  # and from its end
+BANDS = 4096
+MARKS = 20_000  # of the events that are listed: modules, branches, turns, failures
+
+
+@dataclass(slots=True)
+class Band:
+    """A stretch of one phase: nanoseconds and node counts."""
+
+    phase: int
+    iteration: int
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class IterationRecord:
+    """One iteration: where it begins, what it ran, and a hash of the structure it took."""
+
+    index: int
+    start: int
+    first: int  # nodes that had run before
+    end: int = 0
+    nodes: int = 0
+    busy: int = 0  # nanoseconds inside ops
+    hash: int = 0
+    slots: set[int] = field(default_factory=set)
+    loss: int = 0  # the node that backward started from
+
+
+class GraphStore:
+    """What is known of one run.
+
+    `feed` takes events in the order they happened. Readers hold `lock` while they look. `version`
+    grows with every change. `read(path)` gives a file of the program as text, or None.
+
+    >>> store = GraphStore()
+    >>> store.feed(ev.Text(1, "matmul"))
+    >>> store.text(1)
+    'matmul'
+    """
+
+    def __init__(
+        self, window: int = WINDOW, read: Callable[[str], str | None] | None = None, run: int = 1
+    ) -> None:
+        self.window = window
+        self.read = read or read_file
+        self.lock = threading.RLock()
+        self.run = run - 1
+        self.begin()
+
+    def begin(
+        self,
+        script: str = "",
+        args: Sequence[str] = (),
+        pid: int = 0,
+        python: str = "",
+        level: int = 1,
+    ) -> None:
+        """Forget everything: a new run of the program starts."""
+        with self.lock:
+            self.run += 1
+            self.script = script
+            self.args = list(args)
+            self.pid = pid
+            self.python = python
+            self.level = level
+            self.version = 0
+            self.events = 0
+            self.count = 0  # nodes that ran, dropped ones included
+            self.dropped = 0
+            self.time = 0
+            self.texts: dict[int, str] = {}
+            self.nodes: dict[int, Record] = {}
+            self.structure = Structure(self.texts, self.read)
+            self.frames = self.structure.frames
+            self.calls = self.structure.calls
+            self.pins: dict[int, int] = {}
+            self.pending = 0
+            self.memory = MemoryLog()
+            self.summaries: OrderedDict[int, ev.Summary] = OrderedDict()
+            self.gradients: OrderedDict[int, ev.GradientReady] = OrderedDict()
+            self.backward_of: dict[int, int] = {}
+            self.switches: dict[tuple[str, str], bool] = {}
+            self.iterations: deque[IterationRecord] = deque(maxlen=4096)
+            self.bands: deque[Band] = deque(maxlen=BANDS)
+            self.marks: deque[tuple[int, int, ev.Event]] = deque(maxlen=MARKS)
+            self.failures: list[ev.Failed] = []
+            self.uncaught: list[ev.Uncaught] = []
+            self.gaps: list[ev.Gap] = []
+            self.output_head: list[tuple[int, str]] = []
+            self.output_tail: deque[tuple[int, str]] = deque()
+            self.output_head_size = 0
+            self.output_tail_size = 0
+            self.output_cut = 0  # characters lost between head and tail
+            self.output_written = 0  # characters
+            self._files: list[int] = []
+            self._files_known: set[int] = set()
+            self._band: Band | None = None
+            self._iteration: IterationRecord | None = None
+            self._evict = 0
+            self._handlers: dict[type, Callable[[Any], None]] = {
+                ev.Text: self._text,
+                ev.Frame: self._frame,
+                ev.Site: self._site,
+                ev.Branch: self._branch,
+                ev.LoopTurn: self._turn,
+                ev.ModuleEntered: self._entered,
+                ev.ModuleLeft: self._left,
+                ev.Leaf: self._leaf,
+                ev.Op: self._op,
+                ev.Failed: self._failed,
+                ev.Summary: self._summary,
+                ev.Allocated: self._allocated,
+                ev.Recategorised: self._recategorised,
+                ev.Released: self._released,
+                ev.GradientReady: self._gradient,
+                ev.Iteration: self._iterate,
+                ev.Switched: self._switched,
+                ev.Level: self._level,
+                ev.Output: self._output,
+                ev.Uncaught: self._uncaught,
+                ev.Thread: self._thread,
+                ev.Gap: self._gap,
+            }
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def text(self, id: int) -> str:
+        """The interned text `id`, "" where it is not known."""
+        return self.texts.get(id, "")
+
+    @property
+    def files(self) -> list[int]:
+        """The program's own files, by their text number, in order of appearance."""
+        return list(self._files)
+
+    @property
+    def failure(self) -> ev.Failed | None:
+        """The latest node that raised."""
+        return self.failures[-1] if self.failures else None
+
+    def switched_off(self, slot: Slot) -> bool:
+        """Whether tracing is off for what stands at a slot."""
+        if not self.switches:
+            return False
+        if self.switches.get(("op", self.text(slot.op))) is False:
+            return True
+        module = slot.group.module
+        while module:
+            if self.switches.get(("module", module)) is False:
+                return True
+            module = module.rpartition(".")[0]
+        return False
+
+    def output(self, since: int = 0) -> list[tuple[int, str]]:
+        """What the program wrote after its first `since` characters: (stream, text).
+
+        The middle of a flood is not kept; a label stands there (stream 0).
+        """
+        pieces: list[tuple[int, str]] = []
+        at = 0
+        for stream, text in self.output_head:
+            if at + len(text) > since:
+                pieces.append((stream, text[max(since - at, 0) :]))
+            at += len(text)
+        if self.output_cut:
+            if at + self.output_cut > since:
+                pieces.append((0, cut_label(at + self.output_cut - max(since, at))))
+            at += self.output_cut
+        for stream, text in self.output_tail:
+            if at + len(text) > since:
+                pieces.append((stream, text[max(since - at, 0) :]))
+            at += len(text)
+        return pieces
+
+    # -- changing -------------------------------------------------------------------------------
+
+    def feed(self, event: ev.Event) -> None:
+        """Take in one event."""
+        with self.lock:
+            self.events += 1
+            self.version += 1
+            self._handlers[type(event)](event)
+
+    def feed_many(self, events: Iterable[ev.Event]) -> None:
+        """Take in many events at once; cheaper than one by one."""
+        handlers = self._handlers
+        with self.lock:
+            before = self.events
+            for event in events:
+                self.events += 1
+                handlers[type(event)](event)
+            self.version += self.events - before
+
+    def pin(self, group: int, index: int | None) -> None:
+        """Show turn `index` of a loop; None follows the program again."""
+        with self.lock:
+            if index is None:
+                self.pins.pop(group, None)
+            else:
+                self.pins[group] = index
+            self.version += 1
+
+    def expect(self, op: ev.Op | None) -> Slot | None:
+        """The node that is about to run, at a stop; it gets its slot now. None: nothing is pending."""
+        with self.lock:
+            self.version += 1
+            if (
+                self.pending
+                and (record := self.nodes.get(self.pending)) is not None
+                and record is self._expected
+            ):
+                self._touch(self.pending)
+            if op is None:
+                self.pending = 0
+                return None
+            self.pending = op.node
+            self.nodes[op.node] = op
+            return self.structure.place(op)
+
+    def _touch(self, node: int) -> None:
+        slot = self.structure.slot_of.get(node)
+        if slot is not None:
+            for slots, _ in self.structure.watchers:
+                slots.add(slot)
+
+    def _text(self, event: ev.Text) -> None:
+        self.texts[event.id] = event.text
+
+    def _frame(self, event: ev.Frame) -> None:
+        self._file(event.file)
+        self.structure.add_frame(event)
+
+    def _file(self, file: int) -> None:
+        if file not in self._files_known:
+            self._files_known.add(file)
+            self._files.append(file)
+
+    def _site(self, event: ev.Site) -> None:
+        self._file(event.file)
+        self.structure.add_site(event)
+
+    def _branch(self, event: ev.Branch) -> None:
+        self.structure.decide(event)
+        self.marks.append((self.events, event.time, event))
+
+    def _turn(self, event: ev.LoopTurn) -> None:
+        self.structure.turn(event)
+        self.marks.append((self.events, event.time, event))
+
+    def _entered(self, event: ev.ModuleEntered) -> None:
+        self.structure.enter(event)
+        self.marks.append((self.events, event.time, event))
+
+    def _left(self, event: ev.ModuleLeft) -> None:
+        self.structure.leave(event.call)
+        self.marks.append((self.events, event.time, event))
+
+    def _leaf(self, event: ev.Leaf) -> None:
+        self.nodes[event.node] = event
+        self.structure.add_leaf(event)
+
+    def _op(self, event: ev.Op) -> None:
+        node = event.node
+        self.nodes[node] = event
+        slot = self.structure.place(event)
+        if node == self.pending:
+            self.pending = 0
+        self.count += 1
+        end = event.start + event.duration
+        self.time = end
+        if event.twin:
+            self.backward_of[event.twin] = node
+        band = self._band
+        if band is None or band.phase != event.phase or band.iteration != event.iteration:
+            band = self._begin_band(event)
+        band.end = end
+        band.last = self.count
+        iteration = self._iteration
+        if iteration is None or iteration.index != event.iteration:
+            iteration = self._begin_iteration(event.iteration, event.start)
+        iteration.nodes += 1
+        iteration.busy += event.duration
+        iteration.end = end
+        iteration.hash = hash((iteration.hash, slot.id))
+        iteration.slots.add(slot.id)
+        if event.phase == 1 and not iteration.loss and event.twin:
+            iteration.loss = event.twin
+        if len(self.nodes) > self.window:
+            self._drop()
+
+    def _begin_band(self, event: ev.Op) -> Band:
+        self._band = band = Band(
+            event.phase, event.iteration, event.start, event.start, self.count, self.count
+        )
+        self.bands.append(band)
+        return band
+
+    def _begin_iteration(self, index: int, start: int) -> IterationRecord:
+        self._iteration = record = IterationRecord(index, start, self.count)
+        self.iterations.append(record)
+        return record
+
+    def _drop(self) -> None:
+        order = self.structure.order
+        while len(self.nodes) > self.window and self._evict < len(order):
+            node = order[self._evict]
+            self._evict += 1
+            record = self.nodes.get(node)
+            if record is None or (isinstance(record, ev.Leaf) and record.role == "parameter"):
+                continue
+            del self.nodes[node]
+            self.structure.forget(node)
+            self.backward_of.pop(node, None)
+            self.dropped += 1
+        if self._evict > 2 * self.window:
+            del order[: self._evict]
+            self.structure.order_dropped += self._evict
+            self._evict = 0
+
+    def _failed(self, event: ev.Failed) -> None:
+        self.nodes[event.node] = event
+        self.structure.place(event)
+        self.failures.append(event)
+        del self.failures[:-100]
+        if event.node == self.pending:
+            self.pending = 0
+        self.marks.append((self.events, event.time, event))
+
+    def _summary(self, event: ev.Summary) -> None:
+        self.summaries[event.node] = event
+        if len(self.summaries) > self.window:
+            self.summaries.popitem(last=False)
+        self._touch(event.node)
+
+    def _allocated(self, event: ev.Allocated) -> None:
+        self.memory.allocated(event, self.count)
+
+    def _recategorised(self, event: ev.Recategorised) -> None:
+        self.memory.recategorised(event, self.count)
+
+    def _released(self, event: ev.Released) -> None:
+        self.memory.released(event, self.count)
+
+    def _gradient(self, event: ev.GradientReady) -> None:
+        self.gradients[event.leaf] = event
+        self.gradients.move_to_end(event.leaf)
+        if len(self.gradients) > self.window:
+            self.gradients.popitem(last=False)
+        self._touch(event.leaf)
+
+    def _iterate(self, event: ev.Iteration) -> None:
+        if self._iteration is None or self._iteration.index != event.index:
+            self._begin_iteration(event.index, event.time)
+        self.marks.append((self.events, event.time, event))
+
+    def _switched(self, event: ev.Switched) -> None:
+        self.switches[event.target, event.name] = event.on
+        for slot in self.structure.slots:
+            for slots, _ in self.structure.watchers:
+                slots.add(slot)
+
+    def _level(self, event: ev.Level) -> None:
+        self.level = event.level
+        self.marks.append((self.events, event.time, event))
+
+    def _output(self, event: ev.Output) -> None:
+        text = event.text
+        self.output_written += len(text)
+        room = OUTPUT_HEAD - self.output_head_size
+        if room > 0 and not self.output_tail:
+            self.output_head.append((event.stream, text[:room]))
+            self.output_head_size += min(room, len(text))
+            text = text[room:]
+        if not text:
+            return
+        self.output_tail.append((event.stream, text))
+        self.output_tail_size += len(text)
+        while self.output_tail_size > OUTPUT_TAIL and self.output_tail:
+            stream, old = self.output_tail.popleft()
+            excess = self.output_tail_size - OUTPUT_TAIL
+            lost = min(excess, len(old))
+            self.output_cut += lost
+            self.output_tail_size -= lost
+            if lost < len(old):
+                self.output_tail.appendleft((stream, old[lost:]))
+
+    def _uncaught(self, event: ev.Uncaught) -> None:
+        self.uncaught.append(event)
+        del self.uncaught[:-100]
+        self.marks.append((self.events, event.time, event))
+
+    def _thread(self, event: ev.Thread) -> None:
+        self.structure.switch_thread(event.id)
+
+    def _gap(self, event: ev.Gap) -> None:
+        self.gaps.append(event)
+        del self.gaps[:-1000]
+        self.marks.append((self.events, event.time, event))
+
+
+def cut_label(lost: int) -> str:
+    """The line that stands where output was cut."""
+    return f"\n[{lost:,} characters are not kept]\n"
+
+
+def read_file(path: str) -> str | None:
+    """A source text from this machine, also of notebook cells; None where there is none."""
+    lines = linecache.getlines(path)
+    return "".join(lines) if lines else None
