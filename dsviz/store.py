@@ -226,11 +226,7 @@ class GraphStore:
         """The node that is about to run, at a stop; it gets its slot now. None: nothing is pending."""
         with self.lock:
             self.version += 1
-            if (
-                self.pending
-                and (record := self.nodes.get(self.pending)) is not None
-                and record is self._expected
-            ):
+            if self.pending:
                 self._touch(self.pending)
             if op is None:
                 self.pending = 0

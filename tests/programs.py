@@ -13,7 +13,7 @@ TRAIN = "/made/up/train.py"
 
 
 class Program:
-    """Writes events as a traced program would. Lines stand for code offsets: `lasti` is ten times the line."""
+    """Writes events as a traced program would. `lasti` is ten times the line, plus a column."""
 
     def __init__(self, probes: bool = True) -> None:
         self.events: list[Any] = []
@@ -132,8 +132,8 @@ class Program:
         self._buffer += 1
         self.emit(ev.Allocated(self._buffer, nbytes, ev.ACTIVATION, self.node, self.now))
         record = ev.Op(
-            self.node, self.text(op), phase, tuple(inputs), tuple(shape), self.text("float32"), call, frame, twin,
-            self.iteration, self.now, 1000, nbytes, 0, {},
+            self.node, self.text(op), phase, tuple(inputs), tuple(shape), self.text("float32"), call, frame,
+            twin, self.iteration, self.now, 1000, nbytes, 0, {},
         )  # fmt: skip
         self.emit(record)
         self.emit(ev.Released(self._buffer, self.now + 1000))

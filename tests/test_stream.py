@@ -89,7 +89,7 @@ def test_a_new_turn_makes_the_rest_faint() -> None:
     program = lstm(3)
     store = GraphStore(read=lambda path: None)
     stream, page = PageStream(store), Page()
-    third = [i for i, e in enumerate(program.events) if isinstance(e, ev.LoopTurn) and e.index == 1][0]
+    third = next(i for i, e in enumerate(program.events) if isinstance(e, ev.LoopTurn) and e.index == 1)
     getitem = next(i for i in range(third, len(program.events)) if isinstance(program.events[i], ev.Op))
     store.feed_many(program.events[:third])
     page.take(stream.collect())
@@ -189,7 +189,8 @@ def test_a_new_run_begins_with_hello() -> None:
     store.begin(script="/made/up/train.py", args=["a"], pid=5, python="3.11", level=2)
     messages = stream.collect()
     assert messages[0] == {
-        "t": "hello", "run": 2, "script": "train.py", "args": ["a"], "level": 2, "files": [], "pid": 5, "python": "3.11",
+        "t": "hello", "run": 2, "script": "train.py", "args": ["a"], "level": 2, "files": [],
+        "pid": 5, "python": "3.11",
     }  # fmt: skip
 
 
