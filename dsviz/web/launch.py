@@ -16,16 +16,16 @@ import contextlib
 import importlib
 import os
 import queue
-import signal
 import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dsviz import shadow
 from dsviz.cli import RunOptions, UsageError
+from dsviz.interrupts import exit_status, interrupts
 from dsviz.stop import ENDS, FAILED, FINISHED, KILLED, RUNNING
 from dsviz.web.security import Keys
 
@@ -45,8 +45,9 @@ def run(options: RunOptions) -> int:
         terminal = Terminal(Keys(listener.getsockname()[1]), os.path.basename(options.script))
         address = terminal.keys.address()
         terminal.say(address)
-        with _signals() as interrupted:
-            return _run(options, listener, terminal, address, interrupted)
+        news: queue.SimpleQueue[News] = queue.SimpleQueue()  # a signal handler may put into this kind
+        with interrupts(news.put):
+            return _run(options, listener, terminal, address, news)
 
 
 def bind(port: int | None) -> socket.socket:
@@ -138,13 +139,6 @@ def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[News]) -
             terminal.say(f"{now.text} The page stays open; press Ctrl-C to close it.")
 
 
-def exit_status(status: int | None) -> int:
-    """A program's status as a shell would tell it: 128 + the signal's number where one killed it."""
-    if status is None:
-        return 1
-    return 128 - status if status < 0 else status
-
-
 class Server(threading.Thread):
     """The web server in its own thread, with its own event loop."""
 
@@ -219,19 +213,3 @@ def open_browser(address: str, terminal: Terminal) -> None:
         opened = False
     if not opened:
         terminal.say("no browser could be opened; open the address above yourself.")
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[queue.SimpleQueue[News]]:
-    """Signals that mean "end", as numbers in a queue. SimpleQueue may be filled by a signal handler."""
-    arrived: queue.SimpleQueue[News] = queue.SimpleQueue()
-    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # Ignored ones stay ignored: `nohup dsviz run ...` outlives its terminal.
-    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda got, _frame: arrived.put(int(got))) for number in numbers}
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
