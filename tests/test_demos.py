@@ -1,0 +1,61 @@
+"""Every demo runs alone, as a person would run it, and says what it promises to say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMOS = sorted((ROOT / "demos").glob("*.py"))
+
+
+def run(demo: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "demos" / demo)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        env={"PATH": "", "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_dynamic_net_learns_and_takes_its_branch_on_some_batches() -> None:
+    done = run("dynamic_net.py")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"branch taken on (\d+) of 30 batches, test accuracy ([\d.]+)%", done.stdout)
+    assert len(rows) == 4
+    assert any(0 < int(taken) < 30 for taken, _ in rows)
+    assert float(rows[-1][1]) > 85
+
+
+def test_variable_rnn_learns_from_lines_of_different_length() -> None:
+    done = run("variable_rnn.py")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"(\d+) letters: loss of the last 20 lines ([\d.]+)", done.stdout)
+    assert len({length for length, _ in rows}) > 1
+    assert float(rows[-1][1]) < float(rows[0][1]) * 0.9
+
+
+def test_shape_bug_dies_on_its_rare_branch_and_names_both_lines() -> None:
+    done = run("shape_bug.py")
+    assert done.returncode == 1
+    source = (ROOT / "demos" / "shape_bug.py").read_text(encoding="utf-8").splitlines()
+    wrong = next(i for i, line in enumerate(source, 1) if "self.head = " in line)
+    other = next(i for i, line in enumerate(source, 1) if "self.long = " in line)
+    assert "ShapeMismatchError: Expected [batch, 128], got [1, 64]" in done.stderr
+    assert f"shape_bug.py:{wrong}" in done.stderr
+    assert f"shape_bug.py:{other}" in done.stderr
+    assert done.stdout.count("words: loss") == 11
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.stem)
+def test_demo_is_short_and_says_how_to_step_it(demo: Path) -> None:
+    text = demo.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 100
+    assert f"dsviz run demos/{demo.name}" in (ast.get_docstring(ast.parse(text)) or "")
