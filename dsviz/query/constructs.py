@@ -41,7 +41,7 @@ def constructs(tree: ast.AST) -> Iterator[Construct]:
 
 
 def _of(node: ast.AST, in_else_of: ast.AST) -> Iterator[Construct]:
-    if isinstance(node, ast.If):
+    if isinstance(node, ast.If) and not _settled(node.test):
         parent = in_else_of
         chained = isinstance(parent, ast.If) and parent.orelse == [node] and _is_elif(parent, node)
         word = "elif" if chained else "if"
@@ -51,7 +51,7 @@ def _of(node: ast.AST, in_else_of: ast.AST) -> Iterator[Construct]:
     elif isinstance(node, ast.For):
         header = f"for {ast.unparse(node.target)} in {ast.unparse(node.iter)}"
         yield Construct("for", node.lineno, _lines(node.body), _lines(node.orelse), _cut(header), node)
-    elif isinstance(node, ast.While):
+    elif isinstance(node, ast.While) and not (isinstance(node.test, ast.Constant) and not node.test.value):
         label = _label("while", node.test)
         yield Construct("while", node.lineno, _lines(node.body), _lines(node.orelse), label, node)
     elif isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
@@ -64,6 +64,13 @@ def _of(node: ast.AST, in_else_of: ast.AST) -> Iterator[Construct]:
                 )
     for child in ast.iter_child_nodes(node):
         yield from _of(child, in_else_of=node)
+
+
+def _settled(test: ast.expr) -> bool:
+    """Whether a test chooses nothing while the program runs: a constant, or the idiom for scripts."""
+    if isinstance(test, ast.Compare) and isinstance(test.left, ast.Name):
+        return test.left.id == "__name__"
+    return isinstance(test, ast.Constant) or (isinstance(test, ast.Name) and test.id == "__debug__")
 
 
 def _is_elif(parent: ast.If, node: ast.If) -> bool:
