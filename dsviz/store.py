@@ -284,6 +284,7 @@ class GraphStore:
         if node == self.pending:
             self.pending = 0
         self.count += 1
+        slot.busy += event.duration
         end = event.start + event.duration
         self.time = end
         if event.twin:

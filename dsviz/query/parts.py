@@ -45,9 +45,9 @@ class Group:
     """
 
     __slots__ = (
-        "arm", "calls", "children", "endline", "file", "id", "kind", "label", "line", "loops", "note",
-        "optimizers", "parent", "path", "places", "point", "points", "reach", "recent", "signatures", "site",
-        "slots", "stamp", "turns", "turns_path",
+        "arm", "calls", "children", "endline", "file", "id", "items", "kind", "label", "line",
+        "loops", "note", "optimizers", "parent", "path", "places", "point", "points", "reach",
+        "recent", "signatures", "site", "slots", "stamp", "turns", "turns_path",
     )  # fmt: skip
 
     def __init__(self, id: int, parent: Group | None, kind: str, label: str) -> None:
@@ -67,6 +67,7 @@ class Group:
         self.reach: tuple[tuple[int, int], ...] = parent.reach if parent else ()
         self.children: list[Group] = []
         self.slots: list[Slot] = []
+        self.items: list[Group | Slot] = []  # groups and slots of the forward phase in the order they run
         self.turns: dict[Path, int] = {}  # last turn by the path of the loops around this one
         self.recent: dict[Path, int] = {}  # the turn a node was last bound in, likewise
         self.stamp = -1
@@ -87,6 +88,27 @@ class Group:
             found.append(group)
             group = group.parent
         return found
+
+    def insert(self, item: Group | Slot, after: Slot | None, first: bool = False) -> None:
+        """Put a new item behind the one that ran before it; `first`: nothing ran in here before it."""
+        items = self.items
+        anchor: Group | Slot | None = None
+        if after is not None and not first:
+            if after.group is self:
+                anchor = after
+            else:
+                around: Group | None = after.group
+                while around is not None and around.parent is not self:
+                    around = around.parent
+                anchor = around
+        if anchor is None:
+            items.insert(0, item)
+            return
+        for at in range(len(items) - 1, -1, -1):
+            if items[at] is anchor:
+                items.insert(at + 1, item)
+                return
+        items.append(item)
 
     def within(self) -> list[Group]:
         """This group and everything inside it."""
@@ -133,7 +155,8 @@ class Slot:
     """A place of the structure for a node. `record` is the newest node bound to it, `last` its number."""
 
     __slots__ = (
-        "backward", "bindings", "frame", "group", "id", "last", "leaf", "op", "phase", "record", "twin",
+        "backward", "bindings", "busy", "count", "frame", "group", "id", "last", "leaf",
+        "op", "phase", "record", "twin",
     )  # fmt: skip
 
     def __init__(self, id: int, group: Group, op: int, phase: int, record: Record) -> None:
@@ -144,6 +167,8 @@ class Slot:
         self.record = record
         self.frame = record.frame
         self.last = 0
+        self.count = 0  # nodes ever bound
+        self.busy = 0  # nanoseconds they took
         self.leaf = ""  # role of a leaf
         self.twin: Slot | None = None
         self.backward: dict[int, Slot] = {}

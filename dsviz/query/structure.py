@@ -48,6 +48,7 @@ class Structure:
         self._inference = Inference(self.frames, self.calls, self.sites)
         self._inference.function = self.text
         self._inferring = False
+        self._before: Slot | None = None  # the slot of the node before, in the forward phase
         self._returned: Path = ()  # turn path of the latest backward node
 
     # -- what the program says ------------------------------------------------------------------
@@ -150,12 +151,15 @@ class Structure:
                 slot = self._ordinal(op, place, path)
         if self._leaves:
             self._use_leaves(op, slot, path)
+        if op.phase != BACKWARD:
+            self._before = slot
         self._bind(node, slot, path, op)
         self.latest = node
         return slot
 
     def _bind(self, node: int, slot: Slot, path: Path, record: Record) -> None:
         slot.bindings[path] = node
+        slot.count += 1
         slot.record = record
         slot.last = node
         self.slot_of[node] = slot
@@ -223,7 +227,7 @@ class Structure:
             place.group.optimizers[key] = group
         leaf = op.inputs[0] if op.inputs else 0
         if leaf in self._leaves:
-            self._use_leaf(leaf, (-group.id, leaf), group, path, op.call)
+            self._use_leaf(leaf, (-group.id, leaf), group, path, op)
         parameter = self.slot_of.get(leaf)
         spot = (group.id, op.op, parameter.id if parameter is not None else -1)
         slot = self._updates.get(spot)
@@ -236,16 +240,18 @@ class Structure:
     def _use_leaves(self, op: Op | Failed, slot: Slot, path: Path) -> None:
         for index, node in enumerate(op.inputs):
             if node in self._leaves:
-                self._use_leaf(node, (slot.id, index), slot.group, path, op.call)
+                self._use_leaf(node, (slot.id, index), slot.group, path, op)
 
-    def _use_leaf(self, node: int, use: tuple[int, int | str], group: Group, path: Path, call: int) -> None:
+    def _use_leaf(
+        self, node: int, use: tuple[int, int | str], group: Group, path: Path, op: Op | Failed
+    ) -> None:
         leaf = self._leaves.pop(node)
         parameter = leaf.role == "parameter"
         if parameter and leaf.name:
             use = (0, leaf.name)
         slot = self._leaf_slots.get(use)
         if slot is None:
-            home = group if parameter else self._home(leaf, group, call)
+            home = group if parameter else self._home(leaf, group, op)
             slot = self._leaf_slots[use] = self._new_slot(home, 0, 0, leaf)
             slot.leaf = leaf.role
         if parameter:
@@ -255,16 +261,24 @@ class Structure:
             path = path[: len(loops)] if group.loops[: len(loops)] == loops else self._path(slot.group)
         self._bind(node, slot, path, leaf)
 
-    def _home(self, leaf: Leaf, user: Group, call: int) -> Group:
+    def _home(self, leaf: Leaf, user: Group, op: Op | Failed) -> Group:
         """Where a tensor was made; an input of unknown origin outside the modules it is given to."""
-        if leaf.frame:
-            made = self._inference.chain(leaf.frame)
-            while call and (entered := self.calls.get(call)) is not None:
-                base = self._inference.chain(entered.frame)
-                if len(base) < len(made) and made[: len(base)] == base:
-                    break
-                call = entered.parent
-            return self._descend(self._group_of_call(call), call, leaf.frame)[0]
+        used = self._inference.chain(op.frame)
+        made = self._inference.chain(leaf.frame)
+        if len(made) == 1 and len(used) > 1:
+            # Where it was made is known without its callers: they are the user's, if that still runs.
+            same = [
+                i for i, f in enumerate(used) if f.file == made[0].file and f.function == made[0].function
+            ]
+            made = [*used[: same[-1]], *made] if same else []
+        call = op.call
+        while made and call and (entered := self.calls.get(call)) is not None:
+            base = self._inference.chain(entered.frame)
+            if len(base) < len(made) and made[: len(base)] == base:
+                return self._descend_along(self._group_of_call(call), made[len(base) :])[0]
+            call = entered.parent
+        if made:
+            return self._descend_along(self.root, made)[0]
         home = user
         if leaf.role == "input":
             for group in user.ancestors():
@@ -276,6 +290,7 @@ class Structure:
 
     def _new_group(self, parent: Group, kind: str, label: str) -> Group:
         group = Group(len(self.groups), parent, kind, label)
+        parent.insert(group, self._before, self._starts(parent))
         self.groups.append(group)
         self._touch_group(group)
         return group
@@ -283,7 +298,17 @@ class Structure:
     def _new_slot(self, group: Group, op: int, phase: int, record: Record) -> Slot:
         slot = Slot(len(self.slots) + 1, group, op, phase, record)
         self.slots.append(slot)
+        if phase != BACKWARD:
+            group.insert(slot, self._before, self._starts(group))
         return slot
+
+    def _starts(self, group: Group) -> bool:
+        """Whether the node before belongs to an earlier turn of the loops around `group`."""
+        if self._before is None:
+            return True
+        before = self.path_of.get(self._before.last, ())
+        loops = len(group.loops)
+        return bool(loops) and group.turns_path[:loops] != before[:loops]
 
     def _touch_group(self, group: Group) -> None:
         for _, groups in self.watchers:
@@ -366,11 +391,13 @@ class Structure:
 
     def _descend(self, around: Group, call: int, frame: int) -> tuple[Group, tuple[int, ...]]:
         """The group of a position within a module call, and what tells it from others in that group."""
-        group = around
+        return self._descend_along(around, self._segment(call, frame))
+
+    def _descend_along(self, group: Group, frames: list[Frame]) -> tuple[Group, tuple[int, ...]]:
         signature: tuple[int, ...] = ()
         trail: list[tuple[tuple[int, int], Group, tuple[int, ...]]] = []
         before: Around = ()
-        for record in self._segment(call, frame):
+        for record in frames:
             function = (record.file, record.function)
             same = [i for i, step in enumerate(trail) if step[0] == function]
             if len(same) >= RECURSION:

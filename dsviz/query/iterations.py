@@ -1,0 +1,82 @@
+"""The iterations of training: a row each, and what differs between two of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dsviz.events import Op
+from dsviz.query.node import plain, where
+from dsviz.query.parts import Slot
+from dsviz.query.rows import label
+
+if TYPE_CHECKING:
+    from dsviz.store import GraphStore, IterationRecord
+
+MOST = 500
+
+
+def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
+    """The latest iterations, oldest first: nodes, time, loss, and how the structure changed.
+
+    `loss` is the value of the scalar that backward started from, where it was recorded.
+    """
+    records = list(store.iterations)
+    rows = []
+    for index, record in enumerate(records[-count:], start=max(len(records) - count, 0)):
+        before = records[index - 1] if index else None
+        finished = record is not records[-1]
+        rows.append(
+            {
+                "index": record.index,
+                "nodes": record.nodes,
+                "ns": max(record.end - record.start, 0),
+                "busy": record.busy,
+                "start": record.start,
+                "loss": loss(store, record),
+                "hash": f"{record.hash & 0xFFFFFFFF:08x}",
+                "same": None if before is None or not finished else before.hash == record.hash,
+                "added": len(record.slots - before.slots) if before is not None else 0,
+                "removed": len(before.slots - record.slots) if before is not None and finished else 0,
+                "running": not finished,
+            }
+        )
+    return {"total": len(records), "rows": rows}
+
+
+def loss(store: GraphStore, record: IterationRecord) -> Any:
+    """The loss of an iteration, None where its value was not recorded."""
+    made = store.nodes.get(record.loss)
+    if not isinstance(made, Op) or any(size != 1 for size in made.shape):
+        return None
+    summary = store.summaries.get(record.loss)
+    value = summary.mean if summary is not None else made.attrs.get("value")
+    return plain(value) if isinstance(value, int | float) else None
+
+
+def compare(store: GraphStore, a: int, b: int) -> dict[str, Any]:
+    """What iteration `b` has that `a` has not, and the reverse. Unknown numbers give a `problem`."""
+    by_index = {record.index: record for record in store.iterations}
+    missing = [index for index in (a, b) if index not in by_index]
+    if missing:
+        return {"a": a, "b": b, "problem": f"Iteration {missing[0]} is not known."}
+    first, second = by_index[a].slots, by_index[b].slots
+    return {
+        "a": a,
+        "b": b,
+        "same": by_index[a].hash == by_index[b].hash,
+        "only_a": [_item(store, slot) for slot in sorted(first - second)],
+        "only_b": [_item(store, slot) for slot in sorted(second - first)],
+        "both": len(first & second),
+    }
+
+
+def _item(store: GraphStore, id: int) -> dict[str, Any]:
+    slot: Slot = store.structure.slots[id - 1]
+    branch = next((g for g in slot.group.ancestors() if g.kind == "branch"), None)
+    return {
+        "slot": id,
+        "label": label(store.text(slot.op), slot),
+        "module": slot.group.module,
+        "place": where(store, slot.frame),
+        "branch": branch.label if branch is not None else None,
+    }
