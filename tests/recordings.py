@@ -10,7 +10,7 @@ from dsviz import events
 from dsviz.recording import Meta, Reader, Recording, Value
 from dsviz.stop import Source, Stop
 
-META = Meta(script="/home/me/train.py", args=("--epochs", "3"), python="3.11.7", version="0.1.0", started=1.5)
+META = Meta(script="/home/me/train.py", args=("--epochs", "3"), python="3.11.7", started=1.5)
 SOURCES = {"/home/me/train.py": "import dsviz as ds\n" * 20, "/home/me/model.py": "class Net: ...\n"}
 STOP = Stop(
     "step", 7, Source("/home/me/train.py", 3), "matmul", text="Paused before matmul", pending={"a": [1]}
@@ -18,12 +18,14 @@ STOP = Stop(
 VALUES = [np.arange(12, dtype="<f4").reshape(3, 4), np.zeros(0, "<i8"), np.array(True), np.eye(9)]
 
 
+OP = {
+    "op": 1, "phase": 0, "shape": (32, 10), "dtype": 2, "call": 0, "frame": 1, "twin": 0, "iteration": 1,
+    "duration": 500, "nbytes": 1280, "saved": 0, "attrs": {"axis": 1},
+}  # fmt: skip
+
+
 def op(node: int, **fields: object) -> events.Op:
-    known = dict(
-        node=node, op=1, phase=0, inputs=(node - 1, 0), shape=(32, 10), dtype=2, call=0, frame=1, twin=0,
-        iteration=1, start=node * 1000, duration=500, nbytes=1280, saved=0, attrs={"axis": 1},
-    )  # fmt: skip
-    return events.Op(**{**known, **fields})
+    return events.Op(node=node, **{**OP, "inputs": (node - 1, 0), "start": node * 1000, **fields})
 
 
 def run(nodes: int) -> list[events.AnyEvent]:

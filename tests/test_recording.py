@@ -48,7 +48,8 @@ def test_a_finished_recording_is_one_file_of_its_owner(path):
 
 def test_every_kind_of_event_survives(path):
     some = [
-        events.Text(1, "grüße"), events.Frame(1, 0, 1, 2, 1, 4), events.Site(1, "if", 1, 3, (4, 5), (0, 0), "if x"),
+        events.Text(1, "grüße"), events.Frame(1, 0, 1, 2, 1, 4),
+        events.Site(1, "if", 1, 3, (4, 5), (0, 0), "if x"),
         events.Branch(1, True, 5), events.LoopTurn(1, -1, 6), events.ModuleEntered(1, 0, 1, 1, 1, 7),
         events.ModuleLeft(1, 8, True), events.Leaf(1, "input", "x", (), 1, 4, 1), op(2),
         events.Failed(3, 1, 1, (2,), ((3, 4),), 0, 1, 1, 9, "ValueError", "no", ((0, 1),)),
@@ -320,6 +321,5 @@ def test_a_file_that_may_not_grow_ends_the_recording_not_the_program(path):
 
 def test_the_key_depends_on_dtype_and_shape():
     data = bytes(8)
-    assert (
-        len({value_key("<f4", (2,), data), value_key("<i4", (2,), data), value_key("<f4", (2, 1), data)}) == 3
-    )
+    kinds = [("<f4", (2,)), ("<i4", (2,)), ("<f4", (2, 1)), ("<f8", (1,))]
+    assert len({value_key(dtype, shape, data) for dtype, shape in kinds}) == len(kinds)

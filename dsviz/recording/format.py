@@ -31,8 +31,8 @@ SCHEMA = {
 }
 
 EVENTS_PER_CHUNK = 512
-LARGEST_EVENT = 1 << 20  # bytes; what is larger becomes a gap
-LARGEST_CHUNK = (2 << 20) + 16
+LARGEST_EVENT = 256 << 10  # bytes; what is larger becomes a gap
+LARGEST_CHUNK = 512 << 10
 LARGEST_RECORD = 1 << 20
 LARGEST_SOURCE = 8 << 20
 LARGEST_VALUE = 256 << 20

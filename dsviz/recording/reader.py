@@ -34,12 +34,14 @@ _MOST_DAMAGE = 10_000  # entries kept in `damage`
 class Damage(NamedTuple):
     """Something that should be in the recording and cannot be read."""
 
-    where: str  # table
-    first: int  # rows of it; 0: all
+    where: str  # table, or "file"
+    first: int  # rows of it; 0: no row in particular
     last: int | None
     reason: str
 
     def __str__(self) -> str:
+        if not self.first:
+            return f"{self.where}: {self.reason}"
         rows = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last or 'the end'}"
         return f"{self.where} {rows}: {self.reason}"
 
@@ -246,7 +248,10 @@ class Reader:
                 end = self._record("meta", item, End)
         if meta is None and not self.damage:
             self._note("meta", format.STARTED, format.STARTED, "what was run is missing")
-        if end is None and self._database.closed and not self.damage:
+        header = self._database.header
+        if header.closed and header.cut:
+            self._note("file", 0, None, f"{header.cut} bytes are missing at its end")
+        if end is None and header.closed and not self.damage:
             self._note("meta", format.ENDED, format.ENDED, "how it ended is missing")
         return meta or Meta(), end
 

@@ -40,14 +40,21 @@ class Missing(NamedTuple):
     reason: str
 
 
+class Header(NamedTuple):
+    """What the first bytes of the file say."""
+
+    closed: bool  # by its writer, so that no log beside it is needed
+    cut: int  # bytes that are missing at its end
+
+
 class Database:
     """Read-only access to a recording's tables. Raises RecordingError where the file is not a recording."""
 
     def __init__(self, path: str) -> None:
-        self.closed = _check_header(path)
+        self.header = _check_header(path)
         self._lock = threading.RLock()
         try:
-            self._db = _connect(path)
+            self._db = _connect(path, self.header)
         except FAULTS as error:
             raise RecordingError(f"{path} cannot be opened: {error}.") from None
         try:
@@ -154,16 +161,14 @@ class Database:
             yield f"the file is damaged ({error})"
 
 
-def _check_header(path: str) -> bool:
-    """Refuse what is no recording, or one for another version, before SQLite reads a byte of it.
-
-    Returns whether its writer closed it: it then no longer uses a log beside it.
-    """
+def _check_header(path: str) -> Header:
+    """Refuse what is no recording, or one for another version, before SQLite reads a byte of it."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise RecordingError(f"{path} is not a file.")
         with open(path, "rb") as file:
             header = file.read(_HEADER)
+            size = os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         raise RecordingError(f"{path} cannot be opened: {error}.") from None
     application, version = 0, 0
@@ -179,10 +184,11 @@ def _check_header(path: str) -> bool:
         )
     if version < format.OLDEST:
         raise RecordingError(f"{path} has recording format {version}, which no dsviz writes.")
-    return header[_WRITE_VERSION] != _WITH_LOG
+    page, pages = struct.unpack_from(">H", header, 16)[0], struct.unpack_from(">I", header, 28)[0]
+    return Header(header[_WRITE_VERSION] != _WITH_LOG, max(0, page * pages - size))
 
 
-def _connect(path: str) -> sqlite3.Connection:
+def _connect(path: str, header: Header) -> sqlite3.Connection:
     wal = path + "-wal"
     # A recording whose writer was killed, or still writes, has its last rows in the log beside it.
     # Without one nobody writes: immutable, so that neither a journal nor a lock beside it is looked at.
@@ -195,7 +201,11 @@ def _connect(path: str) -> sqlite3.Connection:
             db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, format.LARGEST_VALUE + (1 << 20))
             db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
             db.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0)
-        if sys.version_info >= (3, 12):
+        if header.cut and not alive:
+            # SQLite refuses a file with fewer pages than it should have, but for this setting. It allows
+            # nothing else here: the file is read only and its schema is compared before it is used.
+            db.execute("PRAGMA writable_schema=ON").fetchall()
+        elif sys.version_info >= (3, 12):
             db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
         for setting in _SETTINGS:
             db.execute(f"PRAGMA {setting}").fetchall()

@@ -27,12 +27,12 @@ MOST_LINKS = 512
 
 _FAULTS = (sqlite3.Error, OSError, MemoryError)
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
-_NODES = (events.Op, events.Leaf, events.Failed)
-_TIMED = (
+_NODES = frozenset((events.Op, events.Leaf, events.Failed))
+_TIMED = frozenset((
     events.Branch, events.LoopTurn, events.ModuleEntered, events.ModuleLeft, events.Failed, events.Allocated,
     events.Recategorised, events.Released, events.Iteration, events.Level, events.Output, events.Uncaught,
     events.Gap,
-)  # fmt: skip
+))  # fmt: skip
 _json = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -236,16 +236,16 @@ class Writer:
         self._db.execute("UPDATE arrays SET record = ?, crc = ? WHERE number = ?", (encoded, crc, number))
         self._db.execute("DELETE FROM array_data WHERE number = ?", (number,))
 
-    def _chunk(self, some: list[events.AnyEvent]) -> None:
+    def _chunk(self, some: list[Any]) -> None:
         data = self._encoded(some)
         if len(data) > format.LARGEST_CHUNK:
             middle = len(some) // 2
             self._chunk(some[:middle])
             self._chunk(some[middle:])
             return
-        nodes = [event.node for event in some if isinstance(event, _NODES)] or [0]
-        times = [event.time for event in some if isinstance(event, _TIMED)]
-        times += [event.start for event in some if isinstance(event, events.Op)]
+        nodes = [event.node for event in some if type(event) in _NODES] or [0]
+        times = [event.time for event in some if type(event) in _TIMED]
+        times += [event.start for event in some if type(event) is events.Op]
         first, self._time = (max(0, min(times)), max(0, max(times))) if times else (self._time, self._time)
         chunk = Chunk(
             self._events, len(some), min(nodes), max(nodes), first, self._time, len(data), zlib.crc32(data)
