@@ -40,11 +40,13 @@ def finished(tmp_path_factory):
 def killed(tmp_path_factory):
     """As after SIGKILL: the last rows are in the log beside the file."""
     source = tmp_path_factory.mktemp("running") / "run.dsviz"
-    expected = write(source, close=False)
     folder = tmp_path_factory.mktemp("killed")
-    for name in ("run.dsviz", "run.dsviz-wal"):
-        shutil.copy(source.with_name(name), folder / name)
-    return folder / "run.dsviz", expected
+
+    def copy() -> None:
+        for name in ("run.dsviz", "run.dsviz-wal"):
+            shutil.copy(source.with_name(name), folder / name)
+
+    return folder / "run.dsviz", write(source, before_close=copy)
 
 
 def places(size: int, stride: int, tail: int) -> list[int]:

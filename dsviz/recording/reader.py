@@ -162,15 +162,13 @@ class Reader:
     def source(self, path: str) -> str | None:
         """The text of a file as the program ran it; None where it is not kept. The disk is never read."""
         number = self._source_rows().get(path)
-        record = None if number is None else self._database.record("sources", number)
-        source = None if record is None else _decoded(record, Source)
+        source = None if number is None else self._again("sources", number, Source)
         return source.text if source else None
 
     def value(self, key: bytes) -> Value | None:
         """The array with this key; None where it is not kept (any more) or damaged."""
         number = self._array_rows().get(key)
-        record = None if number is None else self._database.record("arrays", number)
-        about = None if record is None else _decoded(record, ArrayRecord)
+        about = None if number is None else self._again("arrays", number, ArrayRecord)
         if number is None or about is None:
             return None
         data = self._database.bulk("array_data", number, about.size)
@@ -191,8 +189,7 @@ class Reader:
         found: list[Link] = []
         for number, first, last in self._link_rows():
             if first <= node <= last:
-                record = self._database.record("links", number)
-                links = None if record is None else _decoded(record, Links)
+                links = self._again("links", number, Links)
                 found += [link for link in links.links if link.node == node] if links else []
         return found
 
@@ -202,8 +199,10 @@ class Reader:
             continue
         for _ in self.stops():
             continue
-        self._source_rows()
-        self._link_rows()
+        for path in self.sources():
+            self.source(path)
+        for number, _, _ in self._link_rows():
+            self._again("links", number, Links)
         for key in self.values():
             self.value(key)
         return self.damage
@@ -236,6 +235,13 @@ class Reader:
         if record is None:
             self._note(table, item.number, item.number, "a record is not as it should be")
         return record
+
+    def _again(self, table: str, number: int, kind: type[Record]) -> Record | None:
+        """A record that a scan has met. In a damaged tree the way to one row may be wrong all the same."""
+        record = self._database.record(table, number)
+        if record is None:
+            self._note(table, number, number, "a record cannot be found again")
+        return None if record is None else _decoded(record, kind)
 
     def _read_meta(self) -> tuple[Meta, End | None]:
         meta, end = None, None
