@@ -1,0 +1,214 @@
+"""Pooling to a given size: as many windows as asked for, as even as they can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import dtype
+from engine.dispatch import apply
+from engine.errors import ArgumentProblem, Shape
+from engine.op import Op, op
+from engine.ops import pooling, resample
+from engine.ops.gather import SCATTER_ZEROS
+from engine.ops.nested import nested
+from engine.ops.pool import WINDOW_SPREAD, check_rank
+from engine.ops.resize import RESAMPLE_BACK
+from engine.ops.window import Window, frozen, index_of
+from engine.shapes import sizes
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+
+def target(rank: int, size: Shape, output_size: Any) -> Shape:
+    """The spatial size asked for; None keeps that of the input."""
+    each = output_size if isinstance(output_size, tuple) else (output_size,) * rank
+    if len(each) != rank or any(n is not None and (not isinstance(n, int) or n < 0) for n in each):
+        raise ArgumentProblem(
+            ValueError,
+            f"output_size has to be an int or {rank} ints or None, none below 0, got {output_size!r}",
+        )
+    return tuple(n if m is None else m for n, m in zip(size, each, strict=True))
+
+
+def even(size: Shape, out: Shape) -> Window | None:
+    """The window when `size` divides into `out` equal ones, else None."""
+    if any(m == 0 or n % m or n == 0 for n, m in zip(size, out, strict=True)):
+        return None
+    kernel = tuple(n // m for n, m in zip(size, out, strict=True))
+    return Window(kernel, kernel, ((0, 0),) * len(size), (1,) * len(size))
+
+
+def adaptive_shape(rank: int, x: Any, output_size: Any) -> Shape:
+    """The input's shape with its last dimensions replaced."""
+    x = sizes(x)
+    check_rank(rank, x)
+    return (*x[:-rank], *target(rank, x[-rank:], output_size))
+
+
+def adaptive_origin(
+    shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
+) -> list[tuple[int, int]]:
+    """Spatial sizes are decided by the call, the others by the input."""
+    rank = len(attrs["output_size"]) if isinstance(attrs["output_size"], tuple) else 1
+    return [(0, dim)] if dim < len(out) - rank else []
+
+
+def _mean_record(rank: int) -> Op:
+    def shape(x: Any, *, output_size: Any) -> Shape:
+        return adaptive_shape(rank, x, output_size)
+
+    def vjp(xp: Any, g: Any, out: Any, input: Any, *, output_size: Any) -> Any:
+        size = input.shape[-rank:]
+        goal = target(rank, size, output_size)
+        w = even(size, goal)
+        if w is None:
+            dims = tuple(resample.windows(n, m) for n, m in zip(size, goal, strict=True))
+            return nested(xp, RESAMPLE_BACK, g, dims=dims)
+        g = g * (1 / math.prod(w.kernel))
+        if math.prod(goal) == 1:
+            return xp.broadcast_to(g, input.shape)
+        return nested(xp, WINDOW_SPREAD, g, kernel=w.kernel, stride=w.stride, padding=w.padding, size=size)
+
+    def forward(xp: Any, input: Any, *, output_size: Any) -> Any:
+        """The mean of each window."""
+        size = input.shape[-rank:]
+        goal = target(rank, size, output_size)
+        w = even(size, goal)
+        if w is None:
+            return resample.resample(
+                xp, input, [resample.windows(n, m) for n, m in zip(size, goal, strict=True)]
+            )
+        if math.prod(goal) == 1:
+            return input.reshape(*input.shape[:-rank], -1).mean(axis=-1).reshape(*input.shape[:-rank], *goal)
+        out = pooling.sum_windows(xp, input, w)
+        out /= math.prod(w.kernel)
+        return out
+
+    return op(
+        f"adaptive_avg_pool{rank}d",
+        family="reduce",
+        shape=shape,
+        dtype=dtype.first,
+        origin=adaptive_origin,
+        vjp=vjp,
+        check=True,
+        onnx="GlobalAveragePool",
+        formula="mean of input[⌊i · size / out⌋ : ⌈(i + 1) · size / out⌉]",
+    )(forward)
+
+
+def largest(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
+    """The largest element of each window, and where in the plane it lies."""
+    size = x.shape[-rank:]
+    w = even(size, goal)
+    if w is not None:
+        out, places = pooling.max_windows(xp, x, w)
+        return out, pooling.flat_index(xp, places, w, size).astype(np.int64, copy=False)
+    out = xp.empty((*x.shape[:-rank], *goal), x.dtype)
+    index = xp.zeros(out.shape, np.int64)
+    edges = [list(zip(*resample.bounds(n, m), strict=True)) for n, m in zip(size, goal, strict=True)]
+    for cell in product(*[range(m) for m in goal]):
+        spans = [edges[axis][i] for axis, i in enumerate(cell)]
+        part = x[index_of([slice(a, b) for a, b in spans])].reshape(*x.shape[:-rank], -1)
+        where = part.argmax(axis=-1)
+        out[index_of(cell)] = xp.take_along_axis(part, where[..., None], axis=-1)[..., 0]
+        flat = xp.zeros_like(where)
+        left = where
+        step = 1
+        for axis in range(rank - 1, -1, -1):
+            a, b = spans[axis]
+            flat += (left % (b - a) + a) * step
+            left = left // (b - a)
+            step *= size[axis]
+        index[index_of(cell)] = flat
+    return out, index
+
+
+def _max_record(rank: int, indices: bool) -> Op:
+    def shape(x: Any, *, output_size: Any) -> Any:
+        out = adaptive_shape(rank, x, output_size)
+        return (out, out) if indices else out
+
+    def vjp(xp: Any, g: Any, out: Any, input: Any, *, output_size: Any, index: Any) -> Any:
+        g = g[0] if indices else g
+        lead = math.prod(input.shape[:-rank])
+        flat = nested(
+            xp, SCATTER_ZEROS, g.reshape(lead, -1), index=index.reshape(lead, -1),
+            shape=(lead, math.prod(input.shape[-rank:])), dim=1,
+        )  # fmt: skip
+        return flat.reshape(input.shape)
+
+    def forward(xp: Any, input: Any, *, output_size: Any) -> Any:
+        """The largest element of each window."""
+        out, index = largest(xp, input, rank, target(rank, input.shape[-rank:], output_size))
+        return (out, index) if indices else out, index
+
+    def kinds(d: Any, **_: Any) -> Any:
+        return (d, dtype.int64) if indices else d
+
+    return op(
+        f"adaptive_max_pool{rank}d" + ("_with_indices" if indices else ""),
+        family="reduce",
+        shape=shape,
+        dtype=kinds,
+        origin=adaptive_origin,
+        vjp=vjp,
+        extras=("index",),
+        outputs=2 if indices else 1,
+        check=True,
+        onnx="GlobalMaxPool",
+        formula="max of input[⌊i · size / out⌋ : ⌈(i + 1) · size / out⌉]",
+    )(forward)
+
+
+AVG = {rank: _mean_record(rank) for rank in (1, 2, 3)}
+MAX = {rank: _max_record(rank, False) for rank in (1, 2, 3)}
+MAX_INDICES = {rank: _max_record(rank, True) for rank in (1, 2, 3)}
+
+
+def _goal(rank: int, output_size: Any) -> Any:
+    # Always as many sizes as there are dimensions: who reads the node need not know the rank.
+    size = frozen(output_size)
+    return (size,) * rank if size is None or isinstance(size, int) else size
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
+    """The mean of each of `output_size` windows that cover the last dimension."""
+    return apply(AVG[1], (input,), {"output_size": _goal(1, output_size)})  # type: ignore[no-any-return]
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
+    """The mean of each window; the last two dimensions become `output_size` (an int, or a pair; None keeps one)."""
+    return apply(AVG[2], (input,), {"output_size": _goal(2, output_size)})  # type: ignore[no-any-return]
+
+
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Tensor:
+    """As `adaptive_avg_pool2d` over three dimensions."""
+    return apply(AVG[3], (input,), {"output_size": _goal(3, output_size)})  # type: ignore[no-any-return]
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest element of each of `output_size` windows; with `return_indices` also where it lies."""
+    return apply(
+        (MAX_INDICES if return_indices else MAX)[1], (input,), {"output_size": _goal(1, output_size)}
+    )
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest element of each window; the last two dimensions become `output_size`."""
+    return apply(
+        (MAX_INDICES if return_indices else MAX)[2], (input,), {"output_size": _goal(2, output_size)}
+    )
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """As `adaptive_max_pool2d` over three dimensions."""
+    return apply(
+        (MAX_INDICES if return_indices else MAX)[3], (input,), {"output_size": _goal(3, output_size)}
+    )
