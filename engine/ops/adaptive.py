@@ -184,7 +184,9 @@ def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
-    """The mean of each window; the last two dimensions become `output_size` (an int, or a pair; None keeps one)."""
+    """The mean of each window; the last two dimensions become `output_size` (an int, or a pair; None keeps
+    one).
+    """
     return apply(AVG[2], (input,), {"output_size": _goal(2, output_size)})  # type: ignore[no-any-return]
 
 

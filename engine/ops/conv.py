@@ -51,7 +51,8 @@ def checked(rank: int, x: Any, weight: Any, bias: Any, groups: Any, transposed: 
             ["batch", channels, *places],
             0,
             [],
-            f"{{op}} needs {{0}} with {rank + 2} dimensions, or {rank + 1} without the batch, {{0}} has {len(x)}.",
+            f"{{op}} needs {{0}} with {rank + 2} dimensions, or {rank + 1} without the batch, {{0}} "
+            f"has {len(x)}.",
         )
     at = len(x) - rank - 1
     if x[at] != channels:
@@ -69,7 +70,8 @@ def checked(rank: int, x: Any, weight: Any, bias: Any, groups: Any, transposed: 
             [filters],
             2,
             [(2, 0), (1, 1 if transposed else 0)] if len(sizes(bias)) == 1 else [],
-            f"{{2}} needs one number for each of {filters} output channels, it has shape {list(sizes(bias))}.",
+            f"{{2}} needs one number for each of {filters} output channels, it has shape "
+            f"{list(sizes(bias))}.",
         )
     return x, weight
 
@@ -92,13 +94,14 @@ def conv_shape(
                 expected,
                 0,
                 [(0, len(x) - rank + i), (1, i + 2)],
-                f"a window of {{module}} covers {least} in {PLACES[rank][i]}, but {{0}} with its padding has {extent}.",
+                f"a window of {{module}} covers {least} in {PLACES[rank][i]}, but {{0}} with its "
+                f"padding has {extent}.",
             )
     return (*x[: len(x) - rank - 1], weight[0], *out)
 
 
 def transposed_window(kernel: Shape, stride: Any, padding: Any, output_padding: Any, dilation: Any) -> Window:
-    """The window of a transposed convolution; the extra rows of the output count as padding not taken away."""
+    """The window of a transposed convolution; the extra rows count as padding not taken away."""
     w = window(kernel, stride, padding, dilation)
     if output_padding == 0:
         return w
@@ -311,7 +314,8 @@ for _rank in (1, 2, 3):
         vjp=_conv_vjp,
         extras=("size", "kernel"),
         onnx="Conv",
-        formula="out[o] = bias[o] + Σ over c, k of weight[o, c, k] · input[c, stride · i + dilation · k - padding]",
+        formula="out[o] = bias[o] + Σ over c, k of weight[o, c, k] · input[c, stride · i + dilation "
+        "· k - padding]",
     )(_conv)
     CONV_TRANSPOSE[_rank] = op(
         f"conv_transpose{_rank}d",
@@ -387,7 +391,8 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution over two dimensions: [batch, in, height, width] with `weight` [out, in / groups, kernel, kernel].
+    """Convolution over two dimensions: [batch, in, height, width] with `weight` [out, in / groups, kernel,
+    kernel].
 
     `stride`, `padding` and `dilation` are an int or a pair; `padding` may be "same" or "valid".
     Raises `ShapeMismatchError` for other channels than the weight has, or an input smaller than a window.
@@ -426,7 +431,8 @@ def conv_transpose1d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> Tensor:  # fmt: skip
-    """Transposed convolution over one dimension: [batch, in, length] with `weight` [in, out / groups, kernel].
+    """Transposed convolution over one dimension: [batch, in, length] with `weight` [in, out / groups,
+    kernel].
 
     The length becomes `(length - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1`.
     Raises `ShapeMismatchError` for other channels than the weight has.

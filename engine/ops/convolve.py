@@ -1,10 +1,12 @@
-"""Convolution on raw arrays: three functions of two arrays each, linear in both, each the gradient of the others.
+"""Convolution on raw arrays: three functions of two arrays each, linear in both, each the gradient of the
+others.
 
-`correlate(x, w)` is what networks call convolution, `spread(g, w)` its gradient for x (a transposed convolution) and
-`weigh(x, g)` its gradient for w. Arrays are [samples, channels, spatial...], weights [out, in / groups, kernel...].
+`correlate(x, w)` is what networks call convolution, `spread(g, w)` its gradient for x (a transposed
+convolution) and `weigh(x, g)` its gradient for w. Arrays are [samples, channels, spatial...], weights [out,
+in / groups, kernel...].
 
-Each lays windows out as the columns of a matrix, a block of samples at a time so that the matrix stays in cache,
-and leaves the arithmetic to one matrix product a block.
+Each lays windows out as the columns of a matrix, a block of samples at a time so that the matrix stays in
+cache, and leaves the arithmetic to one matrix product a block.
 """
 
 from __future__ import annotations
@@ -113,7 +115,9 @@ def depthwise(xp: Any, x: Any, weight: Any, w: Window, out_size: Sizes) -> Any:
 
 
 def spread(xp: Any, g: Any, weight: Any, bias: Any, w: Window, groups: int, size: Sizes) -> Any:
-    """`out[n, c, window k] += weight[o, c, k] g[n, o]`, an array of spatial `size`: the transpose of `correlate`."""
+    """`out[n, c, window k] += weight[o, c, k] g[n, o]`, an array of spatial `size`: the transpose of
+    `correlate`.
+    """
     g, weight, met = widened(xp, g, weight)
     samples, filters = g.shape[:2]
     inner = weight.shape[1]

@@ -123,7 +123,8 @@ def group_norm(
 ) -> Tensor:
     """Normalise each of `num_groups` groups of channels of each sample of [batch, channels, ...].
 
-    Raises `ValueError` when the groups do not divide the channels, `ShapeMismatchError` for a wrong weight or bias.
+    Raises `ValueError` when the groups do not divide the channels, `ShapeMismatchError` for a wrong weight or
+    bias.
     """
     attrs = {"num_groups": num_groups, "eps": eps}
     return apply(GROUP_NORM, (input, weight, bias), attrs)  # type: ignore[no-any-return]
@@ -203,7 +204,8 @@ def instance_norm(
 ) -> Tensor:  # fmt: skip
     """Normalise each channel of each sample of [batch, channels, spatial...].
 
-    Running statistics, where given, move towards the mean over the batch; without `use_input_stats` they are used.
+    Running statistics, where given, move towards the mean over the batch; without `use_input_stats` they are
+    used.
     Raises `ValueError` for one spatial element, `ShapeMismatchError` for other channels.
     """
     if not use_input_stats:

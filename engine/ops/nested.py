@@ -16,7 +16,7 @@ def on_arrays(xp: Any) -> bool:
 
 
 def nested(xp: Any, op: Op, *args: Any, **attrs: Any) -> Any:
-    """`op` on raw arrays, computed at once, or on Tensors, recorded so that it can be differentiated again."""
+    """`op` on raw arrays, at once, or on Tensors, recorded so that it can be differentiated again."""
     if on_arrays(xp):
         out = op.on(xp)(*args, **attrs)
         return out[0] if op.extras else out

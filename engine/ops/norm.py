@@ -36,8 +36,8 @@ def recorded(
 ) -> Any:  # fmt: skip
     """The gradients of x, weight and bias in terms of ops that can be differentiated again.
 
-    x is normalised over `axes`; `weight` broadcasts to it and is summed over `affine`. `stats`: mean and 1 / deviation
-    that do not depend on x.
+    x is normalised over `axes`; `weight` broadcasts to it and is summed over `affine`. `stats`: mean and 1 /
+    deviation that do not depend on x.
     """
     if stats is not None:
         mean, rstd = stats
@@ -58,7 +58,9 @@ def recorded(
 
 
 def per_channel(values: Any, what: int, channels: int, at: int) -> None:
-    """Raise `ShapeClash` unless argument `what` has one number for each channel (dimension `at` of the input)."""
+    """Raise `ShapeClash` unless argument `what` has one number for each channel (dimension `at` of the
+    input).
+    """
     if values is not None and sizes(values) != (channels,):
         got = sizes(values)
         raise ShapeClash(
@@ -131,7 +133,8 @@ def _batch_vjp(
     to_weight, to_bias = standardise.backward(
         xp, g.reshape(view).swapaxes(0, 1), input.reshape(view).swapaxes(0, 1),
         None if to_input is None else to_input.reshape(view).swapaxes(0, 1),
-        None if weight is None else weight[:, None, None], mean, rstd, affine or wants(bias), given=not training,
+        None if weight is None else weight[:, None, None], mean, rstd,
+        affine or wants(bias), given=not training,
     )  # fmt: skip
     if to_weight is not None:
         to_weight, to_bias = to_weight.sum(axis=(1, 2)), to_bias.sum(axis=(1, 2))
@@ -152,7 +155,10 @@ def BATCH_NORM(
     xp: Any, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
     *, training: bool, momentum: float, eps: float,
 ) -> Any:  # fmt: skip
-    """Each channel with mean 0 and variance 1. In training by its own statistics, which the running ones follow."""
+    """Each channel with mean 0 and variance 1.
+
+    In training by its own statistics, which the running ones follow.
+    """
     view = (input.shape[0], input.shape[1], -1) if input.size else (*input.shape[:2], 0)
     out = xp.empty(input.shape, input.dtype)
     x, into = input.reshape(view).swapaxes(0, 1), out.reshape(view).swapaxes(0, 1)
@@ -183,10 +189,11 @@ def batch_norm(
     input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
     training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalise each channel of [batch, channels, ...], scale by `weight` and add `bias`, one number a channel.
+    """Normalise each channel of [batch, channels, ...], scale by `weight` and add `bias`, one number a
+    channel.
 
-    In `training` the statistics are the batch's, and `running_mean` and `running_var` move towards them by `momentum`
-    in place (the variance unbiased); otherwise the running ones serve.
+    In `training` the statistics are the batch's, and `running_mean` and `running_var` move towards them by
+    `momentum` in place (the variance unbiased); otherwise the running ones serve.
     Raises `ShapeMismatchError` for other channels and `ValueError` in training on one value a channel.
     """
     attrs = {"training": training, "momentum": momentum, "eps": eps}
@@ -214,7 +221,8 @@ def _layer_shape(x: Any, weight: Any = None, bias: Any = None, *, normalized_sha
         if values is not None and sizes(values) != tuple(normalized_shape):
             raise ShapeClash(
                 list(normalized_shape), i, [],
-                f"{{{i}}} has shape {list(sizes(values))}, but the normalised dimensions are {list(normalized_shape)}.",
+                f"{{{i}}} has shape {list(sizes(values))}, but the normalised dimensions are "
+                f"{list(normalized_shape)}.",
             )  # fmt: skip
     return tuple(x)
 

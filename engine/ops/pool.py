@@ -33,7 +33,8 @@ def pooling(
         if 2 * pad > k:
             raise ArgumentProblem(
                 ValueError,
-                f"padding has to be at most half of kernel_size, got padding={padding} and kernel_size={kernel_size}",
+                f"padding has to be at most half of kernel_size, got padding={padding} and "
+                f"kernel_size={kernel_size}",
             )
     if not ceil_mode:
         return w
@@ -61,7 +62,8 @@ def pooled(
             expected[dim] = f"at least {w.reach[i] + 1 - sum(w.padding[i])}"
             raise ShapeClash(
                 expected, 0, [(0, dim)],
-                f"a window of {{op}} covers {w.reach[i] + 1}, but {{0}} with its padding has {x[dim] + sum(w.padding[i])}.",
+                f"a window of {{op}} covers {w.reach[i] + 1}, but {{0}} with its padding has "
+                f"{x[dim] + sum(w.padding[i])}.",
             )  # fmt: skip
     return (*x[:-rank], *out)
 
@@ -73,7 +75,8 @@ def check_rank(rank: int, x: Shape) -> None:
             ["batch", "channels", *("length", "height", "width", "depth")[1 if rank > 1 else 0 :][:rank]],
             0,
             [],
-            f"{{op}} needs {{0}} with {rank + 2} dimensions, or {rank + 1} without the batch, {{0}} has {len(x)}.",
+            f"{{op}} needs {{0}} with {rank + 2} dimensions, or {rank + 1} without the batch, {{0}} "
+            f"has {len(x)}.",
         )
 
 
@@ -226,7 +229,8 @@ def _mean_record(rank: int) -> Op:
 
     def vjp(
         xp: Any, g: Any, out: Any, input: Any,
-        *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: Any,
+        *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
+        count_include_pad: bool, divisor_override: Any,
     ) -> Any:  # fmt: skip
         size = input.shape[-rank:]
         w, pairs = geometry(size, kernel_size, stride, padding, ceil_mode)
@@ -236,7 +240,8 @@ def _mean_record(rank: int) -> Op:
 
     def forward(
         xp: Any, input: Any,
-        *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: Any,
+        *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
+        count_include_pad: bool, divisor_override: Any,
     ) -> Any:  # fmt: skip
         """The mean of each window."""
         size = input.shape[-rank:]
@@ -349,7 +354,7 @@ def avg_pool2d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The mean of each window over the last two dimensions; `divisor_override` divides instead of the count."""
+    """The mean of each window over two dimensions; `divisor_override` divides instead of the count."""
     return _mean(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 

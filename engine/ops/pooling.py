@@ -1,6 +1,7 @@
 """Maximum and sum over sliding windows, on raw arrays, and the transposes of both.
 
-Work goes a cacheful at a time, and over the elements of a window in turn: each step is one pass over all windows.
+Work goes a cacheful at a time, and over the elements of a window in turn: each step is one pass over all
+windows.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def place_type(taps: int) -> Any:
 
 
 def max_windows(xp: Any, x: Any, w: Window) -> tuple[Any, Any]:
-    """The largest element of each window, and which of the window's elements it is. NaN is larger than all."""
+    """The largest element of each window, and which of the window's elements it is.
+
+    NaN is larger than all.
+    """
     rank = len(w.kernel)
     out_size = w.out(x.shape[-rank:])
     offsets = w.offsets()
@@ -79,7 +83,9 @@ def settle(xp: Any, part: Any, best: Any, place: Any, w: Window, low: Any) -> No
 
 @lru_cache(maxsize=256)
 def plane(w: Window, size: Shape) -> tuple[Any, Any]:
-    """How far each element of a window lies from its start in a plane of spatial `size`, and where windows start."""
+    """How far each element of a window lies from its start in a plane of spatial `size`, and where windows
+    start.
+    """
     steps = [math.prod(size[i + 1 :]) for i in range(len(size))]
     table = np.array(
         [sum(o * s for o, s in zip(offset, steps, strict=True)) for offset in w.offsets()], np.intp

@@ -1,7 +1,8 @@
 """Arrays resampled along one dimension after another: every output element a weighted sum of a few inputs.
 
-That is what nearest and linear interpolation and adaptive mean pooling are. Each is described by `Taps`, whose
-transpose is as direct as they are; no other input touches an output, so NaN and infinity stay where they are.
+That is what nearest and linear interpolation and adaptive mean pooling are. Each is described by `Taps`,
+whose transpose is as direct as they are; no other input touches an output, so NaN and infinity stay where
+they are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from engine.ops.window import index_of
 
 
 class Tap(NamedTuple):
-    """Outputs at `to` get the inputs at `at`, times `weight` (None: 1). `to` and `at` are slices where they can be."""
+    """Outputs at `to` get the inputs at `at`, times `weight` (None: 1).
+
+    `to` and `at` are slices where they can be.
+    """
 
     to: Any
     at: Any
@@ -25,7 +29,10 @@ class Tap(NamedTuple):
 
 
 class Taps(NamedTuple):
-    """All of one dimension: `size` elements become `out`. `back` is grouped so that no tap names an input twice."""
+    """All of one dimension: `size` elements become `out`.
+
+    `back` is grouped so that no tap names an input twice.
+    """
 
     size: int
     out: int

@@ -164,8 +164,9 @@ def interpolate(
 ) -> Tensor:
     """[batch, channels, spatial...] resampled to `size`, or to `scale_factor` times its spatial size.
 
-    `mode` is "nearest", "nearest-exact", "linear" (one dimension), "bilinear", "bicubic" (two), "trilinear" (three)
-    or "area". With `align_corners` the corners of input and output coincide, else their outer edges do.
+    `mode` is "nearest", "nearest-exact", "linear" (one dimension), "bilinear", "bicubic" (two), "trilinear"
+    (three) or "area". With `align_corners` the corners of input and output coincide, else their outer edges
+    do.
     Raises `ShapeMismatchError` for an input of the wrong rank and `ValueError` for sizes that make no sense.
     """
     factor = frozen(scale_factor)

@@ -1,8 +1,9 @@
-"""Rows brought to mean 0 and variance 1, on raw arrays: what all normalisations are once their input is laid out.
+"""Rows brought to mean 0 and variance 1, on raw arrays: what all normalisations are once their input is laid
+out.
 
-The input is viewed as [rows, K, S]; mean and variance are over K and S of each row. `weight` and `bias` broadcast to it:
-[rows, K or 1, 1] where they differ by row, [1, 1, S] where they do not. Batch normalisation has the channels as
-rows, layer normalisation the samples, group normalisation each group of each sample.
+The input is viewed as [rows, K, S]; mean and variance are over K and S of each row. `weight` and `bias`
+broadcast to it: [rows, K or 1, 1] where they differ by row, [1, 1, S] where they do not. Batch normalisation
+has the channels as rows, layer normalisation the samples, group normalisation each group of each sample.
 
 Work goes a cacheful of rows at a time, in place within it; only mean and 1 / deviation of each row are kept.
 """
@@ -101,7 +102,8 @@ def backward(
     xp: Any, g: Any, x: Any, into: Any, weight: Any, mean: Any, rstd: Any, wanted: bool, centre: bool = True,
     given: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """Fill `into` (unless None) with the gradient of x. Returns those of weight and bias as [rows, K, 1] or [1, 1, S].
+    """Fill `into` (unless None) with the gradient of x. Returns those of weight and bias as [rows, K, 1] or
+    [1, 1, S].
 
     `wanted` False leaves out weight and bias. `given`: mean and rstd do not depend on x.
     """

@@ -1,7 +1,7 @@
 """Sliding windows: their geometry, and the views and strips convolution and pooling read them through.
 
-Spatial dimensions are the last ones. A window has `kernel` elements, `dilation` apart, and moves by `stride` over
-the input with `padding`, a (before, after) pair for each dimension.
+Spatial dimensions are the last ones. A window has `kernel` elements, `dilation` apart, and moves by `stride`
+over the input with `padding`, a (before, after) pair for each dimension.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class Window(NamedTuple):
 
 
 def each(value: Any, rank: int, what: str, least: int = 0) -> Sizes:
-    """`value` for each of `rank` dimensions: one int serves all. Raises `ArgumentProblem` when it cannot be that."""
+    """`value` for each of `rank` dimensions: one int serves all.
+
+    Raises `ArgumentProblem` when it cannot be that.
+    """
     sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
     if len(sizes) == 1:
         sizes = sizes * rank
@@ -87,7 +90,10 @@ def each(value: Any, rank: int, what: str, least: int = 0) -> Sizes:
 
 @lru_cache(maxsize=1024)
 def window(kernel: Sizes, stride: Any, padding: Any, dilation: Any) -> Window:
-    """The window people's arguments describe. `padding` is an int, one for each dimension, pairs, "same" or "valid"."""
+    """The window people's arguments describe.
+
+    `padding` is an int, one for each dimension, pairs, "same" or "valid".
+    """
     rank = len(kernel)
     strides = each(stride, rank, "stride", 1)
     dilations = each(dilation, rank, "dilation", 1)
@@ -140,8 +146,8 @@ class Strips:
     """Windows of a block of samples as rows of a matrix, ready for one matrix product.
 
     With stride 1 a row runs over whole lines of the padded input, `spill` elements a line more than there are
-    windows: that makes a row one long piece of memory, which copies several times faster than many short ones.
-    The elements in the spill are rubbish and are cut (of results) or zero (in gradients).
+    windows: that makes a row one long piece of memory, which copies several times faster than many short
+    ones. The elements in the spill are rubbish and are cut (of results) or zero (in gradients).
     """
 
     __slots__ = (
@@ -202,7 +208,9 @@ class Strips:
         self.buffer = (inside, source)
 
     def fill(self, x: Any, start: int) -> Any:
-        """The strips of the samples from `start`: [channels, kernel..., samples, windows...], to be used before the next."""
+        """The strips of the samples from `start`: [channels, kernel..., samples, windows...], to be used
+        before the next.
+        """
         inside, source = self.buffer
         count = min(self.block, self.samples - start)
         part = x[start : start + count].swapaxes(0, 1)

@@ -1,0 +1,533 @@
+"""The backward pass: nodes popped newest first off a heap, each giving its inputs their gradient.
+
+A node is newer than all it was made from, so when a node is popped everything that used it has been popped
+before and its gradient is complete: no counting of users, one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from itertools import count
+from sys import getrefcount
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import backend
+from engine.bus import bus
+from engine.grad_mode import state
+from engine.iteration import iteration
+from engine.memory import memory
+from engine.node import BACKWARD, Node, ids
+from engine.switches import switches
+from engine.writes import writes
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+_ndarray = np.ndarray
+
+
+def bind(tensor: type[Tensor]) -> None:
+    """Called once by tensor.py, which is made of this."""
+    global Tensor
+    Tensor = tensor  # type: ignore[misc]
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` (one or several) to `.grad` of every leaf they depend on.
+
+    A tensor without its own entry in `grad_tensors` is seeded with ones, whatever its shape: the gradient
+    is that of the sum of its elements. With `inputs`, only these leaves get a gradient.
+    Raises `RuntimeError` when no gradient flows to a tensor, or when its graph was released already.
+    """
+    outputs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    seeds = seeds_of(outputs, grad_tensors, create_graph)
+    only = None
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        only = {t.node for t in wanted}
+    retain = create_graph if retain_graph is None else retain_graph
+    run([t.node for t in outputs], seeds, retain, create_graph, only, accumulate=True)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`, as a tuple of Tensors; `.grad` stays as it is.
+
+    With `create_graph` the gradients can be differentiated again, any number of times.
+    Raises `RuntimeError` for an input the outputs do not depend on, unless `allow_unused` (then None).
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seeds = seeds_of(outs, grad_outputs, create_graph)
+    for i, t in enumerate(wanted):
+        if not t.requires_grad:
+            raise RuntimeError(f"inputs[{i}] does not require a gradient")
+    retain = create_graph if retain_graph is None else retain_graph
+    found = run([t.node for t in outs], seeds, retain, create_graph, {t.node for t in wanted}, accumulate=False)
+    results: list[Any] = []
+    for i, t in enumerate(wanted):
+        g = found.get(t.node)
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"inputs[{i}] was not used to compute the outputs; allow_unused=True gives None for it"
+            )
+        results.append(g if g is None or isinstance(g, Tensor) else Tensor(_own(g)))
+    return tuple(results)
+
+
+def seeds_of(outputs: list[Tensor], given: Any, create_graph: bool) -> list[Any]:
+    """The gradient each output starts with: the given one, or ones."""
+    if given is None or isinstance(given, Tensor) or backend.is_array(given):
+        given = [given] * (len(outputs) if given is None else 1)
+    if len(given) != len(outputs):
+        raise RuntimeError(f"expected {len(outputs)} gradients to start with, got {len(given)}")
+    seeds = []
+    for t, g in zip(outputs, given, strict=True):
+        if not t.requires_grad:
+            raise RuntimeError(
+                "no gradient flows to this tensor: nothing it was made from requires one, or it was made under no_grad"
+            )
+        if g is None:
+            g = backend.namespace(t.array).ones_like(t.array)
+        elif not create_graph or not isinstance(g, Tensor):
+            g = g.array if isinstance(g, Tensor) else g
+        if g.shape != t.shape:
+            raise RuntimeError(f"the gradient to start with has shape {list(g.shape)}, the tensor {list(t.shape)}")
+        if create_graph and not isinstance(g, Tensor):
+            g = Tensor(g)
+        seeds.append(g)
+    return seeds
+
+
+def run(
+    roots: Sequence[Node],
+    seeds: Sequence[Any],
+    retain: bool,
+    create: bool,
+    only: set[Node] | None,
+    accumulate: bool,
+) -> dict[Node, Any]:
+    """One backward pass. Returns the gradients of the nodes in `only`; with `accumulate` they go to `.grad`."""
+    iteration.backward()
+    grads: dict[Node, Any] = {}
+    heap: list[tuple[int, Node]] = []
+    for root, seed in zip(roots, seeds, strict=True):
+        if root in grads:
+            grads[root] = grads[root] + seed
+        else:
+            grads[root] = seed
+            heappush(heap, (root.order, root))
+    reach = None if only is None else needed(roots, only)
+    found: dict[Node, Any] = {}
+    mode = state.grad
+    state.grad = create
+    try:
+        with np.errstate(all="ignore"):
+            if create:
+                _differentiable(heap, grads, retain, only, reach, found, accumulate)
+            else:
+                _plain(heap, grads, retain, only, reach, found, accumulate)
+    finally:
+        state.grad = mode
+        state.phase = 0
+        state.twin = None
+        memory.flush()
+    return found
+
+
+def _plain(
+    heap: list[tuple[int, Node]],
+    grads: dict[Node, Any],
+    retain: bool,
+    only: set[Node] | None,
+    reach: set[Node] | None,
+    found: dict[Node, Any],
+    accumulate: bool,
+) -> None:
+    """The backward pass on raw arrays."""
+    owned: set[Node] = set()
+    sources: dict[Node, list[Node]] | None = {} if bus.active else None
+    while heap:
+        node = heappop(heap)[1]
+        g = grads.pop(node)
+        op = node.op
+        if _hooked and node.hooks:
+            g = _run_hooks(node, g)
+        if only is not None and node in only:
+            found[node] = g
+        if op is None:
+            if accumulate and (only is None or node in only):
+                owned.discard(node)
+                _accumulate(node, g, sources)
+            continue
+        saved = node.saved
+        if saved is None:
+            raise _released(node)
+        if node.stamp != writes.count:
+            _check_unchanged(node, saved)
+        if op.name == "part":
+            # One of several results: gather the gradients of all of them at the node itself.
+            whole = node.inputs[0]
+            assert whole is not None
+            parts = grads.get(whole)
+            if parts is None:
+                parts = grads[whole] = [None] * len(whole.outputs or ())
+                heappush(heap, (whole.order, whole))
+            i = node.kwargs["index"]
+            parts[i] = g if parts[i] is None else parts[i] + g
+            if sources is not None:
+                sources.setdefault(whole, []).extend(sources.pop(node, ()))
+            continue
+        inputs = node.inputs
+        n = len(inputs)
+        back = None
+        if sources is not None:
+            back = _announce(node, g, sources)
+        vjp = op.vjp_numpy if type(g) is _ndarray or op.outputs != 1 else op.vjp_on(backend.namespace(g))
+        if op.outputs != 1:
+            first = next(p for p in g if p is not None)
+            if type(first) is not _ndarray:
+                vjp = op.vjp_on(backend.namespace(first))
+        out = saved[n]
+        if op.extras:
+            result = vjp(g, out, *saved[:n], **node.kwargs, **dict(zip(op.extras, saved[n + 1 :], strict=True)))
+        elif n == 2:
+            result = vjp(g, out, saved[0], saved[1], **node.kwargs)
+        else:
+            result = vjp(g, out, *saved[:n], **node.kwargs)
+        if not retain:
+            del out
+            saved = None
+            if op.saves or op.extras:
+                node.saved = None
+        if type(result) is not tuple:
+            result = (result,)
+        if back is not None:
+            _finish(back, result)
+        shape = node.shape
+        for parent, pg in zip(inputs, result, strict=True):
+            if pg is None or parent is None or not parent.requires or (reach is not None and parent not in reach):
+                continue
+            if parent.shape != shape and pg.shape != parent.shape:
+                pg = sum_to(np, pg, parent.shape)
+            if pg.dtype is not parent.dtype and pg.dtype != parent.dtype:
+                pg = pg.astype(parent.dtype)
+            if sources is not None and back is not None:
+                sources.setdefault(parent, []).append(back)
+            held = grads.get(parent)
+            if held is None:
+                grads[parent] = pg
+                heappush(heap, (parent.order, parent))
+            elif parent in owned:
+                held += pg
+            else:
+                # The first sum makes an array nobody else has; later ones add to it in place.
+                total = grads[parent] = held + pg
+                if type(total) is _ndarray:
+                    owned.add(parent)
+
+
+def _differentiable(
+    heap: list[tuple[int, Node]],
+    grads: dict[Node, Any],
+    retain: bool,
+    only: set[Node] | None,
+    reach: set[Node] | None,
+    found: dict[Node, Any],
+    accumulate: bool,
+) -> None:
+    """The backward pass on Tensors: the same rules, recorded as ops that can be differentiated themselves."""
+    from engine import functions  # the ops under NumPy's names; made of everything else
+
+    while heap:
+        node = heappop(heap)[1]
+        g = grads.pop(node)
+        op = node.op
+        if _hooked and node.hooks:
+            g = _run_hooks(node, g)
+        if only is not None and node in only:
+            found[node] = g
+        if op is None:
+            if accumulate and (only is None or node in only):
+                node.grad = g if node.grad is None else node.grad + g
+                if bus.gradient:
+                    bus.emit("gradient", (node, node.grad.array))
+            continue
+        saved = node.saved
+        if saved is None:
+            raise _released(node)
+        if node.stamp != writes.count:
+            _check_unchanged(node, saved)
+        if op.name == "part":
+            whole = node.inputs[0]
+            assert whole is not None
+            parts = grads.get(whole)
+            if parts is None:
+                parts = grads[whole] = [None] * len(whole.outputs or ())
+                heappush(heap, (whole.order, whole))
+            i = node.kwargs["index"]
+            parts[i] = g if parts[i] is None else parts[i] + g
+            continue
+        n = len(node.inputs)
+        args = [_revive(value, parent) for value, parent in zip(saved, node.inputs, strict=False)]
+        out = _revive(saved[n], node)
+        extras = dict(zip(op.extras, saved[n + 1 :], strict=True)) if op.extras else {}
+        state.phase, state.twin = BACKWARD, node
+        assert op.vjp is not None
+        result = op.vjp(functions, g, out, *args, **node.kwargs, **extras)
+        state.phase, state.twin = 0, None
+        if not retain and (op.saves or op.extras):
+            node.saved = None
+        if type(result) is not tuple:
+            result = (result,)
+        for parent, pg in zip(node.inputs, result, strict=True):
+            if pg is None or parent is None or not parent.requires or (reach is not None and parent not in reach):
+                continue
+            if not isinstance(pg, Tensor):
+                pg = Tensor(backend.namespace(pg).asarray(pg))
+            state.phase, state.twin = BACKWARD, node
+            if pg.shape != parent.shape:
+                pg = sum_to(functions, pg, parent.shape)
+            if pg.dtype != parent.dtype:
+                pg = pg.to(parent.dtype)
+            held = grads.get(parent)
+            if held is None:
+                grads[parent] = pg
+                heappush(heap, (parent.order, parent))
+            else:
+                grads[parent] = held + pg
+            state.phase, state.twin = 0, None
+
+
+def _revive(value: Any, node: Node | None) -> Any:
+    """A saved array as the tensor it was, so that gradients reach through it."""
+    if node is None or not backend.is_array(value):
+        return value
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = value
+    tensor.node = node
+    return tensor
+
+
+def sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: `g` summed to `shape`."""
+    lead = len(g.shape) - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        i + lead for i, size in enumerate(shape) if size == 1 and g.shape[i + lead] != 1
+    )
+    if xp is np and not isinstance(g, np.generic):
+        xp = backend.namespace(g)
+    if axes:
+        g = xp.sum(g, axis=axes, keepdims=True)
+    return xp.reshape(g, shape)
+
+
+def needed(roots: Sequence[Node], only: set[Node]) -> set[Node]:
+    """The nodes on a way from `roots` to a node of `only`; others need no gradient."""
+    reach: set[Node] = set()
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            if node in only or any(p in reach for p in node.inputs if p is not None):
+                reach.add(node)
+            continue
+        if node in seen or not node.requires:
+            continue
+        seen.add(node)
+        stack.append((node, True))
+        stack.extend((p, False) for p in node.inputs if p is not None and node.op is not None)
+    return reach
+
+
+def _own(g: Any) -> Any:
+    """`g` as an array nobody else can change."""
+    if type(g) is _ndarray and g.base is None and getrefcount(g) <= 4:
+        return g
+    return backend.namespace(g).array(g)
+
+
+def _accumulate(node: Node, g: Any, sources: dict[Node, list[Node]] | None) -> None:
+    """Add a leaf's complete gradient to its `.grad`."""
+    held = node.grad
+    if held is None:
+        # Taken over when nobody else holds it: this function, its caller and getrefcount do.
+        free = type(g) is _ndarray and g.base is None and getrefcount(g) <= 3
+        if not free:
+            g = backend.namespace(g).array(g)
+        if type(g) is not _ndarray and isinstance(g, np.generic):
+            g = np.asarray(g)
+        tensor = Tensor.__new__(Tensor)
+        tensor.array = g
+        tensor.node = Node()
+        fill = tensor.node
+        fill.op, fill.inputs, fill.requires = None, (), False
+        fill.shape, fill.dtype, fill.role, fill.order = g.shape, g.dtype, "gradient", 0
+        node.grad = tensor
+    elif held.node.requires:
+        node.grad = Tensor(held.array + g)
+    else:
+        held.array += g
+    if sources is not None:
+        came = sources.pop(node, None)
+        node.grad_source = came[-1] if came else None
+        assert node.grad is not None
+        memory.track(node.grad.array, "gradients", node.grad_source)
+        if node.id:
+            bus.emit("gradient", (node, node.grad.array))
+
+
+# --- hooks ------------------------------------------------------------------------------------------
+
+_hooked = 0
+_hook_ids = count()
+
+
+class RemovableHandle:
+    """A registered hook; `remove()` takes it away."""
+
+    __slots__ = ("_hooks", "id")
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self._hooks = hooks
+        self.id = next(_hook_ids)
+
+    def remove(self) -> None:
+        """Take the hook away. Removing twice is harmless."""
+        self._hooks.pop(self.id, None)
+
+
+def register_hook(node: Node, hook: Any) -> RemovableHandle:
+    """Call `hook(gradient)` when the gradient of `node` is complete."""
+    global _hooked
+    if not node.requires:
+        raise RuntimeError("a hook needs a tensor that requires a gradient")
+    if node.hooks is None:
+        node.hooks = {}
+    _hooked += 1
+    handle = RemovableHandle(node.hooks)
+    node.hooks[handle.id] = hook
+    return handle
+
+
+def retain(node: Node) -> None:
+    """Keep the gradient of a node that is no leaf in its `grad`."""
+    if node.op is None or node.grad_source is node:
+        return
+
+    def store(g: Tensor) -> None:
+        held = node.grad
+        node.grad = g if held is None else held + g
+
+    register_hook(node, store)
+
+
+def _run_hooks(node: Node, g: Any) -> Any:
+    raw = not isinstance(g, Tensor)
+    value = Tensor(np.asarray(g) if isinstance(g, np.generic) else g) if raw else g
+    for hook in list((node.hooks or {}).values()):
+        changed = hook(value)
+        if changed is not None:
+            value = changed
+    return value.array if raw else value
+
+
+# --- what can go wrong ---------------------------------------------------------------------------------
+
+
+def _released(node: Node) -> RuntimeError:
+    assert node.op is not None
+    return RuntimeError(
+        f"backward through {node.op.name} a second time ({node.filename}:{node.line}): what its gradient needs was "
+        "released by the first pass; call backward(retain_graph=True) the first time to keep it"
+    )
+
+
+def _check_unchanged(node: Node, saved: Sequence[Any]) -> None:
+    """Raise when something this node saved was written to since."""
+    op = node.op
+    assert op is not None
+    for i, value in enumerate(saved):
+        if not backend.is_array(value):
+            continue
+        write = writes.since(value, node.stamp)
+        if write is not None:
+            names = (*op.arg_names[: len(node.inputs)], "out", *op.extras)
+            name = names[i] if i < len(names) else op.arg_names[-1]
+            what = "its own result" if name == "out" else f"`{name}`"
+            raise RuntimeError(
+                f"a value still needed was changed in place: {op.name} ({node.filename}:{node.line}) needs {what} "
+                f"of shape {list(value.shape)} for its gradient, but {write[0]} ({write[1]}:{write[2]}) wrote to it since. "
+                "Use the op without the underscore, or clone() first"
+            )
+
+
+# --- tracing: only when somebody is subscribed ----------------------------------------------------------
+
+
+def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | None:
+    """The backward node of `node`, numbered and told, or None when it is switched off."""
+    back = Node()
+    back.op = node.op
+    back.kwargs = node.kwargs
+    back.phase = BACKWARD
+    back.twin = node
+    back.call = node.call
+    back.code, back.lasti = node.code, node.lasti
+    back.iteration = iteration.index
+    back.requires = False
+    back.inputs = tuple(sources.pop(node, (None,)))
+    if node.id == 0 or (switches.any and switches.silent(back)):
+        return None
+    memory.flush()
+    back.id = next(ids)
+    back.arrays = tuple(g) if isinstance(g, list) else (g,)
+    back.outputs = [
+        (parent.shape, parent.dtype) if parent is not None and parent.requires else None for parent in node.inputs
+    ]
+    bus.emit("op_start", back)
+    back.start = perf_counter_ns()
+    return back
+
+
+def _finish(back: Node, result: tuple[Any, ...]) -> None:
+    """Tell that a backward node ran."""
+    back.duration = perf_counter_ns() - back.start
+    twin = back.twin
+    assert twin is not None
+    useful = [
+        g if parent is not None and parent.requires else None
+        for g, parent in zip(result, twin.inputs, strict=True)
+    ]
+    back.outputs = [None if g is None else (g.shape, g.dtype) for g in useful]
+    present = [g for g in useful if g is not None]
+    back.shape = present[0].shape if present else ()
+    back.dtype = present[0].dtype if present else twin.dtype
+    back.nbytes = sum(g.nbytes for g in present)
+    if bus.buffer:
+        for g in present:
+            if backend.is_array(g):
+                memory.track(g, "gradients", back)
+    back.out = tuple(useful) if len(useful) != 1 else useful[0]
+    bus.emit("op_finish", back)
+    back.out = None
+    back.arrays = None
+
+

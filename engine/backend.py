@@ -1,0 +1,98 @@
+"""Which array library computes: NumPy, or CuPy for arrays on a GPU. The only file that imports CuPy."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+
+class Device:
+    """Where an array lives: `Device("cpu")`, `Device("cuda", 0)`; prints as PyTorch writes it."""
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str, index: int | None = None) -> None:
+        match = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", str(type))
+        if match is None:
+            raise ValueError(f'no device {type!r}; there are "cpu", "cuda" and "cuda:N"')
+        self.type = match[1]
+        number = int(match[2]) if match[2] else index
+        self.index = number if number is not None else (None if self.type == "cpu" else 0)
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+CPU = Device("cpu")
+
+
+@functools.cache
+def cupy() -> Any:
+    """The cupy module where CuPy is installed and a GPU answers, else None."""
+    try:
+        module = importlib.import_module("cupy")
+        # cupy.is_available() raises by itself on a machine with no driver, so the driver is asked directly.
+        return module if module.cuda.runtime.getDeviceCount() > 0 else None
+    except Exception:  # noqa: BLE001 - a missing or broken driver shows up as one of many exceptions
+        return None
+
+
+def require_cupy() -> Any:
+    """The cupy module. Raises `RuntimeError` that says what to install where it cannot be used."""
+    module = cupy()
+    if module is None:
+        raise RuntimeError(
+            "there is no usable CUDA device: CuPy is not installed or finds no GPU; "
+            'install the extra that fits the driver: pip install "dsviz[cuda11]", "dsviz[cuda12]" or "dsviz[cuda13]"'
+        )
+    return module
+
+
+def is_array(value: object) -> bool:
+    """Whether `value` is a NumPy or CuPy array."""
+    return isinstance(value, np.ndarray) or type(value).__module__.startswith("cupy")
+
+
+def namespace(array: Array) -> Any:
+    """The module (numpy or cupy) that made `array`."""
+    return np if isinstance(array, (np.ndarray, np.generic)) else require_cupy()
+
+
+def device_of(array: Array) -> Device:
+    """The device `array` lives on."""
+    return CPU if isinstance(array, (np.ndarray, np.generic)) else Device("cuda", array.device.id)
+
+
+def move(array: Array, device: Device | str) -> Array:
+    """`array` on `device`; the same object when it is there already."""
+    device = Device(device) if isinstance(device, str) else device
+    if device.type == "cpu":
+        return array if isinstance(array, np.ndarray) else require_cupy().asnumpy(array)
+    xp = require_cupy()
+    if not isinstance(array, np.ndarray) and array.device.id == device.index:
+        return array
+    with xp.cuda.Device(device.index):
+        return xp.asarray(array)
+
+
+def owner(array: Array) -> Array:
+    """The array that owns the memory `array` is a view of; itself when it owns it."""
+    base = array.base
+    while base is not None and is_array(base):
+        array, base = base, base.base
+    return array

@@ -1,0 +1,128 @@
+"""The one way anything learns what the engine does: sinks subscribed to kinds of events.
+
+A sink is called as `sink(kind, subject)`, synchronously, in the thread that ran the op. A sink that
+blocks is a breakpoint; there is no second mechanism. A sink must not keep a `Node`: a node may own the
+arrays its gradient needs, and keeping it would keep them.
+
+| kind | subject |
+| --- | --- |
+| `op_start` | the `Node`, before it computes; `inputs` and `arrays` are there |
+| `op_finish` | the `Node`, after; `out` is there until the sinks return |
+| `op_error` | `Failure`, before the exception reaches the person; a sink may set its `replacement` |
+| `module_enter`, `module_exit` | `ModuleCall` |
+| `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is |
+| `buffer` | `BufferEvent` |
+| `gradient` | `(leaf Node, array)`, when a leaf's gradient is complete |
+| `iteration` | the number of the iteration that begins |
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+Sink = Callable[[str, Any], None]
+
+KINDS = (
+    "op_start",
+    "op_finish",
+    "op_error",
+    "module_enter",
+    "module_exit",
+    "leaf",
+    "buffer",
+    "gradient",
+    "iteration",
+)
+
+
+class Bus:
+    """Holds one tuple of sinks for each kind, so that an empty kind costs one truth test.
+
+    `active` is true while anything but `op_error` is subscribed: it is all that an op looks at.
+    """
+
+    __slots__ = (*KINDS, "_lock", "active")
+
+    op_start: tuple[Sink, ...]
+    op_finish: tuple[Sink, ...]
+    op_error: tuple[Sink, ...]
+    module_enter: tuple[Sink, ...]
+    module_exit: tuple[Sink, ...]
+    leaf: tuple[Sink, ...]
+    buffer: tuple[Sink, ...]
+    gradient: tuple[Sink, ...]
+    iteration: tuple[Sink, ...]
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.active = False
+        for kind in KINDS:
+            setattr(self, kind, ())
+
+    def subscribe(self, sink: Sink, *kinds: str) -> Handle:
+        """Call `sink(kind, subject)` for each event of `kinds` (all kinds when none is named).
+
+        Raises `ValueError` for a kind that does not exist.
+        """
+        kinds = kinds or KINDS
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValueError(f"no event kind {kind!r}; there are {', '.join(KINDS)}")
+        with self._lock:
+            for kind in kinds:
+                setattr(self, kind, (*getattr(self, kind), sink))
+            self._refresh()
+        return Handle(self, sink, kinds)
+
+    def emit(self, kind: str, subject: Any) -> None:
+        """Give `subject` to every sink of `kind`. Only the engine emits.
+
+        An ordinary exception in a sink detaches the sink and is reported on stderr: a debugger's
+        mistake never changes the result of the person's program. `KeyboardInterrupt`, `SystemExit`
+        and their like pass through, because they are meant for the program.
+        """
+        for sink in getattr(self, kind):
+            try:
+                sink(kind, subject)
+            except Exception:  # noqa: BLE001 - see above
+                self._detach(sink, KINDS)
+                report = traceback.format_exc()
+                sys.stderr.write(f"dsviz: a subscriber to {kind!r} failed and was detached\n{report}")
+
+    def _detach(self, sink: Sink, kinds: tuple[str, ...]) -> None:
+        with self._lock:
+            for kind in kinds:
+                setattr(self, kind, tuple(s for s in getattr(self, kind) if s is not sink))
+            self._refresh()
+
+    def _refresh(self) -> None:
+        self.active = any(getattr(self, kind) for kind in KINDS if kind != "op_error")
+
+
+class Handle:
+    """A subscription; `close()` ends it. As a context manager it ends with the block."""
+
+    __slots__ = ("_bus", "_kinds", "_sink")
+
+    def __init__(self, bus: Bus, sink: Sink, kinds: tuple[str, ...]) -> None:
+        self._bus, self._sink, self._kinds = bus, sink, kinds
+
+    def close(self) -> None:
+        """End the subscription. Closing twice is harmless."""
+        self._bus._detach(self._sink, self._kinds)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+bus = Bus()

@@ -1,0 +1,402 @@
+"""From a call of an op to a node and a value. The hot path of the engine.
+
+`unary` and `binary` take the common case (tensors on NumPy, nobody subscribed) in one function each;
+`apply` does everything, and is where the others turn whenever something is unusual, also to explain an error.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import backend
+from engine.bus import bus
+from engine.dtype import get_default_dtype, is_floating
+from engine.grad_mode import state
+from engine.iteration import iteration
+from engine.location import INTERNAL, is_engine_code
+from engine.memory import memory
+from engine.node import NO_KWARGS, REACH, Node, behind, ids, leaf, order
+from engine.op import Op
+from engine.switches import switches
+from engine.writes import writes
+
+if TYPE_CHECKING:
+    from engine.tensor import Parameter, Tensor
+
+_ndarray = np.ndarray
+_asarray = np.asarray
+_getframe = sys._getframe
+
+
+def bind(tensor: type[Tensor], parameter: type[Parameter]) -> None:
+    """Called once by tensor.py: the classes are made of functions that dispatch, so they come later."""
+    global Tensor, Parameter
+    Tensor, Parameter = tensor, parameter  # type: ignore[misc]
+
+
+def unary(op: Op, a: Any) -> Tensor:
+    """Apply an op of one argument and no attributes. Call it from a function of the engine, never deeper."""
+    ta = type(a)
+    if bus.active or not (ta is Tensor or ta is Parameter):
+        return apply(op, (a,))
+    xa = a.array
+    if type(xa) is not _ndarray:
+        return apply(op, (a,))
+    try:
+        out = op.on_numpy(xa)
+    except Exception:  # noqa: BLE001 - apply() runs it again and explains
+        return apply(op, (a,))
+    if type(out) is not _ndarray:
+        out = _asarray(out)
+    na = a.node
+    node = Node()
+    node.op = op
+    node.order = next(order)
+    node.shape = out.shape
+    node.dtype = out.dtype
+    frame = _getframe(2)
+    code = frame.f_code
+    while INTERNAL.get(code.co_filename, True) and is_engine_code(code) and frame.f_back is not None:
+        frame = frame.f_back
+        code = frame.f_code
+    node.code = code
+    node.lasti = frame.f_lasti
+    node.stamp = writes.count
+    if na.requires and op.vjp is not None and state.grad:
+        node.requires = True
+        node.inputs = (na,)
+        node.saved = (xa if op.saves_args[0] is not None else na, out if op.saves_out else None)
+    else:
+        node.requires = False
+        if na.requires and na.op is not None or na.depth >= REACH:
+            na = behind(na)
+        node.inputs = (na,)
+        node.depth = na.depth + 1
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = out
+    tensor.node = node
+    return tensor
+
+
+def binary(op: Op, a: Any, b: Any) -> Tensor:
+    """Apply an op of two arguments and no attributes. Call it from a function of the engine, never deeper."""
+    ta = type(a)
+    if bus.active or not (ta is Tensor or ta is Parameter):
+        return apply(op, (a, b))
+    tb = type(b)
+    if tb is Tensor or tb is Parameter:
+        nb = b.node
+        xb = b.array
+    elif tb is float or tb is int:
+        nb = None
+        xb = b
+    else:
+        return apply(op, (a, b))
+    xa = a.array
+    if type(xa) is not _ndarray:
+        return apply(op, (a, b))
+    try:
+        out = op.on_numpy(xa, xb)
+    except Exception:  # noqa: BLE001 - apply() runs it again and explains
+        return apply(op, (a, b))
+    if type(out) is not _ndarray:
+        out = _asarray(out)
+    na = a.node
+    node = Node()
+    node.op = op
+    node.order = next(order)
+    node.shape = out.shape
+    node.dtype = out.dtype
+    frame = _getframe(2)
+    code = frame.f_code
+    while INTERNAL.get(code.co_filename, True) and is_engine_code(code) and frame.f_back is not None:
+        frame = frame.f_back
+        code = frame.f_code
+    node.code = code
+    node.lasti = frame.f_lasti
+    node.stamp = writes.count
+    ra = na.requires
+    rb = nb is not None and nb.requires
+    if (ra or rb) and op.vjp is not None and state.grad:
+        node.requires = True
+        node.inputs = (na, nb)
+        if op.cross:
+            node.saved = (xa if rb else None, xb if ra else None, None)
+        else:
+            sa, sb = op.saves_args
+            node.saved = (
+                na if sa is None else xa if not sa or rb else None,
+                (xb if nb is None else nb) if sb is None else xb if not sb or ra else None,
+                out if op.saves_out else None,
+            )
+    else:
+        node.requires = False
+        if (ra and na.op is not None) or na.depth >= REACH:
+            na = behind(na)
+        depth = na.depth
+        if nb is not None:
+            if (rb and nb.op is not None) or nb.depth >= REACH:
+                nb = behind(nb)
+            if nb.depth > depth:
+                depth = nb.depth
+        node.inputs = (na, nb)
+        node.depth = depth + 1
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = out
+    tensor.node = node
+    return tensor
+
+
+def constant(value: Any, role: str = "input") -> Tensor:
+    """A tensor made of a raw array on its way into an op, with the person's line as its origin."""
+    frame = sys._getframe(1)
+    while is_engine_code(frame.f_code) and frame.f_back is not None:
+        frame = frame.f_back
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = value
+    tensor.node = leaf(value.shape, value.dtype, role, code=frame.f_code, lasti=frame.f_lasti)
+    return tensor
+
+
+def as_operands(args: tuple[Any, ...]) -> list[Any]:
+    """The arguments with raw arrays made tensors and NumPy scalars made plain numbers.
+
+    A raw floating array takes the floating type of the tensors beside it: NumPy makes float64 where
+    nobody asked for it, and a model in float32 should not become float64 by that.
+    """
+    operands: list[Any] = []
+    raw = False
+    for arg in args:
+        kind = type(arg)
+        if kind is Tensor or kind is float or kind is int or arg is None or isinstance(arg, Tensor):
+            operands.append(arg)
+        elif isinstance(arg, np.generic):
+            operands.append(arg.item())
+        elif isinstance(arg, (list, tuple)):
+            made = np.asarray([a.array if isinstance(a, Tensor) else a for a in arg])
+            operands.append(made.astype(get_default_dtype()) if made.dtype == np.float64 else made)
+            raw = True
+        else:
+            operands.append(arg)
+            raw = raw or backend.is_array(arg)
+    if raw:
+        beside = [a.array.dtype for a in operands if isinstance(a, Tensor) and is_floating(a.array.dtype)]
+        weak = np.result_type(*beside) if beside else None
+        for i, arg in enumerate(operands):
+            if backend.is_array(arg):
+                if weak is not None and arg.dtype != weak and is_floating(arg.dtype):
+                    arg = arg.astype(weak)
+                operands[i] = constant(arg)
+    return operands
+
+
+def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> Any:
+    """Apply `op` to tensors, raw arrays, plain numbers and None. Returns a Tensor (a tuple for several results).
+
+    Raises what `engine.explain` makes of an error in the op: the person's line, the arguments and their shapes.
+    """
+    operands = as_operands(args)
+    arrays: list[Any] = []
+    nodes: list[Node | None] = []
+    requires = False
+    xp: Any = np
+    forward = op.on_numpy
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            array = operand.array
+            arrays.append(array)
+            if type(array) is not _ndarray:
+                xp = backend.namespace(array)
+            node = operand.node
+            nodes.append(node)
+            requires = requires or node.requires
+        else:
+            arrays.append(operand)
+            nodes.append(None)
+    if xp is not np:
+        forward = op.on(xp)
+    frame = _getframe(2)
+    code = frame.f_code
+    while INTERNAL.get(code.co_filename, True) and is_engine_code(code) and frame.f_back is not None:
+        frame = frame.f_back
+        code = frame.f_code
+    node = Node()
+    node.op = op
+    node.kwargs = kwargs
+    node.code = code
+    node.lasti = frame.f_lasti
+    node.inputs = tuple(nodes)
+    node.requires = False
+    node.stamp = writes.count
+    active = bus.active
+    loud = active and announce(node, arrays)
+    if loud:
+        node.arrays = tuple(arrays)
+        bus.emit("op_start", node)
+        node.start = perf_counter_ns()
+    try:
+        if op.check:
+            op.shape(*[shape_of(a) for a in arrays], **kwargs)
+        out = forward(*arrays, **kwargs)
+    except Exception as error:  # noqa: BLE001 - explained and raised again
+        from engine.explain import fail  # errors are rare, and their explanation is a long file
+
+        out = fail(node, operands, arrays, error, frame)
+    if loud:
+        node.duration = perf_counter_ns() - node.start
+    node.order = next(order)
+    requires = requires and op.vjp is not None and state.grad
+    extras: tuple[Any, ...] = ()
+    if op.extras:
+        extras = out[1:]
+        out = out[0]
+    if op.outputs == 1:
+        if type(out) is not _ndarray:
+            out = _asarray(out) if xp is np else xp.asarray(out)
+        node.shape = out.shape
+        node.dtype = out.dtype
+    else:
+        out = tuple(out)
+        node.shape = out[0].shape if out else ()
+        node.dtype = out[0].dtype if out else get_default_dtype()
+        node.outputs = [(o.shape, o.dtype) for o in out]
+    if requires:
+        node.requires = True
+        keep(node, op, arrays, nodes, out, extras)
+    else:
+        depth = 0
+        for i, parent in enumerate(nodes):
+            if parent is not None:
+                if (parent.requires and parent.op is not None) or parent.depth >= REACH:
+                    parent = nodes[i] = behind(parent)
+                if parent.depth >= depth:
+                    depth = parent.depth + 1
+        node.depth = depth
+        node.inputs = tuple(nodes)
+    if loud:
+        finish(node, out)
+    if op.outputs == 1:
+        tensor = Tensor.__new__(Tensor)
+        tensor.array = out
+        tensor.node = node
+        if op.view:
+            tensor.base = operands[0]
+        return tensor
+    return tuple(part(node, i, array) for i, array in enumerate(out))
+
+
+def keep(
+    node: Node, op: Op, arrays: list[Any], nodes: list[Node | None], out: Any, extras: tuple[Any, ...]
+) -> None:
+    """Save on `node` what its gradient declared, and nothing else."""
+    saved: list[Any] = []
+    rules = op.saves_args
+    for i, parent in enumerate(nodes):
+        rule = rules[i] if i < len(rules) else rules[-1]
+        if rule is None:
+            saved.append(arrays[i] if parent is None else parent)
+        elif not rule or any(nodes[j] is not None and nodes[j].requires for j in rule):  # type: ignore[union-attr]
+            saved.append(arrays[i])
+        else:
+            saved.append(None)
+    saved.append(out if op.saves_out else None)
+    saved.extend(extras)
+    node.saved = tuple(saved)
+
+
+def part(node: Node, index: int, array: Any) -> Tensor:
+    """The tensor of one of several results: its own node, under the same number, that passes gradients on."""
+    piece = Node()
+    piece.op = PART
+    piece.order = next(order)
+    piece.shape = array.shape
+    piece.dtype = array.dtype
+    piece.inputs = (node,)
+    piece.kwargs = {"index": index}
+    piece.requires = node.requires and is_floating(array.dtype)
+    piece.id = node.id
+    piece.code = node.code
+    piece.lasti = node.lasti
+    piece.depth = node.depth
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = array
+    tensor.node = piece
+    return tensor
+
+
+# Not in OPS: it is no op but the seam between a node with several results and each of them.
+PART = Op(
+    "part",
+    lambda xp, input, *, index: input[index],
+    family="other",
+    shape=lambda *shapes, index: shapes[index],
+    dtype=lambda *dtypes, index: dtypes[index],
+    vjp=lambda xp, g, out, input, *, index: g,
+    arg_names=("input",),
+)
+
+
+def shape_of(value: Any) -> Any:
+    """What a shape rule is given for an argument: its shape, or the plain number or None itself."""
+    return getattr(value, "shape", value)
+
+
+# --- tracing: only when somebody is subscribed --------------------------------------------------------
+
+
+def announce(node: Node, arrays: list[Any]) -> bool:
+    """Give a node that is about to run its number and place; False when it is switched off."""
+    node.phase = state.phase
+    node.call = state.call
+    node.twin = state.twin
+    if node.phase == 0:
+        iteration.forward()
+    node.iteration = iteration.index
+    if switches.any and switches.silent(node):
+        return False
+    assert node.op is not None
+    for i, parent in enumerate(node.inputs):
+        if parent is None:
+            if arrays[i] is not None:
+                name = node.op.arg_names[min(i, len(node.op.arg_names) - 1)]
+                node.scalars = {**(node.scalars or {}), name: arrays[i]}
+        elif parent.id == 0:
+            announce_leaf(parent, arrays[i])
+    memory.flush()
+    node.id = next(ids)
+    return True
+
+
+def announce_leaf(node: Node, array: Any) -> None:
+    """Number a value nothing recorded made, and tell."""
+    if node.op is PART and node.inputs[0] is not None:
+        node = node.inputs[0]
+    if node.id == 0:
+        node.id = next(ids)
+        node.nbytes = array.nbytes
+        node.role = node.role or "input"
+        node.iteration = iteration.index
+        memory.track(array, "parameters" if node.role == "parameter" else "inputs", node)
+        bus.emit("leaf", node)
+
+
+def finish(node: Node, out: Any) -> None:
+    """Tell that a node ran."""
+    results = out if isinstance(out, tuple) else (out,)
+    node.nbytes = sum(o.nbytes for o in results)
+    kept = node.saved or ()
+    node.saved_bytes = sum(a.nbytes for a in kept if backend.is_array(a))
+    if bus.buffer:
+        for array in results:
+            memory.track(array, "activations" if node.phase == 0 else "gradients", node)
+        for array in kept:
+            if backend.is_array(array):
+                memory.keep(array, node)
+    node.out = out
+    bus.emit("op_finish", node)
+    node.out = None
+    node.arrays = None

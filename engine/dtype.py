@@ -1,0 +1,94 @@
+"""Element types, under PyTorch's names, and the rules by which ops combine them.
+
+Types combine as in NumPy 2: plain Python numbers never change the type of a tensor, and two tensors meet in
+the smallest type that holds both. A raw floating array next to a floating tensor takes the tensor's type.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+DType = np.dtype[Any]
+
+float16: DType = np.dtype("float16")
+float32: DType = np.dtype("float32")
+float64: DType = np.dtype("float64")
+int8: DType = np.dtype("int8")
+int16: DType = np.dtype("int16")
+int32: DType = np.dtype("int32")
+int64: DType = np.dtype("int64")
+uint8: DType = np.dtype("uint8")
+bool: DType = np.dtype("bool")
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
+
+_default = [float32]
+
+
+def get_default_dtype() -> DType:
+    """The type that Python floats become and that random tensors have; float32 at first."""
+    return _default[0]
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set what `get_default_dtype` gives. Raises `TypeError` for a type that is not floating."""
+    chosen = np.dtype(dtype)
+    if chosen.kind != "f":
+        raise TypeError(f"the default dtype has to be a floating type, got {chosen}")
+    _default[0] = chosen
+
+
+def as_dtype(dtype: Any) -> DType:
+    """`dtype` (a dtype, its name, or Python's float, int or bool) as a dtype; float is the default dtype."""
+    if dtype is builtins.float:
+        return _default[0]
+    if dtype is builtins.int:
+        return int64
+    return np.dtype(dtype)
+
+
+def is_floating(dtype: DType) -> builtins.bool:
+    """Whether values of `dtype` can have gradients."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+# --- dtype rules of the op records: given the dtype of each argument, a plain number, or None ----------
+
+
+def promoted(*dtypes: Any, **_: Any) -> DType:
+    """The type the arguments meet in; plain numbers are weak."""
+    found = [d for d in dtypes if isinstance(d, np.dtype)]
+    numbers = [d for d in dtypes if d is not None and not isinstance(d, np.dtype)]
+    if not numbers:
+        return np.result_type(*found)
+    return np.result_type(*found, *numbers)
+
+
+def floating(*dtypes: Any, **_: Any) -> DType:
+    """As `promoted`, integers becoming what NumPy's floating functions make of them."""
+    met = promoted(*dtypes)
+    return met if is_floating(met) else np.sqrt(np.ones((), met)).dtype
+
+
+def divided(*dtypes: Any, **_: Any) -> DType:
+    """The type of a true division."""
+    met = promoted(*dtypes)
+    return met if is_floating(met) else float64
+
+
+def first(*dtypes: Any, **_: Any) -> DType:
+    """The type of the first argument."""
+    return dtypes[0]  # type: ignore[no-any-return]
+
+
+def truth(*dtypes: Any, **_: Any) -> DType:
+    """bool."""
+    return bool
+
+
+def index(*dtypes: Any, **_: Any) -> DType:
+    """int64."""
+    return int64

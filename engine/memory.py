@@ -1,0 +1,121 @@
+"""Which buffers are alive, and for what: told on the bus, only while somebody is subscribed to `buffer`.
+
+A buffer is the memory one array owns; views of it are the same buffer. Its release is seen by a weak
+reference. That can happen in the middle of anything, so releases queue up and are told at the next op.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from engine.backend import owner
+from engine.bus import bus
+
+if TYPE_CHECKING:
+    from engine.node import Node
+
+CATEGORIES = ("parameters", "gradients", "activations", "saved", "optimizer", "workspace", "inputs")
+
+
+class Buffer(weakref.ref):  # type: ignore[type-arg]
+    """One piece of memory: `id` (counted from 1), `nbytes`, `category`, `node` (number of the node that
+    made it, 0 for none). It does not keep the memory alive."""
+
+    __slots__ = ("category", "id", "key", "nbytes", "node")
+
+    id: int
+    key: int
+    nbytes: int
+    category: str
+    node: int
+
+    def __new__(cls, array: Any, callback: Callable[[Any], None], *_: Any) -> Buffer:
+        """A weak reference to `array` that calls `callback` when it dies."""
+        return super().__new__(cls, array, callback)
+
+    def __init__(self, array: Any, callback: Callable[[Any], None], id: int, category: str, node: int) -> None:
+        super().__init__(array, callback)  # type: ignore[call-arg]
+        # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
+        self.key = _key(array)
+        self.id = id
+        self.nbytes = int(array.nbytes)
+        self.category = category
+        self.node = node
+
+
+def _key(array: Any) -> int:
+    return id(array)
+
+
+class BufferEvent:
+    """`kind` is "allocated", "reused", "released" or "recategorised"; `time` in perf_counter_ns."""
+
+    __slots__ = ("buffer", "kind", "time")
+
+    def __init__(self, kind: str, buffer: Buffer, time: int) -> None:
+        self.kind, self.buffer, self.time = kind, buffer, time
+
+    def __repr__(self) -> str:
+        b = self.buffer
+        return f"<{self.kind} buffer {b.id} {b.category} {b.nbytes} bytes>"
+
+
+class Memory:
+    """The live buffers that were seen since somebody subscribed."""
+
+    def __init__(self) -> None:
+        self._alive: dict[int, Buffer] = {}
+        self._released: deque[tuple[Buffer, int]] = deque()
+        self._count = 0
+
+    def track(self, array: Any, category: str, node: Node | None = None) -> None:
+        """`array` is in use; tell of its memory if it is new."""
+        if not bus.buffer:
+            return
+        memory = owner(array)
+        known = self._alive.get(_key(memory))
+        if known is not None and known() is memory:
+            return
+        self._count += 1
+        buffer = Buffer(memory, self._dead, self._count, category, 0 if node is None else node.id)
+        self._alive[buffer.key] = buffer
+        bus.emit("buffer", BufferEvent("allocated", buffer, perf_counter_ns()))
+
+    def recategorise(self, array: Any, category: str) -> None:
+        """`array`'s memory serves something else from now on."""
+        if not bus.buffer:
+            return
+        buffer = self._alive.get(_key(owner(array)))
+        if buffer is not None and buffer.category != category:
+            buffer.category = category
+            bus.emit("buffer", BufferEvent("recategorised", buffer, perf_counter_ns()))
+
+    def keep(self, array: Any, node: Node) -> None:
+        """`array` is kept for the gradient of `node`."""
+        known = self._alive.get(_key(owner(array)))
+        if known is None:
+            self.track(array, "saved", node)
+        elif known.category == "activations":
+            self.recategorise(array, "saved")
+
+    def flush(self) -> None:
+        """Tell of the buffers that died since the last time."""
+        while self._released:
+            buffer, time = self._released.popleft()
+            bus.emit("buffer", BufferEvent("released", buffer, time))
+
+    def live(self) -> list[Buffer]:
+        """The buffers that are alive now, oldest first."""
+        return sorted((b for b in self._alive.values() if b() is not None), key=lambda b: b.id)
+
+    def _dead(self, buffer: Any) -> None:
+        if self._alive.get(buffer.key) is buffer:
+            del self._alive[buffer.key]
+        self._released.append((buffer, perf_counter_ns()))
+
+
+memory = Memory()

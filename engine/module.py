@@ -1,0 +1,434 @@
+"""A part of a network: parameters, submodules, and what it does to its input.
+
+Works without `super().__init__()`: the registers are made when the first attribute is set.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from engine.bus import bus
+from engine.grad_mode import state
+from engine.location import line_of, user_frame
+from engine.names import variable_of
+from engine.node import Node
+from engine.tensor import Parameter, Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_calls = itertools.count(1)
+
+
+class ModuleCall:
+    """One call of a module. `path` is "net.cell"; the outermost module is named for the caller's variable."""
+
+    __slots__ = ("cls", "code", "depth", "failed", "id", "lasti", "module", "parent", "path")
+
+    def __init__(self, module: Module, parent: ModuleCall | None) -> None:
+        frame = user_frame(3)
+        self.id = next(_calls)
+        self.module = module
+        self.parent = parent
+        self.cls = type(module).__name__
+        self.code: CodeType = frame.f_code
+        self.lasti = frame.f_lasti
+        self.failed = False
+        if parent is None:
+            self.depth = 0
+            self.path = variable_of(module, frame) or self.cls
+        else:
+            self.depth = parent.depth + 1
+            inside = path_inside(parent.module, module)
+            self.path = f"{parent.path}.{inside or self.cls}"
+
+    @property
+    def filename(self) -> str:
+        """File of the call."""
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        """Line of the call."""
+        return line_of(self.code, self.lasti)
+
+    def __repr__(self) -> str:
+        return f"<ModuleCall {self.id} {self.path} {self.cls}>"
+
+
+def path_inside(outer: Module, inner: Module) -> str:
+    """The path of `inner` below `outer`, such as "layers.0"; "" when it is not below it."""
+    for name, child in outer._modules.items():
+        if child is inner:
+            return name
+    for name, child in outer.named_modules():
+        if child is inner:
+            return name
+    return ""
+
+
+class Module:
+    """Base class of all parts of a network. Subclasses define `forward`.
+
+    Assigning a `Parameter` or a `Module` to an attribute registers it; a list of modules is not registered
+    (use `ModuleList`), as in PyTorch.
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _transient: set[str]
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            """Make the registers before any __init__, so that none has to call ours."""
+            self = super().__new__(cls)
+            fields = self.__dict__
+            fields["training"] = True
+            fields["_parameters"] = {}
+            fields["_buffers"] = {}
+            fields["_modules"] = {}
+            fields["_transient"] = set()
+            return self
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module does; subclasses say it."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        stack = state.modules
+        stack.append(self)
+        if not bus.active:
+            try:
+                return self.forward(*args, **kwargs)
+            finally:
+                stack.pop()
+        parent = state.call
+        call = ModuleCall(self, parent)
+        state.call = call
+        finished = False
+        try:
+            bus.emit("module_enter", call)
+            result = self.forward(*args, **kwargs)
+            finished = True
+            return result
+        finally:
+            stack.pop()
+            state.call = parent
+            call.failed = not finished
+            bus.emit("module_exit", call)
+
+    # --- attributes ---
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        fields = self.__dict__
+        parameters, modules, buffers = fields["_parameters"], fields["_modules"], fields["_buffers"]
+        if isinstance(value, Parameter):
+            fields.pop(name, None)
+            modules.pop(name, None)
+            buffers.pop(name, None)
+            parameters[name] = value
+        elif isinstance(value, Module):
+            fields.pop(name, None)
+            parameters.pop(name, None)
+            buffers.pop(name, None)
+            modules[name] = value
+        elif name in parameters:
+            if value is not None:
+                raise TypeError(f"{name} is a parameter; assign a Parameter or None, not {type(value).__name__}")
+            parameters[name] = None
+        elif name in modules:
+            if value is not None:
+                raise TypeError(f"{name} is a submodule; assign a Module or None, not {type(value).__name__}")
+            modules[name] = None
+        elif name in buffers:
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(f"{name} is a buffer; assign a Tensor or None, not {type(value).__name__}")
+            buffers[name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            fields = self.__dict__
+            for register in ("_parameters", "_modules", "_buffers"):
+                found = fields.get(register, {})
+                if name in found:
+                    return found[name]
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for register in (self._parameters, self._modules, self._buffers):
+            if name in register:
+                del register[name]  # type: ignore[attr-defined]
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *self._parameters, *self._modules, *self._buffers})
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Register a parameter under `name`; None keeps the place without one."""
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a tensor that is part of the state but not learned; not `persistent`: not in `state_dict`."""
+        self._buffers[name] = tensor
+        if persistent:
+            self._transient.discard(name)
+        else:
+            self._transient.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Register a submodule under `name`."""
+        self._modules[name] = module
+
+    register_module = add_module
+
+    # --- what is inside ---
+
+    def named_modules(self, memo: set[Any] | None = None, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all inside, with their paths; each once."""
+        seen = set() if memo is None else memo
+        if self in seen:
+            return
+        seen.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(seen, f"{prefix}.{name}" if prefix else name)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all inside; each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly inside, with their names."""
+        seen: set[Module] = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly inside."""
+        for _, child in self.named_children():
+            yield child
+
+    def _named(self, register: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+            for name, value in getattr(module, register).items():
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their paths; each once."""
+        return self._named("_parameters", prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters; each once."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """All buffers with their paths; each once."""
+        return self._named("_buffers", prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers; each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as "encoder.layers.0". Raises `AttributeError` where there is none."""
+        module: Module = self
+        for name in target.split(".") if target else ():
+            child = module._modules.get(name)
+            if child is None:
+                raise AttributeError(f"{type(module).__name__} has no submodule {name!r} (looking for {target!r})")
+            module = child
+        return module
+
+    # --- modes ---
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch this module and all inside to training (dropout drops), or with False to evaluation."""
+        for module in self.modules():
+            module.__dict__["training"] = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch this module and all inside to evaluation."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set whether the parameters take gradients."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or make them 0."""
+        for parameter in self.parameters():
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = parameter.grad.detach() * 0
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` with every module inside, innermost first, then with this one."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def _convert(self, change: Callable[[Tensor], Tensor]) -> Self:
+        for module in self.modules():
+            for parameter in module._parameters.values():
+                if parameter is not None:
+                    parameter.data = change(parameter.detach())
+                    if parameter.grad is not None:
+                        parameter.node.grad = change(parameter.grad.detach())
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = change(buffer.detach())
+        return self
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
+        """Move parameters and buffers to a device, or cast the floating ones to a dtype, in place."""
+        from engine.backend import Device
+
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype, device = arg.dtype, arg.device
+            elif isinstance(arg, Device) or (isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")):
+                device = arg
+            elif arg is not None:
+                dtype = arg
+        return self._convert(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() else None))
+
+    def cpu(self) -> Self:
+        """Move to main memory."""
+        return self.to(device="cpu")
+
+    def cuda(self, device: Any = "cuda") -> Self:
+        """Move to a GPU."""
+        return self.to(device=f"cuda:{device}" if isinstance(device, int) else device)
+
+    def float(self) -> Self:
+        """Cast floating parameters and buffers to float32."""
+        return self.to(dtype="float32")
+
+    def double(self) -> Self:
+        """Cast floating parameters and buffers to float64."""
+        return self.to(dtype="float64")
+
+    def half(self) -> Self:
+        """Cast floating parameters and buffers to float16."""
+        return self.to(dtype="float16")
+
+    # --- state ---
+
+    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+        """All parameters and persistent buffers by path, sharing memory with the module."""
+        found: dict[str, Tensor] = {}
+        for name, parameter in self._parameters.items():
+            if parameter is not None:
+                found[prefix + name] = parameter.detach()
+        for name, buffer in self._buffers.items():
+            if buffer is not None and name not in self._transient:
+                found[prefix + name] = buffer.detach()
+        for name, child in self._modules.items():
+            if child is not None:
+                found.update(child.state_dict(f"{prefix}{name}."))
+        return found
+
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> LoadResult:
+        """Copy values (tensors or arrays) into the parameters and buffers of the same paths.
+
+        Raises `KeyError` that lists missing and unexpected paths when `strict`, and `ValueError` that lists
+        every shape that does not fit; then nothing has been changed.
+        """
+        own: dict[str, Tensor] = {}
+        for path, module in self.named_modules():
+            lead = path + "." if path else ""
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    own[lead + name] = parameter
+            for name, buffer in module._buffers.items():
+                if buffer is not None and name not in module._transient:
+                    own[lead + name] = buffer
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        if strict and (missing or unexpected):
+            lines = [f"the state does not fit {type(self).__name__}:"]
+            if missing:
+                lines.append("missing: " + ", ".join(missing))
+            if unexpected:
+                lines.append("unexpected: " + ", ".join(unexpected))
+            raise KeyError("\n  ".join(lines))
+        wrong = [
+            f"{key}: expected {list(own[key].shape)}, got {list(value.shape)}"
+            for key, value in state_dict.items()
+            if key in own and tuple(value.shape) != own[key].shape
+        ]
+        if wrong:
+            raise ValueError(f"the state does not fit {type(self).__name__}:\n  " + "\n  ".join(wrong))
+        for key, value in state_dict.items():
+            if key in own:
+                source = value.array if isinstance(value, Tensor) else value
+                own[key].data.copy_(source)
+        return LoadResult(missing, unexpected)
+
+    # --- how it prints ---
+
+    def extra_repr(self) -> str:
+        """What `repr` shows of the module itself; subclasses say it."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, child in self._modules.items():
+            text = repr(child).replace("\n", "\n  ")
+            lines.append(f"  ({name}): {text}")
+        extra = self.extra_repr()
+        head = type(self).__name__ + "(" + extra
+        return head + ")" if not lines else head + "\n" + "\n".join(lines) + "\n)"
+
+
+class LoadResult(tuple):  # type: ignore[type-arg]
+    """What `load_state_dict` returns: `missing_keys` and `unexpected_keys`."""
+
+    __slots__ = ()
+
+    def __new__(cls, missing: list[str], unexpected: list[str]) -> LoadResult:
+        """A pair of lists."""
+        return super().__new__(cls, (missing, unexpected))
+
+    @property
+    def missing_keys(self) -> list[str]:
+        """Paths of the module the state has no value for."""
+        return self[0]  # type: ignore[no-any-return]
+
+    @property
+    def unexpected_keys(self) -> list[str]:
+        """Paths of the state the module has no place for."""
+        return self[1]  # type: ignore[no-any-return]
+
+
+def name_parameter(node: Node) -> str:
+    """The path of a parameter below the modules being called, or ""."""
+    for module in reversed(state.modules):
+        for name, parameter in module.named_parameters():
+            if parameter.node is node:
+                return name
+    return ""

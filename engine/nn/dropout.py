@@ -1,0 +1,26 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.module import Module
+from engine.ops.noise import dropout
+from engine.tensor import Tensor
+
+
+class Dropout(Module):
+    """Zeroes each element with probability `p` while training, and scales the rest by 1 / (1 - p)."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"p is a probability, 0 to 1, got {p}")
+        self.p, self.inplace = p, inplace
+
+    def forward(self, input: Any) -> Tensor:
+        """`input` with some elements zeroed."""
+        return dropout(input, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.p}"

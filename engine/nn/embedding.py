@@ -1,0 +1,37 @@
+"""Rows of a table, chosen by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.creation import empty
+from engine.module import Module
+from engine.nn import init
+from engine.ops.indexing import embedding
+from engine.tensor import Parameter, Tensor
+
+
+class Embedding(Module):
+    """`weight` [num_embeddings, embedding_dim], looked up by whole numbers; starts normal, as in PyTorch."""
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
+        init.normal_(self.weight)
+        if padding_idx is not None:
+            self.weight.array[padding_idx] = 0
+
+    def forward(self, input: Any) -> Tensor:
+        """`input` [...] of row numbers to [..., embedding_dim]."""
+        return embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"{self.num_embeddings}, {self.embedding_dim}"

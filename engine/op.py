@@ -1,0 +1,192 @@
+"""The op record: everything there is to know about one op, in one place.
+
+Tests, error messages, the debugger, export and the reference read `OPS`; nothing keeps a second list.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+# A shape rule is given what stands for each argument (its shape, the plain number, or None) and the op's
+# attributes; it returns the shape of the result, or raises ShapeClash.
+ShapeRule = Callable[..., Any]
+# A dtype rule is given the dtype of each argument (or the plain number, or None) and the attributes.
+DtypeRule = Callable[..., Any]
+# Where dimension `dim` of the result comes from: (shapes, attributes, dim) -> [(argument, its dimension)].
+OriginRule = Callable[[Sequence[Shape | None], dict[str, Any], Shape, int], list[tuple[int, int]]]
+
+FAMILIES = ("linear", "elementwise", "activation", "shape", "reduce", "random", "other")
+
+OPS: dict[str, Op] = {}
+
+
+class Op:
+    """One op. Make one with `op(...)`.
+
+    `forward(xp, *arguments, **attributes)` computes on raw arrays, `xp` being numpy or cupy.
+    `vjp(xp, g, out, *arguments, **attributes)` gives the gradient of each argument (a tuple, or one array
+    for an op of one argument), None for none. It runs on raw arrays for an ordinary backward pass and on
+    Tensors, with `xp` the engine's own namespace, when gradients of gradients are wanted. An argument that
+    was not saved arrives as its node (`shape` and `dtype` only) if `saves` does not name it, and as None if
+    `saves` names it but nobody needs it this time.
+    """
+
+    __slots__ = (
+        "_partials",
+        "_vjps",
+        "arg_names",
+        "attr_names",
+        "broadcasts",
+        "check",
+        "cross",
+        "doc",
+        "dtype",
+        "extras",
+        "family",
+        "formula",
+        "forward",
+        "name",
+        "on_numpy",
+        "onnx",
+        "origin",
+        "outputs",
+        "phase",
+        "saves",
+        "saves_args",
+        "saves_out",
+        "sentence",
+        "shape",
+        "source",
+        "ufunc",
+        "view",
+        "vjp",
+        "vjp_numpy",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *,
+        family: str,
+        shape: ShapeRule,
+        dtype: DtypeRule,
+        vjp: Callable[..., Any] | None,
+        saves: tuple[str, ...] = (),
+        saved_for: dict[str, tuple[str, ...]] | None = None,
+        extras: tuple[str, ...] = (),
+        arg_names: tuple[str, ...],
+        origin: OriginRule | None = None,
+        broadcasts: bool = False,
+        check: bool = False,
+        outputs: int | None = 1,
+        view: bool = False,
+        ufunc: str = "",
+        quiet: bool = False,
+        onnx: str = "",
+        doc: str = "",
+        formula: str = "",
+        source: str = "",
+        phase: int = 0,
+    ) -> None:
+        if family not in FAMILIES:
+            raise ValueError(f"op {name!r}: no family {family!r}; there are {', '.join(FAMILIES)}")
+        unknown = set(saves) - set(arg_names) - {"out"}
+        if unknown:
+            raise ValueError(f"op {name!r} cannot save {', '.join(sorted(unknown))}: no such argument")
+        self.name = name
+        self.family = family
+        self.forward = quietly(forward) if quiet else forward
+        self.vjp = vjp
+        self.shape = shape
+        self.dtype = dtype
+        self.saves = saves
+        self.extras = extras
+        self.arg_names = arg_names
+        self.origin = origin
+        self.broadcasts = broadcasts
+        self.check = check
+        self.outputs = outputs
+        self.view = view
+        self.ufunc = ufunc
+        self.onnx = onnx
+        self.doc = doc
+        self.formula = formula
+        self.source = source
+        self.phase = phase
+        self.saves_out = "out" in saves
+        # For each argument: for whose gradient it is kept. None: never kept. (): for any.
+        given = saved_for or {}
+        self.saves_args: tuple[tuple[int, ...] | None, ...] = tuple(
+            tuple(arg_names.index(other) for other in given.get(arg, ())) if arg in saves else None
+            for arg in arg_names
+        )
+        # The product-like case of the hot path: each of two arguments is kept for the other's gradient.
+        self.cross = self.saves_args == ((1,), (0,))
+        self._partials: dict[Any, Callable[..., Any]] = {}
+        self._vjps: dict[Any, Callable[..., Any]] = {}
+        direct = getattr(np, ufunc) if ufunc and not quiet else partial(self.forward, np)
+        self.on_numpy: Callable[..., Any] = direct
+        self._partials[np] = direct
+        self.vjp_numpy: Callable[..., Any] | None = None if vjp is None else partial(vjp, np)
+        # Attributes by name, for the reference: what forward takes beyond its arguments.
+        parameters = list(inspect.signature(forward).parameters)[1:]
+        self.attr_names = tuple(p for p in parameters[len(arg_names) :] if p not in arg_names)
+
+    def on(self, xp: Any) -> Callable[..., Any]:
+        """`forward` with `xp` bound."""
+        bound = self._partials.get(xp)
+        if bound is None:
+            bound = self._partials[xp] = partial(self.forward, xp)
+        return bound
+
+    def vjp_on(self, xp: Any) -> Callable[..., Any]:
+        """`vjp` with `xp` bound. The op must have one."""
+        bound = self._vjps.get(xp)
+        if bound is None:
+            assert self.vjp is not None
+            bound = self._vjps[xp] = partial(self.vjp, xp)
+        return bound
+
+    def __repr__(self) -> str:
+        return f"<Op {self.name}>"
+
+
+def quietly(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`forward` without NumPy's floating point warnings: inf and nan are results, and have breakpoints."""
+
+    def quiet(xp: Any, *args: Any, **attrs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return forward(xp, *args, **attrs)
+
+    quiet.__wrapped__ = forward  # type: ignore[attr-defined]
+    return quiet
+
+
+def op(name: str, **record: Any) -> Callable[[Callable[..., Any]], Op]:
+    """Register the decorated forward function as op `name`; the keywords are the fields of `Op`.
+
+    `arg_names` are read from the function's parameters up to the bare `*`. The docstring of the function
+    is the op's documentation; a first line in it of the form `formula` is not needed when `formula` is given.
+
+    Raises `ValueError` when there is an op of that name already.
+    """
+
+    def register(forward: Callable[..., Any]) -> Op:
+        if name in OPS:
+            raise ValueError(f"there is an op {name!r} already")
+        if "arg_names" not in record:
+            parameters = list(inspect.signature(forward).parameters.values())[1:]
+            record["arg_names"] = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        record.setdefault("doc", inspect.getdoc(forward) or "")
+        record.setdefault("vjp", None)
+        made = OPS[name] = Op(name, forward, **record)
+        return made
+
+    return register

@@ -1,0 +1,1 @@
+"""The ops: one record each, and the function people call."""

@@ -1,0 +1,226 @@
+"""Activations, and softmax with its logarithm."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import dtype, shapes
+from engine.dispatch import apply, unary
+from engine.op import op
+from engine.ops.arithmetic import UNARY
+from engine.ops.exponential import erf_of
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.floating}
+
+
+def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (out > 0)
+
+
+@op("relu", **{**ACTIVATION, "dtype": dtype.first}, onnx="Relu", formula="max(input, 0)", vjp=_relu_vjp, saves=("out",))
+def RELU(xp: Any, input: Any) -> Any:
+    """Negative values become 0."""
+    return xp.maximum(input, 0)
+
+
+def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (out * (1 - out))
+
+
+@op("sigmoid", **ACTIVATION, quiet=True, onnx="Sigmoid", formula="1 / (1 + e^-input)", vjp=_sigmoid_vjp, saves=("out",))
+def SIGMOID(xp: Any, input: Any) -> Any:
+    """Logistic function, without overflow on either side."""
+    return sigmoid_of(xp, input)
+
+
+def sigmoid_of(xp: Any, x: Any) -> Any:
+    """The logistic function on raw arrays: 1/2 + 1/2 tanh(x/2), which cannot overflow."""
+    out = xp.tanh(x * 0.5)
+    if isinstance(out, np.ndarray) and out.ndim:
+        out *= 0.5
+        out += 0.5
+        return out
+    return out * 0.5 + 0.5
+
+
+def _tanh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (1 - out * out)
+
+
+@op("tanh", **ACTIVATION, ufunc="tanh", onnx="Tanh", formula="tanh input", vjp=_tanh_vjp, saves=("out",))
+def TANH(xp: Any, input: Any) -> Any:
+    """Hyperbolic tangent."""
+    return xp.tanh(input)
+
+
+def _gelu_vjp(xp: Any, g: Any, out: Any, input: Any, *, approximate: str) -> Any:
+    if approximate == "tanh":
+        k = math.sqrt(2 / math.pi)
+        t = xp.tanh((input + input * input * input * 0.044715) * k)
+        slope = (t + 1) * 0.5 + input * (1 - t * t) * (input * input * (3 * 0.044715) + 1) * (0.5 * k)
+        return g * slope
+    density = xp.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
+    cumulative = (xp.erf(input * math.sqrt(0.5)) if hasattr(xp, "erf") else erf_of(xp, input * math.sqrt(0.5))) * 0.5 + 0.5
+    return g * (cumulative + input * density)
+
+
+@op("gelu", **ACTIVATION, quiet=True, onnx="Gelu", formula="input Φ(input)", vjp=_gelu_vjp, saves=("input",), source="Hendrycks and Gimpel 2016, arXiv:1606.08415")
+def GELU(xp: Any, input: Any, *, approximate: str) -> Any:
+    """The input times the normal distribution's cumulative probability of it."""
+    if approximate == "tanh":
+        return input * 0.5 * (1 + xp.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)))
+    return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5)
+
+
+def _logistic(xp: Any, x: Any) -> Any:
+    """The logistic function in a gradient rule, on arrays or Tensors."""
+    return xp.tanh(x * 0.5) * 0.5 + 0.5
+
+
+def _silu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    s = _logistic(xp, input)
+    return g * (s * (input * (1 - s) + 1))
+
+
+@op("silu", **ACTIVATION, quiet=True, formula="input sigmoid(input)", vjp=_silu_vjp, saves=("input",))
+def SILU(xp: Any, input: Any) -> Any:
+    """The input times its sigmoid, also called swish."""
+    return input * sigmoid_of(xp, input)
+
+
+def _leaky_vjp(xp: Any, g: Any, out: Any, input: Any, *, negative_slope: float) -> Any:
+    return xp.where(input > 0, g, g * negative_slope)
+
+
+@op("leaky_relu", **ACTIVATION, onnx="LeakyRelu", formula="input if input > 0 else negative_slope input", vjp=_leaky_vjp, saves=("input",))
+def LEAKY_RELU(xp: Any, input: Any, *, negative_slope: float) -> Any:
+    """Negative values are scaled instead of cut."""
+    return xp.where(input > 0, input, input * negative_slope)
+
+
+def _elu_vjp(xp: Any, g: Any, out: Any, input: Any, *, alpha: float) -> Any:
+    return xp.where(input > 0, g, g * (xp.exp(xp.minimum(input, 0)) * alpha))
+
+
+@op("elu", **ACTIVATION, quiet=True, onnx="Elu", formula="input if input > 0 else alpha (e^input - 1)", vjp=_elu_vjp, saves=("input",))
+def ELU(xp: Any, input: Any, *, alpha: float) -> Any:
+    """Negative values approach -alpha smoothly."""
+    return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
+
+
+def _softplus_vjp(xp: Any, g: Any, out: Any, input: Any, *, beta: float, threshold: float) -> Any:
+    return xp.where(input * beta > threshold, g, g * _logistic(xp, input * beta))
+
+
+@op("softplus", **ACTIVATION, quiet=True, onnx="Softplus", formula="ln(1 + e^(beta input)) / beta", vjp=_softplus_vjp, saves=("input",))
+def SOFTPLUS(xp: Any, input: Any, *, beta: float, threshold: float) -> Any:
+    """A smooth relu; above `threshold` it is the input itself."""
+    scaled = input * beta
+    soft = (xp.maximum(scaled, 0) + xp.log1p(xp.exp(-xp.abs(scaled)))) / beta
+    return xp.where(scaled > threshold, input, soft)
+
+
+# --- over a dimension --------------------------------------------------------------------------------
+
+
+def _over_dim(input: Any, *, dim: int) -> Any:
+    shape = shapes.sizes(input)
+    shapes.check_dim(dim, len(shape))
+    return shape
+
+
+OVER_DIM: dict[str, Any] = {**ACTIVATION, "shape": _over_dim, "quiet": True}
+
+
+def _softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
+    product = g * out
+    return product - out * xp.sum(product, axis=dim, keepdims=True)
+
+
+@op("softmax", **OVER_DIM, onnx="Softmax", formula="e^input / Σ e^input", vjp=_softmax_vjp, saves=("out",))
+def SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
+    """Positive values that sum to 1 along `dim`."""
+    shifted = xp.exp(input - input.max(axis=dim, keepdims=True))
+    shifted /= shifted.sum(axis=dim, keepdims=True)
+    return shifted
+
+
+def _log_softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
+    return g - xp.exp(out) * xp.sum(g, axis=dim, keepdims=True)
+
+
+@op("log_softmax", **OVER_DIM, onnx="LogSoftmax", formula="input - ln Σ e^input", vjp=_log_softmax_vjp, saves=("out",))
+def LOG_SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
+    """Logarithm of softmax, computed without underflow."""
+    return log_softmax_of(xp, input, dim)
+
+
+def log_softmax_of(xp: Any, x: Any, dim: int) -> Any:
+    """log softmax on raw arrays."""
+    shifted = x - x.max(axis=dim, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=dim, keepdims=True))
+
+
+# --- the functions people call ----------------------------------------------------------------------
+
+
+def relu(input: Any, inplace: bool = False) -> Tensor:
+    """`max(input, 0)`. `inplace` is accepted and changes nothing in the result."""
+    return unary(RELU, input)
+
+
+def sigmoid(input: Any) -> Tensor:
+    """`1 / (1 + exp(-input))`."""
+    return unary(SIGMOID, input)
+
+
+def tanh(input: Any) -> Tensor:
+    """Hyperbolic tangent."""
+    return unary(TANH, input)
+
+
+def gelu(input: Any, approximate: str = "none") -> Tensor:
+    """`input` times the normal distribution's cumulative probability; `approximate` is "none" or "tanh"."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'approximate is "none" or "tanh", got {approximate!r}')
+    return apply(GELU, (input,), {"approximate": approximate})  # type: ignore[no-any-return]
+
+
+def silu(input: Any, inplace: bool = False) -> Tensor:
+    """`input * sigmoid(input)`."""
+    return unary(SILU, input)
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """`input` where positive, `negative_slope * input` elsewhere."""
+    return apply(LEAKY_RELU, (input,), {"negative_slope": negative_slope})  # type: ignore[no-any-return]
+
+
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`input` where positive, `alpha * (exp(input) - 1)` elsewhere."""
+    return apply(ELU, (input,), {"alpha": alpha})  # type: ignore[no-any-return]
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """`log(1 + exp(beta * input)) / beta`; the input itself where `beta * input > threshold`."""
+    return apply(SOFTPLUS, (input,), {"beta": beta, "threshold": threshold})  # type: ignore[no-any-return]
+
+
+def softmax(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
+    """Positive values that sum to 1 along `dim`. `dtype` casts the input first."""
+    if dtype is not None:
+        input = input.to(dtype)
+    return apply(SOFTMAX, (input,), {"dim": dim})  # type: ignore[no-any-return]
+
+
+def log_softmax(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
+    """Logarithm of `softmax`, computed without underflow."""
+    if dtype is not None:
+        input = input.to(dtype)
+    return apply(LOG_SOFTMAX, (input,), {"dim": dim})  # type: ignore[no-any-return]

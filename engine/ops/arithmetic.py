@@ -1,0 +1,375 @@
+"""Sums, products, powers and their like, element by element with broadcasting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import dtype, shapes
+from engine.dispatch import apply, binary, unary
+from engine.op import op
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+ELEMENTWISE: dict[str, Any] = {
+    "family": "elementwise",
+    "shape": shapes.broadcast,
+    "dtype": dtype.promoted,
+    "origin": shapes.broadcast_origin,
+    "broadcasts": True,
+}
+FLOATING: dict[str, Any] = {**ELEMENTWISE, "dtype": dtype.floating, "quiet": True}
+UNARY: dict[str, Any] = {**ELEMENTWISE, "shape": shapes.same, "origin": shapes.same_origin, "broadcasts": False}
+
+
+def _both(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    return g, g
+
+
+@op("add", **ELEMENTWISE, ufunc="add", onnx="Add", formula="input + other", vjp=_both)
+def ADD(xp: Any, input: Any, other: Any) -> Any:
+    """Sum."""
+    return xp.add(input, other)
+
+
+def _sub_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    return g, -g if getattr(other, "requires", False) else None
+
+
+@op("sub", **ELEMENTWISE, ufunc="subtract", onnx="Sub", formula="input - other", vjp=_sub_vjp)
+def SUB(xp: Any, input: Any, other: Any) -> Any:
+    """Difference."""
+    return xp.subtract(input, other)
+
+
+def _mul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    return None if other is None else g * other, None if input is None else g * input
+
+
+@op(
+    "mul",
+    **ELEMENTWISE,
+    ufunc="multiply",
+    onnx="Mul",
+    formula="input * other",
+    vjp=_mul_vjp,
+    saves=("input", "other"),
+    saved_for={"input": ("other",), "other": ("input",)},
+)
+def MUL(xp: Any, input: Any, other: Any) -> Any:
+    """Product, element by element."""
+    return xp.multiply(input, other)
+
+
+def _div_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    return g / other, None if input is None else -g * input / (other * other)
+
+
+@op(
+    "div",
+    **{**ELEMENTWISE, "dtype": dtype.divided},
+    quiet=True,
+    onnx="Div",
+    formula="input / other",
+    vjp=_div_vjp,
+    saves=("input", "other"),
+    saved_for={"input": ("other",)},
+)
+def DIV(xp: Any, input: Any, other: Any) -> Any:
+    """True division."""
+    return xp.true_divide(input, other)
+
+
+def _neg_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return -g
+
+
+@op("neg", **UNARY, ufunc="negative", onnx="Neg", formula="-input", vjp=_neg_vjp)
+def NEG(xp: Any, input: Any) -> Any:
+    """Negation."""
+    return xp.negative(input)
+
+
+def _pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    # x ** (y - 1) is infinite or nan at x = 0 for y = 0, where the gradient is 0.
+    if isinstance(other, (int, float)):
+        base = g * 0.0 if other == 0 else g if other == 1 else g * (input * other if other == 2 else input ** (other - 1) * other)
+        return base, None
+    to_input = g * xp.where(other == 0, 0.0, other * input ** xp.where(other == 0, 1.0, other - 1))
+    log = xp.log(xp.where(input > 0, input, 1.0))
+    return to_input, g * (out * log)
+
+
+@op(
+    "pow",
+    **{**ELEMENTWISE, "quiet": True},
+    onnx="Pow",
+    formula="input ** other",
+    vjp=_pow_vjp,
+    saves=("input", "other", "out"),
+)
+def POW(xp: Any, input: Any, other: Any) -> Any:
+    """Power."""
+    return xp.square(input) if type(other) is int and other == 2 else xp.power(input, other)
+
+
+def _square_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (input * 2)
+
+
+@op("square", **UNARY, ufunc="square", formula="input ** 2", vjp=_square_vjp, saves=("input",))
+def SQUARE(xp: Any, input: Any) -> Any:
+    """Square."""
+    return xp.square(input)
+
+
+def _sqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / (out * 2)
+
+
+@op("sqrt", **{**UNARY, **{"dtype": dtype.floating}}, quiet=True, onnx="Sqrt", formula="√input", vjp=_sqrt_vjp, saves=("out",))
+def SQRT(xp: Any, input: Any) -> Any:
+    """Square root."""
+    return xp.sqrt(input)
+
+
+def _rsqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (out * out * out * -0.5)
+
+
+@op("rsqrt", **{**UNARY, **{"dtype": dtype.floating}}, quiet=True, formula="1 / √input", vjp=_rsqrt_vjp, saves=("out",))
+def RSQRT(xp: Any, input: Any) -> Any:
+    """Reciprocal of the square root."""
+    return 1 / xp.sqrt(input)
+
+
+def _reciprocal_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return -g * (out * out)
+
+
+@op("reciprocal", **{**UNARY, **{"dtype": dtype.divided}}, quiet=True, onnx="Reciprocal", formula="1 / input", vjp=_reciprocal_vjp, saves=("out",))
+def RECIPROCAL(xp: Any, input: Any) -> Any:
+    """1 / input."""
+    return xp.true_divide(1, input)
+
+
+def _abs_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * xp.sign(input)
+
+
+@op("abs", **UNARY, ufunc="absolute", onnx="Abs", formula="|input|", vjp=_abs_vjp, saves=("input",))
+def ABS(xp: Any, input: Any) -> Any:
+    """Absolute value; its gradient at 0 is 0."""
+    return xp.absolute(input)
+
+
+def _zero_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return xp.zeros_like(g)
+
+
+@op("sign", **UNARY, ufunc="sign", onnx="Sign", formula="sign(input)", vjp=_zero_vjp)
+def SIGN(xp: Any, input: Any) -> Any:
+    """-1, 0 or 1."""
+    return xp.sign(input)
+
+
+def _share(xp: Any, g: Any, chosen: Any, tie: Any) -> Any:
+    """The part of `g` for the argument that was chosen; half of it where both are equal."""
+    dtype = g.dtype
+    return g * (chosen.astype(dtype) + tie.astype(dtype) * 0.5)
+
+
+def _maximum_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    tie = input == other
+    return _share(xp, g, input > other, tie), _share(xp, g, other > input, tie)
+
+
+@op("maximum", **ELEMENTWISE, ufunc="maximum", onnx="Max", formula="max(input, other)", vjp=_maximum_vjp, saves=("input", "other"))
+def MAXIMUM(xp: Any, input: Any, other: Any) -> Any:
+    """The larger of the two; equal values share the gradient."""
+    return xp.maximum(input, other)
+
+
+def _minimum_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    tie = input == other
+    return _share(xp, g, input < other, tie), _share(xp, g, other < input, tie)
+
+
+@op("minimum", **ELEMENTWISE, ufunc="minimum", onnx="Min", formula="min(input, other)", vjp=_minimum_vjp, saves=("input", "other"))
+def MINIMUM(xp: Any, input: Any, other: Any) -> Any:
+    """The smaller of the two; equal values share the gradient."""
+    return xp.minimum(input, other)
+
+
+def _clamp_vjp(xp: Any, g: Any, out: Any, input: Any, *, min: Any, max: Any) -> Any:
+    inside = True
+    if min is not None:
+        inside = input >= min
+    if max is not None:
+        inside = inside & (input <= max)
+    return g * inside
+
+
+@op("clamp", **UNARY, onnx="Clip", formula="min(max(input, min), max)", vjp=_clamp_vjp, saves=("input",))
+def CLAMP(xp: Any, input: Any, *, min: Any, max: Any) -> Any:
+    """Values below `min` become `min`, above `max` become `max`."""
+    return xp.clip(input, min, max)
+
+
+def _mod_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    return g, -g * xp.floor_divide(input, other)
+
+
+@op("remainder", **{**ELEMENTWISE, "quiet": True}, onnx="Mod", formula="input - ⌊input / other⌋ other", vjp=_mod_vjp, saves=("input", "other"))
+def REMAINDER(xp: Any, input: Any, other: Any) -> Any:
+    """Remainder of division, with the sign of the divisor."""
+    return xp.remainder(input, other)
+
+
+@op("floor_divide", **{**ELEMENTWISE, "quiet": True}, formula="⌊input / other⌋")
+def FLOOR_DIVIDE(xp: Any, input: Any, other: Any) -> Any:
+    """Division rounded down."""
+    return xp.floor_divide(input, other)
+
+
+# --- the functions people call -----------------------------------------------------------------------
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`input + alpha * other`, broadcasting."""
+    return binary(ADD, input, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`input - alpha * other`, broadcasting."""
+    return binary(SUB, input, other if alpha == 1 else mul(other, alpha))
+
+
+def mul(input: Any, other: Any) -> Tensor:
+    """`input * other` element by element, broadcasting."""
+    return binary(MUL, input, other)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """`input / other`; `rounding_mode` is None, "floor" or "trunc"."""
+    if rounding_mode == "floor":
+        return binary(FLOOR_DIVIDE, input, other)
+    if rounding_mode == "trunc":
+        from engine.ops.rounding import trunc
+
+        return trunc(binary(DIV, input, other))
+    if rounding_mode is not None:
+        raise ValueError(f'rounding_mode is None, "floor" or "trunc", got {rounding_mode!r}')
+    return binary(DIV, input, other)
+
+
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """`input // other`: division rounded down. No gradient flows through it."""
+    return binary(FLOOR_DIVIDE, input, other)
+
+
+def remainder(input: Any, other: Any) -> Tensor:
+    """`input % other`, with the sign of `other`."""
+    return binary(REMAINDER, input, other)
+
+
+def neg(input: Any) -> Tensor:
+    """`-input`."""
+    return unary(NEG, input)
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """`input ** exponent`."""
+    return binary(POW, input, exponent)
+
+
+def square(input: Any) -> Tensor:
+    """`input * input`."""
+    return unary(SQUARE, input)
+
+
+def sqrt(input: Any) -> Tensor:
+    """Square root; nan for negative values."""
+    return unary(SQRT, input)
+
+
+def rsqrt(input: Any) -> Tensor:
+    """`1 / sqrt(input)`."""
+    return unary(RSQRT, input)
+
+
+def reciprocal(input: Any) -> Tensor:
+    """`1 / input`."""
+    return unary(RECIPROCAL, input)
+
+
+def abs(input: Any) -> Tensor:
+    """Absolute value."""
+    return unary(ABS, input)
+
+
+def sign(input: Any) -> Tensor:
+    """-1, 0 or 1."""
+    return unary(SIGN, input)
+
+
+def maximum(input: Any, other: Any) -> Tensor:
+    """The larger of the two, element by element."""
+    return binary(MAXIMUM, input, other)
+
+
+def minimum(input: Any, other: Any) -> Tensor:
+    """The smaller of the two, element by element."""
+    return binary(MINIMUM, input, other)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
+    """`input` held between `min` and `max`, either of which may be None. Tensors are allowed for both.
+
+    Raises `ValueError` when both are None.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp needs min or max")
+    if np.ndim(_value(min)) or np.ndim(_value(max)) or hasattr(min, "node") or hasattr(max, "node"):
+        held = input if min is None else maximum(input, min)
+        return held if max is None else minimum(held, max)
+    return apply(CLAMP, (input,), {"min": min, "max": max})  # type: ignore[no-any-return]
+
+
+def _value(bound: Any) -> Any:
+    return 0 if bound is None else getattr(bound, "array", bound)
+
+
+# Operators. The reflected ones have a plain number or a raw array on the left.
+
+
+def radd(input: Any, other: Any) -> Tensor:
+    """`other + input`."""
+    return binary(ADD, input, other)
+
+
+def rsub(input: Any, other: Any) -> Tensor:
+    """`other - input`."""
+    return apply(SUB, (other, input))  # type: ignore[no-any-return]
+
+
+def rdiv(input: Any, other: Any) -> Tensor:
+    """`other / input`."""
+    return apply(DIV, (other, input))  # type: ignore[no-any-return]
+
+
+def rpow(input: Any, other: Any) -> Tensor:
+    """`other ** input`."""
+    return apply(POW, (other, input))  # type: ignore[no-any-return]
+
+
+def rfloordiv(input: Any, other: Any) -> Tensor:
+    """`other // input`."""
+    return apply(FLOOR_DIVIDE, (other, input))  # type: ignore[no-any-return]
+
+
+def rmod(input: Any, other: Any) -> Tensor:
+    """`other % input`."""
+    return apply(REMAINDER, (other, input))  # type: ignore[no-any-return]

@@ -1,0 +1,176 @@
+"""Exponentials and logarithms."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import dtype
+from engine.dispatch import unary
+from engine.op import op
+from engine.ops.arithmetic import UNARY
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+FLOAT_UNARY: dict[str, Any] = {**UNARY, "dtype": dtype.floating, "quiet": True}
+
+
+def _exp_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * out
+
+
+@op("exp", **FLOAT_UNARY, onnx="Exp", formula="e ** input", vjp=_exp_vjp, saves=("out",))
+def EXP(xp: Any, input: Any) -> Any:
+    """Exponential."""
+    return xp.exp(input)
+
+
+def _expm1_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (out + 1)
+
+
+@op("expm1", **FLOAT_UNARY, formula="e ** input - 1", vjp=_expm1_vjp, saves=("out",))
+def EXPM1(xp: Any, input: Any) -> Any:
+    """e ** input - 1, exact near 0."""
+    return xp.expm1(input)
+
+
+def _exp2_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (out * math.log(2))
+
+
+@op("exp2", **FLOAT_UNARY, formula="2 ** input", vjp=_exp2_vjp, saves=("out",))
+def EXP2(xp: Any, input: Any) -> Any:
+    """2 ** input."""
+    return xp.exp2(input)
+
+
+def _log_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / input
+
+
+@op("log", **FLOAT_UNARY, onnx="Log", formula="ln input", vjp=_log_vjp, saves=("input",))
+def LOG(xp: Any, input: Any) -> Any:
+    """Natural logarithm."""
+    return xp.log(input)
+
+
+def _log1p_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / (input + 1)
+
+
+@op("log1p", **FLOAT_UNARY, formula="ln (1 + input)", vjp=_log1p_vjp, saves=("input",))
+def LOG1P(xp: Any, input: Any) -> Any:
+    """ln (1 + input), exact near 0."""
+    return xp.log1p(input)
+
+
+def _log2_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / (input * math.log(2))
+
+
+@op("log2", **FLOAT_UNARY, formula="log₂ input", vjp=_log2_vjp, saves=("input",))
+def LOG2(xp: Any, input: Any) -> Any:
+    """Logarithm to the base 2."""
+    return xp.log2(input)
+
+
+def _log10_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / (input * math.log(10))
+
+
+@op("log10", **FLOAT_UNARY, formula="log₁₀ input", vjp=_log10_vjp, saves=("input",))
+def LOG10(xp: Any, input: Any) -> Any:
+    """Logarithm to the base 10."""
+    return xp.log10(input)
+
+
+def _erf_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (xp.exp(input * input * -1.0) * (2 / math.sqrt(math.pi)))
+
+
+@op("erf", **FLOAT_UNARY, onnx="Erf", formula="2/√π ∫₀ˣ e^(-t²) dt", vjp=_erf_vjp, saves=("input",))
+def ERF(xp: Any, input: Any) -> Any:
+    """Error function."""
+    return erf_of(xp, input)
+
+
+# Horner coefficients of x·P(x²)/Q(x²) near 0 and of the continued fraction's tail are avoided: the series and
+# the continued fraction below converge to the last bit of float64 with a fixed number of terms.
+_SERIES = 50
+_FRACTION = 40
+
+
+def erf_of(xp: Any, x: Any) -> Any:
+    """erf on raw arrays, to the precision of their type.
+
+    Abramowitz and Stegun 7.1.6 (|x| < 2.5) and the continued fraction 7.1.14 (beyond), in float64.
+    NumPy has no erf; CuPy's is used on a GPU.
+    """
+    if xp is not np:
+        from cupyx.scipy.special import erf as on_gpu  # type: ignore[import-not-found]
+
+        return on_gpu(x)
+    out_type = x.dtype if x.dtype.kind == "f" else np.dtype("float64")
+    x = np.asarray(x, np.float64)
+    small = np.abs(x) < 2.5
+    near = np.where(small, x, 0.0)
+    square = near * near
+    term = near.copy()
+    total = near.copy()
+    for n in range(_SERIES):
+        term = term * (2 * square / (2 * n + 3))
+        total += term
+    result = 2 / math.sqrt(math.pi) * np.exp(-square) * total
+    if not small.all():
+        # erfc(z) = e^(-z²)/√π · 1/(z + (1/2)/(z + (2/2)/(z + ...)))
+        z = np.where(small, 3.0, np.minimum(np.abs(x), 30.0))
+        tail = z.copy()
+        for n in range(_FRACTION, 0, -1):
+            tail = z + (n / 2) / tail
+        far = np.sign(x) * (1 - np.exp(-z * z) / (math.sqrt(math.pi) * tail))
+        result = np.where(small, result, far)
+    return np.where(np.isnan(x), x, result).astype(out_type)
+
+
+def exp(input: Any) -> Tensor:
+    """e to the power of each element."""
+    return unary(EXP, input)
+
+
+def expm1(input: Any) -> Tensor:
+    """`exp(input) - 1`, exact near 0."""
+    return unary(EXPM1, input)
+
+
+def exp2(input: Any) -> Tensor:
+    """2 to the power of each element."""
+    return unary(EXP2, input)
+
+
+def log(input: Any) -> Tensor:
+    """Natural logarithm; -inf at 0, nan below."""
+    return unary(LOG, input)
+
+
+def log1p(input: Any) -> Tensor:
+    """`log(1 + input)`, exact near 0."""
+    return unary(LOG1P, input)
+
+
+def log2(input: Any) -> Tensor:
+    """Logarithm to the base 2."""
+    return unary(LOG2, input)
+
+
+def log10(input: Any) -> Tensor:
+    """Logarithm to the base 10."""
+    return unary(LOG10, input)
+
+
+def erf(input: Any) -> Tensor:
+    """Error function."""
+    return unary(ERF, input)

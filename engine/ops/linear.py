@@ -1,0 +1,116 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine import dtype, shapes
+from engine.dispatch import apply, binary
+from engine.op import op
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+
+def _swap(x: Any) -> Any:
+    return x.swapaxes(-1, -2)
+
+
+def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    # A vector is a matrix of one row (left) or one column (right); the engine sums over broadcast dimensions.
+    # Which of the two are vectors shows in the ranks, but only one of them may have been saved.
+    to_input = to_other = None
+    if other is not None:
+        if other.ndim == 1:
+            to_input = g[..., None] * other
+        elif g.ndim < other.ndim:  # the input was a vector
+            to_input = xp.sum((g[..., None, :] @ _swap(other))[..., 0, :], axis=tuple(range(other.ndim - 2)))
+        else:
+            to_input = g @ _swap(other)
+    if input is not None:
+        if input.ndim == 1:
+            to_other = g * input if g.ndim == 0 else input[:, None] * g[..., None, :]
+        elif g.ndim < input.ndim:  # the other was a vector
+            to_other = xp.sum(_swap(input) @ g[..., :, None], axis=tuple(range(input.ndim - 2)))[..., 0]
+        else:
+            to_other = _swap(input) @ g
+    return to_input, to_other
+
+
+@op(
+    "matmul",
+    family="linear",
+    shape=shapes.matmul,
+    dtype=dtype.promoted,
+    origin=shapes.matmul_origin,
+    broadcasts=True,
+    ufunc="matmul",
+    onnx="MatMul",
+    formula="input @ other",
+    vjp=_matmul_vjp,
+    saves=("input", "other"),
+    saved_for={"input": ("other",), "other": ("input",)},
+)
+def MATMUL(xp: Any, input: Any, other: Any) -> Any:
+    """Matrix product, batched over leading dimensions."""
+    return xp.matmul(input, other)
+
+
+def _linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
+    to_input = None if weight is None else g @ weight
+    rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
+    to_weight = None if input is None else rows.T @ (input if input.ndim == 2 else input.reshape(-1, input.shape[-1]))
+    to_bias = None if bias is None or not bias.requires else rows.sum(0)
+    return to_input, to_weight, to_bias
+
+
+@op(
+    "linear",
+    family="linear",
+    shape=shapes.linear,
+    dtype=dtype.promoted,
+    origin=shapes.linear_origin,
+    onnx="Gemm",
+    formula="input @ weight.T + bias",
+    vjp=_linear_vjp,
+    saves=("input", "weight"),
+    saved_for={"input": ("weight",), "weight": ("input",)},
+)
+def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
+    """Each row of `in` features becomes a row of `out` features."""
+    out = xp.matmul(input, weight.T)
+    if bias is not None:
+        if out.dtype == bias.dtype and out.ndim:
+            out += bias
+        else:
+            out = out + bias
+    return out
+
+
+def matmul(input: Any, other: Any) -> Tensor:
+    """Matrix product: [..., n, k] @ [..., k, m] gives [..., n, m], leading dimensions broadcast.
+
+    A vector on the left is a row, on the right a column, and the dimension disappears.
+    Raises `ShapeMismatchError` where the inner sizes differ.
+    """
+    return binary(MATMUL, input, other)
+
+
+def rmatmul(input: Any, other: Any) -> Tensor:
+    """`other @ input`."""
+    return apply(MATMUL, (other, input))  # type: ignore[no-any-return]
+
+
+def mm(input: Any, mat2: Any) -> Tensor:
+    """Product of two matrices."""
+    return binary(MATMUL, input, mat2)
+
+
+def bmm(input: Any, mat2: Any) -> Tensor:
+    """Product of two batches of matrices."""
+    return binary(MATMUL, input, mat2)
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
+    """`input @ weight.T + bias`: [..., in] with `weight` [out, in] and `bias` [out] gives [..., out]."""
+    return apply(LINEAR, (input, weight, bias))  # type: ignore[no-any-return]

@@ -1,0 +1,256 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import dtype, shapes
+from engine.dispatch import apply
+from engine.dtype import is_floating
+from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.op import op
+from engine.ops import reduction
+from engine.ops.activation import log_softmax_of
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+LOSS: dict[str, Any] = {"family": "reduce", "dtype": dtype.first, "quiet": True}
+
+
+def _class_shape(input: Any, target: Any, weight: Any = None, *, reduction: str, **_: Any) -> Shape:
+    """[N, C, ...] with targets [N, ...], or [C] with one target."""
+    given, classes = shapes.sizes(input), shapes.sizes(target)
+    if not given:
+        raise ShapeClash(["batch", "classes"], 0, [], "{0} has no dimensions; it has to hold one score a class.")
+    want = given[:1] + given[2:] if len(given) > 1 else ()
+    if classes != want:
+        clash = [(0, 0 if i == 0 else i + 1) for i, (a, b) in enumerate(zip(want, classes, strict=False)) if a != b]
+        clash += [(1, i) for i, (a, b) in enumerate(zip(want, classes, strict=False)) if a != b]
+        raise ShapeClash(want, 1, clash, f"{{0}} scores {shape_text(want)} items, but {{1}} names classes for {shape_text(classes)}.")
+    if weight is not None:
+        c = given[1] if len(given) > 1 else given[0]
+        if shapes.sizes(weight) != (c,):
+            raise ShapeClash([c], 2, [(2, 0)], f"{{2}} needs one weight for each of {c} classes, but is {shape_text(shapes.sizes(weight))}.")
+    return want if reduction == "none" else ()
+
+
+def _checked(xp: Any, target: Any, classes: int, ignore: int) -> Any:
+    """Which targets count, with those that do not made class 0."""
+    if target.dtype.kind not in "iu":
+        raise ArgumentProblem(TypeError, f"{{1}} has to hold class numbers (integers), got {target.dtype}", 1)
+    valid = target != ignore
+    safe = xp.where(valid, target, 0)
+    if xp is np and safe.size and (safe.min() < 0 or safe.max() >= classes):
+        bad = safe.max() if safe.max() >= classes else safe.min()
+        raise ArgumentProblem(IndexError, f"{{1}} holds class {bad}, but there are classes 0 to {classes - 1}", 1)
+    return valid, safe
+
+
+def _class_dim(input: Any) -> int:
+    return 1 if input.ndim > 1 else 0
+
+
+def _nll_weights(xp: Any, valid: Any, safe: Any, weight: Any, dtype: Any, how: str) -> Any:
+    """What each item counts in the result."""
+    counts = valid.astype(dtype)
+    if weight is not None:
+        counts = counts * weight[safe]
+    if how == "mean":
+        counts = counts / counts.sum()
+    return counts
+
+
+def _nll_vjp(xp: Any, g: Any, out: Any, input: Any, target: Any, weight: Any, *, reduction: str, ignore_index: int, counts: Any, safe: Any) -> Any:
+    d = 1 if len(input.shape) > 1 else 0
+    spread = xp.expand_dims(g * counts, d) * -1.0
+    return reduction_put(xp, spread, np_expand(safe, d), input.shape, d), None, None
+
+
+def np_expand(array: Any, d: int) -> Any:
+    """A raw array with a new dimension at `d`."""
+    return array.reshape(array.shape[:d] + (1,) + array.shape[d:])
+
+
+def reduction_put(xp: Any, value: Any, index: Any, shape: Shape, d: int) -> Any:
+    """Zeros of `shape` with `value` at `index` along `d`, on arrays or Tensors."""
+    return reduction.put_along(xp, value, index, shape, d)
+
+
+def _nll_origin(
+    found: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
+) -> list[tuple[int, int]]:
+    return [(1, dim)]
+
+
+@op("nll_loss", **LOSS, shape=_class_shape, origin=_nll_origin, extras=("counts", "safe"), onnx="NegativeLogLikelihoodLoss", formula="-Σ weight[target] input[target] / Σ weight[target]", vjp=_nll_vjp, check=True)
+def NLL_LOSS(xp: Any, input: Any, target: Any, weight: Any, *, reduction: str, ignore_index: int) -> Any:
+    """Negative log likelihood of the target classes."""
+    d = _class_dim(input)
+    valid, safe = _checked(xp, target, input.shape[d], ignore_index)
+    counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
+    picked = xp.take_along_axis(input, np_expand(safe, d), axis=d).reshape(target.shape)
+    loss = xp.where(counts != 0, -picked * counts, counts)
+    return (loss if reduction == "none" else loss.sum()), counts, safe
+
+
+def _cross_vjp(
+    xp: Any, g: Any, out: Any, input: Any, target: Any, weight: Any, *,
+    reduction: str, ignore_index: int, label_smoothing: float, probabilities: Any, counts: Any, safe: Any,
+) -> Any:  # fmt: skip
+    d = 1 if len(input.shape) > 1 else 0
+    # d loss / d input = (softmax - onehot) * counts, and with smoothing the class means beside it.
+    spread = xp.expand_dims(g * counts, d)
+    if hasattr(g, "node"):
+        from engine.ops.activation import softmax
+
+        probabilities = softmax(input, d)
+        to_input = probabilities * spread - reduction_put(xp, spread, np_expand(safe, d), input.shape, d)
+    else:
+        to_input = probabilities * spread
+        index = np_expand(safe, d)
+        at = xp.take_along_axis(to_input, index, axis=d)
+        xp.put_along_axis(to_input, index, at - spread, axis=d)
+    return to_input, None, None
+
+
+@op("cross_entropy", **LOSS, shape=_class_shape, origin=_nll_origin, extras=("probabilities", "counts", "safe"), saves=("input",), onnx="SoftmaxCrossEntropyLoss", formula="-Σ weight[target] log_softmax(input)[target] / Σ weight[target]", vjp=_cross_vjp, check=True)
+def CROSS_ENTROPY(xp: Any, input: Any, target: Any, weight: Any, *, reduction: str, ignore_index: int, label_smoothing: float) -> Any:
+    """Negative log likelihood of the target classes under softmax, without underflow."""
+    d = _class_dim(input)
+    valid, safe = _checked(xp, target, input.shape[d], ignore_index)
+    counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
+    logs = log_softmax_of(xp, input, d)
+    picked = xp.take_along_axis(logs, np_expand(safe, d), axis=d).reshape(target.shape)
+    loss = xp.where(counts != 0, -picked * counts, counts)
+    return (loss if reduction == "none" else loss.sum()), xp.exp(logs, out=logs), counts, safe
+
+
+def _reduced(loss: Any, how: str) -> Any:
+    if how not in REDUCTIONS:
+        raise ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}")
+    return loss if how == "none" else reduction.mean(loss) if how == "mean" else reduction.sum(loss)
+
+
+def _known(how: str) -> str:
+    if how not in REDUCTIONS:
+        raise ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}")
+    return how
+
+
+# --- the functions people call ----------------------------------------------------------------------
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross entropy of scores `input` [N, C, ...] (or [C]) with `target`.
+
+    `target` holds class numbers [N, ...], or probabilities of the shape of `input`. `weight` [C] counts classes
+    differently; items of class `ignore_index` do not count. `reduction` is "mean", "sum" or "none".
+    """
+    _known(reduction)
+    kind = getattr(target, "dtype", None)
+    if kind is not None and is_floating(kind) and tuple(target.shape) == tuple(input.shape):
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    if label_smoothing:
+        return _smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    kwargs = {"reduction": reduction, "ignore_index": ignore_index, "label_smoothing": 0.0}
+    return apply(CROSS_ENTROPY, (input, target, weight), kwargs)  # type: ignore[no-any-return]
+
+
+def _soft_cross_entropy(input: Any, target: Any, weight: Any, how: str, smoothing: float) -> Any:
+    from engine.ops.activation import log_softmax
+
+    d = 1 if len(input.shape) > 1 else 0
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / input.shape[d]
+    logs = log_softmax(input, d)
+    if weight is not None:
+        logs = logs * weight.reshape(*([1] * d), -1, *([1] * (len(input.shape) - d - 1)))
+    loss = -reduction.sum(logs * target, d)
+    if how == "mean":
+        return reduction.sum(loss) / (loss.numel() or 1)
+    return _reduced(loss, how)
+
+
+def _smooth_cross_entropy(input: Any, target: Any, weight: Any, ignore: int, how: str, smoothing: float) -> Any:
+    """`(1 - s) · nll + s/C · Σ over classes`, each averaged by the weights of the targets."""
+    from engine.ops.activation import log_softmax
+    from engine.ops.comparison import where
+
+    d = 1 if len(input.shape) > 1 else 0
+    logs = log_softmax(input, d)
+    hard = nll_loss(logs, target, weight, ignore, how)
+    spread = -logs
+    if weight is not None:
+        spread = spread * weight.reshape(*([1] * d), -1, *([1] * (len(input.shape) - d - 1)))
+    raw = getattr(target, "array", target)
+    soft = where(raw != ignore, reduction.sum(spread, d), 0.0)
+    if how == "sum":
+        soft = reduction.sum(soft)
+    elif how == "mean":
+        valid = raw != ignore
+        counts = valid.sum() if weight is None else (weight.array[np.where(valid, raw, 0)] * valid).sum()
+        soft = reduction.sum(soft) / float(counts)
+    return hard * (1 - smoothing) + soft * (smoothing / input.shape[d])
+
+
+def nll_loss(
+    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """Negative log likelihood: `input` [N, C, ...] holds log probabilities, `target` [N, ...] class numbers."""
+    kwargs = {"reduction": _known(reduction), "ignore_index": ignore_index}
+    return apply(NLL_LOSS, (input, target, weight), kwargs)  # type: ignore[no-any-return]
+
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """Mean of the squared differences."""
+    from engine.ops.arithmetic import square, sub
+
+    return _reduced(square(sub(input, target)), reduction)  # type: ignore[no-any-return]
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """Mean of the absolute differences."""
+    from engine.ops.arithmetic import abs, sub
+
+    return _reduced(abs(sub(input, target)), reduction)  # type: ignore[no-any-return]
+
+
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Tensor:
+    """Binary cross entropy of scores with probabilities `target`, without overflow."""
+    from engine.ops.activation import softplus
+    from engine.ops.arithmetic import mul, neg
+
+    # target softplus(-x) + (1 - target) softplus(x), the threshold out of reach so that it is exact.
+    positive = mul(softplus(neg(input), threshold=1e9), target)
+    if pos_weight is not None:
+        positive = positive * pos_weight
+    loss = positive + mul(softplus(input, threshold=1e9), 1 - target)
+    if weight is not None:
+        loss = loss * weight
+    return _reduced(loss, reduction)  # type: ignore[no-any-return]
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
+    """Binary cross entropy of probabilities with probabilities; logarithms are held above -100."""
+    from engine.ops.arithmetic import clamp
+    from engine.ops.exponential import log
+
+    loss = -(clamp(log(input), min=-100.0) * target + clamp(log(1 - input), min=-100.0) * (1 - target))
+    if weight is not None:
+        loss = loss * weight
+    return _reduced(loss, reduction)  # type: ignore[no-any-return]

@@ -1,0 +1,96 @@
+"""Randomness: every random op notes the seed and counter it drew with, so that it can be drawn again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import dtype as types
+from engine import random, shapes
+from engine.dispatch import apply
+from engine.errors import Shape
+from engine.op import op
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+
+def _dropout_vjp(xp: Any, g: Any, out: Any, input: Any, *, p: float, seed: int, counter: int, mask: Any) -> Any:
+    return g * (mask * g.dtype.type(1 / (1 - p) if p < 1 else 0.0))
+
+
+@op("dropout", family="random", shape=shapes.same, dtype=types.first, origin=shapes.same_origin, extras=("mask",), onnx="Dropout", formula="input mask / (1 - p)", vjp=_dropout_vjp, source="Srivastava et al. 2014, JMLR 15")
+def DROPOUT(xp: Any, input: Any, *, p: float, seed: int, counter: int) -> Any:
+    """Each element becomes 0 with probability `p`; the others are scaled so that the mean stays."""
+    mask = random.uniform(seed, counter, input.shape, np.float32) >= p
+    if xp is not np:
+        mask = xp.asarray(mask)
+    scale = input.dtype.type(1 / (1 - p) if p < 1 else 0.0)
+    return input * (mask * scale), mask
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Each element is 0 with probability `p`, the others are divided by `1 - p`. Not `training`: the input itself.
+
+    Raises `ValueError` for a probability outside 0 to 1.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"p is a probability from 0 to 1, got {p}")
+    if not training or p == 0:
+        from engine.tensor import as_tensor
+
+        return as_tensor(input)
+    size = 1
+    for n in input.shape:
+        size *= n
+    seed, counter = random.draw(size)
+    return apply(DROPOUT, (input,), {"p": p, "seed": seed, "counter": counter})  # type: ignore[no-any-return]
+
+
+def _made_shape(*, shape: Shape, **_: Any) -> Shape:
+    return shape
+
+
+def _made_dtype(*, dtype: str, **_: Any) -> Any:
+    return types.as_dtype(dtype)
+
+
+MADE: dict[str, Any] = {"family": "random", "shape": _made_shape, "dtype": _made_dtype}
+
+
+@op("rand", **MADE, onnx="RandomUniform", formula="uniform in [0, 1)")
+def RAND(xp: Any, *, shape: Shape, dtype: str, seed: int, counter: int) -> Any:
+    """Uniform random numbers from 0 to 1."""
+    return random.uniform(seed, counter, shape, np.dtype(dtype))
+
+
+@op("randn", **MADE, onnx="RandomNormal", formula="normal, mean 0, variance 1")
+def RANDN(xp: Any, *, shape: Shape, dtype: str, seed: int, counter: int) -> Any:
+    """Normally distributed random numbers."""
+    return random.normal(seed, counter, shape, np.dtype(dtype))
+
+
+@op("randint", **MADE, formula="whole numbers from low to high - 1")
+def RANDINT(xp: Any, *, shape: Shape, dtype: str, low: int, high: int, seed: int, counter: int) -> Any:
+    """Random whole numbers."""
+    return random.generator(seed, counter).integers(low, high, shape, np.int64).astype(dtype, copy=False)
+
+
+@op("randperm", **MADE, formula="0 to n - 1 in random order")
+def RANDPERM(xp: Any, *, shape: Shape, dtype: str, seed: int, counter: int) -> Any:
+    """The numbers below `shape[0]` in random order."""
+    return random.generator(seed, counter).permutation(shape[0]).astype(dtype, copy=False)
+
+
+def random_fill(target: Tensor, how: str, a: float, b: float, source: Any) -> Tensor:
+    """Write random numbers into `target`: uniform from a to b, or normal with mean a and deviation b."""
+    from engine.ops.indexing import setitem
+
+    seed, counter = random.draw(target.numel(), source)
+    if how == "uniform":
+        drawn = random.uniform(seed, counter, target.shape, target.dtype) * (b - a) + a
+    else:
+        drawn = random.normal(seed, counter, target.shape, target.dtype) * b + a
+    setitem(target, Ellipsis, drawn.astype(target.dtype, copy=False))
+    return target

@@ -1,0 +1,83 @@
+"""Adam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from engine.backend import namespace
+from engine.optim.optimizer import Optimizer, update_op
+
+ADAM_OP = update_op(
+    "adam",
+    "m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²;  p = p - lr m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + eps)",
+    "Kingma and Ba 2015, Adam, algorithm 1",
+)
+
+
+class Adam(Optimizer):
+    """Adam with the options and defaults of PyTorch; `weight_decay` is added to the gradient."""
+
+    op = ADAM_OP
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        if lr < 0:
+            raise ValueError(f"lr has to be 0 or more, got {lr}")
+        if eps < 0:
+            raise ValueError(f"eps has to be 0 or more, got {eps}")
+        for i, beta in enumerate(betas):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"betas[{i}] has to be at least 0 and below 1, got {beta}")
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay has to be 0 or more, got {weight_decay}")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+            },
+        )
+
+    def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """One step of one parameter."""
+        xp = namespace(parameter)
+        if group["maximize"]:
+            gradient = -gradient
+        if group["weight_decay"]:
+            gradient = gradient + parameter * group["weight_decay"]
+        if not state:
+            state["step"] = 0
+            state["exp_avg"] = xp.zeros_like(parameter)
+            state["exp_avg_sq"] = xp.zeros_like(parameter)
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = xp.zeros_like(parameter)
+        beta1, beta2 = group["betas"]
+        state["step"] += 1
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        mean += (gradient - mean) * (1 - beta1)
+        square *= beta2
+        square += gradient * gradient * (1 - beta2)
+        if group["amsgrad"]:
+            square = xp.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
+        step = group["lr"] / (1 - beta1 ** state["step"])
+        spread = xp.sqrt(square)
+        spread /= math.sqrt(1 - beta2 ** state["step"])
+        spread += group["eps"]
+        xp.divide(mean, spread, out=spread)
+        spread *= step
+        parameter -= spread

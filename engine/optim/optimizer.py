@@ -1,0 +1,176 @@
+"""What all optimizers share: parameter groups, state, and an update that is a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from engine.bus import bus
+from engine.dispatch import announce, finish
+from engine.grad_mode import no_grad, state
+from engine.iteration import iteration
+from engine.location import user_frame
+from engine.memory import memory
+from engine.node import OPTIMIZER, Node, order
+from engine.op import OPS, Op
+from engine.tensor import Tensor
+from engine.writes import writes
+
+
+def update_op(name: str, formula: str, source: str, state_names: tuple[str, ...] = ()) -> Op:
+    """The record of an optimizer's update, so that it is listed, traced and shown as any other op."""
+
+    def forward(xp: Any, parameter: Any, gradient: Any) -> Any:
+        raise TypeError(f"{name} is an optimizer's update; it is run by its optimizer")
+
+    made = OPS[name] = Op(
+        name,
+        forward,
+        family="other",
+        shape=lambda parameter, gradient, **_: parameter,
+        dtype=lambda parameter, gradient, **_: parameter,
+        vjp=None,
+        arg_names=("parameter", "gradient"),
+        doc=f"The {name} update of one parameter, in place.",
+        formula=formula,
+        source=source,
+        phase=OPTIMIZER,
+    )
+    return made
+
+
+class Optimizer:
+    """Base class: subclasses give `op` and `update(parameter, gradient, state, group)`.
+
+    `params` are parameters, or dicts with "params" and the options of that group.
+    Raises `ValueError` for an empty list and `TypeError` for what is no parameter.
+    """
+
+    op: Op
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        if isinstance(params, Tensor):
+            raise TypeError("params takes an iterable of tensors or of dicts, got one tensor; write [tensor]")
+        given = list(params)
+        if not given:
+            raise ValueError("an optimizer needs at least one parameter, got an empty list")
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group: a dict with "params" and, where they differ from the defaults, its options."""
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = {id(p) for group in self.param_groups for p in group["params"]}
+        for i, parameter in enumerate(params):
+            if not isinstance(parameter, Tensor):
+                raise TypeError(f"params[{i}] has to be a tensor, got {type(parameter).__name__}")
+            if not parameter.is_leaf:
+                raise ValueError(f"params[{i}] is a result, not a leaf: an optimizer cannot change it")
+            if id(parameter) in known:
+                raise ValueError(f"params[{i}] is in more than one group")
+        unknown = set(param_group) - set(self.defaults) - {"params", "name"}
+        if unknown:
+            raise TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")
+        self.param_groups.append({**self.defaults, **param_group, "params": params})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or fill them with zeros."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    parameter.grad.array.fill(0)
+
+    def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Change the array `parameter` in place."""
+        raise NotImplementedError(f"{type(self).__name__} has no update")
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient. Returns what `closure` gave, if one was given."""
+        loss = closure() if closure is not None else None
+        phase = state.phase
+        state.phase = OPTIMIZER
+        try:
+            with no_grad(), np.errstate(all="ignore"):
+                for group in self.param_groups:
+                    for parameter in group["params"]:
+                        gradient = parameter.grad
+                        if gradient is not None:
+                            self._one(parameter, gradient, group)
+        finally:
+            state.phase = phase
+        iteration.step()
+        return loss
+
+    def _one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        kept = self.state.get(parameter)
+        if kept is None:
+            kept = self.state[parameter] = {}
+        if not bus.active:
+            self.update(parameter.array, gradient.array, kept, group)
+            writes.note(parameter.array, self.op.name)
+            return
+        node = Node()
+        node.op = self.op
+        node.inputs = (parameter.node, parameter.node.grad_source or gradient.node)
+        node.order = next(order)
+        node.requires = False
+        node.shape, node.dtype = parameter.shape, parameter.array.dtype
+        node.stamp = writes.count
+        node.kwargs = {k: v for k, v in group.items() if isinstance(v, (int, float, str)) and k != "name"}
+        frame = user_frame(3)
+        node.code, node.lasti = frame.f_code, frame.f_lasti
+        arrays = [parameter.array, gradient.array]
+        loud = announce(node, arrays)
+        if loud:
+            node.arrays = tuple(arrays)
+            bus.emit("op_start", node)
+            node.start = perf_counter_ns()
+        self.update(parameter.array, gradient.array, kept, group)
+        writes.note(parameter.array, self.op.name)
+        if loud:
+            node.duration = perf_counter_ns() - node.start
+            for value in kept.values():
+                if isinstance(value, type(parameter.array)):
+                    memory.track(value, "optimizer", node)
+            finish(node, parameter.array)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and options with the parameters as numbers, as PyTorch's."""
+        numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        return {
+            "state": {numbers[id(p)]: dict(kept) for p, kept in self.state.items()},
+            "param_groups": [
+                {**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. Raises `ValueError` when the groups differ in number or size."""
+        given = state_dict["param_groups"]
+        sizes = [len(g["params"]) for g in self.param_groups]
+        if [len(g["params"]) for g in given] != sizes:
+            raise ValueError(
+                f"the groups have {[len(g['params']) for g in given]} parameters, this optimizer's have {sizes}"
+            )
+        for group, other in zip(self.param_groups, given, strict=True):
+            group.update({k: v for k, v in other.items() if k != "params"})
+        parameters = [p for g in self.param_groups for p in g["params"]]
+        self.state = {
+            parameters[int(i)]: {k: v.copy() if hasattr(v, "copy") else v for k, v in kept.items()}
+            for i, kept in state_dict["state"].items()
+        }
+
+    def __repr__(self) -> str:
+        groups = "; ".join(
+            ", ".join(f"{k}={v}" for k, v in g.items() if k != "params") for g in self.param_groups
+        )
+        return f"{type(self).__name__}({groups})"

@@ -1,0 +1,88 @@
+"""Random numbers that can be drawn again: a generator is a seed and a counter, and each draw notes both.
+
+Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") gives any part of its stream at once,
+so a node that keeps seed and counter can be recomputed and replayed to the same bits.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import Any
+
+import numpy as np
+
+class Generator:
+    """A stream of random numbers: `seed`, and how far it has been used."""
+
+    __slots__ = ("_lock", "counter", "seed")
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self.seed = secrets.randbits(63) if seed is None else int(seed) & ((1 << 64) - 1)
+        self.counter = 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of `seed` from its beginning."""
+        with self._lock:
+            self.seed = int(seed) & ((1 << 64) - 1)
+            self.counter = 0
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed."""
+        return self.seed
+
+    def get_state(self) -> tuple[int, int]:
+        """Seed and counter, for `set_state`."""
+        return self.seed, self.counter
+
+    def set_state(self, state: tuple[int, int]) -> None:
+        """Continue where `get_state` was taken."""
+        with self._lock:
+            self.seed, self.counter = state
+
+    def draw(self, count: int) -> tuple[int, int]:
+        """Reserve `count` numbers; returns the seed and the counter they start at."""
+        with self._lock:
+            start = self.counter
+            # One block of four words for each number: more than any distribution takes of the stream.
+            self.counter += max(1, count)
+            return self.seed, start
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the generator that the engine draws from by default."""
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.seed
+
+
+def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:
+    """Reserve `count` numbers of a generator: (seed, counter)."""
+    return (generator or default_generator).draw(count)
+
+
+def generator(seed: int, counter: int) -> np.random.Generator:
+    """NumPy's generator at `counter` of the stream of `seed`."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=counter))
+
+
+def uniform(seed: int, counter: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Uniform numbers in [0, 1)."""
+    kind = np.dtype(dtype)
+    drawn = generator(seed, counter).random(shape, np.float64 if kind == np.float64 else np.float32)
+    return drawn if kind.itemsize >= 4 else np.minimum(drawn.astype(kind), kind.type(1) - np.finfo(kind).epsneg)
+
+
+def normal(seed: int, counter: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Normal numbers, mean 0 and variance 1."""
+    kind = np.dtype(dtype)
+    drawn = generator(seed, counter).standard_normal(shape, np.float64 if kind == np.float64 else np.float32)
+    return drawn.astype(kind, copy=False)

@@ -1,0 +1,422 @@
+"""The tensor: a value, and the node that says where it came from.
+
+PyTorch's names and behaviour. Most methods are the functions of `engine.ops` with the tensor as first argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from engine import autograd, backend, dispatch
+from engine.backend import Array, Device
+from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
+from engine.location import user_frame
+from engine.methods import Methods
+from engine.node import Node, leaf
+from engine.ops import indexing
+from engine.ops.cast import cast
+from engine.ops.layout import permute, transpose
+from engine.text import tensor_text
+
+
+class Tensor(Methods):
+    """A multi-dimensional array that remembers how it was computed.
+
+    Made by `ds.tensor`, the other creating functions, and every op. `array` is the NumPy or CuPy array itself.
+    """
+
+    __slots__ = ("__weakref__", "array", "base", "node")
+
+    # NumPy asks its right operand first when that one has a higher priority: ndarray * Tensor is ours.
+    __array_priority__ = 1000
+
+    array: Array
+    node: Node
+    base: Tensor  # of a view: the tensor it is a view of
+
+    def __init__(self, data: Any, requires_grad: bool = False, role: str = "input") -> None:
+        """Wrap an array without copying it. `ds.tensor` copies and converts."""
+        self.array = data
+        frame = user_frame(2)
+        self.node = leaf(
+            data.shape, data.dtype, role, requires=False, code=frame.f_code, lasti=frame.f_lasti
+        )
+        if requires_grad:
+            self.requires_grad = True
+
+    # --- what it is ---
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each dimension, a tuple."""
+        return self.array.shape  # type: ignore[no-any-return]
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of dimension `dim`."""
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return self.array.ndim  # type: ignore[no-any-return]
+
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return self.array.ndim  # type: ignore[no-any-return]
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return int(self.array.size)
+
+    @property
+    def dtype(self) -> DType:
+        """Element type, a NumPy dtype."""
+        return self.array.dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> Device:
+        """Where the value lives."""
+        return backend.device_of(self.array)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the value lives on a GPU."""
+        return not isinstance(self.array, np.ndarray)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return int(self.array.nbytes)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(self.array.itemsize)
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return int(self.array.itemsize)
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating."""
+        return is_floating(self.dtype)
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in order."""
+        return bool(self.array.flags.c_contiguous)
+
+    # --- gradients ---
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to this tensor. Settable on leaves."""
+        return self.node.requires
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        node = self.node
+        if value == node.requires:
+            return
+        if node.requires and node.op is not None:
+            raise RuntimeError(
+                "requires_grad can only be changed on a leaf; this tensor was made by "
+                f"{node.op.name} ({node.filename}:{node.line}). Use detach() for a copy outside the graph"
+            )
+        if value and not is_floating(self.dtype):
+            raise RuntimeError(f"only floating tensors can require gradients, this one is {self.dtype}")
+        if node.op is not None:
+            # For the gradient it is a leaf from now on; where it came from stays known to error messages.
+            self.node = node = leaf(node.shape, node.dtype, "input", code=node.code, lasti=node.lasti, origin=node)
+        node.requires = value
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` and return self."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this tensor."""
+        return self.node.op is None or not self.node.requires
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, a Tensor of the same shape; None before there is one."""
+        return self.node.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and value.shape != self.shape:
+            raise ValueError(f"a gradient has the shape of its tensor: expected {list(self.shape)}, got {list(value.shape)}")
+        self.node.grad = value
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made this tensor, where a gradient flows through it."""
+        return None if self.is_leaf else self.node
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to `.grad` of every leaf it depends on.
+
+        As in PyTorch, a tensor of more than one element needs `gradient`; `ds.backward` seeds with ones.
+        """
+        if gradient is None and self.array.size != 1:
+            raise RuntimeError(
+                "backward() without a gradient needs a tensor of one element, this one has shape "
+                f"{list(self.shape)}; give `gradient`, or call ds.backward(out), which seeds with ones"
+            )
+        autograd.backward(self, gradient, retain_graph, create_graph)
+
+    def detach(self) -> Tensor:
+        """The same value outside the graph; shares memory."""
+        out = Tensor.__new__(Tensor)
+        out.array = self.array
+        node = self.node
+        out.node = leaf(node.shape, node.dtype, "input", code=node.code, lasti=node.lasti, origin=node)
+        return out
+
+    def detach_(self) -> Tensor:
+        """Take this tensor out of the graph, in place."""
+        self.node = self.detach().node
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The value outside the graph; shares memory. Assigning replaces the value."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.array = value.array if isinstance(value, Tensor) else value
+        node = self.node
+        node.shape, node.dtype = self.array.shape, self.array.dtype
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of this tensor although it is no leaf."""
+        autograd.retain(self.node)
+
+    def register_hook(self, hook: Any) -> autograd.RemovableHandle:
+        """Call `hook(gradient)` when this tensor's gradient is computed; what it returns, if anything, replaces it."""
+        return autograd.register_hook(self.node, hook)
+
+    # --- out of the engine, and onto devices ---
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """The value as a NumPy array sharing memory. Raises `RuntimeError` where a gradient flows, unless `force`."""
+        if self.node.requires and not force:
+            raise RuntimeError("numpy() on a tensor that requires grad; use detach().numpy()")
+        return np.asarray(backend.move(self.array, "cpu"))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        value = np.asarray(backend.move(self.array, "cpu"), dtype)
+        return value.copy() if copy else value
+
+    def item(self) -> Any:
+        """The value of a tensor of one element as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The value as nested lists."""
+        return self.array.tolist()
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False) -> Tensor:
+        """This tensor with another dtype, on another device, or like another tensor; itself when nothing changes."""
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype, device = arg.dtype, arg.device
+            elif isinstance(arg, Device) or (isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")):
+                device = arg
+            elif arg is not None:
+                dtype = arg
+        return cast(self, dtype=dtype, device=device, copy=copy)
+
+    def type(self, dtype: Any = None) -> Any:
+        """Cast to `dtype`, or the dtype's name when none is given."""
+        return str(self.dtype) if dtype is None else cast(self, dtype=dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Cast to the dtype of `other`."""
+        return cast(self, dtype=other.dtype)
+
+    def cpu(self) -> Tensor:
+        """This tensor in main memory."""
+        return cast(self, device="cpu")
+
+    def cuda(self, device: Any = "cuda") -> Tensor:
+        """This tensor on a GPU. Raises `RuntimeError` where there is none."""
+        return cast(self, device=f"cuda:{device}" if isinstance(device, int) else device)
+
+    def float(self) -> Tensor:
+        """Cast to float32."""
+        return cast(self, dtype="float32")
+
+    def double(self) -> Tensor:
+        """Cast to float64."""
+        return cast(self, dtype="float64")
+
+    def half(self) -> Tensor:
+        """Cast to float16."""
+        return cast(self, dtype="float16")
+
+    def int(self) -> Tensor:
+        """Cast to int32."""
+        return cast(self, dtype="int32")
+
+    def long(self) -> Tensor:
+        """Cast to int64."""
+        return cast(self, dtype="int64")
+
+    def bool(self) -> Tensor:
+        """Cast to bool."""
+        return cast(self, dtype="bool")
+
+    # --- Python's protocols ---
+
+    def __len__(self) -> Any:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a tensor without dimensions")
+        return self.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("iteration over a tensor without dimensions")
+        return (self[i] for i in range(self.array.shape[0]))
+
+    def __bool__(self) -> Any:
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"the truth of a tensor of shape {list(self.shape)} is ambiguous; use .any() or .all()"
+            )
+        return bool(self.array)
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __index__(self) -> Any:
+        if self.array.dtype.kind not in "iu" or self.array.size != 1:
+            raise TypeError("only an integer tensor of one element can be used as an index")
+        return int(self.array.item())
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())
+
+    __hash__ = object.__hash__
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return indexing.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        indexing.setitem(self, index, value)
+
+    def __repr__(self) -> str:
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.array.ndim == 0 else object.__format__(self, spec)
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError("only leaves can be deep-copied; use detach() or clone()")
+        out: Tensor = type(self).__new__(type(self))
+        memo[id(self)] = out
+        out.array = self.array.copy()
+        node = self.node
+        out.node = leaf(
+            node.shape, node.dtype, node.role or "input", requires=node.requires, code=node.code, lasti=node.lasti
+        )
+        if node.grad is not None:
+            out.node.grad = node.grad.detach().clone()
+        return out
+
+    @property
+    def T(self) -> Tensor:
+        """All dimensions in reverse order."""
+        return permute(self, tuple(range(self.ndim - 1, -1, -1)))
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions exchanged."""
+        return transpose(self, -2, -1)
+
+
+class Parameter(Tensor):
+    """A tensor a module learns: assigning it to a module's attribute registers it.
+
+    `data` may be a Tensor or an array; floating data that is not a tensor becomes the default dtype.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        array = data.array if isinstance(data, Tensor) else np.asarray(data) if not backend.is_array(data) else data
+        if not isinstance(data, Tensor) and array.dtype == np.float64:
+            array = array.astype(get_default_dtype())
+        frame = user_frame(2)
+        self.array = array
+        self.node = leaf(array.shape, array.dtype, "parameter", code=frame.f_code, lasti=frame.f_lasti)
+        self.node.requires = requires_grad
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + tensor_text(self)
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor holding a copy of `data` (numbers, nested lists, an array or a tensor).
+
+    Python floats become the default dtype (float32), Python ints int64; an array keeps its dtype.
+
+    >>> tensor([1.0, 2.0]).dtype
+    dtype('float32')
+    """
+    if isinstance(data, Tensor):
+        array = data.array.copy()
+    elif backend.is_array(data):
+        array = data.copy()
+    elif isinstance(data, np.generic):
+        array = np.asarray(data)
+    else:
+        array = np.array(_plain(data))
+        if array.dtype == np.float64:
+            array = np.array(array, get_default_dtype())
+    if dtype is not None:
+        array = array.astype(as_dtype(dtype), copy=False)
+    if device is not None:
+        array = backend.move(array, device)
+    return Tensor(array, requires_grad)
+
+
+def _plain(data: Any) -> Any:
+    """Nested lists with the tensors in them made numbers."""
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    return data.array.tolist() if isinstance(data, Tensor) else data
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, without copying where that is possible."""
+    if isinstance(data, Tensor):
+        return data.to(dtype=dtype, device=device)
+    if backend.is_array(data) and (dtype is None or data.dtype == as_dtype(dtype)) and device is None:
+        return Tensor(data)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that shares the memory of `array`."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+dispatch.bind(Tensor, Parameter)
+autograd.bind(Tensor)

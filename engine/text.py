@@ -1,0 +1,30 @@
+"""How a tensor prints: its numbers, and what is not to be seen from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine import backend
+from engine.dtype import bool as bool_
+from engine.dtype import get_default_dtype, int64
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+
+def tensor_text(tensor: Tensor) -> str:
+    """`tensor([1., 2.], requires_grad=True)`, with dtype, device and the op that made it where they say something."""
+    value = backend.move(tensor.array, "cpu")
+    numbers = np.array2string(value, precision=4, separator=", ", prefix="tensor(", threshold=1000)
+    notes = []
+    if tensor.dtype not in (get_default_dtype(), int64, bool_):
+        notes.append(f"dtype={tensor.dtype}")
+    if tensor.is_cuda:
+        notes.append(f"device='{tensor.device}'")
+    if tensor.grad_fn is not None and tensor.node.op is not None:
+        notes.append(f"grad_fn=<{tensor.node.op.name}>")
+    elif tensor.requires_grad:
+        notes.append("requires_grad=True")
+    return "tensor(" + ", ".join([numbers, *notes]) + ")"

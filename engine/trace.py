@@ -1,0 +1,95 @@
+"""Recording what runs in a block: `with ds.trace() as graph:`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from engine.bus import Handle, bus
+from engine.module import ModuleCall
+from engine.node import Node
+
+
+class Graph:
+    """The nodes of a trace, in the order they ran: `nodes`, `leaves`, and the `modules` that were called.
+
+    The records hold no arrays. `events` has everything in order, as (kind, subject).
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.leaves: list[Node] = []
+        self.modules: list[ModuleCall] = []
+        self.names: dict[str, int] = {}  # sizes that assert_shape named
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self.nodes)} nodes>"
+
+
+_latest: list[Graph] = []
+_open: list[Graph] = []
+
+
+def latest() -> Graph | None:
+    """The graph of the trace that runs, or of the last one."""
+    return _latest[-1] if _latest else None
+
+
+def running() -> Graph | None:
+    """The graph of the innermost trace that runs."""
+    return _open[-1] if _open else None
+
+
+def record(node: Node) -> Node:
+    """What a graph keeps of a node: everything but arrays and what holds them."""
+    kept = Node()
+    for name in (
+        "id", "op", "phase", "kwargs", "scalars", "shape", "dtype", "outputs", "nbytes", "saved_bytes", "code",
+        "lasti", "call", "iteration", "start", "duration", "role", "name",
+    ):  # fmt: skip
+        setattr(kept, name, getattr(node, name))
+    kept.requires = False
+    kept.order = node.order if hasattr(node, "order") else 0
+    return kept
+
+
+class trace:  # noqa: N801 - written as a function, `with ds.trace():`
+    """Record every op of the block, forward and backward, in a `Graph`.
+
+    >>> import engine as ds
+    >>> with ds.trace() as graph:
+    ...     y = ds.ones(2) + 1
+    >>> [node.op.name for node in graph.nodes]
+    ['add']
+    """
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self._seen: dict[int, Node] = {}
+        self._handle: Handle | None = None
+
+    def __enter__(self) -> Graph:
+        self._handle = bus.subscribe(self._sink, "op_finish", "leaf", "module_enter")
+        _open.append(self.graph)
+        _latest[:] = [self.graph]
+        return self.graph
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._handle is not None
+        self._handle.close()
+        _open.remove(self.graph)
+
+    def _sink(self, kind: str, subject: Any) -> None:
+        if kind == "module_enter":
+            self.graph.modules.append(subject)
+            return
+        kept = record(subject)
+        self._seen[subject.id] = kept
+        kept.inputs = tuple(None if i is None else self._seen.get(i.id) for i in subject.inputs)
+        kept.twin = None if subject.twin is None else self._seen.get(subject.twin.id)
+        (self.graph.leaves if kind == "leaf" else self.graph.nodes).append(kept)
