@@ -91,8 +91,9 @@ def check_letters(equation: str, term: str) -> None:
     rest = term.replace("...", "", 1)
     for c in rest:
         if c not in LETTERS:
+            shown = repr(c * 2 if c in "{}" else c)  # messages are templates
             raise ArgumentProblem(
-                ValueError, f"{equation!r} may hold letters, commas, '->' and '...', not {c!r}"
+                ValueError, f"{equation!r} may hold letters, commas, '->' and '...', not {shown}"
             )
 
 

@@ -76,7 +76,7 @@ def SORT(xp: Any, input: Any, *, dim: int, descending: bool) -> Any:
     return (xp.take_along_axis(input, where, axis=dim), where), where
 
 
-def _top_shape(x: Any, *, k: int, dim: int, largest: bool, sorted: bool) -> Any:
+def _top_shape(x: Any, *, k: Any, dim: int, largest: bool, sorted: bool) -> Any:
     shape = list(sizes(x))
     d = check_dim(dim, len(shape))
     have = shape[d] if shape else 1
