@@ -72,18 +72,19 @@ def _origin(
 
 def scores(xp: Any, query: Any, key: Any, attn_mask: Any, causal: bool, scale: float) -> Any:
     """How well each key matches each query; minus infinity where the mask forbids it. On Tensors too."""
-    made = (
-        xp.matmul(query * scale, xp.swapaxes(key, -1, -2))
-        if on_arrays(xp)
-        else (query * scale) @ key.swapaxes(-1, -2)
-    )
-    raw = getattr(made, "array", made)
+    made = (query * scale) @ turned(xp, key)
     if causal:
-        made = forbid(xp, made, lower(raw))
+        made = forbid(xp, made, lower(getattr(made, "array", made)))
     if attn_mask is not None:
         mask = getattr(attn_mask, "array", attn_mask)
         made = forbid(xp, made, mask) if mask.dtype == np.bool_ else made + attn_mask
     return made
+
+
+def turned(xp: Any, x: Any) -> Any:
+    """The last two dimensions exchanged. NumPy multiplies small matrices faster when they are contiguous."""
+    swapped = xp.swapaxes(x, -1, -2)
+    return np.ascontiguousarray(swapped) if xp is np else swapped
 
 
 def lower(raw: Any) -> Any:
@@ -103,32 +104,60 @@ def forbid(xp: Any, made: Any, allowed: Any) -> Any:
     )
 
 
-def weights(
-    xp: Any, query: Any, key: Any, attn_mask: Any, causal: bool, scale: float, lse: Any = None
-) -> Any:
-    """The softmax of the scores, and the logarithm of its sum, on raw arrays; with `lse` known one pass is
-    saved.
+# Bytes of scores a CPU works on at a time.
+CACHE = 1 << 20
 
-    A query that may look nowhere has weights of 0.
+
+def blocks(xp: Any, query: Any, key: Any, value: Any) -> list[Any]:
+    """Indices of the first dimension, a cacheful of scores each, where all have it alike; else of all."""
+    n = query.shape[0] if query.ndim > 2 else 0
+    alike = n > 1 and all(x.ndim == query.ndim and x.shape[0] == n for x in (key, value))
+    if xp is not np or not alike:
+        return [...]
+    each = math.prod(query.shape[1:-1]) * key.shape[-2] * query.itemsize
+    step = max(1, CACHE // max(each, 1))
+    return [slice(start, start + step) for start in range(0, n, step)]
+
+
+def masked_for(attn_mask: Any, query: Any, at: Any) -> Any:
+    """The part of the mask for a block."""
+    own = attn_mask is not None and attn_mask.ndim == query.ndim and attn_mask.shape[0] != 1
+    return attn_mask[at] if own and at is not ... else attn_mask
+
+
+# Scores within this distance of 0 need no largest one taken off: neither they nor their sum overflow.
+SAFE = {"float32": 60.0, "float64": 600.0}
+
+
+def bounded(xp: Any, query: Any, key: Any, scale: float) -> bool:
+    """Whether all scores are surely near enough to 0 for `SAFE`, by the lengths of the vectors."""
+    limit = SAFE.get(query.dtype.name)
+    if limit is None or xp is not np or not query.size or not key.size:
+        return False
+    q = np.einsum("...d,...d->...", query, query).max()
+    k = np.einsum("...d,...d->...", key, key).max()
+    return bool(q * k * scale * scale < limit * limit)
+
+
+def exponentials(xp: Any, made: Any, masked: bool, near: bool) -> tuple[Any, Any, Any]:
+    """e to the scores, in place and all by one factor; their sum, and the logarithm of the true sum.
+
+    A query that may look nowhere has exponentials of 0, and a sum that is taken for 1.
     """
-    made = scores(xp, query, key, attn_mask, causal, scale)
-    if lse is None:
-        top = (
-            made.max(axis=-1, keepdims=True)
-            if made.shape[-1]
-            else xp.zeros((*made.shape[:-1], 1), made.dtype)
-        )
-        top = xp.where(xp.isfinite(top), top, made.dtype.type(0))
+    if not made.shape[-1]:
+        one = xp.ones((*made.shape[:-1], 1), made.dtype)
+        return made, one, xp.zeros_like(one)
+    top: Any = made.dtype.type(0)
+    if not near:
+        top = made.max(axis=-1, keepdims=True)
+        if masked:
+            top = xp.where(xp.isfinite(top), top, made.dtype.type(0))
         made -= top
-        xp.exp(made, out=made)
-        total = made.sum(axis=-1, keepdims=True)
-        made /= xp.where(total == 0, made.dtype.type(1), total)
-        with np.errstate(divide="ignore"):
-            lse = top + xp.log(total)
-        return made, lse
-    made -= xp.where(xp.isfinite(lse), lse, made.dtype.type(0))
     xp.exp(made, out=made)
-    return made, lse
+    total = made.sum(axis=-1, keepdims=True)
+    if masked:
+        total = xp.where(total == 0, made.dtype.type(1), total)
+    return made, total, top + xp.log(total)
 
 
 def dropped(xp: Any, shape: Shape, kind: Any, p: float, seed: int, counter: int) -> Any:
@@ -144,31 +173,53 @@ def _vjp(
     xp: Any, g: Any, out: Any, query: Any, key: Any, value: Any, attn_mask: Any,
     *, dropout_p: float, is_causal: bool, scale: float, seed: int, counter: int, lse: Any,
 ) -> Any:  # fmt: skip
-    if on_arrays(xp):
-        p, _ = weights(xp, query, key, attn_mask, is_causal, scale, lse)
-    else:
+    soft = attn_mask is not None and attn_mask.dtype != np.bool_ and attn_mask.dtype.kind == "f"
+    keep = None
+    if dropout_p:
+        lead = lse.shape[:-1]
+        keep = dropped(namespace(lse), (*lead, key.shape[-2]), lse.dtype, dropout_p, seed, counter)
+    if not on_arrays(xp):
         made = scores(xp, query, key, attn_mask, is_causal, scale)
-        arrays = namespace(lse)
-        e = xp.exp(made - arrays.where(arrays.isfinite(lse), lse, 0.0).astype(lse.dtype))
-        total = xp.sum(e, axis=-1, keepdims=True)
-        p = e / xp.where(getattr(total, "array", total) == 0, 1.0, total)
+        p = xp.exp(made - lse)
+        total = xp.sum(p, axis=-1, keepdims=True)
+        # Divided although the sum is 1: it depends on the scores, which lse, a constant here, does not say.
+        p = p / xp.where(total.array == 0, 1.0, total)
+        found = through(xp, g, p, None, query, key, value, keep, scale)
+        return *found[:3], found[3] if soft else None
+    parts = []
+    for at in blocks(xp, query, key, value):
+        q, k = query[at], key[at]
+        p = scores(xp, q, k, masked_for(attn_mask, query, at), is_causal, scale)
+        p -= lse[at]
+        xp.exp(p, out=p)
+        part = None if keep is None else keep[at]
+        found = through(xp, g[at], p, out[at], q, k, value[at], part, scale)
+        parts.append(found if soft else found[:3])
+    joined = parts[0] if len(parts) == 1 else [xp.concatenate(piece) for piece in zip(*parts, strict=True)]
+    return *joined[:3], joined[3] if soft else None
+
+
+def through(
+    xp: Any, g: Any, p: Any, out: Any, query: Any, key: Any, value: Any, keep: Any, scale: float
+) -> Any:
+    """The gradients of query, key, value and scores, given the weights `p`. On Tensors `out` is None."""
 
     def swap(x: Any) -> Any:
         return xp.swapaxes(x, -1, -2)
 
-    to_p = g @ swap(value)
+    to_p = g @ turned(xp, value)
     used = p
-    if dropout_p:
-        raw = getattr(p, "array", p)
-        mask = dropped(namespace(raw), raw.shape, raw.dtype, dropout_p, seed, counter)
-        used, to_p = p * mask, to_p * mask
+    if keep is not None:
+        used, to_p = p * keep, to_p * keep
     to_value = swap(used) @ g
-    # sum(p to_p) over the keys is the derivative of the softmax's normalisation.
-    to_scores = p * (to_p - xp.sum(p * to_p, axis=-1, keepdims=True))
-    to_query = (to_scores @ key) * scale
-    to_key = (swap(to_scores) @ query) * scale
-    soft = attn_mask is not None and attn_mask.dtype != np.bool_ and attn_mask.dtype.kind == "f"
-    return to_query, to_key, to_value, to_scores if soft else None
+    if out is None:
+        to_scores = p * (to_p - xp.sum(p * to_p, axis=-1, keepdims=True))
+    else:
+        # The sum of p to_p over the keys is that of g out over the features, which are fewer.
+        to_p -= xp.sum(g * out, axis=-1, keepdims=True)
+        to_p *= p
+        to_scores = to_p
+    return (to_scores @ key) * scale, (swap(to_scores) @ query) * scale, to_value, to_scores
 
 
 @op(
@@ -178,7 +229,7 @@ def _vjp(
     dtype=dtype.first,
     origin=_origin,
     vjp=_vjp,
-    saves=("query", "key", "value", "attn_mask"),
+    saves=("query", "key", "value", "attn_mask", "out"),
     extras=("lse",),
     check=True,
     onnx="Attention",
@@ -193,10 +244,24 @@ def ATTENTION(
     """Each query's mean of the values. The weights, queries by keys, are not kept but computed again."""
     if is_causal and attn_mask is not None:
         raise ArgumentProblem(ValueError, "give either attn_mask or is_causal", 3)
-    p, lse = weights(xp, query, key, attn_mask, is_causal, scale)
+    parts = []
+    keep = None
+    added = attn_mask is not None and attn_mask.dtype != np.bool_
+    near = not added and bounded(xp, query, key, scale)
     if dropout_p:
-        p *= dropped(xp, p.shape, p.dtype, dropout_p, seed, counter)
-    return xp.matmul(p, value), lse
+        lead = broadcast(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+        shape = (*lead, query.shape[-2], key.shape[-2])
+        keep = dropped(xp, shape, query.dtype, dropout_p, seed, counter)
+    for at in blocks(xp, query, key, value):
+        made = scores(xp, query[at], key[at], masked_for(attn_mask, query, at), is_causal, scale)
+        made, total, lse = exponentials(xp, made, attn_mask is not None, near)
+        if keep is not None:
+            made = made * keep[at]
+        # Divided after the product: by rows of features, which are fewer than keys.
+        parts.append((xp.matmul(made, value[at]) / total, lse))
+    if len(parts) == 1:
+        return parts[0]
+    return xp.concatenate([out for out, _ in parts]), xp.concatenate([lse for _, lse in parts])
 
 
 def scaled_dot_product_attention(
