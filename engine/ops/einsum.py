@@ -246,10 +246,11 @@ def _to_operand(
     have = tuple(c for c in once if c in there)
     text = ",".join("".join(t) for t in (result, *(t for _, t in others))) + "->" + "".join(have)
     part = nested(xp, EINSUM, g, *(o for o, _ in others), equation=text)
-    # Letters that were summed away in this operand alone: each element had the same share.
-    part = xp.broadcast_to(
-        xp.reshape(part, tuple(size[c] if c in have else 1 for c in once)), tuple(size[c] for c in once)
-    )
+    # Letters that were summed away in this operand alone: each element had the same share. One that only this
+    # operand stretches is still of size 1 here.
+    got = dict(zip(have, part.shape, strict=True))
+    part = xp.reshape(part, tuple(got.get(c, 1) for c in once))
+    part = xp.broadcast_to(part, tuple(size[c] for c in once))
     held = list(once)
     for dim, c in enumerate(term):
         if c in term[:dim]:
