@@ -39,7 +39,7 @@ def _interleave_shape(x: Any, *, repeats: Any, dim: int) -> Shape:
     return tuple(shape)
 
 
-def _interleave_origin(
+def _each_origin(
     shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
 ) -> list[tuple[int, int]]:
     return [(0, dim)]
@@ -58,7 +58,7 @@ def _interleave_vjp(xp: Any, g: Any, out: Any, input: Any, *, repeats: Any, dim:
     family="shape",
     shape=_interleave_shape,
     dtype=dtype.first,
-    origin=_interleave_origin,
+    origin=_each_origin,
     vjp=_interleave_vjp,
     check=True,
     formula="each element along dim `repeats` times",
@@ -201,6 +201,7 @@ def _unshuffle_vjp(xp: Any, g: Any, out: Any, input: Any, *, downscale_factor: i
     family="shape",
     shape=_shuffle_shape,
     dtype=dtype.first,
+    origin=_each_origin,
     vjp=_shuffle_vjp,
     check=True,
     onnx="DepthToSpace",
@@ -222,6 +223,7 @@ def PIXEL_SHUFFLE(xp: Any, input: Any, *, upscale_factor: int) -> Any:
     family="shape",
     shape=_unshuffle_shape,
     dtype=dtype.first,
+    origin=_each_origin,
     vjp=_unshuffle_vjp,
     check=True,
     onnx="SpaceToDepth",
