@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dsviz.query.stream import ROWS, PageStream
 from dsviz.stop import RUNNING, STARTING
@@ -36,9 +36,6 @@ class Page:
         session = self.session
         # State first, store after: the store then holds at least what the state speaks of.
         state, settings = session.state_message(), session.settings_message()
-        if self._stream.store is not session.store:
-            self._stream.close()
-            self._stream = PageStream(session.store)
         running = state["state"] in (RUNNING, STARTING)
         memory = self._memory_changes()
         messages: list[Json] = self._stream.collect(ROWS if running else None)
@@ -46,22 +43,14 @@ class Page:
             if message["t"] == "memory":
                 self._memory = memory
             if message["t"] == "hello":
-                message.update(session.hello())
-                self._state, self._settings = {}, {}
+                self._state, self._settings = {}, {}  # a new run: the page forgot them
         if settings != self._settings:
             self._settings = settings
             messages.append(settings)
-        self._place(state.get("stop"))
         if state != self._state:
             self._state = state
             messages.append(state)
         return messages
-
-    def _place(self, stop: dict[str, Any] | None) -> None:
-        """Name the slot of the node that a stop is about, so that the page can mark it."""
-        if stop and stop.get("slot") is None:
-            slot = self.session.store.structure.slot_of.get(stop.get("node", 0))
-            stop["slot"] = slot.id if slot is not None else None
 
     def close(self) -> None:
         """Stop following the store."""

@@ -5,8 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.grad_mode import no_grad
+from engine import random
 from engine.tensor import Tensor
+from engine.writes import writes
+
+
+def _put(tensor: Tensor, values: Any) -> Tensor:
+    """Write without a node: first values are where a program starts, not something it computes."""
+    tensor.array[...] = values
+    writes.note(tensor.array, "init")
+    return tensor
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
@@ -22,20 +30,19 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform between `a` and `b`."""
-    with no_grad():
-        return tensor.uniform_(a, b)
+    seed, counter = random.draw(tensor.numel())
+    return _put(tensor, random.uniform(seed, counter, tensor.shape, tensor.dtype) * (b - a) + a)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal with the given mean and standard deviation."""
-    with no_grad():
-        return tensor.normal_(mean, std)
+    seed, counter = random.draw(tensor.numel())
+    return _put(tensor, random.normal(seed, counter, tensor.shape, tensor.dtype) * std + mean)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere."""
-    with no_grad():
-        return tensor.fill_(val)
+    return _put(tensor, val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:

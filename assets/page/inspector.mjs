@@ -1,0 +1,219 @@
+// What is known of the chosen node or module, with its trace switches.
+import { $, bytes, count, duration, h, icon, kindChip, prime, s, shapeText, table, three } from "./dom.mjs";
+import { kindOf } from "./glyphs.mjs";
+
+const PHASE = ["forward", "backward", "optimizer"];
+const STATUS = {
+  pending: ["about to run", "now"], running: ["running", "now"], failed: ["failed", "bad"], unreached: ["not run in this turn", ""],
+  nottaken: ["not taken", ""], skipped: ["tracing is off", ""],
+};
+
+/** A folding section; `more` stands at its right. */
+export function section(title, more, ...body) {
+  const inside = h("div", { class: "sb" }, body);
+  const head = h("button", { class: "fold", type: "button", "aria-expanded": "true" }, icon("chev", "chev"), title);
+  head.onclick = () => {
+    inside.hidden = !inside.hidden;
+    head.setAttribute("aria-expanded", String(!inside.hidden));
+  };
+  return h("div", { class: "sec" }, h("div", { class: "sh" }, head, more && h("span", { class: "right mono" }, more)), inside);
+}
+
+export class Inspector {
+  /** `on.place(file, line)`, `on.slot(slot)`, `on.problem(text)` */
+  constructor(state, live, on) {
+    this.state = state;
+    this.live = live;
+    this.on = on;
+    this.box = $("inspector");
+    this.target = null; // {slot} or {group}
+    this.nothing();
+  }
+
+  nothing() {
+    this.target = null;
+    const ran = this.state.slots.size > 0;
+    this.box.replaceChildren(h("div", { class: "nothing" }, h("h3", {}, "No node selected"),
+      ran ? "Click a node in the graph, or a line of the source, to see shapes, bytes, time and values." : "Run a node, then click it to see its values, gradients, memory and time."));
+  }
+
+  /** Show a slot. `node`: a certain node of it, else the one it is bound to now. */
+  async slot(slot, node = slot.node) {
+    this.target = { slot: slot.id, node };
+    const mine = (this.asked = (this.asked || 0) + 1);
+    this.draw(slot, null);
+    if (!node) return;
+    try {
+      const data = await this.live.ask("node", { node });
+      if (mine === this.asked && this.target?.slot === slot.id) this.draw(this.state.slots.get(slot.id) || slot, data);
+    } catch (error) {
+      if (mine === this.asked && this.target?.slot === slot.id) this.draw(slot, { problem: error.message });
+    }
+  }
+
+  group(group) {
+    this.target = { group: group.id };
+    this.asked = (this.asked || 0) + 1;
+    const inside = [...this.state.slots.values()].filter((slot) => [...this.state.around(slot.group)].some((g) => g.id === group.id));
+    const sum = (key) => inside.reduce((total, slot) => total + (slot[key] || 0), 0);
+    const path = this.modulePath(group, inside);
+    this.box.replaceChildren(
+      this.head("linear", group.label, group.kind, path || "", group.file, group.line, [
+        ["Ops", inside.filter((slot) => !slot.role).length], ["Time", duration(sum("ns"))], ["Makes", bytes(sum("nbytes"))], ["Saves", bytes(sum("saved"))],
+        ...(group.kind === "loop" ? [["Turns", group.turns]] : []),
+      ], this.switches(path, null, null)),
+      group.kind === "loop" ? this.turns(group) : "",
+      this.parameters(group));
+  }
+
+  modulePath(group, inside) {
+    if (group.kind !== "module") return null;
+    const first = inside.find((slot) => slot.group === group.id && slot.module);
+    if (first) return first.module;
+    return [...this.state.around(group.id)].filter((g) => g.kind === "module").map((g) => g.label).reverse().join(".");
+  }
+
+  parameters(group) {
+    const rows = [...this.state.slots.values()].filter((slot) => slot.role === "parameter" && [...this.state.around(slot.group)].some((g) => g.id === group.id));
+    if (!rows.length) return "";
+    return section("Parameters", count(rows.length), table(["", "Shape", "Bytes"], rows.map((slot) => [slot.name || slot.label, shapeText(slot.shape), bytes(slot.nbytes)])));
+  }
+
+  turns(group) {
+    const last = (group.turns || 1) - 1;
+    const go = (index) => this.live.ask("turn", { group: group.id, index }).catch((error) => this.on.problem(error.message));
+    const at = group.turn ?? last;
+    const step = (by, label, name) => h("button", { class: "btn small", type: "button", disabled: at + by < 0 || at + by > last, "aria-label": label, onclick: () => go(at + by) }, name);
+    return section("Turn shown", `${at} of 0 to ${last}`, h("div", { class: "row" }, step(-1, "Earlier turn", "\u2039 earlier"), step(1, "Later turn", "later \u203a"),
+      h("button", { class: "btn small", type: "button", onclick: () => go(null) }, "Follow the program")));
+  }
+
+  head(kind, title, note, path, file, line, facts, switches) {
+    const [tone, text] = Array.isArray(note) ? [note[1], note[0]] : ["", note];
+    const place = this.state.place(file, line);
+    return h("div", { class: "insp-h" },
+      h("div", { class: "t" }, kindChip(kind), h("span", { class: "ell", title: prime(title) }, prime(title)), h("span", { class: "grow" }), text && h("span", { class: `pill ${tone}` }, text)),
+      h("div", { class: "where" }, h("span", { class: "mono mid ell", title: path }, path || "\u00a0"), h("span", { class: "grow" }),
+        place && h("button", { class: "link mono", type: "button", onclick: () => this.on.place(file, line) }, place)),
+      h("div", { class: "facts" }, facts.filter(([, value]) => value !== null && value !== undefined).map(([name, value]) =>
+        h("span", {}, h("span", { class: "dim" }, name), h("span", { class: "mono" }, value)))),
+      switches);
+  }
+
+  /** Switches for the module, the op kind and this one place in the source. */
+  switches(module, op, place) {
+    const on = (target, name) => !this.state.settings.switches.some((w) => w.target === target && w.name === name && !w.on);
+    const rows = [];
+    const row = (target, name, label) => {
+      const value = on(target, name);
+      const button = h("button", { class: "sw", type: "button", role: "switch", "aria-checked": String(value), "aria-label": label, "data-target": target, "data-name": name,
+        onclick: () => {
+          button.setAttribute("aria-checked", String(!value));
+          this.live.ask("switch", { target, name, on: !value }).catch((error) => {
+            button.setAttribute("aria-checked", String(value));
+            this.on.problem(error.message);
+          });
+        } });
+      rows.push(h("label", { title: "Off: not recorded from now on" }, h("span", { class: "ell" }, label), button));
+    };
+    if (place) row("place", place, "Trace this node");
+    if (op) row("op", op, `Trace every ${op}`);
+    if (module) row("module", module, `Trace module ${module}`);
+    return rows.length ? h("div", { class: "switches" }, rows) : "";
+  }
+
+  draw(slot, data) {
+    const { state } = this;
+    const ran = slot.status === "done" || slot.status === "unreached" || slot.status === "nottaken";
+    const twin = slot.phase === 1 && slot.twin ? state.slots.get(slot.twin) : null;
+    const note = STATUS[slot.status] || (twin ? [`backward of ${prime(twin.label)}`, "bwd"] : slot.phase === 2 ? ["optimizer", "opt"] : slot.role ? [slot.role, ""] : "");
+    const path = state.files.get(slot.file)?.path;
+    const facts = slot.role
+      ? [["Bytes", bytes(slot.nbytes)]]
+      : [["Time", ran ? duration(slot.ns) : "not run"], ["Makes", ran ? bytes(slot.nbytes) : null], ["Saves", ran && slot.saved ? bytes(slot.saved) : null], ["Iteration", slot.iteration], ["Phase", PHASE[slot.phase]]];
+    const parts = [this.head(kindOf(slot), slot.label, note, [slot.module, slot.turn !== null && slot.turn !== undefined && slot.turn >= 0 ? `turn ${slot.turn}` : ""].filter(Boolean).join(", "), slot.file, slot.line, facts,
+      slot.role ? "" : this.switches(slot.module, slot.op, path && slot.line ? `${path}:${slot.line}` : null))];
+    if (data?.problem) parts.push(h("div", { class: "hint" }, data.problem));
+    parts.push(this.ports(slot, data));
+    if (data) parts.push(...this.values(data), this.attributes(data));
+    this.box.replaceChildren(...parts.filter(Boolean));
+  }
+
+  ports(slot, data) {
+    const failed = slot.status === "failed" || this.state.run?.stop?.node === slot.node ? this.state.run?.stop?.error : null;
+    const named = data?.inputs?.length ? data.inputs : null;
+    const rows = named
+      ? named.map((input, i) => {
+        const source = input.slot ? this.state.slots.get(input.slot) : input.node ? this.state.slotOfNode(input.node) : null;
+        const clash = failed?.operands?.[i]?.clash || [];
+        return [input.name || `argument ${i + 1}`, this.shape(input.shape, clash), input.dtype || source?.dtype || "", this.from(source, input)];
+      })
+      : (slot.inputs || []).map(([id, carried, shape], i) => {
+        const source = this.state.slots.get(id);
+        return [source?.name || `argument ${i + 1}`, shapeText(shape), source?.dtype || "", this.from(source, carried ? { text: "earlier turn" } : {})];
+      });
+    if (slot.shape) rows.push([h("b", {}, "\u2192 out"), shapeText(slot.shape), slot.dtype || "", ""]);
+    else for (const [shape, dtype] of data?.outputs || []) rows.push([h("b", {}, "\u2192 out"), shapeText(shape), dtype || "", ""]);
+    if (!rows.length) return "";
+    return section("Inputs and output", slot.dtype || "", table(["", "Shape", "Dtype", "From"], rows));
+  }
+
+  shape(shape, clash) {
+    if (!shape) return "?";
+    if (!clash.length) return shapeText(shape);
+    return h("span", {}, "(", shape.map((size, i) => [i ? ", " : "", clash.includes(i) ? h("b", { class: "red" }, size) : size]), ")");
+  }
+
+  from(source, input) {
+    if (!source) return input.text || "";
+    return h("button", { class: "link mono", type: "button", onclick: () => this.on.slot(source) }, prime(source.role === "parameter" ? source.name || source.label : source.label));
+  }
+
+  values(data) {
+    const value = data.statistics || data.summary || data.value?.statistics || data.value;
+    if (!value || typeof value !== "object" || (value.minimum ?? value.min) === undefined) {
+      return [this.state.settings.level < 2 && !data.problem
+        ? h("div", { class: "hint" }, "Set Trace to 2 to have statistics and a histogram of every value from then on.") : ""];
+    }
+    const rows = [["min", three(value.minimum ?? value.min)], ["max", three(value.maximum ?? value.max)], ["mean, std", `${three(value.mean)}, ${three(value.std)}`]];
+    if (value.zeros !== undefined) rows.push(["zeros", `${count(value.zeros)}${value.count ? ` of ${count(value.count)}` : ""}`]);
+    const bad = (value.nans || 0) + (value.infs || 0);
+    rows.push(["NaN, Inf", bad ? h("b", { class: "red" }, `${count(value.nans || 0)}, ${count(value.infs || 0)}`) : "0, 0"]);
+    const parts = [];
+    if (value.histogram?.length) parts.push(this.histogram(value));
+    parts.push(table(null, rows));
+    return [section("Value", value.sampled && value.count && value.sampled < value.count ? `histogram of ${count(value.sampled)} samples` : "", parts)];
+  }
+
+  histogram(value) {
+    const bars = value.histogram;
+    const top = Math.max(...bars, 1);
+    const w = 136 / bars.length;
+    const edges = value.edges || [];
+    return h("div", {},
+      s("svg", { class: "hist", viewBox: "0 0 136 44", preserveAspectRatio: "none", role: "img", "aria-label": `Histogram from ${three(edges[0])} to ${three(edges[1])}` },
+        bars.map((n, i) => {
+          const height = n ? Math.max(1, 42 * Math.sqrt(n / top)) : 0;
+          return s("rect", { x: i * w + 0.3, y: 44 - height, width: Math.max(0.4, w - 0.6), height, fill: "var(--k-activation)", opacity: 0.8 });
+        }), s("path", { d: "M0 43.5h136", stroke: "var(--line2)" })),
+      h("div", { class: "row num dim" }, three(edges[0]), h("span", { class: "grow" }), three(edges[1])));
+  }
+
+  attributes(data) {
+    const facts = Object.entries(data.attrs || {});
+    if (!facts.length) return "";
+    return section("Attributes", "", table(null, facts.map(([name, value]) => [name, h("span", { class: "mono" }, typeof value === "string" ? value : JSON.stringify(value))])));
+  }
+
+  /** After a stop or a change of settings: what is shown may have changed. */
+  refresh() {
+    if (!this.target) return this.nothing();
+    if (this.target.group) {
+      const group = this.state.groups.get(this.target.group);
+      return group ? this.group(group) : this.nothing();
+    }
+    const slot = this.state.slots.get(this.target.slot);
+    return slot ? this.slot(slot) : this.nothing();
+  }
+}
+

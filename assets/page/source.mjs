@@ -1,0 +1,273 @@
+// The program's files as a virtualised list: only the lines in view are in the document.
+import { $, bytes, duration, h, icon, prime, shapeText } from "./dom.mjs";
+
+const LINE = 19;
+const TOP = 4;
+const SPARE = 12;
+
+export class SourcePane {
+  /** `on.breakpoint(file, line)` toggles one, `on.line(file, line)` chooses the nodes of a line. */
+  constructor(state, live, on) {
+    this.state = state;
+    this.live = live;
+    this.on = on;
+    this.box = $("source-lines");
+    this.roll = h("div", { class: "run-of-lines", role: "presentation" });
+    this.box.append(this.roll);
+    this.texts = new Map(); // file -> {lines, tokens} or {error}
+    this.notes = new Map(); // file -> Map(line -> facts)
+    this.file = null;
+    this.chosenLine = null;
+    this.origins = new Set();
+    this.heat = "ns";
+    this.drawn = new Map();
+    this.box.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.box.addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.draw()).observe(this.box);
+    for (const button of $("heat").children) {
+      button.onclick = () => {
+        this.heat = button.dataset.value;
+        for (const other of $("heat").children) other.setAttribute("aria-checked", String(other === button));
+        this.draw(true);
+      };
+    }
+  }
+
+  clear() {
+    this.texts.clear();
+    this.notes.clear();
+    this.file = null;
+    this.origins.clear();
+    this.chosenLine = null;
+    this.draw(true);
+  }
+
+  /** Files of the run; the first one is shown until something points elsewhere. */
+  files() {
+    const tabs = [...this.state.files.values()].filter((file) => file.shown !== false);
+    $("source-tabs").replaceChildren(...tabs.map((file) => {
+      const stop = this.state.run?.stop;
+      const bad = stop?.error && stop.file === file.id;
+      return h("button", {
+        class: "tab", role: "tab", type: "button", title: file.path, "aria-selected": String(file.id === this.file), "aria-controls": "source-lines",
+        onclick: () => this.open(file.id),
+      }, file.name, bad && h("span", { class: "count red" }, "!"));
+    }));
+    if (this.file === null && tabs.length) this.open(tabs[0].id);
+  }
+
+  async load(file) {
+    const known = this.texts.get(file);
+    if (known) return known;
+    let text;
+    try {
+      text = await this.live.ask("source", { file });
+    } catch (error) {
+      text = { lines: [], tokens: [], error: error.message };
+    }
+    this.texts.set(file, text);
+    return text;
+  }
+
+  async open(file, line = null) {
+    if (!this.state.files.has(file)) return;
+    const other = file !== this.file;
+    this.file = file;
+    if (other) this.files();
+    const loaded = this.texts.has(file);
+    if (!loaded) await this.load(file);
+    if (this.file !== file) return;
+    if (other) this.box.scrollTop = 0;
+    if (line) this.reveal(line);
+    this.draw(true);
+    if (other || !loaded) this.refresh();
+  }
+
+  reveal(line) {
+    const y = TOP + (line - 1) * LINE;
+    const height = this.box.clientHeight;
+    if (y < this.box.scrollTop + LINE || y + 2 * LINE > this.box.scrollTop + height) {
+      // The list must be as tall as the file before it can be scrolled there.
+      this.size();
+      this.box.scrollTop = Math.max(0, y - height * 0.4);
+    }
+  }
+
+  /** Ask for what is known of each line: shapes, times, bytes. At most a few times a second. */
+  refresh() {
+    if (this.asking) {
+      this.again = true;
+      return;
+    }
+    const { file } = this;
+    if (file === null) return;
+    this.asking = true;
+    this.live.ask("lines", { file }).then((data) => {
+      const facts = new Map();
+      const rows = Array.isArray(data) ? data : Object.entries(data?.lines || data || {}).map(([line, fact]) => ({ line: Number(line), ...fact }));
+      for (const row of rows) facts.set(row.line, row);
+      this.notes.set(file, facts);
+      this.draw(true);
+    }, () => undefined).finally(() => {
+      setTimeout(() => {
+        this.asking = false;
+        if (this.again) {
+          this.again = false;
+          this.refresh();
+        }
+      }, 150);
+    });
+  }
+
+  /** A new stop: show its line. */
+  stopped() {
+    const stop = this.state.run?.stop;
+    this.origins.clear();
+    for (const operand of stop?.error?.operands || []) {
+      for (const origin of operand.origins || []) this.origins.add(`${origin.file}:${origin.line}`);
+    }
+    this.files();
+    if (stop?.file && stop.line) this.open(stop.file, stop.line);
+    else this.draw(true);
+    this.refresh();
+  }
+
+  size() {
+    const lines = this.texts.get(this.file)?.lines || [];
+    this.roll.style.height = `${lines.length * LINE + 2 * TOP + 60}px`;
+    return lines;
+  }
+
+  draw(all = false) {
+    const text = this.texts.get(this.file);
+    if (!text) {
+      this.drawn.clear();
+      this.roll.replaceChildren(this.file === null ? h("div", { class: "hint" }, "The program's files are listed here as soon as it has started.") : "");
+      return;
+    }
+    if (text.error) {
+      this.drawn.clear();
+      this.roll.replaceChildren(h("div", { class: "hint" }, text.error));
+      return;
+    }
+    const lines = this.size();
+    const first = Math.max(0, Math.floor((this.box.scrollTop - TOP) / LINE) - SPARE);
+    const last = Math.min(lines.length - 1, Math.ceil((this.box.scrollTop + this.box.clientHeight) / LINE) + SPARE);
+    if (all) {
+      this.prepare();
+      this.drawn.clear();
+    }
+    const rows = new Map();
+    for (let i = first; i <= last; i++) rows.set(i, this.drawn.get(i) || this.row(i + 1, text));
+    this.drawn = rows;
+    const wanted = [...rows.values()];
+    if (this.lens) wanted.push(this.lens);
+    this.roll.replaceChildren(...wanted);
+  }
+
+  /** What the notes of all lines need, looked up once a drawing. */
+  prepare() {
+    const { state, file } = this;
+    this.marks = new Map();
+    for (const group of state.groups.values()) {
+      if (group.file !== file || !group.line) continue;
+      if (group.kind === "loop" && group.turns) this.mark(group.line, ["", `\u00d7${group.turns}`]);
+      if (group.kind === "branch" && group.taken !== null && group.arm !== "else") this.mark(group.line, group.taken ? ["yes", "taken"] : ["no", "not taken"]);
+    }
+    this.breaks = new Map();
+    for (const breakpoint of state.settings.breakpoints) {
+      if (breakpoint.kind === "line" && breakpoint.file === file) this.breaks.set(breakpoint.line, breakpoint);
+    }
+    const facts = this.notes.get(file);
+    this.top = 1;
+    for (const fact of facts?.values() || []) this.top = Math.max(this.top, fact[this.heat] || 0);
+    const stop = state.run?.stop;
+    this.now = stop?.file === file && state.run.state !== "running" ? stop : null;
+    this.lens = null;
+    if (this.now?.error && this.now.line) {
+      this.lens = h("div", { class: "lens" }, icon("warn"), h("span", {}, this.now.error.sentence || this.now.error.message));
+      this.lens.style.top = `${TOP + this.now.line * LINE + 2}px`;
+    }
+  }
+
+  mark(line, pill) {
+    const list = this.marks.get(line) || [];
+    if (!list.some((p) => p[1] === pill[1])) list.push(pill);
+    this.marks.set(line, list);
+  }
+
+  row(number, text) {
+    if (!this.marks) this.prepare();
+    const fact = this.notes.get(this.file)?.get(number);
+    const now = this.now?.line === number;
+    const bad = now && this.now.error;
+    const breakpoint = this.breaks.get(number);
+    const classes = ["ln"];
+    if (text.lines.length > 999) classes.push("wide-no");
+    if (bad) classes.push("bad");
+    else if (now) classes.push("now");
+    else if (number === this.chosenLine || this.origins.has(`${this.file}:${number}`)) classes.push("path");
+    const heat = h("span", { class: "ht" });
+    const warm = fact?.[this.heat] ? fact[this.heat] / this.top : 0;
+    if (warm) {
+      heat.style.background = `rgba(var(--heat), ${0.18 + 0.82 * warm})`;
+      heat.title = this.heat === "ns" ? duration(fact.ns) : bytes(fact.bytes);
+    }
+    const row = h("div", { class: classes.join(" "), role: "listitem", "data-line": number, "aria-current": now ? "step" : null },
+      h("button", {
+        class: `bp${breakpoint && !breakpoint.enabled ? " off" : ""}`, type: "button", tabindex: -1, "aria-pressed": String(Boolean(breakpoint)),
+        "aria-label": `Breakpoint on line ${number}`, title: `Toggle a breakpoint on line ${number}`, onclick: () => this.on.breakpoint(this.file, number),
+      }),
+      h("span", { class: "no", onclick: () => this.on.breakpoint(this.file, number) }, number),
+      heat,
+      h("span", { class: "tx", onclick: () => this.choose(number) }, this.tokens(text, number - 1)),
+      this.ghost(number, fact, now));
+    row.style.top = `${TOP + (number - 1) * LINE}px`;
+    return row;
+  }
+
+  tokens(text, index) {
+    const tokens = text.tokens?.[index];
+    if (!tokens) return text.lines[index];
+    return tokens.map(([kind, part]) => (kind ? h("span", { class: kind }, part) : part));
+  }
+
+  ghost(number, fact, now) {
+    const parts = [];
+    const run = this.state.run;
+    if (now && run?.state === "paused" && this.now.reason === "entry") parts.push("starts here");
+    if (now && this.now.phase === 1) parts.push(h("span", { class: "pill bwd" }, "backward"));
+    if (now && this.now.phase === 2) parts.push(h("span", { class: "pill opt" }, "optimizer"));
+    for (const [kind, text] of this.marks.get(number) || []) parts.push(h("span", { class: `pill ${kind}` }, text));
+    const shapes = fact?.shapes || (fact?.shape ? [fact.shape] : []);
+    const shown = fact?.note || [...new Set(shapes.map((shape) => (Array.isArray(shape) ? shapeText(shape) : String(shape))))].slice(0, 2).join("  ");
+    if (shown) parts.push(h("span", { class: "ell" }, prime(shown)));
+    return parts.length ? h("span", { class: "ghost" }, parts) : null;
+  }
+
+  choose(line) {
+    this.chosenLine = line;
+    this.draw(true);
+    this.on.line(this.file, line);
+  }
+
+  /** The line of a chosen node. */
+  pointTo(file, line) {
+    this.chosenLine = line;
+    if (file) this.open(file, line);
+  }
+
+  key(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20 }[event.key];
+    const lines = this.texts.get(this.file)?.lines.length || 0;
+    if (step && lines) {
+      const line = Math.max(1, Math.min(lines, (this.chosenLine || this.now?.line || 1) + step));
+      this.chosenLine = line;
+      this.reveal(line);
+      this.draw(true);
+    } else if (event.key === "Enter" && this.chosenLine) this.on.line(this.file, this.chosenLine);
+    else if ((event.key === "b" || event.key === "B") && this.chosenLine && !event.ctrlKey) this.on.breakpoint(this.file, this.chosenLine);
+    else return;
+    event.preventDefault();
+  }
+}

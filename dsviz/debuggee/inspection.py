@@ -1,0 +1,192 @@
+"""Looks into a paused program: values by node number, and expressions in a paused frame."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import ctypes
+import io
+import reprlib
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from dsviz.debuggee.script import strip, traceback_text
+from dsviz.debuggee.summary import summarize
+from engine.memory import memory
+
+PATIENCE = 2.0  # seconds an expression may run
+LONGEST = 64_000  # characters of an answer
+MOST_VALUES = 4_096  # numbers of a value sent at once
+
+
+class Overtime(BaseException):
+    """Raised in an expression that ran too long; a BaseException so that `except Exception` lets it pass."""
+
+
+class Inspection:
+    """Answers the questions of one session. `current` knows the arrays of the op that is paused."""
+
+    def answer(self, request: dict[str, Any], frames: list[FrameType]) -> dict[str, Any]:
+        """`{"ok": True, "data": ...}` or `{"ok": False, "error": sentence}`."""
+        try:
+            do = request.get("do")
+            if do == "inspect":
+                return {"ok": True, "data": self.node(int(request["node"]), frames)}
+            if do == "evaluate":
+                data = evaluate(str(request["text"]), frames, int(request.get("frame", 0)))
+                return {"ok": True, "data": data}
+            return {"ok": False, "error": f"The program knows no question {do!r}."}
+        except Refusal as refused:
+            return {"ok": False, "error": str(refused)}
+
+    def node(self, node: int, frames: list[FrameType]) -> dict[str, Any]:
+        """Statistics of the value of `node`, and its first numbers."""
+        array = find_array(node, frames)
+        if array is None:
+            raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
+        if not isinstance(array, np.ndarray):
+            array = array.get()
+        summary = summarize(node, array)
+        flat = array.reshape(-1)[:MOST_VALUES]
+        return {
+            "node": node,
+            "shape": list(array.shape),
+            "dtype": str(array.dtype),
+            "nbytes": int(array.nbytes),
+            "summary": None if summary is None else msgspec.structs.asdict(summary),
+            "values": [plain(value) for value in flat.tolist()],
+            "total": int(array.size),
+        }
+
+
+class Refusal(ValueError):  # noqa: N818 - an answer, not a fault
+    """A question that has no answer; the text is the sentence for the person."""
+
+
+def find_array(node: int, frames: list[FrameType]) -> Any:
+    """The array that node `node` made, where the program still holds it; else None."""
+    from engine.tensor import Tensor
+
+    for frame in frames:
+        for value in list(frame.f_locals.values()):
+            if isinstance(value, Tensor) and value.node.id == node:
+                return value.array
+    # A buffer belongs to the node that made it first; views of it belong to later ones, and are not it.
+    for buffer in memory.live():
+        if buffer.node == node:
+            return buffer()
+    return None
+
+
+def evaluate(text: str, frames: list[FrameType], index: int = 0, patience: float = PATIENCE) -> str:
+    """The `repr` of expression `text` in frame `index`, or what the statements of `text` printed."""
+    if not 0 <= index < len(frames):
+        raise Refusal("There is no such frame: no line of the program is running.")
+    frame = frames[index]
+    try:
+        tree = ast.parse(text.strip(), "<console>")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Refusal(f"{type(error).__name__}: {error}") from None
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    scope = frame.f_locals
+    printed = io.StringIO()
+    answer = ""
+    try:
+        with overtime(patience), contextlib.redirect_stdout(printed):
+            if tree.body:
+                exec(compile(tree, "<console>", "exec"), frame.f_globals, scope)
+            if last is not None:
+                assert isinstance(last, ast.Expr)
+                value = eval(compile(ast.Expression(last.value), "<console>", "eval"), frame.f_globals, scope)
+                answer = "" if value is None and tree.body else show(value)
+            write_back(frame)
+    except Overtime:
+        raise Refusal(f"The expression ran longer than {patience:g} s and was interrupted.") from None
+    except Exception as error:  # noqa: BLE001 - a person's expression may raise anything
+        strip(error)
+        raise Refusal(traceback_text(error, LONGEST).strip().rsplit("\n", 1)[-1]) from None
+    except SystemExit:
+        raise Refusal("The expression asked the program to exit; it was not evaluated further.") from None
+    text = printed.getvalue() + answer
+    return (
+        text
+        if len(text) <= LONGEST
+        else text[:LONGEST] + f"\n[... {len(text) - LONGEST} characters more ...]"
+    )
+
+
+def write_back(frame: FrameType) -> None:
+    """Make names set in `frame.f_locals` the frame's own."""
+    if sys.version_info < (3, 13):  # later f_locals writes through
+        ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
+
+
+@contextlib.contextmanager
+def overtime(patience: float) -> Iterator[None]:
+    """Raise `Overtime` in this thread when the block runs longer than `patience` seconds.
+
+    It comes between two instructions of Python; a call that never returns to Python cannot be interrupted.
+    """
+    me = ctypes.c_ulong(threading.get_ident())
+    done = threading.Lock()
+    over = False
+
+    def interrupt() -> None:
+        nonlocal over
+        with done:
+            if not over:
+                over = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(me, ctypes.py_object(Overtime))
+
+    timer = threading.Timer(patience, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with done:
+            if over:
+                # Too late to matter: it must not strike the program itself.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(me, None)
+            over = True
+        timer.cancel()
+
+
+def show(value: Any) -> str:
+    """`repr(value)`, bounded."""
+    if isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
+        return _repr.repr(value)
+    text = repr(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
+
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = LONGEST // 4
+_repr.maxlist = _repr.maxtuple = _repr.maxdict = _repr.maxset = 200
+_repr.maxlevel = 8
+
+
+def plain(value: Any) -> Any:
+    """A number as JSON can hold it."""
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value if isinstance(value, (bool, int, float)) else str(value)
+
+
+def all_finite(array: Any) -> bool:
+    """Whether `array` holds no NaN and no infinity; things that cannot hold one do not."""
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or dtype.kind not in "fc" or not array.size:
+        return True
+    # The sum is finite unless something in it is not (or it overflows: then look closely).
+    with np.errstate(all="ignore"):
+        total = array.sum()
+        if np.isfinite(total):
+            return True
+        return bool(np.isfinite(array).all())

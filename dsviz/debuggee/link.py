@@ -1,0 +1,189 @@
+"""The program's side of the session: the rings it writes and the control channel it listens on.
+
+One thread waits for commands, outside of `threading`'s books and holding no lock while it waits. So a
+command is heard whatever the program does: inside a long kernel, with tracing off, in an endless loop
+without ops. An op pays nothing for it, where asking a flag would cost 40 ns an op.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from dsviz import events
+from dsviz.wire import control
+from dsviz.wire.ring import DEFAULT_CAPACITY, KEEP, SUMMARY, VALUE, RingWriter
+
+IMPORTANCE = {"summaries": SUMMARY, "values": VALUE, "output": VALUE, "operations": KEEP}
+
+
+class RingOutlet:
+    """Where one thread's events go: encoded, into its ring."""
+
+    def __init__(self, ring: RingWriter) -> None:
+        self.ring = ring
+        self._encode = events.encoder.encode
+        self._put = ring.put
+
+    def event(self, event: events.Event) -> None:
+        """An operation's event: waits for room, and is missed only with a recorded gap."""
+        self._put(self._encode(event))
+
+    def definition(self, event: events.Event) -> None:
+        """A Text, Frame, Site or Thread that later events refer to: never lost."""
+        self.ring.put_definition(self._encode(event))
+
+    def extra(self, event: events.Event, what: str) -> None:
+        """A summary, value or output: given up first when the reader is slow."""
+        self.ring.put_if_room(self._encode(event), IMPORTANCE[what], what)
+
+    def breadcrumb(self, node: int, op: int, frame: int) -> None:
+        """Leave word of the node that starts."""
+        self.ring.breadcrumb(node, op, frame)
+
+
+class Link:
+    """This process's end of the session that started it; `on_message` is called in the listening thread."""
+
+    def __init__(self, setup: dict[str, Any], began: int) -> None:
+        self.folder: str = setup["folder"]
+        self.capacity: int = setup.get("capacity", DEFAULT_CAPACITY)
+        self.channel = control.connect(setup["address"], bytes.fromhex(setup["secret"]))
+        self.began = began
+        self.on_message: Callable[[control.Message], None] = lambda message: None
+        self.on_gone: Callable[[], None] = lambda: None
+        self.gone = False
+        self._owner = os.getpid()
+        self._rings: list[RingWriter] = []
+        self._lock = threading.Lock()
+        self._wake: tuple[socket.socket, socket.socket] | None = None
+        self._stopped = _thread.allocate_lock()
+
+    # Rings
+
+    def outlet(self) -> RingOutlet:
+        """A ring for the calling thread, announced to the server."""
+        with self._lock:
+            path = os.path.join(self.folder, f"ring-{self._owner}-{len(self._rings)}")
+            ring = RingWriter(
+                path, self.capacity, threading.get_ident(), on_gap=self._gap, on_full=lambda: self.gone
+            )
+            self._rings.append(ring)
+        self.send({"t": "ring", "path": path})
+        return RingOutlet(ring)
+
+    def heads(self) -> dict[str, int]:
+        """How far each ring is written: the server reads so far before it shows a stop."""
+        with self._lock:
+            rings = [ring for ring in self._rings if not ring.closed]
+        for ring in rings:
+            if ring.thread == threading.get_ident():
+                ring.flush_gap()
+        return {ring.path: ring.head for ring in rings}
+
+    def _gap(self, lost: dict[str, int]) -> bytes:
+        gap = events.Gap(sum(lost.values()), ", ".join(sorted(lost)), time.perf_counter_ns() - self.began)
+        return events.encoder.encode(gap)
+
+    # Messages
+
+    def send(self, message: control.Message) -> bool:
+        """Send to the server; False where it is gone."""
+        if self.gone:
+            return False
+        try:
+            self.channel.send(message)
+        except OSError:
+            self._lose()
+            return False
+        return True
+
+    def listen(self) -> None:
+        """Start the listening thread."""
+        self._wake = socket.socketpair()
+        self._stopped.acquire()
+        _thread.start_new_thread(self._listen, (self._wake[1],))
+
+    def quiet(self) -> None:
+        """Stop the listening thread and wait until it is gone."""
+        if self._wake is None:
+            return
+        self._wake[0].send(b"x")
+        self._stopped.acquire()
+        self._stopped.release()
+        for end in self._wake:
+            end.close()
+        self._wake = None
+
+    def listen_again(self) -> None:
+        """Start listening again after `quiet`."""
+        if self._wake is None and not self.gone:
+            self.listen()
+
+    def _listen(self, wake: socket.socket) -> None:
+        try:
+            while True:
+                message = self.channel.receive_or(wake)
+                if message is None:
+                    return
+                self.on_message(message)
+        except (EOFError, OSError, msgspec.MsgspecError):
+            self._lose()
+        finally:
+            self._stopped.release()
+
+    def _lose(self) -> None:
+        with self._lock:
+            if self.gone or os.getpid() != self._owner:
+                return
+            self.gone = True
+        self.on_gone()
+
+    # Ends
+
+    def abandon(self) -> None:
+        """The server is gone: nothing of this session may stay on the disk."""
+        with self._lock:
+            for ring in self._rings:
+                with contextlib.suppress(OSError):
+                    os.unlink(ring.path)
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder, "control"))
+        with contextlib.suppress(OSError):
+            os.rmdir(self.folder)
+
+    def forget(self) -> None:
+        """In a forked child: let go of what belongs to the parent, without a word to the server."""
+        self.gone = True
+        self.channel.detach()
+        for ring in self._rings:
+            ring.closed = True
+
+    def close(self) -> None:
+        """The program ends: the last words are in the rings, which the server removes."""
+        if os.getpid() != self._owner:
+            return
+        self.quiet()
+        for ring in self._rings:
+            if not ring.closed and ring.thread == threading.get_ident():
+                ring.flush_gap()
+        self.gone = True
+        self.channel.close()
+
+
+def tell(sentence: str) -> None:
+    """One line on the program's stderr, from the debugger."""
+    with contextlib.suppress(OSError, ValueError):
+        stream = sys.__stderr__
+        if stream is not None:
+            stream.write(f"dsviz: {sentence}\n")
+            stream.flush()

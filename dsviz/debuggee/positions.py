@@ -1,0 +1,183 @@
+"""Describes the position a program is paused at: the fields of a "stop" message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.module import ModuleCall
+
+from dsviz.debuggee.frames import line_of, user_frames
+from dsviz.debuggee.tracer import Tracer, ids_of, shape_of, simple_attrs
+from engine.node import Node
+
+PHASES = ("forward", "backward", "optimizer")
+
+
+def describe_node(tracer: Tracer, node: Node, ran: bool = False) -> dict[str, Any]:
+    """The position before `node` (or after it, where it `ran`)."""
+    text = tracer.lane().walker.text
+    op = "" if node.op is None else node.op.name
+    call = node.twin.call if node.twin is not None else node.call
+    line = node.line
+    return {
+        "position": "node",
+        "node": node.id,
+        "op": op,
+        "phase": node.phase,
+        "module": "" if call is None else call.path,
+        "file": text(node.filename),
+        "path": node.filename,
+        "line": line,
+        "iteration": node.iteration,
+        "text": f"Paused {'after' if ran else 'before'} {node.label}",
+        "modules": module_list(tracer, call),
+        "pending": {
+            "node": node.id,
+            "op": 0 if not op else text(op),
+            "phase": node.phase,
+            "inputs": list(ids_of(node.inputs)),
+            "shapes": [list(shape_of(array)) for array in node.arrays or ()],
+            "call": 0 if call is None else call.id,
+            "frame": tracer.frame_of(node),
+            "twin": 0 if node.twin is None else node.twin.id,
+            "iteration": node.iteration,
+            "attrs": simple_attrs(node.attrs),
+        },
+    }
+
+
+def describe_module(tracer: Tracer, call: ModuleCall) -> dict[str, Any]:
+    """The position before module call `call`."""
+    code = call.code
+    filename = "" if code is None else code.co_filename
+    return {
+        "position": "module",
+        "node": 0,
+        "op": "",
+        "phase": 0,
+        "module": call.path,
+        "file": tracer.lane().walker.text(filename),
+        "path": filename,
+        "line": 0 if code is None else line_of(code, call.lasti),
+        "text": f"Paused before module {call.path} ({call.cls})",
+        "modules": module_list(tracer, call),
+    }
+
+
+def describe_error(tracer: Tracer, failure: Any) -> dict[str, Any]:
+    """The position before an op that is about to raise, with what is wrong."""
+    position = describe_node(tracer, failure.node)
+    error = error_record(tracer, failure)
+    position["error"] = error
+    position["text"] = error["sentence"]
+    return position
+
+
+def error_record(tracer: Tracer, failure: Any) -> dict[str, Any]:
+    """What is wrong with the op: its operands, the dimensions that disagree, and where each came from."""
+    node: Node = failure.node
+    exception = failure.exception
+    message = str(exception)
+    clash: dict[int, list[int]] = {}
+    for argument, dim in failure.clash or ():
+        clash.setdefault(int(argument), []).append(int(dim))
+    names = [name for name, _ in getattr(exception, "arguments", ())]
+    op_names = () if node.op is None else node.op.arg_names
+    operands = []
+    for index, array in enumerate(node.arrays or ()):
+        source = node.inputs[index] if index < len(node.inputs) else None
+        if source is None and getattr(array, "shape", None) is None:
+            continue
+        name = (
+            names[index]
+            if index < len(names)
+            else op_names[min(index, len(op_names) - 1)]
+            if op_names
+            else ""
+        )
+        operands.append(
+            {
+                "name": str(name),
+                "shape": list(shape_of(array)),
+                "dtype": str(getattr(array, "dtype", "")),
+                "clash": clash.get(index, []),
+                "node": 0 if source is None else source.id,
+                "origins": origin_list(tracer, exception, index),
+            }
+        )
+    return {
+        "error": type(exception).__name__,
+        "message": message,
+        "sentence": str(getattr(exception, "sentence", "") or message.strip().split("\n", 1)[0]),
+        "operands": operands,
+        "hint": str(getattr(exception, "hint", "") or ""),
+    }
+
+
+def origin_list(tracer: Tracer, exception: Any, argument: int) -> list[dict[str, Any]]:
+    """The lines that decided the sizes of one argument, as the page shows them."""
+    text = tracer.lane().walker.text
+    origins = getattr(exception, "origins", None) or ()
+    return [
+        {
+            "file": text(origin.filename),
+            "path": origin.filename,
+            "line": origin.line,
+            "text": origin.text.strip(),
+            "note": origin.note,
+        }
+        for origin in (origins[argument] if argument < len(origins) else ())
+    ]
+
+
+def describe_post_mortem(tracer: Tracer, exception: BaseException) -> dict[str, Any]:
+    """The position of an exception that ends the program: where the person's code was when it was raised."""
+    walker = tracer.lane().walker
+    trace = exception.__traceback__
+    path, line, frame = "", 0, 0
+    innermost = None
+    while trace is not None:
+        if tracer.places.kind(trace.tb_frame.f_code) == 0:
+            path, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            innermost = trace
+        trace = trace.tb_next
+    if isinstance(exception, SyntaxError) and exception.filename:
+        path, line = exception.filename, exception.lineno or 0
+    elif innermost is not None:
+        chain = user_frames(innermost.tb_frame, tracer.places)
+        for user in reversed(chain[:200]):
+            lasti = innermost.tb_lasti if user is innermost.tb_frame else user.f_lasti
+            frame = walker.at(frame, user.f_code, lasti)
+    message = str(exception)
+    name = type(exception).__name__
+    return {
+        "position": "end",
+        "node": 0,
+        "op": "",
+        "file": walker.text(path) if path else 0,
+        "path": path,
+        "line": line,
+        "text": f"{name}: {message.split(chr(10), 1)[0]}" if message else name,
+        "frame": frame,
+        "error": {"error": name, "message": message, "sentence": message or name, "operands": [], "hint": ""},
+    }
+
+
+def module_list(tracer: Tracer, call: ModuleCall | None) -> list[dict[str, Any]]:
+    """The module calls the position stands in, innermost first."""
+    text = tracer.lane().walker.text
+    found: list[dict[str, Any]] = []
+    while call is not None and len(found) < 200:
+        code = call.code
+        path = "" if code is None else code.co_filename
+        found.append(
+            {
+                "path": call.path,
+                "cls": call.cls,
+                "file": text(path) if path else 0,
+                "line": 0 if code is None else line_of(code, call.lasti),
+                "call": call.id,
+            }
+        )
+        call = call.parent
+    return found

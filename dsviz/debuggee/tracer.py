@@ -1,0 +1,391 @@
+"""Turns what the engine announces on its bus into the wire's events.
+
+The same class serves a traced program under the debugger (events go into rings) and a trace inside
+one process (events go straight to a function such as `GraphStore.feed`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import sysconfig
+import threading
+import time
+from _thread import get_ident
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, Protocol
+
+import numpy as np
+from engine.module import Module, ModuleCall
+
+from dsviz import events
+from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places, Walker
+from dsviz.debuggee.summary import summarize
+from engine.bus import Bus
+from engine.location import is_engine_code
+from engine.node import BACKWARD, Node
+
+LONGEST_ATTR = 200  # characters of an attribute's text
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(_HERE)) + os.sep
+_STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
+
+
+class Outlet(Protocol):
+    """Takes one thread's events."""
+
+    def event(self, event: events.Event) -> None:
+        """Take an event that must not be lost."""
+
+    def definition(self, event: events.Event) -> None:
+        """Take a record that later events refer to."""
+
+    def extra(self, event: events.Event, what: str) -> None:
+        """Take an event that may be dropped."""
+
+    def breadcrumb(self, node: int, op: int, frame: int) -> None:
+        """Note which node starts."""
+
+
+class DirectOutlet:
+    """Hands every event to one function, at once."""
+
+    def __init__(self, receive: Callable[[Any], object]) -> None:
+        self.event = receive
+        self.definition = receive
+        self._receive = receive
+
+    def extra(self, event: events.Event, what: str) -> None:
+        """Nothing is dropped inside one process."""
+        self._receive(event)
+
+    def breadcrumb(self, node: int, op: int, frame: int) -> None:
+        """Nobody needs to know after a crash."""
+
+
+class Tracer:
+    """Follows a bus at a trace level: 0 nothing, 1 operations, 2 also statistics of each result.
+
+    `outlet()` makes the outlet of the thread that calls it. Times count from `began` (perf_counter_ns).
+    """
+
+    def __init__(
+        self, bus: Bus, outlet: Callable[[], Outlet], began: int | None = None, level: int = 1
+    ) -> None:
+        self._bus = bus
+        self._outlet = outlet
+        self.began = time.perf_counter_ns() if began is None else began
+        self.places = Places(classify)
+        self.level = 0
+        self._handles: list[Any] = []
+        self._lanes: dict[int, Lane] = {}
+        self._lock = threading.RLock()
+        self._owner = get_ident()
+        self._lane = self._lanes[self._owner] = Lane(self.places, outlet())
+        self.set_level(level)
+
+    def set_level(self, level: int) -> None:
+        """Trace at `level` from here on; may be called from any thread."""
+        with self._lock:
+            was, self.level = self.level, level
+            if (was > 0) == (level > 0):
+                return
+            if level == 0:
+                handles, self._handles = self._handles, []
+                for handle in handles:
+                    handle.close()
+                return
+            for kind in (
+                "op_start", "op_finish", "op_error", "module_enter", "module_exit",
+                "leaf", "buffer", "gradient", "iteration",
+            ):  # fmt: skip
+                self._handles.append(self._bus.subscribe(getattr(self, "_" + kind), kind))
+
+    def close(self) -> None:
+        """Follow the bus no longer."""
+        self.set_level(0)
+
+    def lane(self) -> Lane:
+        """The calling thread's tables and outlet."""
+        me = get_ident()
+        return self._lane if me == self._owner else self._other(me)
+
+    def _other(self, me: int) -> Lane:
+        lane = self._lanes.get(me)
+        if lane is None:
+            with self._lock:
+                alive = sys._current_frames()
+                for thread, old in list(self._lanes.items()):
+                    if thread not in alive and thread != self._owner:
+                        del self._lanes[thread]
+                        lane = self._lanes[me] = old
+                        return lane
+                lane = self._lanes[me] = Lane(self.places, self._outlet())
+        return lane
+
+    # Places
+
+    def frame_of(self, node: Node) -> int:
+        """Where the person's program stands for `node`: a backward node stands where its forward twin did."""
+        lane = self.lane()
+        if node.id == lane.framed:
+            return lane.frame
+        twin = node.twin
+        if twin is not None:
+            frame = lane.frames_of.get(twin.id) or self._from_other(twin.id)
+            if not frame and twin.code is not None:
+                frame = lane.walker.at(0, twin.code, twin.lasti)
+        else:
+            call = node.call
+            frame = lane.walker.frame(sys._getframe(1), 0 if call is None else call.id)
+        lane.framed, lane.frame = node.id, frame
+        return frame
+
+    def _from_other(self, twin: int) -> int:
+        for lane in list(self._lanes.values()):
+            frame = lane.frames_of.get(twin)
+            if frame:
+                return frame
+        return 0
+
+    # Sinks, one for each kind: what runs for every op goes straight to its own
+
+    def _op_start(self, kind: str, node: Node) -> None:
+        lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        frame = self.frame_of(node)
+        assert node.op is not None
+        op = lane.ops.get(node.op)
+        if op is None:
+            op = lane.ops[node.op] = lane.walker.text(node.op.name)
+        lane.breadcrumb(node.id, op, frame)
+
+    def _op_finish(self, kind: str, node: Node) -> None:
+        lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        id = node.id
+        frame = lane.frame if lane.framed == id else self.frame_of(node)
+        op = node.op
+        assert op is not None
+        name = lane.ops.get(op)
+        if name is None:
+            name = lane.ops[op] = lane.walker.text(op.name)
+        dtype = node.dtype
+        kept = lane.dtypes.get(dtype)
+        if kept is None:
+            kept = lane.dtypes[dtype] = lane.walker.text(str(dtype))
+        twin = node.twin
+        call = node.call
+        plain = True
+        inputs = []
+        for source in node.inputs:
+            if source is None:
+                inputs.append(0)
+                plain = False
+            else:
+                inputs.append(source.id)
+        attrs = NO_ATTRS if plain and not node.kwargs else simple_attrs(node.attrs)
+        phase = node.phase
+        outputs: Any = ()
+        if phase or op.outputs != 1:
+            outputs = self._outputs(lane, node)
+        elif node.requires:
+            lane.remember(id, frame)
+        lane.event(
+            events.Op(
+                id, name, phase, tuple(inputs), node.shape, kept,
+                0 if call is None else call.id, frame, 0 if twin is None else twin.id,
+                node.iteration, node.start - self.began, node.duration, node.nbytes,
+                0 if phase == BACKWARD else node.saved_bytes, attrs, outputs,
+            )
+        )  # fmt: skip
+        if self.level == 2:
+            self._summary(lane, node)
+
+    def _outputs(self, lane: Lane, node: Node) -> Any:
+        outputs = node.outputs
+        if not outputs or len(outputs) < 2:
+            return ()
+        return tuple(
+            ((), 0) if output is None else (tuple(output[0]), lane.walker.text(str(output[1])))
+            for output in outputs
+        )
+
+    def _summary(self, lane: Lane, node: Node) -> None:
+        out = node.out
+        if isinstance(out, tuple):
+            out = next((part for part in out if part is not None), None)
+        summary = None if out is None else summarize(node.id, out)
+        if summary is not None:
+            lane.outlet.extra(summary, "summaries")
+
+    def _op_error(self, kind: str, failure: Any) -> None:
+        node: Node = failure.node
+        lane = self.lane()
+        assert node.op is not None
+        exception = failure.exception
+        lane.event(
+            events.Failed(
+                node.id, lane.walker.text(node.op.name), node.phase, ids_of(node.inputs),
+                tuple(shape_of(array) for array in node.arrays or ()),
+                0 if node.call is None else node.call.id, self.frame_of(node), node.iteration,
+                time.perf_counter_ns() - self.began, type(exception).__name__, str(exception)[:20_000],
+                clash_of(failure), simple_attrs(node.attrs),
+            )
+        )  # fmt: skip
+
+    def _module_enter(self, kind: str, call: ModuleCall) -> None:
+        lane = self.lane()
+        walker = lane.walker
+        parent = 0 if call.parent is None else call.parent.id
+        frame = walker.frame(sys._getframe(1), parent, skip=1)
+        walker.calls[call.id] = frame
+        lane.event(
+            events.ModuleEntered(
+                call.id,
+                parent,
+                walker.text(call.path),
+                walker.text(call.cls),
+                frame,
+                time.perf_counter_ns() - self.began,
+            )
+        )
+
+    def _module_exit(self, kind: str, call: ModuleCall) -> None:
+        lane = self.lane()
+        lane.walker.calls.pop(call.id, None)
+        lane.event(
+            events.ModuleLeft(call.id, time.perf_counter_ns() - self.began, sys.exc_info()[0] is not None)
+        )
+
+    def _leaf(self, kind: str, node: Node) -> None:
+        lane = self.lane()
+        frame = 0 if node.code is None else lane.walker.at(0, node.code, node.lasti)
+        lane.event(
+            events.Leaf(
+                node.id,
+                node.role,
+                node.name,
+                tuple(node.shape),
+                lane.walker.text(str(node.dtype)),
+                node.nbytes,
+                frame,
+            )
+        )
+
+    def _buffer(self, kind: str, change: Any) -> None:
+        lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        buffer = change.buffer
+        at = change.time - self.began
+        what = change.kind
+        if what == "released":
+            lane.event(events.Released(buffer.id, at))
+        elif what == "recategorised":
+            lane.event(events.Recategorised(buffer.id, CATEGORY[buffer.category], at))
+        else:
+            lane.event(
+                events.Allocated(
+                    buffer.id, buffer.nbytes, CATEGORY[buffer.category], buffer.node, at, what == "reused"
+                )
+            )
+
+    def _gradient(self, kind: str, ready: Any) -> None:
+        leaf, gradient = ready
+        norm = math.nan
+        if self.level == 2:
+            flat = np.ravel(gradient) if type(gradient) is np.ndarray else None
+            norm = math.nan if flat is None else float(np.sqrt(np.dot(flat, flat)))
+        source = leaf.grad_source
+        self.lane().event(events.GradientReady(leaf.id, 0 if source is None else source.id, norm))
+
+    def _iteration(self, kind: str, index: int) -> None:
+        self.lane().event(events.Iteration(index, time.perf_counter_ns() - self.began))
+
+
+class Lane:
+    """One thread's outlet and what it has told already."""
+
+    def __init__(self, places: Places, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.event = outlet.event
+        self.breadcrumb = outlet.breadcrumb
+        self.walker = Walker(places, outlet)
+        self.ops: dict[Any, int] = {}
+        self.dtypes: dict[Any, int] = {}
+        self.framed = -1  # the node whose frame was looked up last
+        self.frame = 0
+        self.frames_of: dict[int, int] = {}  # forward node -> frame, for its backward twin
+
+    def remember(self, node: int, frame: int) -> None:
+        """Node `node` stands at `frame`."""
+        frames = self.frames_of
+        frames[node] = frame
+        if len(frames) > REMEMBERED:
+            # Graphs of so many nodes are rare; their oldest twins are placed by their line alone.
+            for old in list(frames)[: REMEMBERED // 2]:
+                del frames[old]
+
+
+NO_ATTRS: dict[str, Any] = {}
+REMEMBERED = 200_000
+CATEGORY = {name: number for number, name in enumerate(events.CATEGORIES)}
+_MODULE_CALL = Module.__call__.__code__
+
+
+def classify(code: CodeType) -> int:
+    """Whose code it is, for `Places`."""
+    if code is _MODULE_CALL:
+        return MODULE_CALL
+    name = code.co_filename
+    if name.startswith(_HERE):
+        return OUTSIDE
+    if is_engine_code(code) or name.startswith(("<frozen ", _PACKAGE)):
+        return ENGINE
+    if name.startswith(_STDLIB) and "site-packages" not in name and "dist-packages" not in name:
+        return ENGINE
+    return USER
+
+
+def ids_of(inputs: tuple[Node | None, ...]) -> tuple[int, ...]:
+    """Node numbers, 0 for an argument that is no tensor."""
+    return tuple(0 if source is None else source.id for source in inputs)
+
+
+def shape_of(array: Any) -> tuple[int, ...]:
+    """An argument's shape; a plain number has none."""
+    return tuple(int(size) for size in getattr(array, "shape", ()))
+
+
+def clash_of(failure: Any) -> tuple[tuple[int, int], ...]:
+    """The pairs (argument, dimension) that disagree."""
+    return tuple((int(argument), int(dim)) for argument, dim in failure.clash or ())
+
+
+def simple_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
+    """An op's attributes as values that fit in a record."""
+    return {str(name): simple(value) for name, value in attrs.items()}
+
+
+def simple(value: Any) -> Any:
+    """`value` itself where a record can hold it, else a short text."""
+    kind = type(value)
+    if kind is bool or kind is float or value is None:
+        return value
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 63 else str(value)[:LONGEST_ATTR]
+    if kind is str:
+        return value[:LONGEST_ATTR]
+    if kind in (tuple, list) and len(value) <= 32:
+        return [simple(item) for item in value]
+    if isinstance(value, np.generic):
+        return simple(value.item())
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{getattr(value, 'dtype', kind.__name__)} {list(shape)}"
+    if isinstance(value, slice):
+        parts = ("" if part is None else str(part) for part in (value.start, value.stop, value.step))
+        return ":".join(parts).removesuffix(":")
+    try:
+        return repr(value)[:LONGEST_ATTR]
+    except Exception:  # noqa: BLE001 - a person's __repr__ may raise anything
+        return f"<{kind.__name__}>"

@@ -1,0 +1,608 @@
+"""A debugging session: one script, run in a process of its own, stepped and watched from here.
+
+with Session.launch("train.py") as session:
+    stop = session.wait()          # before the first node
+    stop = session.next()          # one node on
+    session.resume()               # to the end, or the next breakpoint
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from dsviz import events, stop
+from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH, Breakpoint, checked
+from dsviz.endings import ended
+from dsviz.process import LaunchError, Process
+from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
+from dsviz.store import GraphStore
+
+__all__ = ["LaunchError", "Refused", "Session", "Stop"]
+
+MOVES = ("continue", "next", "into", "over", "out")
+_ALIASES = {"resume": "continue"}
+
+
+class Refused(ValueError):  # noqa: N818 - an answer to the person, not a fault
+    """A command that makes no sense now; the text is the sentence for the person."""
+
+
+class Session:
+    """Runs a script under the debugger. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        script: str | os.PathLike[str],
+        args: Sequence[str] = (),
+        trace_level: int = 1,
+        *,
+        pause_at_entry: bool = True,
+        capacity: int | None = None,
+        **popen: Any,
+    ) -> None:
+        self.script = _checked_script(os.fspath(script))
+        self.args = [str(arg) for arg in args]
+        self.level = _checked_level(trace_level)
+        self.run = 0
+        self.store = GraphStore()
+        self.store.script, self.store.args, self.store.level = self.script, self.args, self.level
+        self._pause_at_entry = pause_at_entry
+        self._capacity = capacity
+        self._popen = popen
+        self._changed = threading.Condition(threading.RLock())
+        self._moving = threading.Lock()  # restart and stop, one at a time
+        self._listeners: list[Callable[[str], object]] = []
+        self._process: Process | None = None
+        self._state = STARTING
+        self._stop: Stop | None = None
+        self._generation = 0  # counts moves, so that a waiting command knows its own stop
+        self._hello: dict[str, Any] = {}
+        self._uncaught: events.Uncaught | None = None
+        self._stopping = False
+        self._lost = False
+        self._requests: dict[int, Future[Any]] = {}
+        self._next_request = 0
+        self._next_breakpoint = 0
+        self._breakpoints: dict[int, Breakpoint] = {}
+        self._switches: dict[tuple[str, str], bool] = {}
+        self.add_breakpoint(SHAPE_MISMATCH)
+        self.add_breakpoint(EXCEPTION)
+        self._start()
+
+    @classmethod
+    def launch(
+        cls, script: str | os.PathLike[str], args: Sequence[str] = (), trace_level: int = 1, **options: Any
+    ) -> Session:
+        """Start `script` with `args`, paused before its first node; use it as a context manager.
+
+        `options`: `pause_at_entry=False` runs on at once; `stdin`, `stdout`, `stderr`, `cwd` and `env` are
+        those of `subprocess.Popen` (the program has this process's own streams where they are left out); `python` is
+        another interpreter.
+        Raises `LaunchError` with a sentence where the script cannot be run.
+        """
+        return cls(script, args, trace_level, **options)
+
+    # What is known
+
+    @property
+    def state(self) -> str:
+        """starting, running, paused, finished, failed, killed, stopped or lost."""
+        return self._state
+
+    @property
+    def stop_now(self) -> Stop | None:
+        """The stop the program stands at, or how it ended; None while it runs."""
+        with self._changed:
+            return self._stop if self._state == PAUSED or self._state in ENDS else None
+
+    @property
+    def pid(self) -> int:
+        """Process number of the program."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def breakpoints(self) -> list[Breakpoint]:
+        """All breakpoints, oldest first."""
+        with self._changed:
+            return list(self._breakpoints.values())
+
+    @property
+    def switches(self) -> list[tuple[str, str, bool]]:
+        """Trace switches that were set: (target, name, on)."""
+        with self._changed:
+            return [(target, name, on) for (target, name), on in self._switches.items()]
+
+    def graph(self) -> Any:
+        """The view model of the graph so far: the store's merged structure."""
+        return self.store.structure
+
+    # Waiting
+
+    def wait(self, timeout: float | None = None) -> Stop:
+        """The stop the program stands at, once it stands. Raises TimeoutError after `timeout` seconds."""
+        return self._wait(self._generation, timeout)
+
+    def _wait(self, generation: int, timeout: float | None) -> Stop:
+        with self._changed:
+            reached = self._changed.wait_for(
+                lambda: self._generation > generation or self._state == PAUSED or self._state in ENDS, timeout
+            )
+            if reached and self._stop is not None:
+                return self._stop
+        raise TimeoutError(f"The program is still {self._state} after {timeout} s.")
+
+    # Moving
+
+    def next(self, timeout: float | None = None) -> Stop:
+        """Run exactly one node; stop before the next one, in whatever phase and module it is."""
+        return self._move("next", timeout)
+
+    def into(self, timeout: float | None = None) -> Stop:
+        """Go to the next position: a module's entry or a node."""
+        return self._move("into", timeout)
+
+    def over(self, timeout: float | None = None) -> Stop:
+        """Run what stands here whole, a module or a node; stop at this depth or a shallower one."""
+        return self._move("over", timeout)
+
+    def out(self, timeout: float | None = None) -> Stop:
+        """Run until the module we are in has been left."""
+        return self._move("out", timeout)
+
+    def resume(self, timeout: float | None = None) -> Stop:
+        """Run to the next breakpoint or the end."""
+        return self._move("continue", timeout)
+
+    def pause(self, timeout: float | None = None) -> Stop:
+        """Stop before the next node. A program that stands already stays where it is."""
+        if (now := self.stop_now) is not None:
+            return now
+        return self._move("pause", timeout)
+
+    def restart(self, timeout: float | None = None) -> Stop:
+        """Run the same script again from its beginning, with the same arguments, breakpoints and switches."""
+        return self._move("restart", timeout)
+
+    def stop(self, timeout: float | None = None) -> Stop:
+        """End the program: asked first, then by SIGTERM, then by SIGKILL."""
+        if self._state in ENDS:
+            return self.wait(0)
+        return self._move("stop", timeout)
+
+    def _move(self, verb: str, timeout: float | None) -> Stop:
+        return self._wait(self.send(verb), timeout)
+
+    def send(self, verb: str) -> int:
+        """Start a command without waiting for what comes of it.
+
+        `verb`: continue, pause, next, into, over, out, restart, stop. Raises `Refused`
+        with a sentence where it makes no sense now. Listeners hear of the stop that follows.
+        """
+        verb = _ALIASES.get(verb, verb)
+        if verb in ("restart", "stop"):
+            return self._end_or_restart(verb)
+        if verb not in (*MOVES, "pause"):
+            raise Refused(f"There is no command {verb!r}.")
+        with self._changed:
+            generation = self._generation
+            if verb == "pause":
+                self._refuse_unless(RUNNING, STARTING, verb=verb)
+                assert self._process is not None
+                self._process.send({"t": "pause"})
+                return generation
+            self._refuse_unless(PAUSED, verb=verb)
+            assert self._process is not None
+            number = self._stop.number if self._stop else 0
+            self._set(RUNNING, None)
+            self._process.send({"t": "go", "verb": verb, "number": number})
+        self._tell("state")
+        return generation
+
+    def _refuse_unless(self, *states: str, verb: str) -> None:
+        if self._moving.locked():
+            raise Refused("The program is being restarted or stopped; wait for that.")
+        if self._state in states:
+            return
+        if self._state in ENDS:
+            raise Refused(f"The program has {_ENDED[self._state]}: there is nothing to {verb}. Restart it.")
+        if self._state == PAUSED:
+            raise Refused("The program is paused already.")
+        raise Refused(f"The program is {self._state}: pause it before '{verb}'.")
+
+    def _end_or_restart(self, verb: str) -> int:
+        if not self._moving.acquire(blocking=False):
+            raise Refused("The program is being restarted or stopped; wait for that.")
+        with self._changed:
+            if verb == "stop" and self._state in ENDS:
+                self._moving.release()
+                raise Refused(f"The program has {_ENDED[self._state]} already.")
+            generation = self._generation
+            self._stopping = True
+
+        def work() -> None:
+            try:
+                assert self._process is not None
+                self._process.end()
+                if verb == "restart":
+                    self._start()
+            finally:
+                self._moving.release()
+            if verb == "restart":
+                self._tell("run")
+                self._tell("state")
+
+        if verb == "restart":
+            with self._changed:
+                # The old run's end is no stop of the new one.
+                self._set(STARTING, None)
+        threading.Thread(target=work, name="dsviz-" + verb, daemon=True).start()
+        return generation
+
+    # Looking
+
+    def request(self, do: str, **fields: Any) -> Future[Any]:
+        """Ask the paused program; the future holds its answer or raises `Refused` with its sentence."""
+        future: Future[Any] = Future()
+        with self._changed:
+            if self._state != PAUSED:
+                raise Refused(f"The program is {self._state}: it can be looked into only while it is paused.")
+            self._next_request += 1
+            number = self._next_request
+            self._requests[number] = future
+            assert self._process is not None
+            sent = self._process.send({"t": "request", "id": number, "do": do, **fields})
+            if not sent:
+                del self._requests[number]
+                raise Refused("The program does not hear any more.")
+        return future
+
+    def inspect(self, node: int, timeout: float = 10.0) -> dict[str, Any]:
+        """What the paused program still holds of `node`: statistics of its value, and some of its numbers."""
+        return dict(self.request("inspect", node=node).result(timeout))
+
+    def evaluate(self, text: str, frame: int = 0, timeout: float = 10.0) -> str:
+        """The value of a Python expression in the paused frame (0 innermost), or what a statement printed."""
+        return str(self.request("evaluate", text=text, frame=frame).result(timeout))
+
+    # Settings
+
+    def set_level(self, level: int) -> None:
+        """Trace level 0 (off), 1 (operations) or 2 (with statistics), at once."""
+        self.level = _checked_level(level)
+        self._forward({"t": "level", "level": level})
+        self._tell("settings")
+
+    def switch(self, target: str, name: str, on: bool) -> None:
+        """Trace or do not trace a module ("net.cell"), an op ("relu") or a place ("/path/model.py:31")."""
+        if target not in ("module", "op", "place"):
+            raise Refused(f"There is no switch for {target!r}; there are module, op and place.")
+        if target == "place" and not (name.rpartition(":")[0] and name.rpartition(":")[2].isdigit()):
+            raise Refused(f"A place is FILE:LINE, not {name!r}.")
+        with self._changed:
+            self._switches[target, name] = on
+        self._forward({"t": "switch", "target": target, "name": name, "on": on})
+        self._tell("settings")
+
+    def add_breakpoint(self, kind: str, **fields: Any) -> Breakpoint:
+        """Add a breakpoint: "line" (file, line), "op" or "module" (name), "node" (node), "shape mismatch",
+        "exception" or "nan"; `condition` is a Python expression. Raises `Refused` with a sentence.
+        """
+        with self._changed:
+            try:
+                new = checked(self._next_breakpoint + 1, kind, fields)
+            except ValueError as error:
+                raise Refused(str(error)) from None
+            for old in self._breakpoints.values():
+                if old.kind == kind and old.label == new.label:
+                    old.enabled = True
+                    new = old
+            self._next_breakpoint = max(self._next_breakpoint, new.id)
+            self._breakpoints[new.id] = new
+        self._breakpoints_changed()
+        return new
+
+    def remove_breakpoint(self, id: int) -> None:
+        """Remove breakpoint `id`."""
+        with self._changed:
+            self._breakpoint(id)
+            del self._breakpoints[id]
+        self._breakpoints_changed()
+
+    def enable_breakpoint(self, id: int, on: bool = True) -> None:
+        """Enable or disable breakpoint `id`."""
+        with self._changed:
+            self._breakpoint(id).enabled = on
+        self._breakpoints_changed()
+
+    def _breakpoint(self, id: int) -> Breakpoint:
+        if id not in self._breakpoints:
+            raise Refused(f"There is no breakpoint {id}.")
+        return self._breakpoints[id]
+
+    def _breakpoints_changed(self) -> None:
+        self._forward({"t": "breakpoints", "items": self._breakpoint_records()})
+        self._tell("settings")
+
+    def _breakpoint_records(self) -> list[dict[str, Any]]:
+        with self._changed:
+            return [msgspec.to_builtins(item) for item in self._breakpoints.values()]
+
+    def _forward(self, message: dict[str, Any]) -> None:
+        if self._process is not None and self._state not in ENDS:
+            self._process.send(message)
+
+    # Messages for a page
+
+    def state_message(self) -> dict[str, Any]:
+        """The page's `state` message: the state, the stop, one sentence, and what to do next."""
+        with self._changed:
+            state, now = self._state, self.stop_now
+        message, advice = _say(state, now)
+        shown = now.as_dict() if now else None
+        if shown is not None and now is not None:
+            with self.store.lock:
+                slot = self.store.structure.slot_of.get(now.node)
+            shown["slot"] = None if slot is None else slot.id
+        return {
+            "t": "state",
+            "state": state,
+            "stop": shown,
+            "message": message,
+            "next": advice,
+        }
+
+    def settings_message(self) -> dict[str, Any]:
+        """The page's `settings` message: trace level, breakpoints and switches."""
+        with self._changed:
+            return {
+                "t": "settings",
+                "level": self.level,
+                "breakpoints": [
+                    {
+                        "id": item.id,
+                        "kind": item.kind,
+                        "label": item.label,
+                        "enabled": item.enabled,
+                        "hits": item.hits,
+                        "file": item.file,
+                        "line": item.line,
+                        "condition": item.condition,
+                    }
+                    for item in self._breakpoints.values()
+                ],
+                "switches": [
+                    {"target": target, "name": name, "on": on}
+                    for (target, name), on in self._switches.items()
+                ],
+            }
+
+    def on_change(self, callback: Callable[[str], object]) -> Callable[[], None]:
+        """Call `callback(what)` after each change: "state", "events", "settings" or "run" (a new run began).
+
+        It is called in a thread of the session and must return at once. Gives the function that ends it.
+        """
+        with self._changed:
+            self._listeners.append(callback)
+
+        def remove() -> None:
+            with self._changed:
+                if callback in self._listeners:
+                    self._listeners.remove(callback)
+
+        return remove
+
+    def _tell(self, what: str) -> None:
+        with self._changed:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(what)
+
+    # What the process reports, in its reading thread
+
+    def _start(self) -> None:
+        with self._changed:
+            self.run += 1
+            if self.run > 1:
+                self.store.begin(self.script, self.args, level=self.level)
+            self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
+            self._state, self._stop = STARTING, None
+            setup: dict[str, Any] = {
+                "level": self.level,
+                "pause_at_entry": self._pause_at_entry,
+                "breakpoints": self._breakpoint_records(),
+                "switches": self.switches,
+            }
+            if self._capacity is not None:
+                setup["capacity"] = self._capacity
+            self._process = Process(
+                self.script,
+                self.args,
+                setup,
+                on_events=self._on_events,
+                on_message=self._on_message,
+                on_end=self._on_end,
+                **self._popen,
+            )
+
+    def _set(self, state: str, now: Stop | None) -> None:
+        with self._changed:
+            self._state, self._stop = state, now
+            if now is not None:
+                self._generation += 1
+            self._changed.notify_all()
+
+    def _on_events(self, batch: list[events.AnyEvent]) -> None:
+        self.store.feed_many(batch)
+        for event in batch:
+            if type(event) is events.Uncaught:
+                self._uncaught = event
+        self._tell("events")
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        kind = message.get("t")
+        if kind == "hello":
+            with self._changed:
+                self._hello = message
+                self.store.pid, self.store.python = message["pid"], message["python"]
+                if self._state == STARTING and not self._stopping:
+                    self._set(RUNNING, None)
+            self._tell("state")
+        elif kind == "stop":
+            now = stop.paused(message)
+            if now.position == "node" and now.error is None and now.reason != "nan":
+                self._expect(now)
+            with self._changed:
+                for id in now.breakpoints:
+                    if id in self._breakpoints:
+                        self._breakpoints[id].hits += 1
+                self._set(PAUSED, now)
+            if now.breakpoints:
+                self._tell("settings")
+            self._tell("state")
+        elif kind == "resumed":
+            # Ctrl-C at a pause: the program goes on by itself.
+            with self._changed:
+                if self._state == PAUSED:
+                    self._set(RUNNING, None)
+            self._tell("state")
+        elif kind == "reply":
+            self._answer(message)
+        elif kind == "level":
+            self.store.feed(events.Level(message["level"], message["time"]))
+        elif kind == "switch":
+            self.store.feed(events.Switched(message["target"], message["name"], message["on"]))
+        elif kind == "lost":
+            self._lost = True
+            self._fail_requests("The program let go of the debugger.")
+            self._set(stop.LOST, Stop("lost", state=stop.LOST, text=_SAY[stop.LOST][0]))
+            self._tell("state")
+
+    def _expect(self, now: Stop) -> None:
+        # The node about to run gets its place in the graph before it ran.
+        pending = now.pending
+        self.store.expect(
+            events.Op(
+                pending["node"], pending["op"], pending["phase"], tuple(pending["inputs"]), (), 0,
+                pending["call"], pending["frame"], pending["twin"], pending["iteration"],
+                0, 0, 0, 0, pending["attrs"],
+            )
+        )  # fmt: skip
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        with self._changed:
+            future = self._requests.pop(message.get("id", 0), None)
+        if future is None:
+            return
+        if message.get("ok"):
+            future.set_result(message.get("data"))
+        else:
+            future.set_exception(Refused(str(message.get("error", "The program gave no answer."))))
+
+    def _fail_requests(self, sentence: str) -> None:
+        with self._changed:
+            waiting, self._requests = self._requests, {}
+        for future in waiting.values():
+            future.set_exception(Refused(sentence))
+
+    def _on_end(self, status: int) -> None:
+        self._fail_requests("The program has ended.")
+        if self._stopping and self._moving.locked() and self._state == STARTING:
+            return  # a restart: the next run's stop is the one to tell of
+        assert self._process is not None
+        now = ended(
+            status,
+            stopped=self._stopping,
+            uncaught=self._uncaught,
+            breadcrumb=self._process.last_breadcrumb,
+            store=self.store,
+            connected=bool(self._hello),
+            level=self.level,
+        )
+        self._set(now.state, now)
+        self._tell("state")
+
+    # End
+
+    def close(self) -> None:
+        """End the program if it still runs, and leave nothing behind."""
+        deadline = time.monotonic() + 10.0
+        while not self._moving.acquire(timeout=0.1):
+            if time.monotonic() > deadline:
+                return
+        try:
+            self._stopping = self._stopping or self._state not in ENDS
+            if self._process is not None:
+                self._process.end()
+        finally:
+            self._moving.release()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_ENDED = {
+    "finished": "finished",
+    "failed": "failed",
+    "killed": "been killed",
+    "stopped": "been stopped",
+    "lost": "let go of the debugger",
+}
+_SAY = {
+    STARTING: ("The program is starting.", "It pauses before its first node."),
+    RUNNING: ("The program is running.", "Pause stops it before the next node."),
+    stop.LOST: (
+        "The program let go of the debugger and runs on.",
+        "Restart runs it again under the debugger.",
+    ),
+}
+
+
+def _say(state: str, now: Stop | None) -> tuple[str, str]:
+    if now is None or state not in (PAUSED, *ENDS):
+        return _SAY.get(state, _SAY[RUNNING])
+    if state == PAUSED:
+        if now.position == "end":
+            return now.text, "Look at what it held; Continue lets it end."
+        if now.error is not None:
+            return (
+                now.text,
+                "Look at the operands and where their sizes come from; Continue lets the op raise.",
+            )
+        return now.text, "Next runs it; Continue runs to the next breakpoint."
+    advice = "Restart runs it again from the beginning."
+    return now.text, advice
+
+
+def _checked_level(level: int) -> int:
+    if level not in (0, 1, 2):
+        raise Refused(f"The trace level is 0, 1 or 2, not {level!r}.")
+    return level
+
+
+def _checked_script(name: str) -> str:
+    path = os.path.abspath(name)
+    if os.path.isdir(path):
+        raise LaunchError(f"{name} is a folder, but a Python script was expected. Name a file in it.")
+    try:
+        with open(path, "rb"):
+            return path
+    except FileNotFoundError:
+        raise LaunchError(
+            f"There is no file {path}. Check the name, or give the script's full path."
+        ) from None
+    except OSError as error:
+        raise LaunchError(f"{path} cannot be read ({error.strerror}).") from None

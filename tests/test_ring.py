@@ -1,0 +1,193 @@
+"""The ring between the traced program and the debugger: order, wrapping, a slow reader, a killed writer."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dsviz.wire import ring
+from dsviz.wire.ring import KEEP, SUMMARY, VALUE, RingReader, RingWriter
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "ring")
+
+
+def gap(lost):
+    return ("gap " + " ".join(f"{what}={count}" for what, count in sorted(lost.items()))).encode()
+
+
+def read(reader):
+    records = []
+    while reader.waiting and not reader.damaged:
+        records += reader.read()
+    return records
+
+
+def test_records_come_out_in_order_and_whole(path):
+    writer, reader = RingWriter(path, 4096), RingReader(path)
+    records = [os.urandom(size) for size in (0, 1, 3, 4, 5, 100)]
+    for record in records:
+        assert writer.put(record)
+    assert read(reader) == records
+    assert reader.waiting == 0
+
+
+def test_records_wrap_around_the_end(path):
+    writer, reader = RingWriter(path, 1024), RingReader(path)
+    seen, sent = [], []
+    for number in range(2000):
+        record = bytes([number % 251]) * (number % 97)
+        sent.append(record)
+        assert writer.put(record)
+        if number % 5 == 0:
+            seen += read(reader)
+    assert seen + read(reader) == sent
+
+
+def test_nothing_is_lost_while_the_reader_keeps_up_late(path, monkeypatch):
+    monkeypatch.setattr(ring, "PATIENCE", 10.0)
+    writer, reader = RingWriter(path, 1024), RingReader(path)
+    seen = []
+    # The writer's nap is where a slow reader gets its turn.
+    monkeypatch.setattr(ring.time, "sleep", lambda _: seen.extend(reader.read(200)))
+    sent = [b"%05d" % number for number in range(1000)]
+    assert all(writer.put(record) for record in sent)
+    assert seen + read(reader) == sent
+
+
+def test_operations_are_lost_only_with_a_gap(path, monkeypatch):
+    monkeypatch.setattr(ring, "PATIENCE", 0.0)
+    writer, reader = RingWriter(path, 1024, on_gap=gap), RingReader(path)
+    kept = 0
+    while writer.put(b"x" * 60):
+        kept += 1
+    for _ in range(9):
+        assert not writer.put(b"x" * 60)
+    assert [len(record) for record in read(reader)] == [60] * kept
+    assert writer.put(b"after")
+    assert read(reader) == [b"gap operations=10", b"after"]
+
+
+def test_definitions_are_owed_and_come_before_what_follows(path, monkeypatch):
+    monkeypatch.setattr(ring, "PATIENCE", 0.0)
+    writer, reader = RingWriter(path, 1024, on_gap=gap), RingReader(path)
+    while writer.put(b"x" * 60):
+        pass
+    writer.put_definition(b"name 7")
+    read(reader)
+    assert writer.put(b"uses 7")
+    assert read(reader) == [b"name 7", b"gap operations=1", b"uses 7"]
+
+
+def test_values_are_given_up_before_summaries_and_summaries_before_operations(path):
+    writer = RingWriter(path, 4096, on_gap=gap)
+    kept = {}
+    for importance, what in ((VALUE, "values"), (SUMMARY, "summaries"), (KEEP, "operations")):
+        kept[what] = 0
+        while writer.put_if_room(b"x" * 60, importance, what):
+            kept[what] += 1
+        writer._lost.clear()
+    assert kept == {"values": 32, "summaries": 16, "operations": 16}
+    assert not writer.closed
+
+
+def test_giving_up_a_value_never_waits(path, monkeypatch):
+    writer = RingWriter(path, 1024, on_gap=gap)
+    monkeypatch.setattr(ring.time, "sleep", lambda _: pytest.fail("waited"))
+    while writer.put_if_room(b"x" * 60, VALUE, "values"):
+        pass
+    assert writer.lost == 1
+
+
+def test_a_gap_of_values_is_told_once_there_is_room(path):
+    writer, reader = RingWriter(path, 1024, on_gap=gap), RingReader(path)
+    while writer.put_if_room(b"x" * 60, VALUE, "values"):
+        pass
+    read(reader)
+    assert writer.flush_gap()
+    assert read(reader) == [b"gap values=1"]
+
+
+def test_a_record_larger_than_the_ring_is_a_gap(path):
+    writer, reader = RingWriter(path, 1024, on_gap=gap), RingReader(path)
+    assert not writer.put(b"x" * 5000)
+    assert writer.flush_gap()
+    assert read(reader) == [b"gap operations=1"]
+
+
+def test_a_writer_whose_reader_is_gone_does_not_wait(path, monkeypatch):
+    writer = RingWriter(path, 1024, on_gap=gap, on_full=lambda: True)
+    monkeypatch.setattr(ring.time, "sleep", lambda _: pytest.fail("waited"))
+    while writer.put(b"x" * 60):
+        pass
+    assert writer.lost == 1
+
+
+def test_after_close_nothing_is_written(path):
+    writer = RingWriter(path, 1024)
+    writer.close(unlink=True)
+    assert not writer.put(b"late")
+    assert not writer.put_if_room(b"late", VALUE, "output")
+    assert not os.path.exists(path)
+
+
+def test_the_breadcrumb_names_the_node_in_flight(path):
+    writer, reader = RingWriter(path, 1024), RingReader(path)
+    assert reader.breadcrumb() == (0, 0, 0)
+    writer.breadcrumb((1 << 40) + 7, 3, (1 << 31) + 5)
+    assert reader.breadcrumb() == ((1 << 40) + 7, 3, (1 << 31) + 5)
+
+
+KILLED = """
+import os, signal, sys
+from dsviz.wire.ring import RingWriter
+writer = RingWriter(sys.argv[1], 1 << 20)
+for number in range(1000):
+    writer.breadcrumb(number, 1, 2)
+    writer.put(b"%d" % number)
+writer.breadcrumb(1000, 4, 5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_after_sigkill_everything_written_is_there(path):
+    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    reader = RingReader(path)
+    assert read(reader) == [b"%d" % number for number in range(1000)]
+    assert reader.breadcrumb() == (1000, 4, 5)
+    reader.close()
+    assert not os.path.exists(path)
+
+
+def test_a_file_that_is_no_ring_is_refused(tmp_path):
+    for content in (b"", b"DSVRING1", b"x" * 9000, ring.MAGIC + b"\0" * 9000):
+        path = tmp_path / "no"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is no ring"):
+            RingReader(str(path))
+
+
+@pytest.mark.parametrize("length", [b"\xff\xff\xff\xff", b"\xff\x03\0\0"])
+def test_a_torn_length_ends_reading_without_a_wrong_record(path, length):
+    writer, reader = RingWriter(path, 1024), RingReader(path)
+    writer.put(b"good")
+    place = ring.HEADER + writer.head
+    writer.put(b"torn")
+    writer._map[place : place + 4] = length
+    assert read(reader) == [b"good"]
+    assert reader.damaged
+
+
+@pytest.mark.parametrize(("head", "tail"), [(1 << 40, 0), (0, 8), (2048, 8)])
+def test_a_torn_head_or_tail_gives_no_record(path, head, tail):
+    writer, reader = RingWriter(path, 1024), RingReader(path)
+    writer.put(b"good")
+    writer._words[8], writer._words[16] = head, tail
+    assert read(reader) == []
+    assert reader.damaged
