@@ -104,19 +104,19 @@ export class Inspector {
   switches(module, op, place) {
     const on = (target, name) => !this.state.settings.switches.some((w) => w.target === target && w.name === name && !w.on);
     const rows = [];
-    const row = (target, name, label) => {
+    const row = (target, name, label, more = {}) => {
       const value = on(target, name);
       const button = h("button", { class: "sw", type: "button", role: "switch", "aria-checked": String(value), "aria-label": label, "data-target": target, "data-name": name,
         onclick: () => {
           button.setAttribute("aria-checked", String(!value));
-          this.live.ask("switch", { target, name, on: !value }).catch((error) => {
+          this.live.ask("switch", { target, name, ...more, on: !value }).catch((error) => {
             button.setAttribute("aria-checked", String(value));
             this.on.problem(error.message);
           });
         } });
       rows.push(h("label", { title: "Off: not recorded from now on" }, h("span", { class: "ell" }, label), button));
     };
-    if (place) row("place", place, "Trace this node");
+    if (place) row("place", place.name, "Trace this line", { file: place.file, line: place.line });
     if (op) row("op", op, `Trace every ${op}`);
     if (module) row("module", module, `Trace module ${module}`);
     return rows.length ? h("div", { class: "switches" }, rows) : "";
@@ -132,7 +132,7 @@ export class Inspector {
       ? [["Bytes", bytes(slot.nbytes)]]
       : [["Time", ran ? duration(slot.ns) : "not run"], ["Makes", ran ? bytes(slot.nbytes) : null], ["Saves", ran && slot.saved ? bytes(slot.saved) : null], ["Iteration", slot.iteration], ["Phase", PHASE[slot.phase]]];
     const parts = [this.head(kindOf(slot), slot.label, note, [slot.module, slot.turn !== null && slot.turn !== undefined && slot.turn >= 0 ? `turn ${slot.turn}` : ""].filter(Boolean).join(", "), slot.file, slot.line, facts,
-      slot.role ? "" : this.switches(slot.module, slot.op, path && slot.line ? `${path}:${slot.line}` : null))];
+      slot.role ? "" : this.switches(slot.module, slot.op, path && slot.line ? { name: `${path}:${slot.line}`, file: slot.file, line: slot.line } : null))];
     if (data?.problem) parts.push(h("div", { class: "hint" }, data.problem));
     parts.push(this.ports(slot, data));
     if (data) parts.push(...this.values(data), this.attributes(data));

@@ -175,8 +175,9 @@ export class SourcePane {
       if (group.kind === "branch" && group.taken !== null && group.arm !== "else") this.mark(group.line, group.taken ? ["yes", "taken"] : ["no", "not taken"]);
     }
     this.breaks = new Map();
+    const path = state.files.get(file)?.path;
     for (const breakpoint of state.settings.breakpoints) {
-      if (breakpoint.kind === "line" && breakpoint.file === file) this.breaks.set(breakpoint.line, breakpoint);
+      if (breakpoint.kind === "line" && breakpoint.file === path) this.breaks.set(breakpoint.line, breakpoint);
     }
     const facts = this.notes.get(file);
     this.top = 1;

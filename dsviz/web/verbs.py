@@ -10,8 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dsviz.query import memory
+from dsviz.query import events, iterations, memory, source, stack
+from dsviz.query import node as nodes
 from dsviz.session import Refused
+from dsviz.stop import PAUSED
 from dsviz.web.live import Json, Refusal
 from dsviz.web.pages import Page
 
@@ -39,6 +41,12 @@ class Verbs:
             "turn": self._turn,
             "evaluate": self._evaluate,
             "output": self._output,
+            "node": self._node,
+            "source": self._source,
+            "lines": self._lines,
+            "stack": self._stack,
+            "events": self._events,
+            "iterations": self._iterations,
         }
 
     @property
@@ -127,6 +135,37 @@ class Verbs:
     def _turn(self, request: Json) -> None:
         group, index = field(request, "group", int), field(request, "index", int, None)
         self._ask(lambda store: store.pin(group, index))
+
+    def _node(self, request: Json) -> Json:
+        """What the store knows of a node; at a stop also what the program still holds of its value."""
+        number = field(request, "node", int)
+        answer = self._ask(lambda store: nodes.describe(store, number))
+        if not answer.get("statistics") and self.session.state == PAUSED:
+            try:
+                answer["value"] = self.session.inspect(number, timeout=2.0)
+            except (Refused, FutureTimeout, TimeoutError):
+                answer["value"] = None  # the program no longer holds it; the page says how to keep values
+        return answer
+
+    def _source(self, request: Json) -> Json:
+        self._path(request)
+        return self._ask(lambda store: source.source(store, field(request, "file", int)))
+
+    def _lines(self, request: Json) -> Json:
+        self._path(request)
+        return self._ask(lambda store: source.lines(store, field(request, "file", int)))
+
+    def _stack(self, request: Json) -> Json:
+        return self._ask(lambda store: stack.stack(store, field(request, "node", int, 0)))
+
+    def _events(self, request: Json) -> Json:
+        skip, count = field(request, "from", int, 0), field(request, "count", int, 200)
+        if skip < 0 or not 0 < count <= 1000:
+            raise Refusal("'from' is 0 or more and 'count' from 1 to 1000.")
+        return self._ask(lambda store: events.rows(store, skip, count))
+
+    def _iterations(self, request: Json) -> Json:
+        return self._ask(iterations.iterations)
 
     def _output(self, request: Json) -> list[tuple[int, str]]:
         return self._ask(lambda store: store.output())

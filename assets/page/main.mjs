@@ -1,0 +1,246 @@
+// The page, put together: one state, one connection, and panels that each look after themselves.
+import { $, count, drawIcons, h } from "./dom.mjs";
+import { banner, folds, grips, Tabs, theme } from "./frame.mjs";
+import { Breakpoints, Events, Iterations, Memory, Stack } from "./lists.mjs";
+import { Console } from "./console.mjs";
+import { GraphPane } from "./graph.mjs";
+import { Inspector } from "./inspector.mjs";
+import { Live } from "./live.mjs";
+import { Palette } from "./palette.mjs";
+import { SourcePane } from "./source.mjs";
+import { State } from "./state.mjs";
+import { StopCard } from "./stopcard.mjs";
+import { Toolbar } from "./toolbar.mjs";
+
+/** Dash draws the shell; the panels move in when it is there. */
+function whenDrawn(then) {
+  if ($("console-form")) return then();
+  const watch = new MutationObserver(() => {
+    if (!$("console-form")) return;
+    watch.disconnect();
+    then();
+  });
+  watch.observe(document.documentElement, { childList: true, subtree: true });
+  return undefined;
+}
+
+function start() {
+  drawIcons(document.body);
+  const state = new State();
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  const live = new Live(`${scheme}//${location.host}${$("app").dataset.live}`, take, linked);
+  const problem = (text) => banner(text);
+  const source = new SourcePane(state, live, { breakpoint: (file, line) => breakpoints.toggleLine(file, line), line: chooseLine });
+  const place = (file, line) => { if (file) source.pointTo(file, line); };
+  const graph = new GraphPane(state, { select: chosen, verb });
+  const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
+  const card = new StopCard(state, { place, path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
+  const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
+  const log = new Console(state, live);
+  const stack = new Stack(state, { place });
+  const breakpoints = new Breakpoints(state, live, { place, problem });
+  const memory = new Memory(state, live, { place });
+  const iterations = new Iterations(live);
+  const events = new Events(state, live, { node: (node) => { const slot = state.slotOfNode(node); if (slot) graph.selectSlot(slot); } });
+  const panels = { memory, iterations, events };
+  const tabs = new Tabs(["memory", "iterations", "events", "console"], (name) => {
+    for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
+  });
+  const palette = new Palette(state, commands, { slot: (slot) => graph.selectSlot(slot), file: (file) => source.open(file) });
+  axisButtons(memory);
+  grips();
+  folds();
+  theme(() => { graph.themeChanged(); memory.refresh(); });
+  $("btn-search").onclick = () => palette.open();
+  $("btn-find").onclick = () => palette.open(true);
+  addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName || "");
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") palette.open();
+    else if (event.key === "/" && !typing) palette.open(true);
+    else if (event.key === "Escape" && card.card && !palette.veil) card.close();
+    else return;
+    event.preventDefault();
+  });
+  window.dsviz = { graph: api(state, graph), live };
+
+  // ---- what arrives -------------------------------------------------------------------------------
+
+  function take(messages) {
+    const seen = new Set();
+    for (const message of messages) {
+      seen.add(message.t);
+      state.take(message);
+      if (message.t === "hello") begin();
+      else if (message.t === "groups" || message.t === "slots") graph.take(message);
+      else if (message.t === "output") log.output(message);
+    }
+    if (seen.has("state")) stopped();
+    else if (seen.has("slots")) graph.request();
+    if (seen.has("files")) source.files();
+    if (seen.has("settings")) {
+      toolbar.settings();
+      breakpoints.update();
+      source.draw(true);
+    }
+    if (seen.has("count")) {
+      toolbar.counts();
+      $("count-events").textContent = short(state.counts.events);
+      iterations.refresh();
+      events.refresh();
+    }
+    if (seen.has("memory")) memory.refresh();
+    empty();
+  }
+
+  function begin() {
+    graph.clear();
+    source.clear();
+    inspector.nothing();
+    log.clear();
+    card.key = null;
+    toolbar.hello();
+    toolbar.settings();
+    source.files();
+    memory.refresh();
+  }
+
+  function stopped() {
+    graph.flush();
+    toolbar.update();
+    graph.card = card.update();
+    graph.stopped();
+    stack.update();
+    breakpoints.update();
+    log.update();
+    if (state.run.state === "running") return;
+    source.stopped();
+    const slot = state.run.stop?.node ? state.slotOfNode(state.run.stop.node) : null;
+    if (slot) {
+      const item = graph.scene.layout.itemOf(state, slot);
+      graph.select(item ? item.key : null, { quiet: true });
+      inspector.slot(slot);
+    } else inspector.refresh();
+    if (state.run.state === "failed" || state.run.state === "killed") tabs.open("console");
+    toolbar.announce();
+  }
+
+  function linked(up, reason) {
+    toolbar.link(up);
+    if (up) banner("");
+    else {
+      banner(reason || "The connection to dsviz is lost. What is drawn stays readable; the page connects again by itself as soon as dsviz answers.",
+        { button: "Reconnect", action: () => live.open(), close: false });
+    }
+  }
+
+  // ---- what the person does -----------------------------------------------------------------------
+
+  function verb(name) {
+    if (name === "next" || name === "into" || name === "over" || name === "out") graph.following = true;
+    const at = name === "pause" || name === "restart" || name === "stop" ? {} : { at: state.run?.stop?.number };
+    live.ask(name, at).catch((error) => problem(error.message));
+  }
+
+  function chosen(item) {
+    if (!item) {
+      const group = graph.selected?.startsWith?.("g") ? state.groups.get(Number(graph.selected.slice(1))) : null;
+      if (group) inspector.group(group);
+      else inspector.nothing();
+      return;
+    }
+    if (item.folded) {
+      const group = state.groups.get(item.group);
+      inspector.group(group);
+      if (group.file && group.line) source.pointTo(group.file, group.line);
+      return;
+    }
+    const slot = state.slots.get(item.slot);
+    inspector.slot(slot);
+    if (slot.file && slot.line) source.pointTo(slot.file, slot.line);
+  }
+
+  function chooseLine(file, line) {
+    let best = null;
+    for (const slot of state.slots.values()) {
+      if (slot.file === file && slot.line === line && !slot.role && (!best || slot.phase < best.phase)) best = slot;
+    }
+    if (best) {
+      graph.selectSlot(best, { quiet: true });
+      inspector.slot(best);
+    }
+  }
+
+  function commands() {
+    const run = ["continue", "pause", "next", "into", "over", "out", "restart", "stop"].filter((name) => toolbar.can(name)).map((name) => {
+      const button = $(`btn-${name}`);
+      return [button.getAttribute("aria-label"), (button.title.split("  ")[1] || ""), () => verb(name)];
+    });
+    return [
+      ...run,
+      ["Go to where execution is", ".", () => graph.goToCurrent()],
+      ["Fit the graph", "0", () => graph.fit()],
+      ["Show all of the graph", "9", () => graph.fitAll()],
+      ...[0, 1, 2].map((level) => [`Trace level ${level}`, "", () => live.ask("level", { level }).catch((e) => problem(e.message))]),
+      ["Light or dark", "", () => $("btn-theme").click()],
+      ...["memory", "iterations", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
+    ];
+  }
+
+  // ---- empty states -------------------------------------------------------------------------------
+
+  function empty() {
+    const bare = ![...state.slots.values()].some((slot) => slot.status !== "pending" && !slot.role) && state.run && state.run.state !== "running";
+    if (!bare) {
+      graph.empty?.remove();
+      graph.empty = null;
+      return;
+    }
+    const key = `${state.run.state}|${state.run.message}`;
+    if (graph.empty?.dataset.key === key) return;
+    graph.empty?.remove();
+    const paused = state.paused;
+    const name = state.hello?.script || "The program";
+    const button = (id, text, keys, kind, action) => h("button", { class: `btn ${kind}`, type: "button", onclick: action }, text, h("span", {}, keys));
+    graph.empty = h("div", { class: "empty", "data-key": key }, h("div", {},
+      h("h2", {}, paused ? "Nothing has run yet" : state.run.state === "starting" ? "Starting" : "No node ran"),
+      h("p", {}, paused ? `${name} is paused before its first node. Run one node to see the graph begin, or run until something stops it.` : state.run.message || ""),
+      paused ? h("div", { class: "two-buttons" }, button("", "Run one node", "F10", "primary", () => verb("next")), button("", "Run to the first stop", "F8", "", () => verb("continue"))) : null,
+      paused ? h("p", { class: "more" }, "It will stop by itself at a shape mismatch or an exception. Click a line number to stop there too.") : null));
+    graph.box.append(graph.empty);
+  }
+}
+
+function axisButtons(memory) {
+  const set = (axis) => {
+    memory.axis = axis;
+    for (const button of box.children) button.setAttribute("aria-checked", String(button.dataset.value === axis));
+    memory.refresh();
+  };
+  const box = h("span", { class: "seg low", role: "radiogroup", "aria-label": "Axis of the memory timeline", id: "memory-axis" },
+    ["time", "events"].map((axis) => h("button", { type: "button", role: "radio", "data-value": axis, "aria-checked": String(axis === "time"), onclick: () => set(axis) }, axis)));
+  $("bottom-tools").append(box);
+}
+
+const short = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e4 ? `${Math.round(n / 1e3)}k` : n ? count(n) : "");
+
+/** `window.dsviz.graph`, for tests and scripts. Nodes are named by their number. */
+function api(state, graph) {
+  return {
+    get count() { return state.counts.nodes; },
+    get visible() { return graph.scene.visible; },
+    get current() { return state.paused && state.run.stop?.node ? state.run.stop.node : null; },
+    position(node) {
+      graph.flush();
+      const item = graph.scene.itemOfNode(node);
+      return item ? { x: item.x, y: item.y, width: item.w, height: item.h } : null;
+    },
+    nodes() {
+      return [...state.slots.values()].filter((slot) => slot.node).map((slot) => ({
+        id: slot.node, slot: slot.id, op: slot.op, label: slot.label, shape: slot.shape, dtype: slot.dtype,
+        phase: ["forward", "backward", "optimizer"][slot.phase], module: slot.module, status: slot.status, line: slot.line, role: slot.role,
+      }));
+    },
+  };
+}
+
+whenDrawn(start);
