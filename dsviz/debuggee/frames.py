@@ -86,6 +86,9 @@ class Walker:
         frame = start
         chain: list[tuple[CodeType, int]] = []
         parent = 0
+        # We are called from a sink of our own; further out, the same kind of frame is what runs the script.
+        while frame is not None and kind_of(frame.f_code) == OUTSIDE:
+            frame = frame.f_back
         while frame is not None:
             code = frame.f_code
             kind = kinds.get(id(code))
@@ -146,6 +149,8 @@ def user_frames(start: FrameType | None, places: Places) -> list[FrameType]:
     """The person's frames at or above `start`, innermost first."""
     found = []
     frame = start
+    while frame is not None and places.kind(frame.f_code) == OUTSIDE:
+        frame = frame.f_back
     while frame is not None:
         kind = places.kind(frame.f_code)
         if kind == USER:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from dsviz import events, shadow
-from dsviz.debuggee import hook
+from dsviz.debuggee import hook, probes
 from dsviz.debuggee.breakpoints import Breakpoint
 from dsviz.debuggee.inspection import Inspection
 from dsviz.debuggee.link import Link, tell
@@ -42,6 +42,9 @@ class Debuggee:
             self._switch(target, name, on)
         if setup["pause_at_entry"]:
             self.stepper.stop_at_entry()
+        self._next_site = 1
+        probes.install()
+        probes.listen(self.tracer.branch, self.tracer.turn)
         self.finder = hook.Instrumenter(script.folder, self._instrument, _ours())
         self.tees: list[Tee] = []
         self.link.on_message = self._on_message
@@ -102,7 +105,11 @@ class Debuggee:
     # What the program does
 
     def _instrument(self, tree: Any, path: str) -> Any:
-        return tree
+        made, sites = probes.instrument(tree, path, self._next_site)
+        self._next_site += len(sites)
+        for site in sites:
+            self.tracer.add_site(site, path)
+        return made
 
     def _output(self, stream: int, text: str) -> None:
         if not self.link.gone:

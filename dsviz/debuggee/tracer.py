@@ -22,8 +22,10 @@ from engine.module import Module, ModuleCall
 
 from dsviz import events
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places, Walker
+from dsviz.debuggee.probes import Pending
 from dsviz.debuggee.summary import summarize
 from engine.bus import Bus
+from engine.grad_mode import state
 from engine.location import is_engine_code
 from engine.node import BACKWARD, Node
 
@@ -83,7 +85,7 @@ class Tracer:
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()
         self._owner = get_ident()
-        self._lane = self._lanes[self._owner] = Lane(self.places, outlet())
+        self._lane = self._lanes[self._owner] = Lane(self.places, outlet(), self.began)
         self.set_level(level)
 
     def set_level(self, level: int) -> None:
@@ -122,7 +124,7 @@ class Tracer:
                         del self._lanes[thread]
                         lane = self._lanes[me] = old
                         return lane
-                lane = self._lanes[me] = Lane(self.places, self._outlet())
+                lane = self._lanes[me] = Lane(self.places, self._outlet(), self.began)
         return lane
 
     # Places
@@ -150,10 +152,39 @@ class Tracer:
                 return frame
         return 0
 
+    # What the probes in the person's code tell
+
+    def add_site(self, site: events.Site, path: str) -> None:
+        """A file was instrumented: this is one of its branches and loops."""
+        lane = self.lane()
+        site.file = lane.walker.text(path)
+        lane.outlet.definition(site)
+
+    def branch(self, site: int, taken: bool) -> None:
+        """An `if` was decided. Decisions with no op between them are told only so many times."""
+        if not self.level:
+            return
+        lane = self.lane()
+        lane.decided += 1
+        if lane.decided > DECISIONS:
+            return
+        if lane.pending.moved:
+            lane.pending.flush()
+        call = state.call
+        frame = lane.walker.frame(sys._getframe(1), 0 if call is None else call.id)
+        lane.event(events.Branch(site, taken, time.perf_counter_ns() - self.began, frame))
+
+    def turn(self, site: int, index: int) -> None:
+        """A loop begins turn `index`, or was left (-1)."""
+        self.lane().pending.turn(site, index)
+
     # Sinks, one for each kind: what runs for every op goes straight to its own
 
     def _op_start(self, kind: str, node: Node) -> None:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        lane.decided = 0
+        if lane.pending.moved:
+            lane.pending.flush()
         frame = self.frame_of(node)
         assert node.op is not None
         op = lane.ops.get(node.op)
@@ -236,6 +267,9 @@ class Tracer:
 
     def _module_enter(self, kind: str, call: ModuleCall) -> None:
         lane = self.lane()
+        lane.decided = 0
+        if lane.pending.moved:
+            lane.pending.flush()
         walker = lane.walker
         parent = 0 if call.parent is None else call.parent.id
         frame = walker.frame(sys._getframe(1), parent, skip=1)
@@ -305,8 +339,11 @@ class Tracer:
 class Lane:
     """One thread's outlet and what it has told already."""
 
-    def __init__(self, places: Places, outlet: Outlet) -> None:
+    def __init__(self, places: Places, outlet: Outlet, began: int) -> None:
         self.outlet = outlet
+        self.began = began
+        self.pending = Pending(self._turn)  # loop turns in which nothing has run yet
+        self.decided = 0  # branches decided since the last op
         self.event = outlet.event
         self.breadcrumb = outlet.breadcrumb
         self.walker = Walker(places, outlet)
@@ -315,6 +352,9 @@ class Lane:
         self.framed = -1  # the node whose frame was looked up last
         self.frame = 0
         self.frames_of: dict[int, int] = {}  # forward node -> frame, for its backward twin
+
+    def _turn(self, site: int, index: int) -> None:
+        self.event(events.LoopTurn(site, index, time.perf_counter_ns() - self.began))
 
     def remember(self, node: int, frame: int) -> None:
         """Node `node` stands at `frame`."""
@@ -328,6 +368,7 @@ class Lane:
 
 NO_ATTRS: dict[str, Any] = {}
 REMEMBERED = 200_000
+DECISIONS = 64  # branches told between two ops: a program may decide a million times without running one
 CATEGORY = {name: number for number, name in enumerate(events.CATEGORIES)}
 _MODULE_CALL = Module.__call__.__code__
 
