@@ -5,7 +5,7 @@ import { Painter, describe } from "./paint.mjs";
 import { Minimap } from "./minimap.mjs";
 import { Scene } from "./scene.mjs";
 import { interact } from "./interact.mjs";
-import { LANE } from "./layout.mjs";
+import { LANE, TWIN } from "./layout.mjs";
 
 const BUDGET = 14; // milliseconds of a frame that may go into placing what arrived
 const FOLDS = [
@@ -186,8 +186,13 @@ export class GraphPane {
     const right = x + item.w * view.k, bottom = y + item.h * view.k;
     if (y < 50) view.y += height * 0.35 - y;
     else if (bottom > height - 70) view.y += height * 0.6 - bottom;
-    if (x < 20) view.x += 40 - x;
-    else if (right > w - 10) view.x += w - 30 - right;
+    if (x < 20 || right > w - 10) {
+      // Both lanes of its column if they have room, else as little as is needed.
+      const wide = 2 * (LANE + 30) + TWIN;
+      const left = (this.scene.layout.columns[item.frame.index].x - LANE - 30) * view.k;
+      if (wide * view.k <= w + 30) view.x = (w - wide * view.k) / 2 - left;
+      else view.x += x < 20 ? 40 - x : w - 30 - right;
+    }
     this.request();
   }
 

@@ -17,6 +17,8 @@ const INDENT = 7; // each box inside another
 const COLUMN = 2 * LANE + TWIN + 2 * MARGIN + 40;
 const BUCKET = 32;
 const APART = 6; // between neighbours in a row
+const ROWS_A_LINE = 2.5; // room kept for a line of an arm that was not taken yet ...
+const MOST_KEPT = 12; // ... up to so many rows
 
 /** Rectangles by height, to ask quickly what stands in the way. */
 class Shelf {
@@ -66,6 +68,7 @@ export class Layout {
     this.boxes = new Map(); // group -> box (a frame that is drawn)
     this.columns = [];
     this.squeezed = new Set(); // groups shown folded because there was no room for their box
+    this.usedBy = new Map(); // leaf slot -> the first slot that uses it
     this.waiting = new Map(); // frame -> arms not taken yet, to be placed in the order of their lines
     this.seen = new Set();
     this.version = (this.version || 0) + 1;
@@ -187,10 +190,12 @@ export class Layout {
       .sort((a, b) => a.line - b.line);
     for (const group of due) {
       list.splice(list.indexOf(group.id), 1);
-      const height = HEAD + ROW + PAD;
+      const lines = Math.max(1, group.endline - group.line + (group.arm === "else" ? 1 : 0));
+      const height = HEAD + Math.min(MOST_KEPT, Math.ceil(lines * ROWS_A_LINE)) * ROW + PAD;
       const y = frame.children.length ? frame.bottom + BEFORE_BOX : frame.y + HEAD;
       if (!this.canGrow(frame, y + height)) continue;
-      this.openBox(group, frame, y, height);
+      const box = this.openBox(group, frame, y, height);
+      box.kept = true;
       for (const id of this.order) { // what is known of it already, when everything is laid out anew
         const slot = state.slots.get(id);
         if (slot && !this.seen.has(id) && [...state.around(slot.group)].includes(group)) this.place(state, slot);
@@ -218,7 +223,9 @@ export class Layout {
 
   place(state, slot) {
     this.seen.add(slot.id);
+    for (const [id] of slot.inputs || []) if (!this.usedBy.has(id)) this.usedBy.set(id, slot.id);
     if (slot.role === "parameter") return;
+    if (slot.role && this.placeLeaf(state, slot)) return;
     const fold = this.foldedAround(state, slot.group);
     if (fold) this.placeFolded(state, slot, fold);
     else if (slot.phase === 1) this.placeBackward(state, slot);
@@ -243,6 +250,26 @@ export class Layout {
     if (slot.phase === 1 && !this.items.has(`${key}b`) && front) {
       this.put(`${key}b`, front.x + TWIN, front.y, front.w, front.h, 1, front.frame, { group: group.id, folded: true }, key);
     }
+  }
+
+  /** An input stands beside what uses it: below it would keep the boxes around from growing. */
+  placeLeaf(state, slot) {
+    const user = state.slots.get(this.usedBy.get(slot.id));
+    const beside = user && this.itemOf(state, user);
+    if (!beside || beside.lane !== 0) return false;
+    const { frame } = beside;
+    const column = this.columns[frame.index];
+    const width = this.widthOf(slot.label);
+    const middle = beside.x - APART - 10 - width / 2;
+    for (const y of [beside.y, beside.y + ROW, beside.y - ROW]) {
+      if (y < this.startOf(frame) || !this.canGrow(frame, y + NODE_H) || this.boxAt(frame, y)) continue;
+      const spot = this.search(column, middle, y, 0, width, `s${slot.id}`, () => true);
+      if (spot) {
+        this.put(`s${slot.id}`, spot.x, spot.y, width, NODE_H, 0, frame, { slot: slot.id });
+        return true;
+      }
+    }
+    return false;
   }
 
   placeForward(state, slot, key, width, facts) {

@@ -65,14 +65,15 @@ export class StopCard {
     const { stop } = run;
     const operands = error.operands || [];
     const mismatch = operands.some((operand) => operand.clash?.length);
-    const title = stop.text || `${error.error}, stopped before ${prime(stop.op)}`;
+    const what = mismatch ? "Shape mismatch" : error.error;
+    const title = ended ? `${what} ended the program` : `${what}, stopped before ${prime(stop.op)}`;
     const numbers = new Set();
     for (const operand of operands) for (const dim of operand.clash || []) numbers.add(String(operand.shape?.[dim]));
     const body = [];
     if (mismatch) {
       body.push(h("div", { class: "ops", role: "img", "aria-label": operands.map((o) => `${o.name} is ${(o.shape || []).join(" by ")}`).join(", ") },
-        operands.filter((o) => o.shape).slice(0, 4).map((operand, i) => [
-          i ? h("span", { class: "sign" }, stop.op === "matmul" || stop.op === "linear" ? "\u00d7" : ",") : null,
+        operands.filter((o) => o.shape && o.clash?.length).slice(0, 4).map((operand, i) => [
+          i ? h("span", { class: "sign red", title: "does not fit" }, "\u2260") : null,
           h("div", { class: "operand" }, h("div", { class: "nm ell", title: operand.name }, operand.name || `argument ${i + 1}`), h("div", { class: "sh" }, this.tuple(operand)), operandBox(operand.shape, operand.clash || [])),
         ])));
     }
