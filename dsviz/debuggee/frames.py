@@ -120,12 +120,16 @@ class Walker:
 
     def _tell(self, key: tuple[int, int, int], code: CodeType) -> int:
         self.places.kind(code)  # keeps the code alive
+        parent, _, lasti = key
+        begin = begin_of(code, lasti)
+        if begin != lasti:
+            number = self._told_frames[key] = self.at(parent, code, begin)
+            return number
         frames = self.places.frames
         number = frames.get(key)
         if number is None:
             number = frames.setdefault(key, next(self.places.next_frame))
         self._told_frames[key] = number
-        parent, _, lasti = key
         name = getattr(code, "co_qualname", code.co_name)
         record = events.Frame(
             number, parent, self.text(code.co_filename), line_of(code, lasti), self.text(name), lasti
@@ -133,6 +137,18 @@ class Walker:
         self.places.records[number] = record
         self.out.definition(record)
         return number
+
+
+def begin_of(code: CodeType, lasti: int) -> int:
+    """The offset at which the instruction at byte `lasti` begins.
+
+    Once CPython (3.11 and later) has specialised a call, `f_lasti` points into the instruction's inline cache,
+    which reads as opcode 0: the same call would seem to be at another place from its eighth turn on.
+    """
+    instructions = code.co_code
+    while lasti > 0 and instructions[lasti] == 0:
+        lasti -= 2
+    return lasti
 
 
 def line_of(code: CodeType, lasti: int) -> int:
