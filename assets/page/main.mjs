@@ -61,7 +61,14 @@ function start() {
     else return;
     event.preventDefault();
   });
-  window.dsviz = { graph: api(state, graph), live };
+  window.dsviz = {
+    graph: api(state, graph),
+    live,
+    get state() { return state.run?.state; },
+    get pid() { return state.hello?.pid; },
+    /** A name for what the program stands at: it differs after every move. */
+    get stops() { return `${state.hello?.run ?? 0}.${state.run?.state}.${state.run?.stop?.number ?? 0}`; },
+  };
 
   // ---- what arrives -------------------------------------------------------------------------------
 

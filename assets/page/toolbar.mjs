@@ -77,7 +77,7 @@ export class Toolbar {
 
   here(stop) {
     if (!stop.node) return stop.module ? `module ${stop.module}` : stop.position === "end" ? "end of the program" : "";
-    const op = prime(stop.op || "");
+    const op = `${prime(stop.op || "")}${stop.phase === 1 ? "\u2032" : ""}`;
     return `${op} #${stop.node}${stop.module ? ` in ${stop.module}` : ""}`;
   }
 
