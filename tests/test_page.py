@@ -202,11 +202,11 @@ def test_trace_level_and_module_switch_change_what_is_recorded(run: Run) -> None
     expect(switch).to_have_attribute("aria-checked", "false")
     page.click("#btn-continue")
     expect(page.locator("#run-state")).to_have_text("finished")
-    last = {(n["module"], n["phase"]): n["id"] for n in graph(page, "nodes()") if n["op"] == "linear"}
-    name = "net.cell.gates"
-    assert switch_name == name
-    assert last[name, "forward"] < last["net.head", "forward"] - 20, "the switched-off module went on being recorded"
-    assert last[name, "backward"] < last["net.head", "backward"]
+    assert switch_name == "net.cell.gates"
+    shown = {(n["module"], n["op"], n["phase"]) for n in graph(page, "nodes()")}  # of the last turn
+    assert ("net.cell", "tanh", "forward") in shown
+    assert ("net.head", "linear", "backward") in shown
+    assert not [place for place in shown if place[0] == switch_name]
 
 
 def test_the_console_evaluates_in_the_paused_frame(run: Run) -> None:
