@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from measure import browser, dsviz_run, machine, opened, spread
+from playwright.sync_api import expect
 
 NODES = 2000
 PROGRAM = """
@@ -45,8 +46,7 @@ def main() -> None:
             page = opened(chromium, address)
             page.evaluate(WATCH)
             page.click("#btn-continue")
-            page.wait_for_function(f"window.dsviz.graph.count >= {NODES}", timeout=60_000)
-            page.wait_for_function("document.getElementById('run-state').textContent === 'finished'", timeout=60_000)
+            expect(page.locator("#run-state")).to_have_text("finished", timeout=60_000)
             count = page.evaluate("window.dsviz.graph.count")
             visible = page.evaluate("window.dsviz.graph.visible")
             seen = page.evaluate("window.benchmark")

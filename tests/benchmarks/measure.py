@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMOS = ROOT / "demos"
@@ -73,5 +73,5 @@ def opened(chromium: Browser, address: str) -> Page:
     """The page of `address`, once its program is paused."""
     page = chromium.new_page(viewport={"width": 1440, "height": 900})
     page.goto(address)
-    page.wait_for_function("document.getElementById('run-state')?.textContent === 'paused'", timeout=30_000)
+    expect(page.locator("#run-state")).to_have_text("paused", timeout=30_000)
     return page

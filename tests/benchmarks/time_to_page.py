@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from measure import DEMOS, browser, dsviz_run, machine, opened, spread
+from playwright.sync_api import expect
 
 ROUNDS = 7
 
@@ -17,7 +18,7 @@ def main() -> None:
             with dsviz_run(DEMOS / "dynamic_net.py") as address:
                 printed.append(time.perf_counter() - start)
                 page = opened(chromium, address)
-                page.wait_for_function("!document.getElementById('btn-next').disabled")
+                expect(page.locator("#btn-next")).to_be_enabled()
                 usable.append(time.perf_counter() - start)
                 page.close()
     print(machine())
