@@ -458,6 +458,7 @@ class Session:
             self._tell("state")
         elif kind == "stop":
             now = stop.paused(message)
+            self.store.overhead = message.get("overhead")
             if now.position == "node" and now.error is None and now.reason != "nan":
                 self._expect(now)
             with self._changed:

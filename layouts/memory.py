@@ -72,6 +72,9 @@ def bands(view: dict[str, Any]) -> list[tuple[str, str, list[float]]]:
     return [(key, title, series[key]) for key, title in CATEGORIES if any(series.get(key, ()))]
 
 
+# Points of the timeline: plotly redraws 80 within a frame, and no more is seen while it moves.
+FEW, MANY = 80, 400
+
 EMPTY: dict[str, Any] = {"axis": "time", "x": [], "series": {}, "peak": None, "iterations": []}
 
 
@@ -127,7 +130,7 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
         )  # fmt: skip
     if traces:
         shapes.append(_upright(xs[-1], colour["now"], "solid", 1.5))
-    for x, _index in view.get("iterations", [])[-60:]:
+    for x, _index in view.get("iterations", [])[-(60 if len(view["x"]) > FEW else 8) :]:
         shapes.append(_upright(x / 1e6 if view.get("axis") != "events" else x, colour["line2"], "dash", 1.0))
     tick = {"family": MONO, "size": 9.5, "color": colour["ink3"]}
     return {
@@ -171,4 +174,7 @@ def bind(app: Any, session: Any) -> None:
         if not isinstance(tick, dict):
             return no_update
         axis = "events" if tick.get("axis") == "events" else "time"
-        return figure(memory.timeline(session.store, axis), "dark" if tick.get("theme") == "dark" else "light")
+        store = session.store
+        with store.lock:
+            view = memory.timeline(store, axis, FEW if tick.get("running") else MANY)
+        return figure(view, "dark" if tick.get("theme") == "dark" else "light")

@@ -171,9 +171,9 @@ export class Layout {
     }
   }
 
-  /** Note arms that were not taken: room is kept for them where they stand in the program. */
+  /** Note arms: until something in them has run, room is kept for them where they stand in the program. */
   addGroup(state, group) {
-    if (group.kind !== "branch" || this.boxes.has(group.id) || group.taken !== false) return;
+    if (group.kind !== "branch" || this.boxes.has(group.id)) return;
     if (this.foldedAround(state, group.id)) return;
     const host = state.groups.has(group.parent) ? group.parent : 0;
     const list = this.waiting.get(host) || [];
@@ -181,7 +181,7 @@ export class Layout {
     this.waiting.set(host, list);
   }
 
-  /** Before something of `line` is placed in a frame: the arms above it that were not taken. */
+  /** Before something of `line` is placed in a frame: the arms above it in which nothing has run yet. */
   placeWaiting(state, frame, { file, line }) {
     const list = this.waiting.get(frame.host ? frame.id : 0);
     if (!list?.length) return;

@@ -211,9 +211,9 @@ export class Memory {
     this.timer = setTimeout(() => {
       this.timer = 0;
       if (!window.dash_clientside?.set_props) return this.refresh();
-      window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, theme: document.documentElement.dataset.theme } });
+      window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
       return this.live.ask("memory", { axis: this.axis }).then((view) => this.draw(view), () => undefined);
-    }, 120);
+    }, this.state.run?.state === "running" ? 600 : 120);
   }
 
   draw(view) {

@@ -121,6 +121,7 @@ function start() {
     log.update();
     if (state.run.state === "running") return;
     source.stopped();
+    memory.refresh();
     const slot = state.run.stop?.node ? state.slotOfNode(state.run.stop.node) : null;
     if (slot) {
       const item = graph.scene.layout.itemOf(state, slot);

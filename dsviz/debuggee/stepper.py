@@ -288,6 +288,7 @@ class Stepper:
         depth: int,
         frames: list[FrameType] | None = None,
     ) -> None:
+        began = time.perf_counter_ns()
         with self._floor:
             if self._closed:
                 return
@@ -309,7 +310,8 @@ class Stepper:
                     "breakpoints": [hit.id for hit in hits],
                     "frames": frame_list(self._tracer, frames),
                     "thread": threading.current_thread().name,
-                    "time": time.perf_counter_ns() - self._tracer.began,
+                    "time": began - self._tracer.began,
+                    "overhead": self._tracer.overhead,
                     **position,
                 }
                 stop.update(self._before_stop())
@@ -320,6 +322,7 @@ class Stepper:
                 self._send({"t": "resumed"})
                 raise
             finally:
+                self._tracer.skip(time.perf_counter_ns() - began)
                 with self._lock:
                     self._paused = False
                     self._arm()

@@ -85,7 +85,7 @@ class Tracer:
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()
         self._owner = get_ident()
-        self._lane = self._lanes[self._owner] = Lane(self.places, outlet(), self.began)
+        self._lane = self._lanes[self._owner] = self._new_lane()
         self.set_level(level)
 
     def set_level(self, level: int) -> None:
@@ -124,8 +124,22 @@ class Tracer:
                         del self._lanes[thread]
                         lane = self._lanes[me] = old
                         return lane
-                lane = self._lanes[me] = Lane(self.places, self._outlet(), self.began)
+                lane = self._lanes[me] = self._new_lane()
         return lane
+
+    def _new_lane(self) -> Lane:
+        return Lane(self.places, self._outlet(), lambda: time.perf_counter_ns() - self.began)
+
+    def skip(self, nanoseconds: int) -> None:
+        """The program stood still for so long: its clock did too."""
+        self.began += nanoseconds
+
+    @property
+    def overhead(self) -> float:
+        """Share of the program's time that following it takes, in percent, from a sample of the nodes."""
+        cost = sum(lane.cost for lane in list(self._lanes.values()))
+        passed = time.perf_counter_ns() - self.began
+        return 100.0 * cost / max(passed - cost, 1)
 
     # Places
 
@@ -182,6 +196,7 @@ class Tracer:
 
     def _op_start(self, kind: str, node: Node) -> None:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        timed = 0 if node.id & SAMPLE else time.perf_counter_ns()
         lane.decided = 0
         if lane.pending.moved:
             lane.pending.flush()
@@ -191,10 +206,13 @@ class Tracer:
         if op is None:
             op = lane.ops[node.op] = lane.walker.text(node.op.name)
         lane.breadcrumb(node.id, op, frame)
+        if timed:
+            lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
     def _op_finish(self, kind: str, node: Node) -> None:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
         id = node.id
+        timed = 0 if id & SAMPLE else time.perf_counter_ns()
         frame = lane.frame if lane.framed == id else self.frame_of(node)
         op = node.op
         assert op is not None
@@ -232,6 +250,8 @@ class Tracer:
         )  # fmt: skip
         if self.level == 2:
             self._summary(lane, node)
+        if timed:
+            lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
     def _outputs(self, lane: Lane, node: Node) -> Any:
         outputs = node.outputs
@@ -310,7 +330,8 @@ class Tracer:
     def _buffer(self, kind: str, change: Any) -> None:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
         buffer = change.buffer
-        at = change.time - self.began
+        # A release may be told after a pause that it came before, and the clock has skipped the pause.
+        at = lane.clock = max(change.time - self.began, lane.clock)
         what = change.kind
         if what == "released":
             lane.event(events.Released(buffer.id, at))
@@ -339,9 +360,11 @@ class Tracer:
 class Lane:
     """One thread's outlet and what it has told already."""
 
-    def __init__(self, places: Places, outlet: Outlet, began: int) -> None:
+    def __init__(self, places: Places, outlet: Outlet, now: Callable[[], int]) -> None:
         self.outlet = outlet
-        self.began = began
+        self._now = now
+        self.clock = 0  # time of the latest change of a buffer
+        self.cost = 0  # nanoseconds spent on telling, estimated
         self.pending = Pending(self._turn)  # loop turns in which nothing has run yet
         self.decided = 0  # branches decided since the last op
         self.event = outlet.event
@@ -354,7 +377,7 @@ class Lane:
         self.frames_of: dict[int, int] = {}  # forward node -> frame, for its backward twin
 
     def _turn(self, site: int, index: int) -> None:
-        self.event(events.LoopTurn(site, index, time.perf_counter_ns() - self.began))
+        self.event(events.LoopTurn(site, index, self._now()))
 
     def remember(self, node: int, frame: int) -> None:
         """Node `node` stands at `frame`."""
@@ -368,6 +391,7 @@ class Lane:
 
 NO_ATTRS: dict[str, Any] = {}
 REMEMBERED = 200_000
+SAMPLE = 15  # one node in 16 is timed; numbers with these bits set are not
 DECISIONS = 64  # branches told between two ops: a program may decide a million times without running one
 CATEGORY = {name: number for number, name in enumerate(events.CATEGORIES)}
 _MODULE_CALL = Module.__call__.__code__

@@ -23,12 +23,10 @@ class PageStream:
     """One page's cursor into a store. The first `collect` gives everything, later ones what is new.
 
     Pointing `store` to another store, or `begin` of the same one, starts over with a new hello.
-    `overhead` is the tracing cost in percent, told along with the counts.
     """
 
     def __init__(self, store: GraphStore) -> None:
         self.store = store
-        self.overhead = 0.0
         self._slots: set[Slot] = set()
         self._groups: set[Group] = set()
         self._watched: Any = None
@@ -55,7 +53,7 @@ class PageStream:
         self._turns: dict[int, int] = {}
         self._taken: dict[int, bool | None] = {}
         self._nodes = structure.order_dropped
-        self._counts = (-1, -1, -1.0)
+        self._counts: tuple[int, int, float | None] = (-1, -1, None)
         self._output = 0
         self._memory = -1
         self._memory_told = 0.0
@@ -75,11 +73,11 @@ class PageStream:
                 messages.append({"t": "files", "items": [file_item(store, f) for f in new]})
             self._structure(messages, limit)
             self._new_nodes(messages)
-            counts = (store.count, store.events, self.overhead)
+            counts = (store.count, store.events, store.overhead)
             if counts != self._counts:
                 self._counts = counts
                 messages.append(
-                    {"t": "count", "nodes": store.count, "events": store.events, "overhead": self.overhead}
+                    {"t": "count", "nodes": store.count, "events": store.events, "overhead": store.overhead}
                 )
             messages.extend(self._new_output())
             changes = len(store.memory.time) + store.memory.dropped
