@@ -29,11 +29,8 @@ def fail(node: Node, operands: list[Any], arrays: list[Any], error: Exception, f
         bus.emit("op_error", failure)
         if failure.replacement is not None:
             return failure.replacement
-    raise explained from (error if explained is not error and not _ours(error) else None)
-
-
-def _ours(error: Exception) -> bool:
-    return isinstance(error, (ShapeClash, ArgumentProblem))
+    # NumPy's own words add nothing to ours; an error that stays what it is keeps its history.
+    raise explained from (None if explained is not error else error.__cause__)
 
 
 def explain(node: Node, operands: list[Any], arrays: list[Any], error: Exception, frame: FrameType) -> Exception:

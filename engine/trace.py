@@ -13,13 +13,14 @@ from engine.node import Node
 class Graph:
     """The nodes of a trace, in the order they ran: `nodes`, `leaves`, and the `modules` that were called.
 
-    The records hold no arrays. `events` has everything in order, as (kind, subject).
+    The records hold no arrays. `records` has everything in order, as (kind, subject) with the kinds of the bus.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.leaves: list[Node] = []
         self.modules: list[ModuleCall] = []
+        self.records: list[tuple[str, Any]] = []
         self.names: dict[str, int] = {}  # sizes that assert_shape named
 
     def __len__(self) -> int:
@@ -72,7 +73,7 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
         self._handle: Handle | None = None
 
     def __enter__(self) -> Graph:
-        self._handle = bus.subscribe(self._sink, "op_finish", "leaf", "module_enter")
+        self._handle = bus.subscribe(self._sink, "op_finish", "leaf", "module_enter", "module_exit")
         _open.append(self.graph)
         _latest[:] = [self.graph]
         return self.graph
@@ -85,11 +86,14 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
         _open.remove(self.graph)
 
     def _sink(self, kind: str, subject: Any) -> None:
-        if kind == "module_enter":
-            self.graph.modules.append(subject)
+        if kind in ("module_enter", "module_exit"):
+            self.graph.records.append((kind, subject))
+            if kind == "module_enter":
+                self.graph.modules.append(subject)
             return
         kept = record(subject)
         self._seen[subject.id] = kept
         kept.inputs = tuple(None if i is None else self._seen.get(i.id) for i in subject.inputs)
         kept.twin = None if subject.twin is None else self._seen.get(subject.twin.id)
+        self.graph.records.append((kind, kept))
         (self.graph.leaves if kind == "leaf" else self.graph.nodes).append(kept)

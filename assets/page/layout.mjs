@@ -195,7 +195,7 @@ export class Layout {
       const y = frame.children.length ? frame.bottom + BEFORE_BOX : frame.y + HEAD;
       if (!this.canGrow(frame, y + height)) continue;
       const box = this.openBox(group, frame, y, height);
-      box.kept = true;
+      box.bottom = y + HEAD - 4; // what comes fills it from the top
       for (const id of this.order) { // what is known of it already, when everything is laid out anew
         const slot = state.slots.get(id);
         if (slot && !this.seen.has(id) && [...state.around(slot.group)].includes(group)) this.place(state, slot);

@@ -117,7 +117,7 @@ class RingWriter:
         """Append `record` only while the ring is not filling up; never waits."""
         if self.closed:
             return False
-        used = self.head + len(record) + 8 - self._words[_TAIL]
+        used = self.head + (len(record) + 7 & ~3) - self._words[_TAIL]
         allowed = self.capacity * _SHARE[importance]
         # After a loss wait for a good stretch of room, so that gaps are few and long.
         if used > (allowed / 2 if self._lost else allowed):
@@ -142,6 +142,7 @@ class RingWriter:
 
     def _drop(self, what: str) -> bool:
         self._lost[what] = self._lost.get(what, 0) + 1
+        self._limit = -1  # the next record asks for room, and on the way the gap is told
         return False
 
     @property

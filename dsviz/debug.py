@@ -1,0 +1,38 @@
+"""`ds.debug`: what a person asks of a graph from inside a program."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from engine.trace import Graph, latest
+
+NOTHING = (
+    "There is no graph to print: nothing was traced yet. Run the part that matters inside\n"
+    "    with ds.trace():\n        ...\n    ds.debug.print_graph()"
+)
+
+
+def print_graph(graph: Graph | None = None, file: IO[str] | None = None) -> None:
+    """Print `graph` (by default that of the running or last `with ds.trace():`) as a tree to `file` (stdout).
+
+    Modules are nested, turns of a loop are folded (`×64`), an `if` says whether it was taken where that is
+    certain; each line has shape, bytes and time. Raises `TypeError` for anything that is no graph.
+
+    >>> import sys
+    >>> import dsviz as ds
+    >>> with ds.trace() as graph:
+    ...     y = ds.relu(ds.ones(2, 3))
+    >>> ds.debug.print_graph(graph)  # doctest: +ELLIPSIS
+    Graph of ...: 1 nodes (1 forward)
+    └─ relu  2×3  24 B ...
+    """
+    graph = latest() if graph is None else graph
+    if graph is None:
+        print(NOTHING, file=file)
+        return
+    if not isinstance(graph, Graph):
+        raise TypeError(f"graph has to be what `with ds.trace() as graph:` gives, got {type(graph).__name__}")
+    from dsviz import terminal
+    from dsviz.inprocess import store_of
+
+    terminal.print_graph(store_of(graph), file)

@@ -1,0 +1,74 @@
+"""`dsviz run --headless`: the program runs to its end; what it stops at on the way is printed."""
+
+from __future__ import annotations
+
+import queue
+import sys
+from typing import TYPE_CHECKING
+
+from dsviz import terminal
+from dsviz.interrupts import exit_status, interrupts
+from dsviz.session import LaunchError, Session
+from dsviz.stop import ENDS, KILLED, PAUSED
+
+if TYPE_CHECKING:
+    from dsviz.cli import RunOptions
+    from dsviz.stop import Stop
+
+KINDS = {"shape": "shape mismatch", "nan": "nan", "exception": "exception"}
+
+
+def run(options: RunOptions) -> int:
+    """Run the script, print the graph and the explanation at each stop, and give the script's exit status."""
+    from dsviz.cli import UsageError
+
+    news: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a signal's number, or "something changed"
+    with interrupts(news.put):
+        try:
+            session = Session.launch(options.script, options.args, options.trace_level)
+        except LaunchError as refused:
+            raise UsageError(str(refused)) from None
+        with session:
+            _arm(session, options)
+            session.on_change(lambda what: news.put(None))
+            return _follow(session, news)
+
+
+def _arm(session: Session, options: RunOptions) -> None:
+    wanted = {KINDS[kind] for kind in options.breaks}
+    for breakpoint in session.breakpoints:
+        session.enable_breakpoint(breakpoint.id, breakpoint.kind in wanted)
+    if "nan" in wanted:
+        session.add_breakpoint("nan")
+
+
+def _follow(session: Session, news: queue.SimpleQueue[int | None]) -> int:
+    told = 0
+    while True:
+        stop = session.stop_now
+        if stop is not None and stop.state in ENDS:
+            return _status(stop)
+        if stop is not None and stop.state == PAUSED and stop.number != told:
+            told = stop.number
+            if stop.reason != "entry":
+                _print(session, stop)
+            session.send("continue")
+        signal = news.get()
+        if signal is not None:
+            session.stop()
+            return exit_status(signal)
+
+
+def _print(session: Session, stop: Stop) -> None:
+    # On stderr: what the program itself prints stays as it is without the debugger.
+    terminal.print_graph(session.store, sys.stderr)
+    print(file=sys.stderr)
+    terminal.print_stop(stop, sys.stderr)
+    print(file=sys.stderr, flush=True)
+
+
+def _status(stop: Stop) -> int:
+    if stop.state == KILLED:
+        print(f"dsviz: {stop.text}", file=sys.stderr)
+    status = stop.status or 0
+    return status if status >= 0 else 128 - status
