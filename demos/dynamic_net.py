@@ -57,4 +57,6 @@ for epoch in range(4):
     with ds.no_grad():
         right = (net(test_x, False).argmax(dim=1).numpy() == test_y).mean()
     net.train()
-    print(f"epoch {epoch + 1}: loss {last_loss:.3f}, branch taken on {hard} of 30 batches, test accuracy {right:.1%}")
+    print(
+        f"epoch {epoch + 1}: loss {last_loss:.3f}, branch taken on {hard} of 30 batches, test accuracy {right:.1%}"
+    )

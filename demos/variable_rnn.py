@@ -50,4 +50,6 @@ for step, line in enumerate(lines[:120]):
     optimizer.step()
     losses.append(loss.item())
     if step % 20 == 19:
-        print(f"line {step + 1:3d}, {len(ids)} letters: loss of the last 20 lines {np.mean(losses[-20:]):.3f}")
+        print(
+            f"line {step + 1:3d}, {len(ids)} letters: loss of the last 20 lines {np.mean(losses[-20:]):.3f}"
+        )

@@ -251,7 +251,8 @@ class Gap(Event, tag=22):
     time: int
 
 
-AnyEvent = Union[
+AnyEvent = Union[  # noqa: UP007 - msgspec reads it at run time, on Python 3.10 too
+
     Text, Frame, Site, Branch, LoopTurn, ModuleEntered, ModuleLeft, Leaf, Op, Failed, Summary, Allocated,
     Recategorised, Released, GradientReady, Iteration, Switched, Level, Output, Uncaught, Thread, Gap,
 ]  # fmt: skip

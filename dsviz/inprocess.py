@@ -70,7 +70,9 @@ def _frame(at: Node | ModuleCall, call: ModuleCall | None, walker: Walker, frame
 def _entered(call: ModuleCall, walker: Walker, frames: dict[int, int], now: int) -> events.ModuleEntered:
     parent = 0 if call.parent is None else call.parent.id
     frames[call.id] = _frame(call, call.parent, walker, frames)
-    return events.ModuleEntered(call.id, parent, walker.text(call.path), walker.text(call.cls), frames[call.id], now)
+    return events.ModuleEntered(
+        call.id, parent, walker.text(call.path), walker.text(call.cls), frames[call.id], now
+    )
 
 
 def _leaf(node: Node, walker: Walker) -> events.Leaf:

@@ -89,7 +89,9 @@ class GraphStore:
             self.events = 0
             self.count = 0  # nodes that ran, dropped ones included
             self.dropped = 0
-            self.overhead: float | None = None  # share of the time that tracing takes, percent; None: not known
+            self.overhead: float | None = (
+                None  # share of the time that tracing takes, percent; None: not known
+            )
             self.time = 0
             self.texts: dict[int, str] = {}
             self.nodes: dict[int, Record] = {}

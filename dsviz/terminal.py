@@ -32,7 +32,9 @@ def console(file: IO[str] | None = None) -> Console:
     """A console for `file` (stdout): coloured and as wide as the terminal, or plain."""
     out = sys.stdout if file is None else file
     tty = bool(getattr(out, "isatty", lambda: False)())
-    return Console(file=out, width=None if tty else PLAIN_WIDTH, highlight=False, no_color=not tty, soft_wrap=False)
+    return Console(
+        file=out, width=None if tty else PLAIN_WIDTH, highlight=False, no_color=not tty, soft_wrap=False
+    )
 
 
 def print_graph(store: GraphStore, file: IO[str] | None = None) -> None:
@@ -44,9 +46,13 @@ def print_graph(store: GraphStore, file: IO[str] | None = None) -> None:
     view = graph(store)
     out = console(file)
     rows = list(_rows(store, view["root"]["items"], ""))
-    phases = ", ".join(f"{facts['nodes']:,} {name}" for name, facts in view["phases"].items() if facts["nodes"])
+    phases = ", ".join(
+        f"{facts['nodes']:,} {name}" for name, facts in view["phases"].items() if facts["nodes"]
+    )
     name = os.path.basename(view["script"]) or "this program"
-    out.print(Text(f"Graph of {name}: {view['nodes']:,} nodes" + (f" ({phases})" if phases else ""), style="bold"))
+    out.print(
+        Text(f"Graph of {name}: {view['nodes']:,} nodes" + (f" ({phases})" if phases else ""), style="bold")
+    )
     for line in _aligned(rows, out.width):
         out.print(line, no_wrap=True, overflow="ellipsis", crop=True)
     total = sum(facts["ns"] for facts in view["phases"].values())

@@ -79,7 +79,9 @@ def grad(
         if not t.requires_grad:
             raise RuntimeError(f"inputs[{i}] does not require a gradient")
     retain = create_graph if retain_graph is None else retain_graph
-    found = run([t.node for t in outs], seeds, retain, create_graph, {t.node for t in wanted}, accumulate=False)
+    found = run(
+        [t.node for t in outs], seeds, retain, create_graph, {t.node for t in wanted}, accumulate=False
+    )
     results: list[Any] = []
     for i, t in enumerate(wanted):
         g = found.get(t.node)
@@ -108,7 +110,9 @@ def seeds_of(outputs: list[Tensor], given: Any, create_graph: bool) -> list[Any]
         elif not create_graph or not isinstance(g, Tensor):
             g = g.array if isinstance(g, Tensor) else g
         if g.shape != t.shape:
-            raise RuntimeError(f"the gradient to start with has shape {list(g.shape)}, the tensor {list(t.shape)}")
+            raise RuntimeError(
+                f"the gradient to start with has shape {list(g.shape)}, the tensor {list(t.shape)}"
+            )
         if create_graph and not isinstance(g, Tensor):
             g = Tensor(g)
         seeds.append(g)
@@ -204,9 +208,12 @@ def _plain(
             first = next(p for p in g if p is not None)
             if type(first) is not _ndarray:
                 vjp = op.vjp_on(backend.namespace(first))
+        assert vjp is not None  # an op without a rule takes no part in the gradient
         out = saved[n]
         if op.extras:
-            result = vjp(g, out, *saved[:n], **node.kwargs, **dict(zip(op.extras, saved[n + 1 :], strict=True)))
+            result = vjp(
+                g, out, *saved[:n], **node.kwargs, **dict(zip(op.extras, saved[n + 1 :], strict=True))
+            )
         elif n == 2:
             result = vjp(g, out, saved[0], saved[1], **node.kwargs)
         else:
@@ -222,7 +229,12 @@ def _plain(
             _finish(back, result)
         shape = node.shape
         for parent, pg in zip(inputs, result, strict=True):
-            if pg is None or parent is None or not parent.requires or (reach is not None and parent not in reach):
+            if (
+                pg is None
+                or parent is None
+                or not parent.requires
+                or (reach is not None and parent not in reach)
+            ):
                 continue
             if parent.shape != shape and pg.shape != parent.shape:
                 pg = sum_to(np, pg, parent.shape)
@@ -297,7 +309,12 @@ def _differentiable(
         if type(result) is not tuple:
             result = (result,)
         for parent, pg in zip(node.inputs, result, strict=True):
-            if pg is None or parent is None or not parent.requires or (reach is not None and parent not in reach):
+            if (
+                pg is None
+                or parent is None
+                or not parent.requires
+                or (reach is not None and parent not in reach)
+            ):
                 continue
             if not isinstance(pg, Tensor):
                 pg = Tensor(backend.namespace(pg).asarray(pg))
@@ -500,7 +517,8 @@ def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | Non
     back.id = next(ids)
     back.arrays = tuple(g) if isinstance(g, list) else (g,)
     back.outputs = [
-        (parent.shape, parent.dtype) if parent is not None and parent.requires else None for parent in node.inputs
+        (parent.shape, parent.dtype) if parent is not None and parent.requires else None
+        for parent in node.inputs
     ]
     bus.emit("op_start", back)
     back.start = perf_counter_ns()
@@ -529,5 +547,3 @@ def _finish(back: Node, result: tuple[Any, ...]) -> None:
     bus.emit("op_finish", back)
     back.out = None
     back.arrays = None
-
-

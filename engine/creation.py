@@ -52,11 +52,21 @@ def full(
     if dtype is None:
         plain = fill_value.item() if hasattr(fill_value, "item") else fill_value
         dtype = as_dtype(builtins.type(plain))
-    return _finish(np.full(_shape((size,) if isinstance(size, int) else tuple(size)), fill_value, _kind(dtype)), device, requires_grad)
+    return _finish(
+        np.full(_shape((size,) if isinstance(size, int) else tuple(size)), fill_value, _kind(dtype)),
+        device,
+        requires_grad,
+    )
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from `start` to before `end`; with one number, from 0 to before it."""
     if end is None:
@@ -68,13 +78,21 @@ def arange(
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers evenly spaced from `start` to `end`, both included."""
     return _finish(np.linspace(start, end, steps).astype(_kind(dtype)), device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A matrix with ones on the diagonal."""
     return _finish(np.eye(n, m, dtype=_kind(dtype)), device, requires_grad)
 
@@ -82,7 +100,9 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 # --- like another tensor -------------------------------------------------------------------------------
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros of the shape, dtype and device of `input`."""
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -92,7 +112,9 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of the shape, dtype and device of `input`, its values whatever was in memory."""
     kind = input.dtype if dtype is None else as_dtype(dtype)
     array = backend.namespace(input.array).empty(input.shape, kind)
@@ -111,12 +133,16 @@ def full_like(
 # --- random ---------------------------------------------------------------------------------------------
 
 
-def _drawn(op: Any, shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, generator: Any, **more: Any) -> Tensor:
+def _drawn(
+    op: Any, shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, generator: Any, **more: Any
+) -> Tensor:
     count = 1
     for size in shape:
         count *= size
     seed, counter = random.draw(count, generator)
-    made: Tensor = apply(op, (), {"shape": shape, "dtype": dtype.name, **more, "seed": seed, "counter": counter})
+    made: Tensor = apply(
+        op, (), {"shape": shape, "dtype": dtype.name, **more, "seed": seed, "counter": counter}
+    )
     if device is not None:
         made = made.to(device=device)
     return made.requires_grad_() if requires_grad else made
@@ -150,7 +176,9 @@ def randint(
     if size is None:
         low, high, size = 0, low, high
     kind = int64 if dtype is None else as_dtype(dtype)
-    return _drawn(RANDINT, _shape((size,)), kind, device, requires_grad, generator, low=int(low), high=int(high))
+    return _drawn(
+        RANDINT, _shape((size,)), kind, device, requires_grad, generator, low=int(low), high=int(high)
+    )
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
@@ -160,12 +188,18 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
 
 def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in the shape and dtype of `input`."""
-    return rand(*input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+    return rand(
+        *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
+    )
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Normal random numbers in the shape and dtype of `input`."""
-    return randn(*input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+    return randn(
+        *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
+    )
 
 
 def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:

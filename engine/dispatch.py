@@ -42,14 +42,14 @@ def unary(op: Op, a: Any) -> Tensor:
     """Apply an op of one argument and no attributes. Call it from a function of the engine, never deeper."""
     ta = type(a)
     if bus.active or not (ta is Tensor or ta is Parameter):
-        return apply(op, (a,))
+        return apply(op, (a,))  # type: ignore[no-any-return]
     xa = a.array
     if type(xa) is not _ndarray:
-        return apply(op, (a,))
+        return apply(op, (a,))  # type: ignore[no-any-return]
     try:
         out = op.on_numpy(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
-        return apply(op, (a,))
+        return apply(op, (a,))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
         out = _asarray(out)
     na = a.node
@@ -72,7 +72,7 @@ def unary(op: Op, a: Any) -> Tensor:
         node.saved = (xa if op.saves_args[0] is not None else na, out if op.saves_out else None)
     else:
         node.requires = False
-        if na.requires and na.op is not None or na.depth >= REACH:
+        if (na.requires and na.op is not None) or na.depth >= REACH:
             na = behind(na)
         node.inputs = (na,)
         node.depth = na.depth + 1
@@ -86,7 +86,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     """Apply an op of two arguments and no attributes. Call it from a function of the engine, never deeper."""
     ta = type(a)
     if bus.active or not (ta is Tensor or ta is Parameter):
-        return apply(op, (a, b))
+        return apply(op, (a, b))  # type: ignore[no-any-return]
     tb = type(b)
     if tb is Tensor or tb is Parameter:
         nb = b.node
@@ -95,14 +95,14 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
         nb = None
         xb = b
     else:
-        return apply(op, (a, b))
+        return apply(op, (a, b))  # type: ignore[no-any-return]
     xa = a.array
     if type(xa) is not _ndarray:
-        return apply(op, (a, b))
+        return apply(op, (a, b))  # type: ignore[no-any-return]
     try:
         out = op.on_numpy(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
-        return apply(op, (a, b))
+        return apply(op, (a, b))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
         out = _asarray(out)
     na = a.node

@@ -47,7 +47,7 @@ def as_dtype(dtype: Any) -> DType:
         return _default[0]
     if dtype is builtins.int:
         return int64
-    return np.dtype(dtype)
+    return np.dtype(dtype)  # type: ignore[no-any-return]
 
 
 def is_floating(dtype: DType) -> builtins.bool:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from types import FrameType
 from typing import Any
 
 from engine import backend
 from engine.bus import bus
 from engine.errors import (
-    ArgumentProblem, DeviceMismatchError, DtypeMismatchError, EngineError, Failure, Origin, Shape, ShapeClash,
-    ShapeMismatchError, shape_text,
+    ArgumentProblem,
+    DeviceMismatchError,
+    DtypeMismatchError,
+    EngineError,
+    Failure,
+    Origin,
+    Shape,
+    ShapeClash,
+    ShapeMismatchError,
+    shape_text,
 )  # fmt: skip
 from engine.grad_mode import state
 from engine.module import Module, name_parameter, path_inside
@@ -33,7 +42,9 @@ def fail(node: Node, operands: list[Any], arrays: list[Any], error: Exception, f
     raise explained from (None if explained is not error else error.__cause__)
 
 
-def explain(node: Node, operands: list[Any], arrays: list[Any], error: Exception, frame: FrameType) -> Exception:
+def explain(
+    node: Node, operands: list[Any], arrays: list[Any], error: Exception, frame: FrameType
+) -> Exception:
     """The exception the person sees. An error that is not about shapes, dtypes or devices stays what it is."""
     op = node.op
     assert op is not None
@@ -55,10 +66,28 @@ def explain(node: Node, operands: list[Any], arrays: list[Any], error: Exception
         return _argument(node, op, operands, names, error, frame)
     devices = {str(backend.device_of(a)) for a in arrays if backend.is_array(a)}
     if len(devices) > 1:
-        return _plain(DeviceMismatchError, f"arguments on {' and '.join(sorted(devices))}", node, op, operands, names, frame)
+        return _plain(
+            DeviceMismatchError,
+            f"arguments on {' and '.join(sorted(devices))}",
+            node,
+            op,
+            operands,
+            names,
+            frame,
+        )
     if isinstance(error, TypeError):
-        kinds = ", ".join(f"{n} {a.dtype}" for n, a in zip(names, arrays, strict=False) if backend.is_array(a))
-        return _plain(DtypeMismatchError, f"{op.name} cannot work with these element types: {kinds} ({error})", node, op, operands, names, frame)
+        kinds = ", ".join(
+            f"{n} {a.dtype}" for n, a in zip(names, arrays, strict=False) if backend.is_array(a)
+        )
+        return _plain(
+            DtypeMismatchError,
+            f"{op.name} cannot work with these element types: {kinds} ({error})",
+            node,
+            op,
+            operands,
+            names,
+            frame,
+        )
     return error
 
 
@@ -72,7 +101,7 @@ def module_path() -> str:
     import sys
 
     path = variable_of(stack[0], sys._getframe(1)) or type(stack[0]).__name__
-    for outer, inner in zip(stack, stack[1:], strict=False):
+    for outer, inner in itertools.pairwise(stack):
         path += "." + (path_inside(outer, inner) or type(inner).__name__)
     return path
 
@@ -96,7 +125,15 @@ def _where(frame: FrameType) -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-def _fill(error: EngineError, node: Node, op: Op, operands: list[Any], names: list[str], frame: FrameType, sentence: str) -> None:
+def _fill(
+    error: EngineError,
+    node: Node,
+    op: Op,
+    operands: list[Any],
+    names: list[str],
+    frame: FrameType,
+    sentence: str,
+) -> None:
     error.op = op.name
     error.module = module_path()
     error.filename, error.line = _where(frame)
@@ -116,7 +153,9 @@ def _is_layer(module: Module) -> bool:
     return type(module).__module__.startswith("engine.")
 
 
-def _shapes(node: Node, op: Op, operands: list[Any], names: list[str], clash: ShapeClash, frame: FrameType) -> ShapeMismatchError:
+def _shapes(
+    node: Node, op: Op, operands: list[Any], names: list[str], clash: ShapeClash, frame: FrameType
+) -> ShapeMismatchError:
     sentence = _sentence(clash.sentence, names, op)
     got = tuple(getattr(operands[clash.argument], "shape", ()))
     origins = []
@@ -151,18 +190,32 @@ def _place(op: Op, sentence: str, frame: FrameType) -> list[str]:
     return [f"  {op.name}{within}: {sentence}", f"  at {filename}:{line}  {source_line(filename, line)}"]
 
 
-def _argument(node: Node, op: Op, operands: list[Any], names: list[str], problem: ArgumentProblem, frame: FrameType) -> Exception:
+def _argument(
+    node: Node, op: Op, operands: list[Any], names: list[str], problem: ArgumentProblem, frame: FrameType
+) -> Exception:
     sentence = _sentence(problem.sentence, names, op)
     kind = DtypeMismatchError if problem.error is TypeError else problem.error
     return _plain(kind, sentence, node, op, operands, names, frame)
 
 
-def _plain(kind: type[Exception], sentence: str, node: Node, op: Op, operands: list[Any], names: list[str], frame: FrameType) -> Exception:
-    shapes = ", ".join(f"{n} {shape_text(o.shape)}" for n, o in zip(names, operands, strict=True) if hasattr(o, "shape"))
+def _plain(
+    kind: type[Exception],
+    sentence: str,
+    node: Node,
+    op: Op,
+    operands: list[Any],
+    names: list[str],
+    frame: FrameType,
+) -> Exception:
+    shapes = ", ".join(
+        f"{n} {shape_text(o.shape)}" for n, o in zip(names, operands, strict=True) if hasattr(o, "shape")
+    )
     filename, line = _where(frame)
     module = module_path()
     within = f" in {module}" if module else ""
-    text = f"{sentence}\n  {op.name}{within} of {shapes}\n  at {filename}:{line}  {source_line(filename, line)}"
+    text = (
+        f"{sentence}\n  {op.name}{within} of {shapes}\n  at {filename}:{line}  {source_line(filename, line)}"
+    )
     error = kind(text)
     if isinstance(error, EngineError):
         _fill(error, node, op, operands, names, frame, sentence)
@@ -189,7 +242,10 @@ def way_back(node: Node | None, dim: int) -> list[Origin]:
                     before.append((parent, d))
         elif op is not None and op.name == "part":
             before = [(node.inputs[0], dim)] if node.inputs[0] is not None else []
-        keeps = any(p.shape is not None and -len(p.shape) <= d < len(p.shape) and p.shape[d] == size for p, d in before)
+        keeps = any(
+            p.shape is not None and -len(p.shape) <= d < len(p.shape) and p.shape[d] == size
+            for p, d in before
+        )
         note = f"keeps {size}" if keeps else f"makes {size}"
         here = Origin(node.filename, node.line, note, source_line(node.filename, node.line))
         if not chain or (here.filename, here.line) != (chain[-1].filename, chain[-1].line):

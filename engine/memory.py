@@ -37,7 +37,9 @@ class Buffer(weakref.ref):  # type: ignore[type-arg]
         """A weak reference to `array` that calls `callback` when it dies."""
         return super().__new__(cls, array, callback)
 
-    def __init__(self, array: Any, callback: Callable[[Any], None], id: int, category: str, node: int) -> None:
+    def __init__(
+        self, array: Any, callback: Callable[[Any], None], id: int, category: str, node: int
+    ) -> None:
         super().__init__(array, callback)  # type: ignore[call-arg]
         # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
         self.key = _key(array)
@@ -113,8 +115,9 @@ class Memory:
         return sorted((b for b in self._alive.values() if b() is not None), key=lambda b: b.id)
 
     def _dead(self, buffer: Any) -> None:
-        if self._alive.get(buffer.key) is buffer:
-            del self._alive[buffer.key]
+        key: int = buffer.key
+        if self._alive.get(key) is buffer:
+            del self._alive[key]
         self._released.append((buffer, perf_counter_ns()))
 
 

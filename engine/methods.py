@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.ops import activation, arithmetic, cast, comparison, exponential, indexing
+from engine.ops import (
+    activation,
+    arithmetic,
+    cast,
+    comparison,
+    exponential,
+    indexing,
+    layout,
+    linear,
+    reduction,
+    rounding,
+    trigonometric,
+)
 from engine.ops import gather as gathering
-from engine.ops import layout, linear, reduction, rounding, trigonometric
 from engine.ops import split as splitting
 from engine.ops.inplace import replace
 from engine.ops.noise import random_fill

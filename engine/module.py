@@ -101,6 +101,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run `forward`, as a module call that traces and error messages know of."""
         stack = state.modules
         stack.append(self)
         if not bus.active:
@@ -140,7 +141,9 @@ class Module:
             modules[name] = value
         elif name in parameters:
             if value is not None:
-                raise TypeError(f"{name} is a parameter; assign a Parameter or None, not {type(value).__name__}")
+                raise TypeError(
+                    f"{name} is a parameter; assign a Parameter or None, not {type(value).__name__}"
+                )
             parameters[name] = None
         elif name in modules:
             if value is not None:
@@ -166,7 +169,7 @@ class Module:
     def __delattr__(self, name: str) -> None:
         for register in (self._parameters, self._modules, self._buffers):
             if name in register:
-                del register[name]  # type: ignore[attr-defined]
+                del register[name]
                 return
         object.__delattr__(self, name)
 
@@ -254,7 +257,9 @@ class Module:
         for name in target.split(".") if target else ():
             child = module._modules.get(name)
             if child is None:
-                raise AttributeError(f"{type(module).__name__} has no submodule {name!r} (looking for {target!r})")
+                raise AttributeError(
+                    f"{type(module).__name__} has no submodule {name!r} (looking for {target!r})"
+                )
             module = child
         return module
 
@@ -310,7 +315,9 @@ class Module:
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
-            elif isinstance(arg, Device) or (isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")):
+            elif isinstance(arg, Device) or (
+                isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")
+            ):
                 device = arg
             elif arg is not None:
                 dtype = arg

@@ -91,14 +91,18 @@ def argument_texts(frame: FrameType, lasti: int, methods: Any) -> list[str]:
         return [ast.unparse(expression.value)]
     if not isinstance(expression, ast.Call):
         return []
-    texts = []
+    texts: list[str] = []
     for argument in expression.args:
         if isinstance(argument, (ast.List, ast.Tuple)):
             texts.extend(ast.unparse(element) for element in argument.elts)
         else:
             texts.append(ast.unparse(argument))
     function = expression.func
-    if isinstance(function, ast.Attribute) and hasattr(methods, function.attr) and not _is_module(function.value, frame):
+    if (
+        isinstance(function, ast.Attribute)
+        and hasattr(methods, function.attr)
+        and not _is_module(function.value, frame)
+    ):
         texts.insert(0, ast.unparse(function.value))
     return texts
 

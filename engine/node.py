@@ -182,7 +182,7 @@ def leaf(
     node.order = next(order)
     node.code = code
     node.lasti = lasti
-    node.depth = 0 if origin is None else node.inputs[0].depth + 1  # type: ignore[union-attr]
+    node.depth = 0 if origin is None else origin.depth + 1
     return node
 
 

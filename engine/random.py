@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+
 class Generator:
     """A stream of random numbers: `seed`, and how far it has been used."""
 
@@ -78,7 +79,9 @@ def uniform(seed: int, counter: int, shape: tuple[int, ...], dtype: Any) -> Any:
     """Uniform numbers in [0, 1)."""
     kind = np.dtype(dtype)
     drawn = generator(seed, counter).random(shape, np.float64 if kind == np.float64 else np.float32)
-    return drawn if kind.itemsize >= 4 else np.minimum(drawn.astype(kind), kind.type(1) - np.finfo(kind).epsneg)
+    return (
+        drawn if kind.itemsize >= 4 else np.minimum(drawn.astype(kind), kind.type(1) - np.finfo(kind).epsneg)
+    )
 
 
 def normal(seed: int, counter: int, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -77,7 +77,9 @@ def matmul(a: Any, b: Any) -> Shape:
     return lead + rows + columns
 
 
-def matmul_origin(shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int) -> list[tuple[int, int]]:
+def matmul_origin(
+    shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
+) -> list[tuple[int, int]]:
     """Columns come from the right, rows from the left."""
     a, b = sizes(shapes[0]), sizes(shapes[1])
     if len(b) > 1 and dim == len(out) - 1:
@@ -104,7 +106,9 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Shape:
     return (*x[:-1], weight[0])
 
 
-def linear_origin(shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int) -> list[tuple[int, int]]:
+def linear_origin(
+    shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
+) -> list[tuple[int, int]]:
     """Features come from the weight, everything else from the input."""
     return [(1, 0)] if dim == len(out) - 1 else [(0, dim)]
 
@@ -118,12 +122,14 @@ def broadcast_origin(
         if shape is None or not isinstance(shape, tuple):
             continue
         at = dim - (len(out) - len(shape))
-        if 0 <= at and shape[at] == out[dim]:
+        if at >= 0 and shape[at] == out[dim]:
             found.append((a, at))
     return found
 
 
-def same_origin(shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int) -> list[tuple[int, int]]:
+def same_origin(
+    shapes: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
+) -> list[tuple[int, int]]:
     """Each dimension is that of the first argument."""
     return [(0, dim)] if shapes and shapes[0] is not None and len(shapes[0]) == len(out) else []
 

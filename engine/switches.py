@@ -49,11 +49,7 @@ class Switches:
 
     def items(self) -> list[tuple[str, Any, bool]]:
         """All switches that were set: (target, name, on)."""
-        return [
-            (target, name, on)
-            for target, table in zip(TARGETS, (self.modules, self.ops, self.places), strict=True)
-            for name, on in table.items()
-        ]
+        return [(target, name, on) for target in TARGETS for name, on in self._table(target).items()]
 
     def clear(self) -> None:
         """Switch everything on again."""

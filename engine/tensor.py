@@ -41,9 +41,7 @@ class Tensor(Methods):
         """Wrap an array without copying it. `ds.tensor` copies and converts."""
         self.array = data
         frame = user_frame(2)
-        self.node = leaf(
-            data.shape, data.dtype, role, requires=False, code=frame.f_code, lasti=frame.f_lasti
-        )
+        self.node = leaf(data.shape, data.dtype, role, requires=False, code=frame.f_code, lasti=frame.f_lasti)
         if requires_grad:
             self.requires_grad = True
 
@@ -129,7 +127,9 @@ class Tensor(Methods):
             raise RuntimeError(f"only floating tensors can require gradients, this one is {self.dtype}")
         if node.op is not None:
             # For the gradient it is a leaf from now on; where it came from stays known to error messages.
-            self.node = node = leaf(node.shape, node.dtype, "input", code=node.code, lasti=node.lasti, origin=node)
+            self.node = node = leaf(
+                node.shape, node.dtype, "input", code=node.code, lasti=node.lasti, origin=node
+            )
         node.requires = value
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -150,7 +150,9 @@ class Tensor(Methods):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value.shape != self.shape:
-            raise ValueError(f"a gradient has the shape of its tensor: expected {list(self.shape)}, got {list(value.shape)}")
+            raise ValueError(
+                f"a gradient has the shape of its tensor: expected {list(self.shape)}, got {list(value.shape)}"
+            )
         self.node.grad = value
 
     @property
@@ -226,12 +228,21 @@ class Tensor(Methods):
         """The value as nested lists."""
         return self.array.tolist()
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: bool = False,
+        non_blocking: bool = False,
+    ) -> Tensor:
         """This tensor with another dtype, on another device, or like another tensor; itself when nothing changes."""
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
-            elif isinstance(arg, Device) or (isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")):
+            elif isinstance(arg, Device) or (
+                isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda")
+            ):
                 device = arg
             elif arg is not None:
                 dtype = arg
@@ -332,7 +343,12 @@ class Tensor(Methods):
         out.array = self.array.copy()
         node = self.node
         out.node = leaf(
-            node.shape, node.dtype, node.role or "input", requires=node.requires, code=node.code, lasti=node.lasti
+            node.shape,
+            node.dtype,
+            node.role or "input",
+            requires=node.requires,
+            code=node.code,
+            lasti=node.lasti,
         )
         if node.grad is not None:
             out.node.grad = node.grad.detach().clone()
@@ -358,7 +374,13 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        array = data.array if isinstance(data, Tensor) else np.asarray(data) if not backend.is_array(data) else data
+        array = (
+            data.array
+            if isinstance(data, Tensor)
+            else np.asarray(data)
+            if not backend.is_array(data)
+            else data
+        )
         if not isinstance(data, Tensor) and array.dtype == np.float64:
             array = array.astype(get_default_dtype())
         frame = user_frame(2)

@@ -67,7 +67,13 @@ def _bottom() -> html.Section:
     ]
     bar = html.Div(
         [
-            html.Div(tabs, className="tabs", role="tablist", id="bottom-tabs", **{"aria-label": "Timeline and lists"}),
+            html.Div(
+                tabs,
+                className="tabs",
+                role="tablist",
+                id="bottom-tabs",
+                **{"aria-label": "Timeline and lists"},
+            ),
             html.Span(className="grow"),
             html.Span(id="bottom-tools", style={"display": "flex", "gap": "6px", "alignItems": "center"}),
         ],

@@ -17,7 +17,7 @@ def layout() -> html.Section:
             html.Span(id="shown", className="dim", style={"fontSize": "11px", "margin": "0 6px"}),
             icon_button("btn-find", "find", "Find a node", "/", "small"),
             icon_button("btn-here", "here", "Go to where execution is", ".", "small"),
-            icon_button("btn-path", "pathi", "Highlight the path of the selection", "P", "small", **{"aria-pressed": "false"}),
+            icon_button("btn-path", "pathi", "Highlight the path of the selection", "P", "small", pressed=False),
             icon_button("btn-save-picture", "save", "Save the picture as PNG", "", "small"),
         ],
         className="bar",

@@ -169,7 +169,7 @@ def bind(app: Any, session: Any) -> None:
     """Redraw the timeline at each tick."""
     from dsviz.query import memory
 
-    @app.callback(Output("memory-figure", "figure"), Input("memory-tick", "data"), prevent_initial_call=True)
+    @app.callback(Output("memory-figure", "figure"), Input("memory-tick", "data"), prevent_initial_call=True)  # type: ignore[untyped-decorator]
     def redraw(tick: dict[str, Any] | None) -> Any:
         if not isinstance(tick, dict):
             return no_update

@@ -8,19 +8,34 @@ from dash import html
 
 
 def icon_button(
-    id: str, icon: str, label: str, keys: str = "", kind: str = "", disabled: bool = False, **props: Any
+    id: str,
+    icon: str,
+    label: str,
+    keys: str = "",
+    kind: str = "",
+    disabled: bool = False,
+    pressed: bool | None = None,
 ) -> html.Button:
     """A button that shows only an icon; its name and keys are in the label and the tooltip."""
     spoken: dict[str, Any] = {"aria-label": label, "data-icon": icon}
     if keys:
         spoken["aria-keyshortcuts"] = keys.replace("Ctrl", "Control")
+    if pressed is not None:
+        spoken["aria-pressed"] = str(pressed).lower()
     title = f"{label}  {keys}" if keys else label
     return html.Button(
-        id=id, className=f"ib {kind}".strip(), title=title, disabled=disabled, type="button", **spoken, **props
+        id=id,
+        className=f"ib {kind}".strip(),
+        title=title,
+        disabled=disabled,
+        type="button",
+        **spoken,
     )
 
 
-def segments(id: str, label: str, choices: list[tuple[str, str, str]], chosen: str, low: bool = False) -> html.Span:
+def segments(
+    id: str, label: str, choices: list[tuple[str, str, str]], chosen: str, low: bool = False
+) -> html.Span:
     """A row of exclusive choices: (value, text, tooltip) each."""
     buttons = [
         html.Button(

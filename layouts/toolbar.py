@@ -29,7 +29,9 @@ LEVELS = [
 def layout() -> html.Header:
     """The toolbar, with every verb off until the page is connected."""
     verbs = [
-        icon_button(f"btn-{verb}", icon, label, keys, kind, disabled=True) if verb else html.Span(className="sep")
+        icon_button(f"btn-{verb}", icon, label, keys, kind, disabled=True)
+        if verb
+        else html.Span(className="sep")
         for verb, icon, label, keys, kind in VERBS
     ]
     state = html.Span(

@@ -73,7 +73,18 @@ class Run:
 @contextlib.contextmanager
 def running(browser: Browser, script: Path, *arguments: str, options: tuple[str, ...] = ()) -> Iterator[Run]:
     """`dsviz run` of a script, with no browser of its own; stopped at the end."""
-    command = [sys.executable, "-m", "dsviz", "run", "--no-browser", "--port", "0", *options, str(script), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "dsviz",
+        "run",
+        "--no-browser",
+        "--port",
+        "0",
+        *options,
+        str(script),
+        *arguments,
+    ]
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -183,7 +183,8 @@ def test_a_message_too_large_is_refused_by_both_sides(pair, monkeypatch):
 def test_many_threads_may_send(pair):
     server, program = pair
     threads = [
-        threading.Thread(target=lambda n=n: [program.send({"n": n, "i": i}) for i in range(50)]) for n in range(4)
+        threading.Thread(target=lambda n=n: [program.send({"n": n, "i": i}) for i in range(50)])
+        for n in range(4)
     ]
     for thread in threads:
         thread.start()

@@ -100,7 +100,12 @@ def test_a_text_browser_never_takes_the_terminal(terminal, monkeypatch):
 
 @pytest.mark.parametrize(
     ("state", "says"),
-    [("paused", "stays paused"), ("running", "keeps running"), ("starting", "keeps"), ("failed", "has ended")],
+    [
+        ("paused", "stays paused"),
+        ("running", "keeps running"),
+        ("starting", "keeps"),
+        ("failed", "has ended"),
+    ],
 )
 def test_a_closed_page_can_be_opened_again(terminal, capsys, state, says):
     terminal.page_closed(state)

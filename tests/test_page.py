@@ -319,7 +319,15 @@ def test_it_fits_a_laptop_screen_and_has_a_dark_theme(run: Run) -> None:
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.click("#btn-theme")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
-    for name in ("btn-stop", "trace-level", "btn-theme", "inspector", "memory-timeline", "source", "breakpoints"):
+    for name in (
+        "btn-stop",
+        "trace-level",
+        "btn-theme",
+        "inspector",
+        "memory-timeline",
+        "source",
+        "breakpoints",
+    ):
         box = page.locator(f"#{name}").bounding_box()
         assert box, name
         assert box["x"] >= 0

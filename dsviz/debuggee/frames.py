@@ -123,8 +123,8 @@ class Walker:
         parent, _, lasti = key
         begin = begin_of(code, lasti)
         if begin != lasti:
-            number = self._told_frames[key] = self.at(parent, code, begin)
-            return number
+            same = self._told_frames[key] = self.at(parent, code, begin)
+            return same
         frames = self.places.frames
         number = frames.get(key)
         if number is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.module import ModuleCall
-
 from dsviz.debuggee.frames import line_of, user_frames
 from dsviz.debuggee.tracer import Tracer, ids_of, shape_of, simple_attrs
+from engine.module import ModuleCall
 from engine.node import Node
 
 PHASES = ("forward", "backward", "optimizer")

@@ -16,14 +16,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from engine.module import ModuleCall
-
 from dsviz.debuggee.breakpoints import Breakpoint, Table
 from dsviz.debuggee.frames import line_of, user_frames
 from dsviz.debuggee.positions import describe_error, describe_module, describe_node, describe_post_mortem
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
 from engine.errors import ShapeMismatchError
+from engine.module import ModuleCall
 from engine.node import Node
 
 RUN, ENTRY, PAUSE, NEXT, INTO, OVER, OUT, TERMINATE = range(8)

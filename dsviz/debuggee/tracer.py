@@ -18,7 +18,6 @@ from types import CodeType
 from typing import Any, Protocol
 
 import numpy as np
-from engine.module import Module, ModuleCall
 
 from dsviz import events
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places, Walker
@@ -27,6 +26,7 @@ from dsviz.debuggee.summary import summarize
 from engine.bus import Bus
 from engine.grad_mode import state
 from engine.location import is_engine_code
+from engine.module import Module, ModuleCall
 from engine.node import BACKWARD, Node
 
 LONGEST_ATTR = 200  # characters of an attribute's text

@@ -91,8 +91,11 @@ class RingWriter:
         size = len(record)
         head = self.head
         end = head + (size + 7 & ~3)
-        if end > self._limit and not self._room(end, size):
-            return self._drop("operations")
+        if end > self._limit:
+            if not self._room(end, size):
+                return self._drop("operations")
+            head = self.head  # the gap may have been told on the way
+            end = head + (size + 7 & ~3)
         place = HEADER + head % self.capacity
         self._lengths[place >> 2] = size
         place += 4

@@ -94,7 +94,7 @@ class Softplus(Module):
 class Softmax(Module):
     """exp(x) / Σ exp(x) along `dim`."""
 
-    def __init__(self, dim: int | None = None) -> None:
+    def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
     def forward(self, input: Any) -> Tensor:
@@ -105,7 +105,7 @@ class Softmax(Module):
 class LogSoftmax(Module):
     """log(softmax(x)) along `dim`."""
 
-    def __init__(self, dim: int | None = None) -> None:
+    def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
     def forward(self, input: Any) -> Tensor:

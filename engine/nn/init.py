@@ -23,7 +23,9 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     Raises `ValueError` for a tensor of fewer than two dimensions.
     """
     if tensor.ndim < 2:
-        raise ValueError(f"fan in and fan out need a weight of two or more dimensions, got {list(tensor.shape)}")
+        raise ValueError(
+            f"fan in and fan out need a weight of two or more dimensions, got {list(tensor.shape)}"
+        )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -61,7 +63,9 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
-        raise ValueError(f"no gain is known for {nonlinearity!r}; there are {', '.join(gains)} and leaky_relu")
+        raise ValueError(
+            f"no gain is known for {nonlinearity!r}; there are {', '.join(gains)} and leaky_relu"
+        )
     return gains[nonlinearity]
 
 

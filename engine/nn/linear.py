@@ -13,8 +13,6 @@ from engine.ops.linear import linear
 from engine.tensor import Parameter, Tensor
 
 
-
-
 class Linear(Module):
     """y = x Wᵀ + b, with `weight` [out_features, in_features] and `bias` [out_features].
 
@@ -40,7 +38,9 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """The sizes."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Identity(Module):

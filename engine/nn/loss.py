@@ -34,8 +34,14 @@ class L1Loss(Module):
 class CrossEntropyLoss(Module):
     """Cross entropy between scores [N, C, ...] and class numbers [N, ...] or probabilities."""
 
+    weight: Tensor | None
+
     def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Any = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
         self.register_buffer("weight", weight)
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
@@ -55,6 +61,8 @@ class CrossEntropyLoss(Module):
 class NLLLoss(Module):
     """Negative log likelihood of class numbers under log probabilities [N, C, ...]."""
 
+    weight: Tensor | None
+
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         self.register_buffer("weight", weight)
         self.ignore_index, self.reduction = ignore_index, reduction
@@ -69,6 +77,8 @@ class NLLLoss(Module):
 class BCELoss(Module):
     """Binary cross entropy of probabilities."""
 
+    weight: Tensor | None
+
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         self.register_buffer("weight", weight)
         self.reduction = reduction
@@ -80,6 +90,9 @@ class BCELoss(Module):
 
 class BCEWithLogitsLoss(Module):
     """Binary cross entropy of scores before the sigmoid."""
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         self.register_buffer("weight", weight)

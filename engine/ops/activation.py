@@ -23,7 +23,14 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out > 0)
 
 
-@op("relu", **{**ACTIVATION, "dtype": dtype.first}, onnx="Relu", formula="max(input, 0)", vjp=_relu_vjp, saves=("out",))
+@op(
+    "relu",
+    **{**ACTIVATION, "dtype": dtype.first},
+    onnx="Relu",
+    formula="max(input, 0)",
+    vjp=_relu_vjp,
+    saves=("out",),
+)
 def RELU(xp: Any, input: Any) -> Any:
     """Negative values become 0."""
     return xp.maximum(input, 0)
@@ -33,7 +40,15 @@ def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out * (1 - out))
 
 
-@op("sigmoid", **ACTIVATION, quiet=True, onnx="Sigmoid", formula="1 / (1 + e^-input)", vjp=_sigmoid_vjp, saves=("out",))
+@op(
+    "sigmoid",
+    **ACTIVATION,
+    quiet=True,
+    onnx="Sigmoid",
+    formula="1 / (1 + e^-input)",
+    vjp=_sigmoid_vjp,
+    saves=("out",),
+)
 def SIGMOID(xp: Any, input: Any) -> Any:
     """Logistic function, without overflow on either side."""
     return sigmoid_of(xp, input)
@@ -66,15 +81,28 @@ def _gelu_vjp(xp: Any, g: Any, out: Any, input: Any, *, approximate: str) -> Any
         slope = (t + 1) * 0.5 + input * (1 - t * t) * (input * input * (3 * 0.044715) + 1) * (0.5 * k)
         return g * slope
     density = xp.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
-    cumulative = (xp.erf(input * math.sqrt(0.5)) if hasattr(xp, "erf") else erf_of(xp, input * math.sqrt(0.5))) * 0.5 + 0.5
+    cumulative = (
+        xp.erf(input * math.sqrt(0.5)) if hasattr(xp, "erf") else erf_of(xp, input * math.sqrt(0.5))
+    ) * 0.5 + 0.5
     return g * (cumulative + input * density)
 
 
-@op("gelu", **ACTIVATION, quiet=True, onnx="Gelu", formula="input Φ(input)", vjp=_gelu_vjp, saves=("input",), source="Hendrycks and Gimpel 2016, arXiv:1606.08415")
+@op(
+    "gelu",
+    **ACTIVATION,
+    quiet=True,
+    onnx="Gelu",
+    formula="input Φ(input)",
+    vjp=_gelu_vjp,
+    saves=("input",),
+    source="Hendrycks and Gimpel 2016, arXiv:1606.08415",
+)
 def GELU(xp: Any, input: Any, *, approximate: str) -> Any:
     """The input times the normal distribution's cumulative probability of it."""
     if approximate == "tanh":
-        return input * 0.5 * (1 + xp.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)))
+        return (
+            input * 0.5 * (1 + xp.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)))
+        )
     return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5)
 
 
@@ -98,7 +126,14 @@ def _leaky_vjp(xp: Any, g: Any, out: Any, input: Any, *, negative_slope: float) 
     return xp.where(input > 0, g, g * negative_slope)
 
 
-@op("leaky_relu", **ACTIVATION, onnx="LeakyRelu", formula="input if input > 0 else negative_slope input", vjp=_leaky_vjp, saves=("input",))
+@op(
+    "leaky_relu",
+    **ACTIVATION,
+    onnx="LeakyRelu",
+    formula="input if input > 0 else negative_slope input",
+    vjp=_leaky_vjp,
+    saves=("input",),
+)
 def LEAKY_RELU(xp: Any, input: Any, *, negative_slope: float) -> Any:
     """Negative values are scaled instead of cut."""
     return xp.where(input > 0, input, input * negative_slope)
@@ -108,7 +143,15 @@ def _elu_vjp(xp: Any, g: Any, out: Any, input: Any, *, alpha: float) -> Any:
     return xp.where(input > 0, g, g * (xp.exp(xp.minimum(input, 0)) * alpha))
 
 
-@op("elu", **ACTIVATION, quiet=True, onnx="Elu", formula="input if input > 0 else alpha (e^input - 1)", vjp=_elu_vjp, saves=("input",))
+@op(
+    "elu",
+    **ACTIVATION,
+    quiet=True,
+    onnx="Elu",
+    formula="input if input > 0 else alpha (e^input - 1)",
+    vjp=_elu_vjp,
+    saves=("input",),
+)
 def ELU(xp: Any, input: Any, *, alpha: float) -> Any:
     """Negative values approach -alpha smoothly."""
     return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
@@ -118,7 +161,15 @@ def _softplus_vjp(xp: Any, g: Any, out: Any, input: Any, *, beta: float, thresho
     return xp.where(input * beta > threshold, g, g * _logistic(xp, input * beta))
 
 
-@op("softplus", **ACTIVATION, quiet=True, onnx="Softplus", formula="ln(1 + e^(beta input)) / beta", vjp=_softplus_vjp, saves=("input",))
+@op(
+    "softplus",
+    **ACTIVATION,
+    quiet=True,
+    onnx="Softplus",
+    formula="ln(1 + e^(beta input)) / beta",
+    vjp=_softplus_vjp,
+    saves=("input",),
+)
 def SOFTPLUS(xp: Any, input: Any, *, beta: float, threshold: float) -> Any:
     """A smooth relu; above `threshold` it is the input itself."""
     scaled = input * beta
@@ -155,7 +206,14 @@ def _log_softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
     return g - xp.exp(out) * xp.sum(g, axis=dim, keepdims=True)
 
 
-@op("log_softmax", **OVER_DIM, onnx="LogSoftmax", formula="input - ln Σ e^input", vjp=_log_softmax_vjp, saves=("out",))
+@op(
+    "log_softmax",
+    **OVER_DIM,
+    onnx="LogSoftmax",
+    formula="input - ln Σ e^input",
+    vjp=_log_softmax_vjp,
+    saves=("out",),
+)
 def LOG_SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
     """Logarithm of softmax, computed without underflow."""
     return log_softmax_of(xp, input, dim)

@@ -21,7 +21,12 @@ ELEMENTWISE: dict[str, Any] = {
     "broadcasts": True,
 }
 FLOATING: dict[str, Any] = {**ELEMENTWISE, "dtype": dtype.floating, "quiet": True}
-UNARY: dict[str, Any] = {**ELEMENTWISE, "shape": shapes.same, "origin": shapes.same_origin, "broadcasts": False}
+UNARY: dict[str, Any] = {
+    **ELEMENTWISE,
+    "shape": shapes.same,
+    "origin": shapes.same_origin,
+    "broadcasts": False,
+}
 
 
 def _both(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
@@ -95,7 +100,13 @@ def NEG(xp: Any, input: Any) -> Any:
 def _pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     # x ** (y - 1) is infinite or nan at x = 0 for y = 0, where the gradient is 0.
     if isinstance(other, (int, float)):
-        base = g * 0.0 if other == 0 else g if other == 1 else g * (input * other if other == 2 else input ** (other - 1) * other)
+        base = (
+            g * 0.0
+            if other == 0
+            else g
+            if other == 1
+            else g * (input * other if other == 2 else input ** (other - 1) * other)
+        )
         return base, None
     to_input = g * xp.where(other == 0, 0.0, other * input ** xp.where(other == 0, 1.0, other - 1))
     log = xp.log(xp.where(input > 0, input, 1.0))
@@ -129,7 +140,15 @@ def _sqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (out * 2)
 
 
-@op("sqrt", **{**UNARY, **{"dtype": dtype.floating}}, quiet=True, onnx="Sqrt", formula="√input", vjp=_sqrt_vjp, saves=("out",))
+@op(
+    "sqrt",
+    **{**UNARY, "dtype": dtype.floating},
+    quiet=True,
+    onnx="Sqrt",
+    formula="√input",
+    vjp=_sqrt_vjp,
+    saves=("out",),
+)
 def SQRT(xp: Any, input: Any) -> Any:
     """Square root."""
     return xp.sqrt(input)
@@ -139,7 +158,14 @@ def _rsqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out * out * out * -0.5)
 
 
-@op("rsqrt", **{**UNARY, **{"dtype": dtype.floating}}, quiet=True, formula="1 / √input", vjp=_rsqrt_vjp, saves=("out",))
+@op(
+    "rsqrt",
+    **{**UNARY, "dtype": dtype.floating},
+    quiet=True,
+    formula="1 / √input",
+    vjp=_rsqrt_vjp,
+    saves=("out",),
+)
 def RSQRT(xp: Any, input: Any) -> Any:
     """Reciprocal of the square root."""
     return 1 / xp.sqrt(input)
@@ -149,7 +175,15 @@ def _reciprocal_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return -g * (out * out)
 
 
-@op("reciprocal", **{**UNARY, **{"dtype": dtype.divided}}, quiet=True, onnx="Reciprocal", formula="1 / input", vjp=_reciprocal_vjp, saves=("out",))
+@op(
+    "reciprocal",
+    **{**UNARY, "dtype": dtype.divided},
+    quiet=True,
+    onnx="Reciprocal",
+    formula="1 / input",
+    vjp=_reciprocal_vjp,
+    saves=("out",),
+)
 def RECIPROCAL(xp: Any, input: Any) -> Any:
     """1 / input."""
     return xp.true_divide(1, input)
@@ -186,7 +220,15 @@ def _maximum_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return _share(xp, g, input > other, tie), _share(xp, g, other > input, tie)
 
 
-@op("maximum", **ELEMENTWISE, ufunc="maximum", onnx="Max", formula="max(input, other)", vjp=_maximum_vjp, saves=("input", "other"))
+@op(
+    "maximum",
+    **ELEMENTWISE,
+    ufunc="maximum",
+    onnx="Max",
+    formula="max(input, other)",
+    vjp=_maximum_vjp,
+    saves=("input", "other"),
+)
 def MAXIMUM(xp: Any, input: Any, other: Any) -> Any:
     """The larger of the two; equal values share the gradient."""
     return xp.maximum(input, other)
@@ -197,7 +239,15 @@ def _minimum_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return _share(xp, g, input < other, tie), _share(xp, g, other < input, tie)
 
 
-@op("minimum", **ELEMENTWISE, ufunc="minimum", onnx="Min", formula="min(input, other)", vjp=_minimum_vjp, saves=("input", "other"))
+@op(
+    "minimum",
+    **ELEMENTWISE,
+    ufunc="minimum",
+    onnx="Min",
+    formula="min(input, other)",
+    vjp=_minimum_vjp,
+    saves=("input", "other"),
+)
 def MINIMUM(xp: Any, input: Any, other: Any) -> Any:
     """The smaller of the two; equal values share the gradient."""
     return xp.minimum(input, other)
@@ -222,7 +272,14 @@ def _mod_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return g, -g * xp.floor_divide(input, other)
 
 
-@op("remainder", **{**ELEMENTWISE, "quiet": True}, onnx="Mod", formula="input - ⌊input / other⌋ other", vjp=_mod_vjp, saves=("input", "other"))
+@op(
+    "remainder",
+    **{**ELEMENTWISE, "quiet": True},
+    onnx="Mod",
+    formula="input - ⌊input / other⌋ other",
+    vjp=_mod_vjp,
+    saves=("input", "other"),
+)
 def REMAINDER(xp: Any, input: Any, other: Any) -> Any:
     """Remainder of division, with the sign of the divisor."""
     return xp.remainder(input, other)

@@ -51,8 +51,6 @@ def CLONE(xp: Any, input: Any) -> Any:
     return input.copy()
 
 
-
-
 def cast(input: Tensor, *, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
     """`input` with another dtype or device; itself when neither changes and no `copy` is asked for."""
     changed = input

@@ -20,12 +20,22 @@ def _gather_shape(input: Any, index: Any, *, dim: int) -> Shape:
     a, b = shapes.sizes(input), shapes.sizes(index)
     d = shapes.check_dim(dim, len(a))
     if len(a) != len(b):
-        raise ShapeClash(["n"] * len(a), 1, [], f"{{1}} has {len(b)} dimensions, {{0}} has {len(a)}; gather needs equally many.")
+        raise ShapeClash(
+            ["n"] * len(a),
+            1,
+            [],
+            f"{{1}} has {len(b)} dimensions, {{0}} has {len(a)}; gather needs equally many.",
+        )
     for i, (have, want) in enumerate(zip(a, b, strict=True)):
         if i != d and want > have:
             expected = list(b)
             expected[i] = have
-            raise ShapeClash(expected, 1, [(0, i), (1, i)], f"{{1}} reaches to {want} in dimension {i}, where {{0}} has {have}.")
+            raise ShapeClash(
+                expected,
+                1,
+                [(0, i), (1, i)],
+                f"{{1}} reaches to {want} in dimension {i}, where {{0}} has {have}.",
+            )
     return b
 
 
@@ -35,10 +45,22 @@ def _window(index: Any, shape: Shape, dim: int) -> tuple[slice, ...]:
 
 def _gather_vjp(xp: Any, g: Any, out: Any, input: Any, index: Any, *, dim: int) -> Any:
     raw = getattr(index, "array", index)
-    return scatter_zeros(g, raw, input.shape, dim) if hasattr(g, "node") else scatter(xp, g, raw, input.shape, dim), None
+    return scatter_zeros(g, raw, input.shape, dim) if hasattr(g, "node") else scatter(
+        xp, g, raw, input.shape, dim
+    ), None
 
 
-@op("gather", family="shape", shape=_gather_shape, dtype=dtype.first, onnx="GatherElements", formula="input[..., index[...], ...] along dim", vjp=_gather_vjp, saves=("index",), check=True)
+@op(
+    "gather",
+    family="shape",
+    shape=_gather_shape,
+    dtype=dtype.first,
+    onnx="GatherElements",
+    formula="input[..., index[...], ...] along dim",
+    vjp=_gather_vjp,
+    saves=("index",),
+    check=True,
+)
 def GATHER(xp: Any, input: Any, index: Any, *, dim: int) -> Any:
     """Along `dim`, the element each index names."""
     if index.dtype.kind not in "iu":
@@ -46,14 +68,18 @@ def GATHER(xp: Any, input: Any, index: Any, *, dim: int) -> Any:
     size = input.shape[dim]
     if index.size and xp is np and (index.min() < 0 or index.max() >= size):
         bad = index.max() if index.max() >= size else index.min()
-        raise ArgumentProblem(IndexError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1)
+        raise ArgumentProblem(
+            IndexError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
+        )
     return xp.take_along_axis(input[_window(index, input.shape, dim)], index, axis=dim)
 
 
 def scatter(xp: Any, g: Any, index: Any, shape: Shape, dim: int) -> Any:
     """Zeros of `shape` with `g` added along `dim` where `index` points; raw arrays."""
     out = xp.zeros(shape, g.dtype)
-    places = [xp.arange(n).reshape((1,) * i + (n,) + (1,) * (len(shape) - i - 1)) for i, n in enumerate(index.shape)]
+    places = [
+        xp.arange(n).reshape((1,) * i + (n,) + (1,) * (len(shape) - i - 1)) for i, n in enumerate(index.shape)
+    ]
     places[dim % len(shape)] = index
     if xp is np:
         np.add.at(out, tuple(places), g)
@@ -74,7 +100,14 @@ def _zeros_vjp(xp: Any, g: Any, out: Any, input: Any, *, index: Any, shape: Shap
     return xp.take_along_axis(g[_window(index, shape, dim)], index, axis=dim)
 
 
-@op("scatter_zeros", family="shape", shape=_zeros_shape, dtype=dtype.first, formula="zeros of shape with input added at index along dim", vjp=_zeros_vjp)
+@op(
+    "scatter_zeros",
+    family="shape",
+    shape=_zeros_shape,
+    dtype=dtype.first,
+    formula="zeros of shape with input added at index along dim",
+    vjp=_zeros_vjp,
+)
 def SCATTER_ZEROS(xp: Any, input: Any, *, index: Any, shape: Shape, dim: int) -> Any:
     """The transpose of gather."""
     return scatter(xp, input, index, shape, dim)

@@ -37,7 +37,7 @@ def is_basic(index: Any) -> bool:
     """Whether the index makes a view: only ints, slices, None and the ellipsis."""
     items = index if isinstance(index, tuple) else (index,)
     return all(
-        i is None or i is Ellipsis or isinstance(i, (slice, int, np.integer)) and not isinstance(i, bool)
+        i is None or i is Ellipsis or (isinstance(i, (slice, int, np.integer)) and not isinstance(i, bool))
         for i in items
     )
 
@@ -96,9 +96,7 @@ def put_back(xp: Any, g: Any, shape: Shape, index: Any) -> Any:
 
 def _put_back(xp: Any, g: Any, shape: Shape, index: Any) -> Any:
     out = xp.zeros(shape, g.dtype)
-    if is_basic(index):
-        out[index] = g
-    elif _is_mask(index):
+    if is_basic(index) or _is_mask(index):
         out[index] = g
     elif xp is np:
         np.add.at(out, index, g)
@@ -114,7 +112,17 @@ def _is_mask(index: Any) -> bool:
     return is_array(index) and index.dtype == np.bool_
 
 
-@op("getitem", family="shape", shape=_item_shape, dtype=dtype.first, origin=_item_origin, view=True, onnx="Gather", formula="input[index]", vjp=_item_vjp)
+@op(
+    "getitem",
+    family="shape",
+    shape=_item_shape,
+    dtype=dtype.first,
+    origin=_item_origin,
+    view=True,
+    onnx="Gather",
+    formula="input[index]",
+    vjp=_item_vjp,
+)
 def GETITEM(xp: Any, input: Any, *, index: Any) -> Any:
     """Part of a tensor; a view for plain slices."""
     return input[index]
@@ -128,7 +136,14 @@ def _put_back_vjp(xp: Any, g: Any, out: Any, input: Any, *, shape: Shape, index:
     return g[index]
 
 
-@op("put_back", family="shape", shape=_put_back_shape, dtype=dtype.first, formula="zeros of shape with input added at index", vjp=_put_back_vjp)
+@op(
+    "put_back",
+    family="shape",
+    shape=_put_back_shape,
+    dtype=dtype.first,
+    formula="zeros of shape with input added at index",
+    vjp=_put_back_vjp,
+)
 def PUT_BACK(xp: Any, input: Any, *, shape: Shape, index: Any) -> Any:
     """The transpose of indexing: zeros with the input added where the index points."""
     return _put_back(xp, input, shape, index)
@@ -142,7 +157,12 @@ def _put_shape(input: Any, value: Any, *, index: Any) -> Shape:
         s in (1, p) for s, p in zip(given[::-1], part[::-1], strict=False)
     )
     if not fits:
-        raise ShapeClash(part, 1, [(1, i) for i in range(len(given))], f"{{1}} is {shape_text(given)}, but the part of {{0}} it goes to is {shape_text(part)}.")
+        raise ShapeClash(
+            part,
+            1,
+            [(1, i) for i in range(len(given))],
+            f"{{1}} is {shape_text(given)}, but the part of {{0}} it goes to is {shape_text(part)}.",
+        )
     return shapes.sizes(input)
 
 
@@ -163,7 +183,16 @@ def _put_vjp(xp: Any, g: Any, out: Any, input: Any, value: Any, *, index: Any) -
     return to_input, to_value
 
 
-@op("setitem", family="shape", shape=_put_shape, dtype=dtype.first, origin=shapes.same_origin, onnx="ScatterND", formula="input with input[index] = value", vjp=_put_vjp)
+@op(
+    "setitem",
+    family="shape",
+    shape=_put_shape,
+    dtype=dtype.first,
+    origin=shapes.same_origin,
+    onnx="ScatterND",
+    formula="input with input[index] = value",
+    vjp=_put_vjp,
+)
 def PUT(xp: Any, input: Any, value: Any, *, index: Any) -> Any:
     """A tensor with some of its elements replaced."""
     out = input.copy()
@@ -190,8 +219,13 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
 def _embedding_shape(weight: Any, input: Any, **_: Any) -> Shape:
     table = shapes.sizes(weight)
     if len(table) != 2:
-        raise ShapeClash(["rows", "features"], 0, [], f"{{0}} is {shape_text(table)}; an embedding is a matrix of one row a number.")
-    return shapes.sizes(input) + (table[1],)
+        raise ShapeClash(
+            ["rows", "features"],
+            0,
+            [],
+            f"{{0}} is {shape_text(table)}; an embedding is a matrix of one row a number.",
+        )
+    return (*shapes.sizes(input), table[1])
 
 
 def _embedding_origin(
@@ -207,7 +241,17 @@ def _embedding_vjp(xp: Any, g: Any, out: Any, weight: Any, input: Any, *, paddin
     return put_back(xp, g, weight.shape, raw), None
 
 
-@op("embedding", family="linear", shape=_embedding_shape, dtype=dtype.first, origin=_embedding_origin, onnx="Gather", formula="weight[input]", vjp=_embedding_vjp, saves=("input",))
+@op(
+    "embedding",
+    family="linear",
+    shape=_embedding_shape,
+    dtype=dtype.first,
+    origin=_embedding_origin,
+    onnx="Gather",
+    formula="weight[input]",
+    vjp=_embedding_vjp,
+    saves=("input",),
+)
 def EMBEDDING(xp: Any, weight: Any, input: Any, *, padding_idx: int | None) -> Any:
     """Rows of a table by number."""
     if input.dtype.kind not in "iu":

@@ -35,7 +35,9 @@ def replace(target: Tensor, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def _write(target: Tensor, op: Op, result: Tensor) -> None:
-    if result.array.dtype != target.array.dtype and result.array.dtype.kind not in _holds(target.array.dtype.kind):
+    if result.array.dtype != target.array.dtype and result.array.dtype.kind not in _holds(
+        target.array.dtype.kind
+    ):
         raise TypeError(
             f"{op.name} in place: the result is {result.array.dtype}, which does not fit into {target.array.dtype}"
         )

@@ -68,7 +68,15 @@ def _reshape_vjp(xp: Any, g: Any, out: Any, input: Any, **_: Any) -> Any:
     return xp.reshape(g, input.shape)
 
 
-@op("reshape", **LAYOUT, shape=_reshape_shape, origin=_reshape_origin, onnx="Reshape", formula="input as shape", vjp=_reshape_vjp)
+@op(
+    "reshape",
+    **LAYOUT,
+    shape=_reshape_shape,
+    origin=_reshape_origin,
+    onnx="Reshape",
+    formula="input as shape",
+    vjp=_reshape_vjp,
+)
 def RESHAPE(xp: Any, input: Any, *, shape: Shape) -> Any:
     """The same elements in order, in another shape."""
     return input.reshape(shape)
@@ -78,7 +86,9 @@ def _permute_shape(input: Any, *, dims: tuple[int, ...]) -> Shape:
     given = shapes.sizes(input)
     order = shapes.check_dims(dims, len(given))
     if len(order) != len(given):
-        raise ArgumentProblem(ValueError, f"dims has to name each of {len(given)} dimensions once, got {shape_text(dims)}")
+        raise ArgumentProblem(
+            ValueError, f"dims has to name each of {len(given)} dimensions once, got {shape_text(dims)}"
+        )
     return tuple(given[d] for d in order)
 
 
@@ -95,7 +105,15 @@ def _permute_vjp(xp: Any, g: Any, out: Any, input: Any, *, dims: tuple[int, ...]
     return xp.transpose(g, tuple(back))
 
 
-@op("permute", **LAYOUT, shape=_permute_shape, origin=_permute_origin, onnx="Transpose", formula="dimensions in the order dims", vjp=_permute_vjp)
+@op(
+    "permute",
+    **LAYOUT,
+    shape=_permute_shape,
+    origin=_permute_origin,
+    onnx="Transpose",
+    formula="dimensions in the order dims",
+    vjp=_permute_vjp,
+)
 def PERMUTE(xp: Any, input: Any, *, dims: tuple[int, ...]) -> Any:
     """Dimensions in another order."""
     return input.transpose(dims)
@@ -121,7 +139,15 @@ def _swap_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim0: int, dim1: int) ->
     return xp.swapaxes(g, dim0, dim1) if len(input.shape) else g
 
 
-@op("transpose", **LAYOUT, shape=_swap_shape, origin=_swap_origin, onnx="Transpose", formula="dim0 and dim1 exchanged", vjp=_swap_vjp)
+@op(
+    "transpose",
+    **LAYOUT,
+    shape=_swap_shape,
+    origin=_swap_origin,
+    onnx="Transpose",
+    formula="dim0 and dim1 exchanged",
+    vjp=_swap_vjp,
+)
 def TRANSPOSE(xp: Any, input: Any, *, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged."""
     return input.swapaxes(dim0, dim1) if input.ndim else input
@@ -131,7 +157,12 @@ def _expand_shape(input: Any, *, shape: Shape) -> Shape:
     given = shapes.sizes(input)
     lead = len(shape) - len(given)
     if lead < 0:
-        raise ShapeClash(shape, 0, [], f"{{0}} has {len(given)} dimensions, more than the {len(shape)} it should expand to.")
+        raise ShapeClash(
+            shape,
+            0,
+            [],
+            f"{{0}} has {len(given)} dimensions, more than the {len(shape)} it should expand to.",
+        )
     result = []
     for i, size in enumerate(shape):
         have = given[i - lead] if i >= lead else 1
@@ -140,7 +171,12 @@ def _expand_shape(input: Any, *, shape: Shape) -> Shape:
         if have not in (1, size):
             expected = list(given)
             expected[i - lead] = size
-            raise ShapeClash(expected, 0, [(0, i - lead)], f"{{0}} has {have} where it should expand to {size}; only 1 can expand.")
+            raise ShapeClash(
+                expected,
+                0,
+                [(0, i - lead)],
+                f"{{0}} has {have} where it should expand to {size}; only 1 can expand.",
+            )
         result.append(size)
     return tuple(result)
 
@@ -151,7 +187,15 @@ def _expand_vjp(xp: Any, g: Any, out: Any, input: Any, *, shape: Shape) -> Any:
     return sum_to(xp, g, input.shape)
 
 
-@op("expand", **LAYOUT, shape=_expand_shape, origin=shapes.broadcast_origin, onnx="Expand", formula="input repeated without copying", vjp=_expand_vjp)
+@op(
+    "expand",
+    **LAYOUT,
+    shape=_expand_shape,
+    origin=shapes.broadcast_origin,
+    onnx="Expand",
+    formula="input repeated without copying",
+    vjp=_expand_vjp,
+)
 def EXPAND(xp: Any, input: Any, *, shape: Shape) -> Any:
     """Dimensions of size 1 repeated without copying."""
     return xp.broadcast_to(input, _expand_shape(input.shape, shape=shape))
@@ -167,7 +211,14 @@ def _flip_vjp(xp: Any, g: Any, out: Any, input: Any, *, dims: tuple[int, ...]) -
     return xp.flip(g, axis=dims)
 
 
-@op("flip", **LAYOUT, shape=_flip_shape, origin=shapes.same_origin, formula="dims in reverse order", vjp=_flip_vjp)
+@op(
+    "flip",
+    **LAYOUT,
+    shape=_flip_shape,
+    origin=shapes.same_origin,
+    formula="dims in reverse order",
+    vjp=_flip_vjp,
+)
 def FLIP(xp: Any, input: Any, *, dims: tuple[int, ...]) -> Any:
     """Elements in reverse order along `dims`."""
     return xp.flip(input, axis=dims)
@@ -185,7 +236,9 @@ def _cat_shape(*inputs: Any, dim: int) -> Shape:
     d = shapes.check_dim(dim, len(given[0]))
     first = given[0]
     if not first:
-        raise ArgumentProblem(ValueError, "cat needs tensors of at least one dimension; stack joins numbers", 0)
+        raise ArgumentProblem(
+            ValueError, "cat needs tensors of at least one dimension; stack joins numbers", 0
+        )
     total = 0
     for a, shape in enumerate(given):
         if len(shape) != len(first):
@@ -221,7 +274,17 @@ def _cat_vjp(xp: Any, g: Any, out: Any, *inputs: Any, dim: int) -> Any:
     return tuple(grads)
 
 
-@op("cat", family="shape", dtype=_joined_dtype, shape=_cat_shape, origin=_cat_origin, onnx="Concat", formula="tensors one after the other along dim", vjp=_cat_vjp, arg_names=("tensors",))
+@op(
+    "cat",
+    family="shape",
+    dtype=_joined_dtype,
+    shape=_cat_shape,
+    origin=_cat_origin,
+    onnx="Concat",
+    formula="tensors one after the other along dim",
+    vjp=_cat_vjp,
+    arg_names=("tensors",),
+)
 def CAT(xp: Any, *tensors: Any, dim: int) -> Any:
     """Tensors joined along a dimension they have."""
     return xp.concatenate(tensors, axis=dim)
@@ -232,8 +295,18 @@ def _stack_shape(*inputs: Any, dim: int) -> Shape:
     d = shapes.check_dim(dim, len(given[0]) + 1)
     for a, shape in enumerate(given):
         if shape != given[0]:
-            clash = [(w, i) for i, (x, y) in enumerate(zip(shape, given[0], strict=False)) if x != y for w in (0, a)]
-            raise ShapeClash(given[0], a, clash, f"{{{a}}} is {shape_text(shape)}, but {{0}} is {shape_text(given[0])}; stack needs equal shapes.")
+            clash = [
+                (w, i)
+                for i, (x, y) in enumerate(zip(shape, given[0], strict=False))
+                if x != y
+                for w in (0, a)
+            ]
+            raise ShapeClash(
+                given[0],
+                a,
+                clash,
+                f"{{{a}}} is {shape_text(shape)}, but {{0}} is {shape_text(given[0])}; stack needs equal shapes.",
+            )
     return (*given[0][:d], len(given), *given[0][d:])
 
 
@@ -249,7 +322,16 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *inputs: Any, dim: int) -> Any:
     return tuple(g[(slice(None),) * d + (i,)] for i in range(len(inputs)))
 
 
-@op("stack", family="shape", dtype=_joined_dtype, shape=_stack_shape, origin=_stack_origin, formula="tensors side by side along a new dim", vjp=_stack_vjp, arg_names=("tensors",))
+@op(
+    "stack",
+    family="shape",
+    dtype=_joined_dtype,
+    shape=_stack_shape,
+    origin=_stack_origin,
+    formula="tensors side by side along a new dim",
+    vjp=_stack_vjp,
+    arg_names=("tensors",),
+)
 def STACK(xp: Any, *tensors: Any, dim: int) -> Any:
     """Tensors of one shape joined along a new dimension."""
     return xp.stack(tensors, axis=dim)
@@ -298,7 +380,9 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Tensor:
 def squeeze(input: Any, dim: Any = None) -> Tensor:
     """Without the dimensions of size 1, or without `dim` (one or several) where it has size 1."""
     rank = len(input.shape)
-    chosen = range(rank) if dim is None else [d % max(rank, 1) for d in ((dim,) if isinstance(dim, int) else dim)]
+    chosen = (
+        range(rank) if dim is None else [d % max(rank, 1) for d in ((dim,) if isinstance(dim, int) else dim)]
+    )
     return reshape(input, tuple(s for i, s in enumerate(input.shape) if s != 1 or i not in chosen))
 
 

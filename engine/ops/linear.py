@@ -59,7 +59,9 @@ def MATMUL(xp: Any, input: Any, other: Any) -> Any:
 def _linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
     to_input = None if weight is None else g @ weight
     rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
-    to_weight = None if input is None else rows.T @ (input if input.ndim == 2 else input.reshape(-1, input.shape[-1]))
+    to_weight = (
+        None if input is None else rows.T @ (input if input.ndim == 2 else input.reshape(-1, input.shape[-1]))
+    )
     to_bias = None if bias is None or not bias.requires else rows.sum(0)
     return to_input, to_weight, to_bias
 

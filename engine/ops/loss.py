@@ -27,16 +27,30 @@ def _class_shape(input: Any, target: Any, weight: Any = None, *, reduction: str,
     """[N, C, ...] with targets [N, ...], or [C] with one target."""
     given, classes = shapes.sizes(input), shapes.sizes(target)
     if not given:
-        raise ShapeClash(["batch", "classes"], 0, [], "{0} has no dimensions; it has to hold one score a class.")
+        raise ShapeClash(
+            ["batch", "classes"], 0, [], "{0} has no dimensions; it has to hold one score a class."
+        )
     want = given[:1] + given[2:] if len(given) > 1 else ()
     if classes != want:
-        clash = [(0, 0 if i == 0 else i + 1) for i, (a, b) in enumerate(zip(want, classes, strict=False)) if a != b]
+        clash = [
+            (0, 0 if i == 0 else i + 1) for i, (a, b) in enumerate(zip(want, classes, strict=False)) if a != b
+        ]
         clash += [(1, i) for i, (a, b) in enumerate(zip(want, classes, strict=False)) if a != b]
-        raise ShapeClash(want, 1, clash, f"{{0}} scores {shape_text(want)} items, but {{1}} names classes for {shape_text(classes)}.")
+        raise ShapeClash(
+            want,
+            1,
+            clash,
+            f"{{0}} scores {shape_text(want)} items, but {{1}} names classes for {shape_text(classes)}.",
+        )
     if weight is not None:
         c = given[1] if len(given) > 1 else given[0]
         if shapes.sizes(weight) != (c,):
-            raise ShapeClash([c], 2, [(2, 0)], f"{{2}} needs one weight for each of {c} classes, but is {shape_text(shapes.sizes(weight))}.")
+            raise ShapeClash(
+                [c],
+                2,
+                [(2, 0)],
+                f"{{2}} needs one weight for each of {c} classes, but is {shape_text(shapes.sizes(weight))}.",
+            )
     return want if reduction == "none" else ()
 
 
@@ -48,7 +62,9 @@ def _checked(xp: Any, target: Any, classes: int, ignore: int) -> Any:
     safe = xp.where(valid, target, 0)
     if xp is np and safe.size and (safe.min() < 0 or safe.max() >= classes):
         bad = safe.max() if safe.max() >= classes else safe.min()
-        raise ArgumentProblem(IndexError, f"{{1}} holds class {bad}, but there are classes 0 to {classes - 1}", 1)
+        raise ArgumentProblem(
+            IndexError, f"{{1}} holds class {bad}, but there are classes 0 to {classes - 1}", 1
+        )
     return valid, safe
 
 
@@ -66,7 +82,19 @@ def _nll_weights(xp: Any, valid: Any, safe: Any, weight: Any, dtype: Any, how: s
     return counts
 
 
-def _nll_vjp(xp: Any, g: Any, out: Any, input: Any, target: Any, weight: Any, *, reduction: str, ignore_index: int, counts: Any, safe: Any) -> Any:
+def _nll_vjp(
+    xp: Any,
+    g: Any,
+    out: Any,
+    input: Any,
+    target: Any,
+    weight: Any,
+    *,
+    reduction: str,
+    ignore_index: int,
+    counts: Any,
+    safe: Any,
+) -> Any:
     d = 1 if len(input.shape) > 1 else 0
     spread = xp.expand_dims(g * counts, d) * -1.0
     return reduction_put(xp, spread, np_expand(safe, d), input.shape, d), None, None
@@ -74,7 +102,7 @@ def _nll_vjp(xp: Any, g: Any, out: Any, input: Any, target: Any, weight: Any, *,
 
 def np_expand(array: Any, d: int) -> Any:
     """A raw array with a new dimension at `d`."""
-    return array.reshape(array.shape[:d] + (1,) + array.shape[d:])
+    return array.reshape((*array.shape[:d], 1, *array.shape[d:]))
 
 
 def reduction_put(xp: Any, value: Any, index: Any, shape: Shape, d: int) -> Any:
@@ -88,7 +116,17 @@ def _nll_origin(
     return [(1, dim)]
 
 
-@op("nll_loss", **LOSS, shape=_class_shape, origin=_nll_origin, extras=("counts", "safe"), onnx="NegativeLogLikelihoodLoss", formula="-Σ weight[target] input[target] / Σ weight[target]", vjp=_nll_vjp, check=True)
+@op(
+    "nll_loss",
+    **LOSS,
+    shape=_class_shape,
+    origin=_nll_origin,
+    extras=("counts", "safe"),
+    onnx="NegativeLogLikelihoodLoss",
+    formula="-Σ weight[target] input[target] / Σ weight[target]",
+    vjp=_nll_vjp,
+    check=True,
+)
 def NLL_LOSS(xp: Any, input: Any, target: Any, weight: Any, *, reduction: str, ignore_index: int) -> Any:
     """Negative log likelihood of the target classes."""
     d = _class_dim(input)
@@ -119,8 +157,28 @@ def _cross_vjp(
     return to_input, None, None
 
 
-@op("cross_entropy", **LOSS, shape=_class_shape, origin=_nll_origin, extras=("probabilities", "counts", "safe"), saves=("input",), onnx="SoftmaxCrossEntropyLoss", formula="-Σ weight[target] log_softmax(input)[target] / Σ weight[target]", vjp=_cross_vjp, check=True)
-def CROSS_ENTROPY(xp: Any, input: Any, target: Any, weight: Any, *, reduction: str, ignore_index: int, label_smoothing: float) -> Any:
+@op(
+    "cross_entropy",
+    **LOSS,
+    shape=_class_shape,
+    origin=_nll_origin,
+    extras=("probabilities", "counts", "safe"),
+    saves=("input",),
+    onnx="SoftmaxCrossEntropyLoss",
+    formula="-Σ weight[target] log_softmax(input)[target] / Σ weight[target]",
+    vjp=_cross_vjp,
+    check=True,
+)
+def CROSS_ENTROPY(
+    xp: Any,
+    input: Any,
+    target: Any,
+    weight: Any,
+    *,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+) -> Any:
     """Negative log likelihood of the target classes under softmax, without underflow."""
     d = _class_dim(input)
     valid, safe = _checked(xp, target, input.shape[d], ignore_index)
@@ -162,9 +220,9 @@ def cross_entropy(
     _known(reduction)
     kind = getattr(target, "dtype", None)
     if kind is not None and is_floating(kind) and tuple(target.shape) == tuple(input.shape):
-        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)  # type: ignore[no-any-return]
     if label_smoothing:
-        return _smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+        return _smooth_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)  # type: ignore[no-any-return]
     kwargs = {"reduction": reduction, "ignore_index": ignore_index, "label_smoothing": 0.0}
     return apply(CROSS_ENTROPY, (input, target, weight), kwargs)  # type: ignore[no-any-return]
 
@@ -184,7 +242,9 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, how: str, smoothin
     return _reduced(loss, how)
 
 
-def _smooth_cross_entropy(input: Any, target: Any, weight: Any, ignore: int, how: str, smoothing: float) -> Any:
+def _smooth_cross_entropy(
+    input: Any, target: Any, weight: Any, ignore: int, how: str, smoothing: float
+) -> Any:
     """`(1 - s) · nll + s/C · Σ over classes`, each averaged by the weights of the targets."""
     from engine.ops.activation import log_softmax
     from engine.ops.comparison import where

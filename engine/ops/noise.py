@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def _dropout_vjp(xp: Any, g: Any, out: Any, input: Any, *, p: float, seed: int, counter: int, mask: Any) -> Any:
+def _dropout_vjp(
+    xp: Any, g: Any, out: Any, input: Any, *, p: float, seed: int, counter: int, mask: Any
+) -> Any:
     return g * (mask * g.dtype.type(1 / (1 - p) if p < 1 else 0.0))
 
 
-@op("dropout", family="random", shape=shapes.same, dtype=types.first, origin=shapes.same_origin, extras=("mask",), onnx="Dropout", formula="input mask / (1 - p)", vjp=_dropout_vjp, source="Srivastava et al. 2014, JMLR 15")
+@op(
+    "dropout",
+    family="random",
+    shape=shapes.same,
+    dtype=types.first,
+    origin=shapes.same_origin,
+    extras=("mask",),
+    onnx="Dropout",
+    formula="input mask / (1 - p)",
+    vjp=_dropout_vjp,
+    source="Srivastava et al. 2014, JMLR 15",
+)
 def DROPOUT(xp: Any, input: Any, *, p: float, seed: int, counter: int) -> Any:
     """Each element becomes 0 with probability `p`; the others are scaled so that the mean stays."""
     mask = random.uniform(seed, counter, input.shape, np.float32) >= p

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -106,7 +105,14 @@ def _others(xp: Any, x: Any, d: int) -> Any:
     return xp.concatenate(result, axis=d) if n else x
 
 
-@op("prod", **{**REDUCE, "dtype": _sum_dtype}, onnx="ReduceProd", formula="Π input", vjp=_prod_vjp, saves=("input",))
+@op(
+    "prod",
+    **{**REDUCE, "dtype": _sum_dtype},
+    onnx="ReduceProd",
+    formula="Π input",
+    vjp=_prod_vjp,
+    saves=("input",),
+)
 def PROD(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Product over one dimension, or all."""
     return input.prod(axis=axes(dim), keepdims=keepdim)
@@ -140,8 +146,7 @@ def _not_empty(input: Any, dim: Any) -> None:
 
 
 def _one_dim(input: Any, *, dim: Any, keepdim: bool) -> Any:
-    shape = shapes.reduced(input, dim=dim, keepdim=keepdim)
-    return shape
+    return shapes.reduced(input, dim=dim, keepdim=keepdim)
 
 
 def _two_dtypes(input: Any, **_: Any) -> Any:
@@ -232,7 +237,13 @@ def _var_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool, 
     return spread(xp, g, input.shape, dim, keepdim) * (centred * scale)
 
 
-@op("var", **{**REDUCE, "dtype": types.divided}, formula="Σ (input - mean)² / (n - correction)", vjp=_var_vjp, saves=("input",))
+@op(
+    "var",
+    **{**REDUCE, "dtype": types.divided},
+    formula="Σ (input - mean)² / (n - correction)",
+    vjp=_var_vjp,
+    saves=("input",),
+)
 def VAR(xp: Any, input: Any, *, dim: Any, keepdim: bool, correction: float) -> Any:
     """Variance."""
     count = _count(input.shape, dim)
@@ -246,7 +257,14 @@ def _logsumexp_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: 
     return spread(xp, g, shape, dim, keepdim) * xp.exp(input - spread(xp, out, shape, dim, keepdim))
 
 
-@op("logsumexp", **{**REDUCE, "dtype": types.floating}, onnx="ReduceLogSumExp", formula="ln Σ e^input", vjp=_logsumexp_vjp, saves=("input", "out"))
+@op(
+    "logsumexp",
+    **{**REDUCE, "dtype": types.floating},
+    onnx="ReduceLogSumExp",
+    formula="ln Σ e^input",
+    vjp=_logsumexp_vjp,
+    saves=("input", "out"),
+)
 def LOGSUMEXP(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Logarithm of the sum of exponentials, without overflow."""
     top = input.max(axis=axes(dim), keepdims=True)
@@ -264,7 +282,13 @@ def _along(input: Any, *, dim: int) -> Any:
     return shapes.sizes(input)
 
 
-@op("cumsum", **{**REDUCE, "shape": _along, "dtype": _sum_dtype, "origin": shapes.same_origin}, onnx="CumSum", formula="running Σ input", vjp=_cumsum_vjp)
+@op(
+    "cumsum",
+    **{**REDUCE, "shape": _along, "dtype": _sum_dtype, "origin": shapes.same_origin},
+    onnx="CumSum",
+    formula="running Σ input",
+    vjp=_cumsum_vjp,
+)
 def CUMSUM(xp: Any, input: Any, *, dim: int) -> Any:
     """Sum of all elements up to each, along `dim`."""
     return input.cumsum(axis=dim)
@@ -358,7 +382,12 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def var(
-    input: Any, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Dim = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Tensor:
     """Variance over `dim`, divided by n - 1 (`correction=0`: by n)."""
     by = (1 if unbiased else 0) if correction is None else correction
@@ -366,7 +395,12 @@ def var(
 
 
 def std(
-    input: Any, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Dim = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Tensor:
     """Standard deviation: the square root of `var`."""
     from engine.ops.arithmetic import sqrt

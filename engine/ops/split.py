@@ -19,7 +19,9 @@ def _split_shape(input: Any, *, sizes: tuple[int, ...], dim: int) -> list[Shape]
     d = shapes.check_dim(dim, len(shape))
     if not shape or sum(sizes) != shape[d]:
         have = shape[d] if shape else "no"
-        raise ArgumentProblem(ValueError, f"the pieces {list(sizes)} do not add up to the {have} of dimension {dim} of {{0}}", 0)
+        raise ArgumentProblem(
+            ValueError, f"the pieces {list(sizes)} do not add up to the {have} of dimension {dim} of {{0}}", 0
+        )
     return [(*shape[:d], size, *shape[d + 1 :]) for size in sizes]
 
 
@@ -43,7 +45,17 @@ def _split_origin(
     return [] if dim == attrs["dim"] % len(out) else [(0, dim)]
 
 
-@op("split", family="shape", shape=_split_shape, dtype=_split_dtype, outputs=None, origin=_split_origin, onnx="Split", formula="pieces of the given sizes", vjp=_split_vjp)
+@op(
+    "split",
+    family="shape",
+    shape=_split_shape,
+    dtype=_split_dtype,
+    outputs=None,
+    origin=_split_origin,
+    onnx="Split",
+    formula="pieces of the given sizes",
+    vjp=_split_vjp,
+)
 def SPLIT(xp: Any, input: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
     """Pieces of the given sizes along `dim`, as views."""
     _split_shape(input.shape, sizes=sizes, dim=dim)
@@ -78,7 +90,16 @@ def _unbind_origin(
     return [(0, dim if dim < d else dim + 1)]
 
 
-@op("unbind", family="shape", shape=_unbind_shape, dtype=_unbind_dtype, outputs=None, origin=_unbind_origin, formula="slices along dim", vjp=_unbind_vjp)
+@op(
+    "unbind",
+    family="shape",
+    shape=_unbind_shape,
+    dtype=_unbind_dtype,
+    outputs=None,
+    origin=_unbind_origin,
+    formula="slices along dim",
+    vjp=_unbind_vjp,
+)
 def UNBIND(xp: Any, input: Any, *, dim: int) -> Any:
     """All slices along `dim`, as views."""
     shapes.check_dim(dim, input.ndim)

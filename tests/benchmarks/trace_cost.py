@@ -94,13 +94,17 @@ def main() -> None:
             times: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(ROUNDS):
                 for way, arguments in ways.items():
-                    subprocess.run([sys.executable, *arguments], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+                    subprocess.run(
+                        [sys.executable, *arguments], check=True, cwd=ROOT, stdout=subprocess.DEVNULL
+                    )
                     times[way].append(float(result.read_text()) * scale)
             bare = statistics.median(times["no debugger"])
             print(title)
             for way, values in times.items():
                 extra = statistics.median(values) - bare
-                print(f"  {way:12} {spread(values, unit)}   {extra:+.2f} {unit}, x{statistics.median(values) / bare:.2f}")
+                print(
+                    f"  {way:12} {spread(values, unit)}   {extra:+.2f} {unit}, x{statistics.median(values) / bare:.2f}"
+                )
     print("goals an op: level 0 <= 0.05 us, level 1 <= 3 us, level 2 <= 13 us + 0.5 ns an element")
 
 
