@@ -16,7 +16,8 @@ Shape = tuple[int, ...]
 # A shape rule is given what stands for each argument (its shape, the plain number, or None) and the op's
 # attributes; it returns the shape of the result, or raises ShapeClash.
 ShapeRule = Callable[..., Any]
-# A dtype rule is given the dtype of each argument (or the plain number, or None) and the attributes.
+# A dtype rule is given the dtype of each argument (or the plain number, or None) and the attributes. For an op
+# of several results it gives a sequence, or one dtype that all of them have.
 DtypeRule = Callable[..., Any]
 # Where dimension `dim` of the result comes from: (shapes, attributes, dim) -> [(argument, its dimension)].
 OriginRule = Callable[[Sequence[Shape | None], dict[str, Any], Shape, int], list[tuple[int, int]]]

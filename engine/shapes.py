@@ -103,6 +103,13 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Shape:
             [(0, len(x) - 1), (1, len(weight) - 1)] if x else [],
             f"{{module}} expects rows of {features}, but {{0}} has {got}.",
         )
+    if bias is not None and sizes(bias) != weight[:1]:
+        raise ShapeClash(
+            weight[:1],
+            2,
+            [(1, 0), (2, 0)] if sizes(bias) else [],
+            f"{{2}} has to have one number for each of the {weight[0]} outputs, but is {shape_text(sizes(bias))}.",
+        )
     return (*x[:-1], weight[0])
 
 

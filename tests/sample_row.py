@@ -13,7 +13,8 @@ import numpy as np
 class Row:
     """`ours` and `theirs` take the inputs; an input is a shape, filled with normal numbers, or an array.
 
-    `theirs` None: PyTorch has no such op, or is not installed.
+    `theirs` None: PyTorch has no such op, or is not installed. `numpy` is the same on plain arrays.
+    Not `exact`: the gradient is not the derivative, on purpose.
     """
 
     op: str
@@ -21,6 +22,8 @@ class Row:
     theirs: Callable[..., Any] | None
     inputs: tuple[Any, ...]
     note: str = ""
+    numpy: Callable[..., Any] | None = None
+    exact: bool = True
 
     def __str__(self) -> str:
         return f"{self.op}-{self.note}" if self.note else self.op

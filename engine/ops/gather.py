@@ -125,8 +125,14 @@ def scatter_zeros(input: Any, index: Any, shape: Shape, dim: int) -> Tensor:
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
-    """The slices of `input` along `dim` that `index`, a vector of integers, names."""
+    """The slices of `input` along `dim` that `index`, a vector of integers, names.
+
+    Raises `IndexError` for a `dim` that is not there.
+    """
     from engine.ops.indexing import getitem
 
+    rank = len(input.shape)
+    if not -rank <= dim < rank:
+        raise IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}")
     raw = getattr(index, "array", index)
-    return getitem(input, (slice(None),) * (dim % len(input.shape)) + (namespace(raw).asarray(raw),))
+    return getitem(input, (slice(None),) * (dim % rank) + (namespace(raw).asarray(raw),))

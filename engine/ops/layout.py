@@ -410,7 +410,12 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
 
 
 def t(input: Any) -> Tensor:
-    """A matrix with rows and columns exchanged; a vector as it is."""
+    """A matrix with rows and columns exchanged; a vector as it is.
+
+    Raises `ValueError` for more than two dimensions.
+    """
+    if len(input.shape) > 2:
+        raise ValueError(f"t() is for at most 2 dimensions, got {shape_text(input.shape)}; use transpose")
     return transpose(input, 0, 1) if len(input.shape) > 1 else reshape(input, input.shape)
 
 

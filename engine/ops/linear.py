@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import dtype, shapes
 from engine.dispatch import apply, binary
+from engine.errors import shape_text
 from engine.op import op
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     """Each row of `in` features becomes a row of `out` features."""
     out = xp.matmul(input, weight.T)
     if bias is not None:
+        if bias.shape != weight.shape[:1]:
+            shapes.linear(input.shape, weight.shape, bias.shape)
         if out.dtype == bias.dtype and out.ndim:
             out += bias
         else:
@@ -103,13 +106,30 @@ def rmatmul(input: Any, other: Any) -> Tensor:
     return apply(MATMUL, (other, input))  # type: ignore[no-any-return]
 
 
+def _ranks(name: str, rank: int, input: Any, mat2: Any) -> None:
+    if len(input.shape) != rank or len(mat2.shape) != rank:
+        raise ValueError(
+            f"{name} needs two tensors of {rank} dimensions, got {shape_text(input.shape)} and "
+            f"{shape_text(mat2.shape)}; matmul takes any"
+        )
+
+
 def mm(input: Any, mat2: Any) -> Tensor:
-    """Product of two matrices."""
+    """Product of two matrices. Raises `ValueError` for tensors of other ranks."""
+    _ranks("mm", 2, input, mat2)
     return binary(MATMUL, input, mat2)
 
 
 def bmm(input: Any, mat2: Any) -> Tensor:
-    """Product of two batches of matrices."""
+    """Product of two batches of matrices, [batch, n, k] and [batch, k, m].
+
+    Raises `ValueError` for tensors of other ranks, or batches of two sizes.
+    """
+    _ranks("bmm", 3, input, mat2)
+    if input.shape[0] != mat2.shape[0]:
+        raise ValueError(
+            f"bmm needs batches of one size, got {shape_text(input.shape)} and {shape_text(mat2.shape)}"
+        )
     return binary(MATMUL, input, mat2)
 
 
