@@ -8,16 +8,25 @@ from engine.ops import (
     activation,
     arithmetic,
     cast,
+    close,
     comparison,
     exponential,
     indexing,
     layout,
     linear,
+    masked,
+    products,
     reduction,
+    repeating,
     rounding,
+    running,
     trigonometric,
 )
+from engine.ops import diagonal as diagonals
 from engine.ops import gather as gathering
+from engine.ops import part as parts
+from engine.ops import scatter as scattering
+from engine.ops import sort as sorting
 from engine.ops import split as splitting
 from engine.ops.inplace import replace
 from engine.ops.noise import random_fill
@@ -152,6 +161,7 @@ class Methods:
     logsumexp = reduction.logsumexp
     norm = reduction.norm
     cumsum = reduction.cumsum
+    cumprod = running.cumprod
     any = reduction.any
     all = reduction.all
 
@@ -159,6 +169,9 @@ class Methods:
     matmul = linear.matmul
     mm = linear.mm
     bmm = linear.bmm
+    outer = products.outer
+    dot = products.dot
+    mv = products.mv
 
     # --- arrangement ---
     reshape = layout.reshape
@@ -183,6 +196,26 @@ class Methods:
     index_select = gathering.index_select
     clone = cast.clone
     contiguous = cast.contiguous
+
+    select = parts.select
+    narrow = parts.narrow
+    movedim = parts.movedim
+    swapdims = layout.transpose
+    sort = sorting.sort
+    argsort = sorting.argsort
+    topk = sorting.topk
+    scatter = scattering.scatter
+    scatter_add = scattering.scatter_add
+    masked_select = masked.masked_select
+    repeat_interleave = repeating.repeat_interleave
+    roll = repeating.roll
+    diagonal = diagonals.diagonal
+    diag_embed = diagonals.diag_embed
+    diag = diagonals.diag
+    tril = diagonals.tril
+    triu = diagonals.triu
+    equal = close.equal
+    allclose = close.allclose
 
     # The names NumPy has for what gradient rules call, so that one rule serves arrays and Tensors.
 

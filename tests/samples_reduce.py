@@ -119,7 +119,7 @@ def classed(
     return Row(op or name, here, None if F is None else there, (shape,), note)
 
 
-for name, inner_op in (("cross_entropy", "cross_entropy"), ("nll_loss", "nll_loss")):
+for name in ("cross_entropy", "nll_loss"):
     for reduction in ("mean", "sum", "none"):
         SAMPLES += [
             classed(name, (4, 3), CLASSES, reduction, reduction=reduction),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.creation import ones
 from engine.module import Module
+from engine.ops.arithmetic import mul
 from engine.ops.noise import dropout
 from engine.tensor import Tensor
 
@@ -24,3 +26,25 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """The probability."""
         return f"p={self.p}"
+
+
+class _ChannelDropout(Dropout):
+    def forward(self, input: Any) -> Tensor:
+        """`input` [batch, channels, ...] with some channels zeroed."""
+        if not self.training or self.p == 0:
+            return input  # type: ignore[no-any-return]
+        spread = (1,) * (len(input.shape) - 2)
+        mask = ones(*input.shape[:2], *spread, dtype=input.dtype, device=input.device)
+        return mul(input, dropout(mask, self.p))
+
+
+class Dropout1d(_ChannelDropout):
+    """Zeroes whole channels of [batch, channels, length] with probability `p` while training."""
+
+
+class Dropout2d(_ChannelDropout):
+    """Zeroes whole channels of [batch, channels, height, width] with probability `p` while training."""
+
+
+class Dropout3d(_ChannelDropout):
+    """Zeroes whole channels of [batch, channels, depth, height, width] with probability `p` while training."""

@@ -8,7 +8,7 @@ from typing import Any
 from engine.creation import empty, zeros
 from engine.module import Module
 from engine.nn import init
-from engine.ops.activation import sigmoid, tanh
+from engine.ops.activation import relu, sigmoid, tanh
 from engine.ops.linear import linear
 from engine.ops.split import chunk
 from engine.tensor import Parameter, Tensor
@@ -44,10 +44,84 @@ class LSTMCell(Module):
         else:
             h, c = hx
         gates = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        i, f, g, o = chunk(gates, 4, dim=-1)
-        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-        return sigmoid(o) * tanh(c), c
+        return lstm_step(gates, c)
 
     def extra_repr(self) -> str:
         """The sizes."""
         return f"{self.input_size}, {self.hidden_size}"
+
+
+class RNNCell(Module):
+    """One step of a plain recurrent network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu.
+
+    `weight_ih` [hidden, input], `weight_hh` [hidden, hidden], as in PyTorch.
+    """
+
+    gates = 1
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f'nonlinearity is "tanh" or "relu", got {nonlinearity!r}')
+        self.input_size, self.hidden_size, self.nonlinearity = input_size, hidden_size, nonlinearity
+        rows, kind = self.gates * hidden_size, {"device": device, "dtype": dtype}
+        self.weight_ih = Parameter(empty(rows, input_size, **kind))
+        self.weight_hh = Parameter(empty(rows, hidden_size, **kind))
+        self.register_parameter("bias_ih", Parameter(empty(rows, **kind)) if bias else None)
+        self.register_parameter("bias_hh", Parameter(empty(rows, **kind)) if bias else None)
+        bound = 1 / math.sqrt(hidden_size) if hidden_size else 0.0
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input: Any, hx: Any = None) -> Tensor:
+        """`input` [batch, input] or [input], `hx` [batch, hidden]; gives the next h."""
+        if hx is None:
+            hx = zeros(*input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype)
+        act = tanh if self.nonlinearity == "tanh" else relu
+        return act(linear(input, self.weight_ih, self.bias_ih) + linear(hx, self.weight_hh, self.bias_hh))
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+class GRUCell(RNNCell):
+    """One step of a gated recurrent unit (Cho et al. 2014), gates in the order r, z, n, as in PyTorch:
+
+    n = tanh(W_in x + b_in + r (W_hn h + b_hn)), h' = (1 - z) n + z h.
+    """
+
+    gates = 3
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device=device, dtype=dtype)
+
+    def forward(self, input: Any, hx: Any = None) -> Tensor:
+        """`input` [batch, input] or [input], `hx` [batch, hidden]; gives the next h."""
+        if hx is None:
+            hx = zeros(*input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype)
+        return gru_step(
+            linear(input, self.weight_ih, self.bias_ih), linear(hx, self.weight_hh, self.bias_hh), hx
+        )
+
+
+def gru_step(from_input: Any, from_state: Any, h: Any) -> Tensor:
+    """The next state of a gated recurrent unit, from its two linear maps [..., 3 hidden]."""
+    ir, iz, i_new = chunk(from_input, 3, dim=-1)
+    hr, hz, h_new = chunk(from_state, 3, dim=-1)
+    z = sigmoid(iz + hz)
+    new = tanh(i_new + sigmoid(ir + hr) * h_new)
+    return new + z * (h - new)  # type: ignore[no-any-return]
+
+
+def lstm_step(gates: Any, c: Any) -> tuple[Tensor, Tensor]:
+    """The next (h, c) of a long short-term memory, from the sum of its linear maps [..., 4 hidden]."""
+    i, f, g, o = chunk(gates, 4, dim=-1)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c

@@ -189,7 +189,8 @@ def CROSS_ENTROPY(
     return (loss if reduction == "none" else loss.sum()), xp.exp(logs, out=logs), counts, safe
 
 
-def _reduced(loss: Any, how: str) -> Any:
+def mean_or_sum(loss: Any, how: str) -> Any:
+    """`loss` reduced by "mean" or "sum", or as it is for "none". Raises `ValueError` for another word."""
     if how not in REDUCTIONS:
         raise ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}")
     return loss if how == "none" else reduction.mean(loss) if how == "mean" else reduction.sum(loss)
@@ -239,7 +240,7 @@ def _soft_cross_entropy(input: Any, target: Any, weight: Any, how: str, smoothin
     loss = -reduction.sum(logs * target, d)
     if how == "mean":
         return reduction.sum(loss) / (loss.numel() or 1)
-    return _reduced(loss, how)
+    return mean_or_sum(loss, how)
 
 
 def _smooth_cross_entropy(
@@ -278,14 +279,14 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """Mean of the squared differences."""
     from engine.ops.arithmetic import square, sub
 
-    return _reduced(square(sub(input, target)), reduction)  # type: ignore[no-any-return]
+    return mean_or_sum(square(sub(input, target)), reduction)  # type: ignore[no-any-return]
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """Mean of the absolute differences."""
     from engine.ops.arithmetic import abs, sub
 
-    return _reduced(abs(sub(input, target)), reduction)  # type: ignore[no-any-return]
+    return mean_or_sum(abs(sub(input, target)), reduction)  # type: ignore[no-any-return]
 
 
 def binary_cross_entropy_with_logits(
@@ -302,7 +303,7 @@ def binary_cross_entropy_with_logits(
     loss = positive + mul(softplus(input, threshold=1e9), 1 - target)
     if weight is not None:
         loss = loss * weight
-    return _reduced(loss, reduction)  # type: ignore[no-any-return]
+    return mean_or_sum(loss, reduction)  # type: ignore[no-any-return]
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
@@ -313,4 +314,4 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     loss = -(clamp(log(input), min=-100.0) * target + clamp(log(1 - input), min=-100.0) * (1 - target))
     if weight is not None:
         loss = loss * weight
-    return _reduced(loss, reduction)  # type: ignore[no-any-return]
+    return mean_or_sum(loss, reduction)  # type: ignore[no-any-return]

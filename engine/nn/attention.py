@@ -1,0 +1,197 @@
+"""Attention of several heads, and the layers of a Transformer made of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engine.creation import empty, zeros
+from engine.module import Module
+from engine.nn import init
+from engine.nn.container import ModuleList
+from engine.nn.dropout import Dropout
+from engine.nn.linear import Linear
+from engine.nn.norm import LayerNorm
+from engine.ops.activation import gelu, relu, softmax
+from engine.ops.attention import scaled_dot_product_attention
+from engine.ops.comparison import where
+from engine.ops.layout import reshape, transpose
+from engine.ops.linear import linear, matmul
+from engine.ops.noise import dropout
+from engine.tensor import Parameter, Tensor
+
+
+class MultiheadAttention(Module):
+    """Attention of `num_heads` heads (Vaswani et al. 2017), with PyTorch's parameters: `in_proj_weight`
+    [3 embed, embed] (`q_proj_weight`, `k_proj_weight`, `v_proj_weight` where keys or values have sizes of their
+    own), `in_proj_bias` and `out_proj`.
+
+    Raises `ValueError` when the heads do not divide `embed_dim`.
+    """
+
+    in_proj_weight: Parameter | None
+    in_proj_bias: Parameter | None
+    q_proj_weight: Parameter | None
+    k_proj_weight: Parameter | None
+    v_proj_weight: Parameter | None
+
+    def __init__(
+        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, kdim: int | None = None,
+        vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        if num_heads <= 0 or embed_dim % num_heads:
+            raise ValueError(f"num_heads={num_heads} does not divide embed_dim={embed_dim}")
+        self.embed_dim, self.num_heads, self.dropout, self.batch_first = (
+            embed_dim,
+            num_heads,
+            dropout,
+            batch_first,
+        )
+        self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
+        self.head_dim = embed_dim // num_heads
+        kind = {"device": device, "dtype": dtype}
+        self.joint = self.kdim == self.vdim == embed_dim
+        joint = Parameter(empty(3 * embed_dim, embed_dim, **kind)) if self.joint else None
+        self.register_parameter("in_proj_weight", joint)
+        for name, size in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+            own = None if self.joint else Parameter(empty(embed_dim, size, **kind))
+            self.register_parameter(f"{name}_proj_weight", own)
+        self.register_parameter("in_proj_bias", Parameter(zeros(3 * embed_dim, **kind)) if bias else None)
+        for parameter in self.parameters():
+            if parameter.ndim == 2:
+                init.xavier_uniform_(parameter)
+        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, **kind)
+        if self.out_proj.bias is not None:
+            init.zeros_(self.out_proj.bias)
+
+    def forward(
+        self, query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,
+        attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """`query` [steps, batch, embed] ([batch, steps, embed] with `batch_first`, or [steps, embed]).
+
+        Masks are True where a query may *not* look, or numbers added to the scores: `attn_mask` [queries, keys] or
+        [batch · heads, queries, keys], `key_padding_mask` [batch, keys]. Gives the output, and the weights
+        [batch, queries, keys] if `need_weights` (of each head unless averaged).
+        """
+        single = len(query.shape) == 2
+        if single:
+            query, key, value = (t.unsqueeze(0) for t in (query, key, value))
+            if key_padding_mask is not None:
+                key_padding_mask = key_padding_mask.unsqueeze(0)
+        elif not self.batch_first:
+            query, key, value = (transpose(t, 0, 1) for t in (query, key, value))
+        q, k, v = self._projected(query, key, value)
+        mask = self._mask(attn_mask, key_padding_mask, q, k, is_causal)
+        p = self.dropout if self.training else 0.0
+        weights = None
+        if need_weights:
+            scores = matmul(q / math.sqrt(self.head_dim), transpose(k, -2, -1))
+            weights = softmax(scores if mask is None else scores + mask, -1)
+            mixed = matmul(dropout(weights, p, p > 0), v)
+            if average_attn_weights:
+                weights = weights.mean(1)
+        else:
+            mixed = scaled_dot_product_attention(q, k, v, mask, p)
+        batch, _, steps, _ = mixed.shape
+        out = self.out_proj(reshape(transpose(mixed, 1, 2), batch, steps, self.embed_dim))
+        if single:
+            return out.squeeze(0), None if weights is None else weights.squeeze(0)
+        return (out if self.batch_first else transpose(out, 0, 1)), weights
+
+    def _projected(self, query: Any, key: Any, value: Any) -> list[Tensor]:
+        size = self.embed_dim
+        heads = []
+        for i, (t, own) in enumerate(
+            ((query, self.q_proj_weight), (key, self.k_proj_weight), (value, self.v_proj_weight))
+        ):
+            part = slice(i * size, (i + 1) * size)
+            weight = own if self.in_proj_weight is None else self.in_proj_weight[part]
+            bias = None if self.in_proj_bias is None else self.in_proj_bias[part]
+            made = reshape(linear(t, weight, bias), *t.shape[:-1], self.num_heads, self.head_dim)
+            heads.append(transpose(made, 1, 2))
+        return heads
+
+    def _mask(self, attn_mask: Any, padding: Any, q: Any, k: Any, causal: bool) -> Any:
+        """All masks as numbers to add to scores [batch, heads, queries, keys], or None."""
+        if causal and attn_mask is None:
+            attn_mask = Tensor(np.triu(np.ones((q.shape[2], k.shape[2]), bool), 1))
+        mask = None if attn_mask is None else _added(attn_mask, q.dtype)
+        if mask is not None and mask.ndim == 3:
+            mask = reshape(mask, -1, self.num_heads, *mask.shape[1:])
+        if padding is not None:
+            keys = reshape(_added(padding, q.dtype), padding.shape[0], 1, 1, -1)
+            mask = keys if mask is None else mask + keys
+        return mask
+
+
+def _added(mask: Any, dtype: Any) -> Tensor:
+    return where(mask, float("-inf"), 0.0).to(dtype) if mask.dtype.kind == "b" else mask  # type: ignore[no-any-return]
+
+
+class TransformerEncoderLayer(Module):
+    """Self-attention and a feed-forward network, each with a residual and a `LayerNorm` (Vaswani et al. 2017)."""
+
+    def __init__(
+        self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1,
+        activation: str | Callable[[Any], Any] = "relu", layer_norm_eps: float = 1e-5,
+        batch_first: bool = False, norm_first: bool = False, bias: bool = True, device: Any = None,
+        dtype: Any = None,
+    ) -> None:  # fmt: skip
+        if isinstance(activation, str) and activation not in ("relu", "gelu"):
+            raise ValueError(f'activation is "relu", "gelu" or a function, got {activation!r}')
+        kind: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **kind)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, **kind)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, **kind)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, **kind)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **kind)
+        self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
+        known: dict[str, Any] = {"relu": relu, "gelu": gelu}
+        self.activation: Any = known[activation] if isinstance(activation, str) else activation
+
+    def forward(
+        self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
+    ) -> Tensor:
+        """`src` [steps, batch, d_model] ([batch, steps, d_model] with `batch_first`); masks as in `MultiheadAttention`."""
+
+        def attend(x: Any) -> Any:
+            found = self.self_attn(
+                x, x, x, key_padding_mask=src_key_padding_mask, need_weights=False, attn_mask=src_mask,
+                is_causal=is_causal,
+            )  # fmt: skip
+            return self.dropout1(found[0])
+
+        def feed(x: Any) -> Any:
+            return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+
+        if self.norm_first:
+            src = src + attend(self.norm1(src))
+            return src + feed(self.norm2(src))  # type: ignore[no-any-return]
+        src = self.norm1(src + attend(src))
+        return self.norm2(src + feed(src))  # type: ignore[no-any-return]
+
+
+class TransformerEncoder(Module):
+    """`num_layers` copies of a layer, one after another, and an optional normalisation at the end."""
+
+    norm: Module | None
+
+    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+        self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def forward(
+        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False
+    ) -> Tensor:
+        """`src` through all layers; masks as in `MultiheadAttention`."""
+        for layer in self.layers:
+            src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=is_causal)
+        return src if self.norm is None else self.norm(src)  # type: ignore[no-any-return]

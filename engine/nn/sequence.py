@@ -1,0 +1,198 @@
+"""Recurrent networks over whole sequences, in several layers and directions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from engine.creation import empty, zeros
+from engine.module import Module
+from engine.nn import init
+from engine.nn.recurrent import gru_step, lstm_step
+from engine.ops.activation import relu, tanh
+from engine.ops.layout import cat, stack, transpose
+from engine.ops.linear import linear
+from engine.ops.noise import dropout
+from engine.ops.split import unbind
+from engine.tensor import Parameter, Tensor
+
+
+class _Recurrent(Module):
+    """What the three share: parameters `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, then the next
+    layer, with `_reverse` for the second direction; layouts are PyTorch's."""
+
+    gates = 1
+    states = 1
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, device: Any = None,
+        dtype: Any = None,
+    ) -> None:  # fmt: skip
+        if num_layers < 1:
+            raise ValueError(f"num_layers has to be at least 1, got {num_layers}")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout is a probability, 0 to 1, got {dropout}")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout, self.bidirectional = (
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+        )
+        self.directions = 2 if bidirectional else 1
+        kind = {"device": device, "dtype": dtype}
+        rows = self.gates * hidden_size
+        for layer in range(num_layers):
+            inputs = input_size if layer == 0 else hidden_size * self.directions
+            for suffix in self._suffixes(layer):
+                self.register_parameter(f"weight_ih{suffix}", Parameter(empty(rows, inputs, **kind)))
+                self.register_parameter(f"weight_hh{suffix}", Parameter(empty(rows, hidden_size, **kind)))
+                if bias:
+                    self.register_parameter(f"bias_ih{suffix}", Parameter(empty(rows, **kind)))
+                    self.register_parameter(f"bias_hh{suffix}", Parameter(empty(rows, **kind)))
+        bound = 1 / math.sqrt(hidden_size) if hidden_size else 0.0
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def _suffixes(self, layer: int) -> list[str]:
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """`input` [steps, batch, input] ([batch, steps, input] with `batch_first`, [steps, input] for one sequence).
+
+        Gives (output, state): output [steps, batch, directions · hidden] of the last layer, state
+        [layers · directions, batch, hidden], for an LSTM the pair (h, c) of them; `hx` is the state to start with.
+        Raises `ValueError` for an input of another rank.
+        """
+        if len(input.shape) not in (2, 3):
+            raise ValueError(f"{type(self).__name__} needs 2 or 3 dimensions, got {list(input.shape)}")
+        single = len(input.shape) == 2
+        if single:
+            input = input.unsqueeze(1)
+        elif self.batch_first:
+            input = transpose(input, 0, 1)
+        firsts = self._start(input, hx, single)
+        finals: list[list[Any]] = [[] for _ in range(self.states)]
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction, suffix in enumerate(self._suffixes(layer)):
+                at = layer * self.directions + direction
+                output, state = self._run(input, [first[at] for first in firsts], suffix, direction == 1)
+                outputs.append(output)
+                for kept, value in zip(finals, state, strict=True):
+                    kept.append(value)
+            input = outputs[0] if len(outputs) == 1 else cat(outputs, dim=-1)
+            if self.dropout and layer + 1 < self.num_layers:
+                input = dropout(input, self.dropout, self.training)
+        states = [stack(kept, dim=0) for kept in finals]
+        if single:
+            input, states = input.squeeze(1), [s.squeeze(1) for s in states]
+        elif self.batch_first:
+            input = transpose(input, 0, 1)
+        return input, states[0] if self.states == 1 else tuple(states)
+
+    def _start(self, input: Any, hx: Any, single: bool) -> list[Any]:
+        shape = (self.num_layers * self.directions, input.shape[1], self.hidden_size)
+        if hx is None:
+            return [zeros(*shape, dtype=input.dtype, device=input.device)] * self.states
+        given = [hx] if self.states == 1 else list(hx)
+        if single:
+            given = [h.unsqueeze(1) for h in given]
+        for h in given:
+            if tuple(h.shape) != shape:
+                raise ValueError(
+                    f"the state to start with has to be {list(shape)} (layers · directions, batch, hidden), "
+                    f"got {list(h.shape)}"
+                )
+        return given
+
+    def _run(self, input: Any, state: list[Any], suffix: str, backwards: bool) -> tuple[Any, list[Any]]:
+        """One layer in one direction: all maps of the input at once, then step by step."""
+        mapped = linear(input, getattr(self, "weight_ih" + suffix), self._bias("ih", suffix))
+        weight, bias = getattr(self, "weight_hh" + suffix), self._bias("hh", suffix)
+        steps = list(unbind(mapped, 0))
+        outputs = []
+        for step in reversed(steps) if backwards else steps:
+            state = self.step(step, linear(state[0], weight, bias), state)
+            outputs.append(state[0])
+        return stack(outputs[::-1] if backwards else outputs, dim=0), state
+
+    def _bias(self, which: str, suffix: str) -> Parameter | None:
+        return getattr(self, f"bias_{which}{suffix}") if self.bias else None
+
+    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
+        """The next state from the two linear maps."""
+        raise NotImplementedError(f"{type(self).__name__} has no step")
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not as usual."""
+        text = f"{self.input_size}, {self.hidden_size}"
+        for name, usual in (
+            ("num_layers", 1),
+            ("batch_first", False),
+            ("dropout", 0.0),
+            ("bidirectional", False),
+        ):
+            if getattr(self, name) != usual:
+                text += f", {name}={getattr(self, name)}"
+        return text
+
+
+class RNN(_Recurrent):
+    """A plain recurrent network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu."""
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
+        bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f'nonlinearity is "tanh" or "relu", got {nonlinearity!r}')
+        self.nonlinearity = nonlinearity
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype
+        )
+
+    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
+        """The next state from the two linear maps."""
+        return [(tanh if self.nonlinearity == "tanh" else relu)(from_input + from_state)]
+
+
+class LSTM(_Recurrent):
+    """A long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates); gates i, f, g, o."""
+
+    gates, states = 4, 2
+
+    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
+        """The next state from the two linear maps."""
+        return list(lstm_step(from_input + from_state, state[1]))
+
+
+class GRU(_Recurrent):
+    """A gated recurrent unit (Cho et al. 2014); gates r, z, n."""
+
+    gates = 3
+
+    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
+        """The next state from the two linear maps."""
+        return [gru_step(from_input, from_state, state[0])]
+
+
+def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float = 0.0) -> Tensor:
+    """Sequences [steps, ...] of different length in one tensor [steps, batch, ...], `padding_value` at the ends.
+
+    Raises `ValueError` for no sequences.
+    """
+    given = list(sequences)
+    if not given:
+        raise ValueError("pad_sequence needs at least one sequence")
+    longest = max(s.shape[0] for s in given)
+    rows = []
+    for s in given:
+        missing = longest - s.shape[0]
+        if missing:
+            fill = zeros(missing, *s.shape[1:], dtype=s.dtype, device=s.device) + padding_value
+            s = cat([s, fill.to(s.dtype)], dim=0)
+        rows.append(s)
+    return stack(rows, dim=0 if batch_first else 1)

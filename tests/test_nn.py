@@ -1,0 +1,200 @@
+"""Modules against PyTorch's: the same state either way, the same outputs and gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine as ds
+from engine import nn
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+
+# (module, its arguments, its options, shapes of the inputs)
+CASES: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[tuple[int, ...], ...]]] = [
+    ("Linear", (4, 3), {}, ((2, 5, 4),)),
+    ("Linear", (4, 3), {"bias": False}, ((4,),)),
+    ("Conv1d", (4, 6, 3), {"padding": 1, "groups": 2}, ((2, 4, 7),)),
+    ("Conv1d", (4, 6, 3), {"padding": "same", "padding_mode": "reflect", "dilation": 2}, ((2, 4, 7),)),
+    ("Conv2d", (3, 5, (2, 3)), {"stride": 2, "padding": (1, 0)}, ((2, 3, 6, 7),)),
+    ("Conv2d", (3, 5, 3), {"padding": 1, "padding_mode": "circular", "bias": False}, ((2, 3, 6, 7),)),
+    ("Conv2d", (3, 5, 3), {"padding": 2, "padding_mode": "replicate"}, ((3, 6, 7),)),
+    ("Conv3d", (2, 3, 2), {"dilation": 2}, ((2, 2, 4, 5, 4),)),
+    ("ConvTranspose1d", (4, 6, 3), {"stride": 2, "output_padding": 1, "groups": 2}, ((2, 4, 5),)),
+    ("ConvTranspose2d", (3, 5, 3), {"stride": 2, "padding": 1}, ((2, 3, 4, 5),)),
+    ("ConvTranspose3d", (2, 3, 2), {"stride": 2}, ((1, 2, 3, 2, 3),)),
+    ("MaxPool1d", (2,), {}, ((2, 3, 7),)),
+    ("MaxPool2d", (3,), {"stride": 2, "padding": 1}, ((2, 3, 7, 6),)),
+    ("MaxPool3d", (2,), {}, ((2, 3, 4, 5, 4),)),
+    ("AvgPool1d", (2,), {"ceil_mode": True}, ((2, 3, 7),)),
+    ("AvgPool2d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, ((2, 3, 7, 6),)),
+    ("AvgPool3d", (2,), {}, ((2, 3, 4, 5, 4),)),
+    ("AdaptiveAvgPool1d", (3,), {}, ((2, 3, 7),)),
+    ("AdaptiveAvgPool2d", ((3, None),), {}, ((2, 3, 7, 6),)),
+    ("AdaptiveAvgPool3d", (2,), {}, ((2, 3, 4, 5, 4),)),
+    ("AdaptiveMaxPool1d", (3,), {}, ((2, 3, 7),)),
+    ("AdaptiveMaxPool2d", (3,), {}, ((2, 3, 7, 6),)),
+    ("AdaptiveMaxPool3d", (2,), {}, ((2, 3, 4, 5, 4),)),
+    ("Upsample", (), {"scale_factor": 2, "mode": "bilinear", "align_corners": True}, ((2, 3, 4, 5),)),
+    ("PixelShuffle", (2,), {}, ((2, 8, 3, 4),)),
+    ("BatchNorm1d", (3,), {}, ((5, 3),)),
+    ("BatchNorm1d", (3,), {"momentum": None}, ((5, 3, 4),)),
+    ("BatchNorm2d", (3,), {"eps": 1e-3, "momentum": 0.3}, ((4, 3, 5, 2),)),
+    ("BatchNorm2d", (3,), {"affine": False, "track_running_stats": False}, ((4, 3, 5, 2),)),
+    ("BatchNorm3d", (2,), {}, ((3, 2, 3, 2, 2),)),
+    ("LayerNorm", ((3, 4),), {}, ((5, 3, 4),)),
+    ("LayerNorm", (4,), {"bias": False}, ((5, 3, 4),)),
+    ("GroupNorm", (2, 4), {}, ((3, 4, 5),)),
+    ("InstanceNorm1d", (3,), {}, ((2, 3, 5),)),
+    ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True}, ((2, 3, 5, 4),)),
+    ("InstanceNorm3d", (3,), {}, ((2, 3, 3, 2, 2),)),
+    ("RMSNorm", (4,), {}, ((5, 3, 4),)),
+    ("RNNCell", (4, 3), {}, ((2, 4), (2, 3))),
+    ("RNNCell", (4, 3), {"nonlinearity": "relu"}, ((2, 4),)),
+    ("GRUCell", (4, 3), {}, ((2, 4), (2, 3))),
+    ("GRUCell", (4, 3), {"bias": False}, ((4,),)),
+    ("LSTMCell", (4, 3), {}, ((2, 4),)),
+    ("RNN", (4, 3), {}, ((5, 2, 4),)),
+    ("RNN", (4, 3, 2), {"nonlinearity": "relu", "bidirectional": True}, ((5, 2, 4), (4, 2, 3))),
+    ("LSTM", (4, 3), {"batch_first": True}, ((2, 5, 4),)),
+    ("LSTM", (4, 3), {"num_layers": 2, "bidirectional": True, "bias": False}, ((5, 2, 4),)),
+    ("LSTM", (4, 3), {}, ((5, 4),)),
+    ("GRU", (4, 3), {"num_layers": 2}, ((5, 2, 4),)),
+    ("GRU", (4, 3), {"bidirectional": True, "batch_first": True}, ((2, 5, 4),)),
+    ("MultiheadAttention", (6, 2), {}, ((4, 2, 6), (5, 2, 6), (5, 2, 6))),
+    ("MultiheadAttention", (6, 3), {"batch_first": True, "bias": False}, ((2, 4, 6), (2, 5, 6), (2, 5, 6))),
+    ("MultiheadAttention", (6, 2), {"kdim": 3, "vdim": 5}, ((4, 2, 6), (5, 2, 3), (5, 2, 5))),
+    ("MultiheadAttention", (6, 2), {}, ((4, 6), (5, 6), (5, 6))),
+    ("TransformerEncoderLayer", (6, 2, 8), {"dropout": 0.0}, ((4, 2, 6),)),
+    ("TransformerEncoderLayer", (6, 2, 8), {"dropout": 0.0, "norm_first": True, "activation": "gelu", "batch_first": True}, ((2, 4, 6),)),
+    *((name, (), {}, ((3, 4),)) for name in ("ReLU", "ReLU6", "Sigmoid", "Tanh", "SiLU", "GELU", "ELU", "SELU", "CELU", "Mish", "Hardtanh", "Hardswish", "Hardsigmoid", "LeakyReLU", "Softplus", "Softsign", "LogSigmoid", "GLU", "PReLU", "Identity", "Flatten")),
+    ("PReLU", (4,), {}, ((3, 4, 2),)),
+    *((name, (), {"dim": 1}, ((3, 4),)) for name in ("Softmax", "LogSoftmax")),
+    *((name, (), {}, ((3, 4), (3, 4))) for name in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss", "CosineSimilarity")),
+    ("HuberLoss", (), {"delta": 0.3, "reduction": "sum"}, ((3, 4), (3, 4))),
+    ("SmoothL1Loss", (), {"beta": 0.3}, ((3, 4), (3, 4))),
+    ("KLDivLoss", (), {"reduction": "batchmean", "log_target": True}, ((3, 4), (3, 4))),
+]  # fmt: skip
+
+
+def flat(value: Any) -> list[Any]:
+    if isinstance(value, (tuple, list)):
+        return [leaf for item in value for leaf in flat(item)]
+    return [] if value is None else [value]
+
+
+def twins(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
+    """The module in both frameworks in float64, ours with PyTorch's values."""
+    ours, theirs = (
+        getattr(nn, name)(*args, **options).double(),
+        getattr(torch.nn, name)(*args, **options).double(),
+    )
+    result = ours.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    assert not result.missing_keys
+    assert not result.unexpected_keys
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
+    return ours, theirs
+
+
+def inputs(shapes: tuple[tuple[int, ...], ...]) -> list[Any]:
+    return [np.random.default_rng([i, *s]).standard_normal(s) for i, s in enumerate(shapes)]
+
+
+def compare(ours: Any, theirs: Any, arrays: list[Any], **options: Any) -> None:
+    """Outputs, and the gradients of inputs and parameters, are the same."""
+    here = [ds.Tensor(a, requires_grad=True) for a in arrays]
+    there = [torch.tensor(a, requires_grad=True) for a in arrays]
+    made = flat(ours(*here, **{k: v[0] for k, v in options.items()}))
+    expected = flat(theirs(*there, **{k: v[1] for k, v in options.items()}))
+    assert len(made) == len(expected)
+    total, aim = None, None
+    for i, (a, b) in enumerate(zip(made, expected, strict=True)):
+        np.testing.assert_allclose(a.array, b.detach().numpy(), rtol=1e-9, atol=1e-10)
+        weight = np.random.default_rng(i).standard_normal(a.shape)
+        total = (a * ds.Tensor(weight)).sum() if total is None else total + (a * ds.Tensor(weight)).sum()
+        aim = (b * torch.tensor(weight)).sum() if aim is None else aim + (b * torch.tensor(weight)).sum()
+    assert total is not None
+    total.backward()
+    aim.backward()
+    pairs = [*zip(here, there, strict=True), *zip(ours.parameters(), theirs.parameters(), strict=True)]
+    for mine, other in pairs:
+        if other.grad is not None:
+            assert mine.grad is not None
+            np.testing.assert_allclose(mine.grad.array, other.grad.numpy(), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{i}-{c[0]}" for i, c in enumerate(CASES)])
+def test_outputs_and_gradients_are_pytorchs(case: Any) -> None:
+    name, args, options, shapes = case
+    ours, theirs = twins(name, args, options)
+    for mode in (True, False):
+        ours.train(mode)
+        theirs.train(mode)
+        ours.zero_grad()
+        theirs.zero_grad()
+        compare(ours, theirs, inputs(shapes))
+        for (key, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+            np.testing.assert_allclose(a.array, b.numpy(), rtol=1e-9, atol=1e-12, err_msg=key)
+    assert repr(ours).startswith(name)
+
+
+def test_state_goes_to_pytorch_too() -> None:
+    ours = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0), 2, nn.LayerNorm(6)
+    ).double()
+    layer = torch.nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0)
+    theirs = torch.nn.TransformerEncoder(layer, 2, torch.nn.LayerNorm(6), enable_nested_tensor=False).double()
+    theirs.load_state_dict({k: torch.tensor(v.array) for k, v in ours.state_dict().items()})
+    compare(ours, theirs, inputs(((4, 3, 6),)))
+
+
+def test_recurrent_networks_take_a_state() -> None:
+    ours, theirs = twins("LSTM", (4, 3), {"num_layers": 2})
+    x, h, c = inputs(((5, 2, 4), (2, 2, 3), (2, 2, 3)))
+    out, (h1, c1) = ours(ds.Tensor(x), (ds.Tensor(h), ds.Tensor(c)))
+    expected, (h2, c2) = theirs(torch.tensor(x), (torch.tensor(h), torch.tensor(c)))
+    for a, b in ((out, expected), (h1, h2), (c1, c2)):
+        np.testing.assert_allclose(a.detach().array, b.detach().numpy(), rtol=1e-9)
+    with pytest.raises(ValueError, match="the state to start with has to be"):
+        ours(ds.Tensor(x), (ds.Tensor(h[:1]), ds.Tensor(c)))
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_attention_masks(weights: bool) -> None:
+    ours, theirs = twins("MultiheadAttention", (6, 2), {"batch_first": True})
+    hide = np.triu(np.ones((4, 4), bool), 1)
+    pad = np.array([[False] * 4, [False, False, True, True]])
+    both = {
+        "attn_mask": (ds.Tensor(hide), torch.tensor(hide)),
+        "key_padding_mask": (ds.Tensor(pad), torch.tensor(pad)),
+        "need_weights": (weights, weights),
+        "average_attn_weights": (False, False),
+    }
+    compare(ours, theirs, inputs(((2, 4, 6),) * 3), **both)
+
+
+def test_weighted_losses() -> None:
+    scores, weight = inputs(((4, 3), (3,)))
+    weight = np.abs(weight)
+    target = np.array([0, 2, 1, 1])
+    for name in ("CrossEntropyLoss", "NLLLoss"):
+        ours = getattr(nn, name)(weight=ds.Tensor(weight))
+        theirs = getattr(torch.nn, name)(weight=torch.tensor(weight))
+        a = ours(ds.Tensor(scores), ds.Tensor(target))
+        assert a.item() == pytest.approx(theirs(torch.tensor(scores), torch.tensor(target)).item())
+    chance = 1 / (1 + np.exp(-scores))
+    goal = (scores > 0.3).astype(float)
+    a = nn.BCELoss()(ds.Tensor(chance), ds.Tensor(goal))
+    assert a.item() == pytest.approx(torch.nn.BCELoss()(torch.tensor(chance), torch.tensor(goal)).item())
+    a = nn.BCEWithLogitsLoss(pos_weight=ds.Tensor(weight))(ds.Tensor(scores), ds.Tensor(goal))
+    b = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(weight))(torch.tensor(scores), torch.tensor(goal))
+    assert a.item() == pytest.approx(b.item())
+    goals = np.array([[0.2, 0.0, 0.8]])
+    logs = np.log(np.array([[0.3, 0.3, 0.4]]))
+    a = nn.KLDivLoss("sum")(ds.Tensor(logs), ds.Tensor(goals))
+    assert a.item() == pytest.approx(
+        torch.nn.KLDivLoss(reduction="sum")(torch.tensor(logs), torch.tensor(goals)).item()
+    )
