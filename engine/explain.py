@@ -22,7 +22,7 @@ from engine.errors import (
 )  # fmt: skip
 from engine.grad_mode import state
 from engine.module import Module, name_parameter, path_inside
-from engine.names import argument_texts, source_line, variable_of
+from engine.names import operand_texts, source_line, variable_of
 from engine.node import Node
 from engine.op import Op
 from engine.tensor import Tensor
@@ -108,13 +108,13 @@ def module_path() -> str:
 
 def argument_names(op: Op, operands: list[Any], frame: FrameType, lasti: int) -> list[str]:
     """What the person calls each argument: the text in their source, a parameter's name, else the op's own word."""
-    texts = argument_texts(frame, lasti, Tensor)
+    texts = operand_texts(frame, lasti, Tensor, op.arg_names, op.attr_names, operands)
     names = []
     for i, operand in enumerate(operands):
         word = op.arg_names[min(i, len(op.arg_names) - 1)]
         if len(op.arg_names) == 1 and len(operands) > 1:
             word = f"{word}[{i}]"
-        text = texts[i] if i < len(texts) and len(texts[i]) <= 40 else ""
+        text = texts[i] if len(texts[i]) <= 40 else ""
         if isinstance(operand, Tensor) and operand.node.role == "parameter":
             text = name_parameter(operand.node) or text
         names.append(text or word)

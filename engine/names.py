@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
 import sys
+from collections.abc import Callable, Sequence
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from engine.location import line_of
+from engine.location import is_engine_code, line_of
 
 
 def variable_of(value: Any, frame: FrameType | None) -> str:
@@ -105,6 +107,111 @@ def argument_texts(frame: FrameType, lasti: int, methods: Any) -> list[str]:
     ):
         texts.insert(0, ast.unparse(function.value))
     return texts
+
+
+def operand_texts(
+    frame: FrameType, lasti: int, methods: Any, arg_names: Sequence[str], attr_names: Sequence[str],
+    operands: Sequence[Any],
+) -> list[str]:  # fmt: skip
+    """The source text of each operand of an op, "" where it is not known.
+
+    A call of one of the engine's functions is paired with the op through the function's signature, because a
+    `dim`, a shape or an equation may stand between the tensors; other calls and operators by position.
+    """
+    expression = expression_at(frame.f_code, lasti)
+    found: list[ast.expr | None]
+    if isinstance(expression, ast.Call):
+        given, function = _called(expression, frame, methods)
+        paired = None if function is None else _paired(function, given, arg_names, attr_names, len(operands))
+        found = list(given) if paired is None else paired
+    elif isinstance(expression, ast.BinOp):
+        found = [expression.left, expression.right]
+        # A reflected operator has its operands the other way round.
+        if (len(operands) == 2 and _held(found[0], frame) is operands[1] and operands[1] is not None) or (isinstance(found[0], ast.Constant) and hasattr(operands[0], "node")):
+            found.reverse()
+    elif isinstance(expression, ast.UnaryOp):
+        found = [expression.operand]
+    elif isinstance(expression, ast.Subscript):
+        found = [expression.value]
+    else:
+        found = []
+    texts = []
+    for i, operand in enumerate(operands):
+        node = found[i] if i < len(found) else None
+        held = None if node is None else _held(node, frame)
+        # A variable that holds another tensor is not this operand: the function made something of it first.
+        other = hasattr(held, "node") and held is not operand
+        texts.append("" if node is None or other else ast.unparse(node))
+    return texts
+
+
+def _called(
+    call: ast.Call, frame: FrameType, methods: Any
+) -> tuple[list[ast.expr], Callable[..., Any] | None]:
+    """The positional arguments of a call, receiver first, and the engine's function it calls, if it is one."""
+    given = list(call.args)
+    function = call.func
+    target = _held(function, frame)
+    if target is None and isinstance(function, ast.Attribute) and not _is_module(function.value, frame):
+        target = getattr(methods, function.attr, None)
+        if target is not None:
+            given.insert(0, function.value)
+    if inspect.isfunction(target) and is_engine_code(target.__code__):
+        return [*given, *(_Keyword(k.arg, k.value) for k in call.keywords if k.arg)], target
+    return given, None
+
+
+class _Keyword(ast.expr):
+    """A keyword argument on its way to `_paired`."""
+
+    def __init__(self, name: str, value: ast.expr) -> None:
+        super().__init__()
+        self.name, self.value = name, value
+
+
+def _paired(
+    function: Callable[..., Any], given: Sequence[ast.expr], arg_names: Sequence[str],
+    attr_names: Sequence[str], count: int,
+) -> list[ast.expr | None] | None:  # fmt: skip
+    """For each of `count` operands of an op the expression that `function` was given for it; None: cannot tell."""
+    if any(isinstance(g, ast.Starred) for g in given):
+        return None
+    plain = [g for g in given if not isinstance(g, _Keyword)]
+    named = {g.name: g.value for g in given if isinstance(g, _Keyword)}
+    signature = inspect.signature(function)
+    try:
+        bound = signature.bind_partial(*plain, **named).arguments
+    except TypeError:
+        return None
+    if len(arg_names) == 1 and count > 1:  # all operands under one name, as of `cat` and `einsum`
+        for value in bound.values():
+            parts = value.elts if isinstance(value, (ast.List, ast.Tuple)) else value
+            if isinstance(parts, (list, tuple)) and len(parts) == count:
+                return list(parts)
+        return [None] * count
+    # What the op knows under another name than the function: in order.
+    rest = [
+        v for k, v in bound.items() if k not in arg_names and k not in attr_names and isinstance(v, ast.expr)
+    ]
+    found: list[ast.expr | None] = []
+    for name in arg_names[:count]:
+        value = bound.get(name)
+        if value is None and name not in signature.parameters and rest:
+            value = rest.pop(0)
+        found.append(value)
+    return found
+
+
+def _held(expression: ast.expr | None, frame: FrameType) -> Any:
+    """What a variable, or a chain of modules and a name, holds; None for anything else. Runs no code."""
+    if isinstance(expression, ast.Name):
+        name = expression.id
+        return frame.f_locals.get(name, frame.f_globals.get(name))
+    if isinstance(expression, ast.Attribute):
+        outer = _held(expression.value, frame)
+        if isinstance(outer, ModuleType):
+            return getattr(outer, expression.attr, None)
+    return None
 
 
 def _is_module(value: ast.expr, frame: FrameType) -> bool:

@@ -408,7 +408,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = np.asarray(data)
     else:
         array = np.array(_plain(data))
-        if array.dtype == np.float64:
+        if array.dtype == np.float64 and dtype is None:
             array = np.array(array, get_default_dtype())
     if dtype is not None:
         array = array.astype(as_dtype(dtype), copy=False)
