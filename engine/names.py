@@ -127,7 +127,9 @@ def operand_texts(
     elif isinstance(expression, ast.BinOp):
         found = [expression.left, expression.right]
         # A reflected operator has its operands the other way round.
-        if (len(operands) == 2 and _held(found[0], frame) is operands[1] and operands[1] is not None) or (isinstance(found[0], ast.Constant) and hasattr(operands[0], "node")):
+        if (len(operands) == 2 and _held(found[0], frame) is operands[1] and operands[1] is not None) or (
+            isinstance(found[0], ast.Constant) and hasattr(operands[0], "node")
+        ):
             found.reverse()
     elif isinstance(expression, ast.UnaryOp):
         found = [expression.operand]

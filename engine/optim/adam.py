@@ -15,11 +15,18 @@ ADAM_OP = update_op(
     "Kingma and Ba 2015, Adam, algorithm 1",
 )
 
+ADAMW_OP = update_op(
+    "adamw",
+    "p = p (1 - lr weight_decay), then as adam",
+    "Loshchilov and Hutter 2019, Decoupled weight decay regularization, algorithm 2",
+)
+
 
 class Adam(Optimizer):
     """Adam with the options and defaults of PyTorch; `weight_decay` is added to the gradient."""
 
     op = ADAM_OP
+    decoupled = False  # whether weight decay shrinks the parameter itself instead of entering the gradient
 
     def __init__(
         self,
@@ -59,7 +66,10 @@ class Adam(Optimizer):
         if group["maximize"]:
             gradient = -gradient
         if group["weight_decay"]:
-            gradient = gradient + parameter * group["weight_decay"]
+            if self.decoupled:
+                parameter *= 1 - group["lr"] * group["weight_decay"]
+            else:
+                gradient = gradient + parameter * group["weight_decay"]
         if not state:
             state["step"] = 0
             state["exp_avg"] = xp.zeros_like(parameter)
@@ -81,3 +91,23 @@ class Adam(Optimizer):
         xp.divide(mean, spread, out=spread)
         spread *= step
         parameter -= spread
+
+
+class AdamW(Adam):
+    """Adam whose `weight_decay` shrinks the parameters themselves, with the options and defaults of PyTorch."""
+
+    op = ADAMW_OP
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

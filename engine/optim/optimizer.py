@@ -74,7 +74,8 @@ class Optimizer:
             if not parameter.is_leaf:
                 raise ValueError(f"params[{i}] is a result, not a leaf: an optimizer cannot change it")
             if id(parameter) in known:
-                raise ValueError(f"params[{i}] is in more than one group")
+                raise ValueError(f"params[{i}] is given twice; a parameter can be in one group, once")
+            known.add(id(parameter))
         unknown = set(param_group) - set(self.defaults) - {"params", "name"}
         if unknown:
             raise TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")

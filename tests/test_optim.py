@@ -1,0 +1,218 @@
+"""Optimizers, step by step against PyTorch's, and as nodes of the trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine as ds
+from engine import nn, optim
+
+OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.8, "nesterov": True, "maximize": True}),
+    ("Adam", {"lr": 0.05}),
+    ("Adam", {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.05, "amsgrad": True, "maximize": True}),
+    ("AdamW", {"lr": 0.05}),
+    ("AdamW", {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}),
+    ("RMSprop", {"lr": 0.05}),
+    ("RMSprop", {"lr": 0.05, "momentum": 0.9, "centered": True, "weight_decay": 0.1}),
+    ("Adagrad", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
+]  # fmt: skip
+
+START = np.random.default_rng(0).standard_normal((3, 4))
+
+
+def gradients(step: int) -> Any:
+    return np.random.default_rng(step + 1).standard_normal((3, 4))
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=[f"{i}-{o[0]}" for i, o in enumerate(OPTIONS)])
+def test_steps_are_pytorchs(name: str, options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    ours, theirs = nn.Parameter(ds.Tensor(START.copy())), torch.nn.Parameter(torch.tensor(START))
+    here, there = getattr(optim, name)([ours], **options), getattr(torch.optim, name)([theirs], **options)
+    for step in range(8):
+        ours.grad, theirs.grad = ds.Tensor(gradients(step)), torch.tensor(gradients(step))
+        here.step()
+        there.step()
+        np.testing.assert_allclose(ours.array, theirs.detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_state_continues_where_it_was_taken(name: str) -> None:
+    def run(steps: range, parameter: Any, optimizer: Any) -> None:
+        for step in steps:
+            parameter.grad = ds.Tensor(gradients(step))
+            optimizer.step()
+
+    options = {"lr": 0.1, "momentum": 0.9} if name == "SGD" else {"lr": 0.1}
+    whole = nn.Parameter(ds.Tensor(START.copy()))
+    run(range(6), whole, getattr(optim, name)([whole], **options))
+    part = nn.Parameter(ds.Tensor(START.copy()))
+    first = getattr(optim, name)([part], **options)
+    run(range(3), part, first)
+    second = getattr(optim, name)([part], lr=9.0)
+    second.load_state_dict(first.state_dict())
+    run(range(3, 6), part, second)
+    np.testing.assert_array_equal(whole.array, part.array)
+
+
+def test_an_update_is_a_node_of_the_last_phase() -> None:
+    layer = nn.Linear(3, 2)
+    adam = optim.Adam(layer.parameters())
+    with ds.trace() as graph:
+        layer(ds.ones(4, 3)).sum().backward()
+        adam.step()
+    updates = [node for node in graph.nodes if node.phase == 2]
+    assert [node.op.name for node in updates if node.op] == ["adam", "adam"]
+    assert [node.shape for node in updates] == [(2, 3), (2,)]
+    assert updates[0].inputs[0] is not None
+    assert updates[0].inputs[0].role == "parameter"
+    assert updates[0].inputs[1] is not None
+    assert updates[0].inputs[1].phase == 1
+    assert updates[0].line > 0
+
+
+def test_groups_have_options_of_their_own() -> None:
+    a, b, frozen = (nn.Parameter(ds.ones(2)) for _ in range(3))
+    sgd = optim.SGD([{"params": [a]}, {"params": [b], "lr": 1.0}], lr=0.1)
+    sgd.add_param_group({"params": [frozen]})
+    for p in (a, b):
+        p.grad = ds.ones(2)
+    sgd.step()
+    np.testing.assert_allclose(a.array, 0.9, rtol=1e-6)
+    np.testing.assert_allclose(b.array, 0.0)
+    np.testing.assert_allclose(frozen.array, 1.0)
+    sgd.zero_grad()
+    assert a.grad is None
+
+
+def test_a_closure_is_called_for_its_loss() -> None:
+    p = nn.Parameter(ds.ones(1))
+
+    def closure() -> Any:
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optim.SGD([p], lr=0.1).step(closure).item() == 1.0
+    np.testing.assert_allclose(p.array, 0.8, rtol=1e-6)
+
+
+def test_a_step_changes_what_an_old_graph_needed() -> None:
+    p = nn.Parameter(ds.ones(2))
+    loss = (p * p).sum()
+    loss.backward(retain_graph=True)
+    optim.SGD([p], lr=0.1).step()
+    with pytest.raises(RuntimeError, match=r"a value still needed was changed in place.*sgd"):
+        loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda p: optim.SGD([], lr=0.1), ValueError, "param"),
+        (lambda p: optim.SGD(p, lr=0.1), TypeError, r"write \[tensor\]"),
+        (lambda p: optim.SGD([p, p], lr=0.1), ValueError, "given twice"),
+        (lambda p: optim.SGD([p * 2], lr=0.1), ValueError, "not a leaf"),
+        (lambda p: optim.SGD([3], lr=0.1), TypeError, "int"),
+        (lambda p: optim.SGD([p], lr=-1), ValueError, "lr has to be 0 or more"),
+        (lambda p: optim.SGD([p], lr=1, nesterov=True), ValueError, "nesterov needs a momentum"),
+        (lambda p: optim.Adam([p], betas=(1.0, 0.9)), ValueError, r"betas\[0\]"),
+        (lambda p: optim.Adagrad([p], lr_decay=-1), ValueError, "lr_decay"),
+        (lambda p: optim.RMSprop([p], alpha=-1), ValueError, "alpha"),
+        (lambda p: optim.SGD([{"params": [p], "speed": 1}]), TypeError, "no option 'speed'"),
+    ],
+)
+def test_what_cannot_be_is_said(make: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        make(nn.Parameter(ds.ones(2)))
+
+
+@pytest.mark.parametrize("kind", [2.0, 1.0, float("inf")])
+@pytest.mark.parametrize("limit", [0.5, 100.0])
+def test_clipping_by_norm_is_pytorchs(kind: float, limit: float) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    ours = [nn.Parameter(ds.Tensor(START.copy())) for _ in range(2)]
+    theirs = [torch.nn.Parameter(torch.tensor(START)) for _ in range(2)]
+    for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+        p.grad, q.grad = ds.Tensor(gradients(i)), torch.tensor(gradients(i))
+    before = nn.utils.clip_grad_norm_(ours, limit, kind)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, limit, kind)
+    assert before.item() == pytest.approx(expected.item())
+    for p, q in zip(ours, theirs, strict=True):
+        assert p.grad is not None
+        np.testing.assert_allclose(p.grad.array, q.grad.numpy(), rtol=1e-6)
+
+
+def test_clipping_by_value_and_of_what_is_not_finite() -> None:
+    p = nn.Parameter(ds.ones(3))
+    p.grad = ds.tensor([3.0, -0.2, -9.0])
+    nn.utils.clip_grad_value_([p], 0.5)
+    assert p.grad.tolist() == pytest.approx([0.5, -0.2, -0.5])
+    p.grad = ds.tensor([float("nan"), 1.0, 1.0])
+    with pytest.raises(RuntimeError, match="the norm of the gradients is nan"):
+        nn.utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
+
+
+SCHEDULES: list[tuple[str, dict[str, Any]]] = [
+    ("StepLR", {"step_size": 3, "gamma": 0.5}),
+    ("MultiStepLR", {"milestones": [2, 5], "gamma": 0.1}),
+    ("ExponentialLR", {"gamma": 0.9}),
+    ("CosineAnnealingLR", {"T_max": 6, "eta_min": 0.01}),
+    ("LinearLR", {"start_factor": 0.25, "total_iters": 4}),
+    ("LambdaLR", {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SCHEDULES, ids=[s[0] for s in SCHEDULES])
+def test_schedules_are_pytorchs(name: str, options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    ours = optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.2)
+    here = getattr(optim.lr_scheduler, name)(ours, **options)
+    there = getattr(torch.optim.lr_scheduler, name)(theirs, **options)
+    for _ in range(10):
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+        assert here.get_last_lr() == pytest.approx(there.get_last_lr())
+        ours.step()
+        theirs.step()
+        here.step()
+        there.step()
+
+
+def test_a_plateau_lowers_the_rate_as_pytorchs() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    losses = [1.0, 0.9, 0.95, 0.93, 0.92, 0.91, 0.8, 0.81, 0.82, 0.83, 0.84, 0.85, 0.86]
+    ours = optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.2)
+    here = optim.lr_scheduler.ReduceLROnPlateau(ours, patience=2, cooldown=1, factor=0.5, min_lr=0.04)
+    there = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        theirs, patience=2, cooldown=1, factor=0.5, min_lr=0.04
+    )
+    for loss in losses:
+        here.step(loss)
+        there.step(loss)
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+
+
+def test_a_schedule_continues_where_it_was_taken() -> None:
+    def made() -> Any:
+        return optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2)
+
+    one = optim.lr_scheduler.StepLR(made(), 2)
+    for _ in range(3):
+        one.step()
+    two = optim.lr_scheduler.StepLR(made(), 2)
+    two.load_state_dict(one.state_dict())
+    assert two.last_epoch == 3
+    assert two.get_last_lr() == one.get_last_lr()
+    with pytest.raises(ValueError, match="mode is"):
+        optim.lr_scheduler.ReduceLROnPlateau(made(), mode="up")
