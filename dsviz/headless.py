@@ -12,7 +12,7 @@ from dsviz.session import LaunchError, Session
 from dsviz.stop import ENDS, KILLED, PAUSED
 
 if TYPE_CHECKING:
-    from dsviz.cli import RunOptions
+    from dsviz.commands.run import RunOptions
     from dsviz.stop import Stop
 
 KINDS = {"shape": "shape mismatch", "nan": "nan", "exception": "exception"}
@@ -20,7 +20,7 @@ KINDS = {"shape": "shape mismatch", "nan": "nan", "exception": "exception"}
 
 def run(options: RunOptions) -> int:
     """Run the script, print the graph and the explanation at each stop, and give the script's exit status."""
-    from dsviz.cli import UsageError
+    from dsviz.commands.usage import UsageError
 
     news: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a signal's number, or "something changed"
     with interrupts(news.put):

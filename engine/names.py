@@ -198,6 +198,8 @@ def _paired(
     found: list[ast.expr | None] = []
     for name in arg_names[:count]:
         value = bound.get(name)
+        if isinstance(value, tuple):  # one operand under a name that takes any number
+            value = value[0] if value else None
         if value is None and name not in signature.parameters and rest:
             value = rest.pop(0)
         found.append(value)

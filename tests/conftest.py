@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -21,5 +22,20 @@ def chromium() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         browser = open_chromium(playwright)
+        loop = asyncio._get_running_loop()
         yield browser
+        asyncio._set_running_loop(loop)
         browser.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hide Playwright's event loop, which stays in this thread between its calls, from tests that run their own."""
+    loop = asyncio._get_running_loop()
+    if loop is None or "chromium" in getattr(item, "fixturenames", ()):
+        return (yield)
+    asyncio._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        asyncio._set_running_loop(loop)

@@ -8,6 +8,7 @@ import pytest
 
 import dsviz
 from dsviz import cli
+from dsviz.commands import run
 
 
 def refused(capsys, *words):
@@ -31,19 +32,19 @@ def script(tmp_path):
 def ran(monkeypatch):
     """Options that a sound command leads to, without running them."""
     got = []
-    monkeypatch.setattr(cli, "run", lambda options: got.append(options) or 0)
+    monkeypatch.setattr(run, "run", lambda options: got.append(options) or 0)
     return got
 
 
 def test_options_before_the_script_are_ours_and_the_rest_is_the_scripts(script, ran):
     words = ["--port", "3", "--headless", "--", "--no-browser", "", "-x"]
     assert cli.main(["run", "--port=0", "--no-browser", "--trace-level", "2", script, *words]) == 0
-    assert ran == [cli.RunOptions(script, tuple(words), port=0, browser=False, trace_level=2)]
+    assert ran == [run.RunOptions(script, tuple(words), port=0, browser=False, trace_level=2)]
 
 
 def test_what_is_not_said_has_its_default(script, ran):
     cli.main(["run", script])
-    assert ran == [cli.RunOptions(script, (), None, True, 1, False, ("shape",))]
+    assert ran == [run.RunOptions(script, (), None, True, 1, False, ("shape",))]
 
 
 def test_breaks_may_be_repeated(script, ran):
@@ -60,7 +61,7 @@ def test_a_script_may_be_named_after_two_dashes(tmp_path, ran, monkeypatch):
 
 
 def test_the_exit_status_is_the_runs(script, monkeypatch):
-    monkeypatch.setattr(cli, "run", lambda options: 7)
+    monkeypatch.setattr(run, "run", lambda options: 7)
     assert cli.main(["run", script]) == 7
 
 

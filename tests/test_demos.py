@@ -51,7 +51,7 @@ def test_shape_bug_dies_on_its_rare_branch_and_names_both_lines() -> None:
     assert "ShapeMismatchError: Expected [batch, 128], got [1, 64]" in done.stderr
     assert f"shape_bug.py:{wrong}" in done.stderr
     assert f"shape_bug.py:{other}" in done.stderr
-    assert done.stdout.count("words: loss") == 11
+    assert done.stdout.count("words: loss") == 12
 
 
 @pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.stem)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from dsviz.cli import UsageError
+from dsviz.commands.usage import UsageError
 from dsviz.web import launch
 from dsviz.web.launch import Terminal, bind, open_browser
 from dsviz.web.security import Keys

@@ -84,9 +84,9 @@ def test_settings_go_to_the_session(ask, session):
 def test_breakpoints(ask, session):
     added = ask("breakpoint", action="add", kind="line", file=1, line=31, condition="x > 1")
     assert added == {"id": 3, "label": "model.py:31"}
-    ask("breakpoint", action="disable", id=3)
-    ask("breakpoint", action="enable", id=3)
-    ask("breakpoint", action="remove", id=3)
+    ask("breakpoint", action="disable", breakpoint=3)
+    ask("breakpoint", action="enable", breakpoint=3)
+    ask("breakpoint", action="remove", breakpoint=3)
     assert session.told[0][:2] == ("add_breakpoint", "line")
     assert ("file", "/home/me/model.py") in session.told[0]
     assert session.told[1:] == [
@@ -121,7 +121,7 @@ def test_a_page_can_only_name_files_of_the_program_by_number(ask, session, file)
         ("switch", {"target": "op", "name": "relu", "on": 1}),
         ("switch", {"target": "op", "name": ["relu"], "on": True}),
         ("breakpoint", {}),
-        ("breakpoint", {"action": "explode", "id": 1}),
+        ("breakpoint", {"action": "explode", "breakpoint": 1}),
         ("breakpoint", {"action": "remove"}),
         ("breakpoint", {"action": "add"}),
         ("breakpoint", {"action": "add", "kind": "op", "condition": "x" * (TEXT_LIMIT + 1)}),

@@ -52,7 +52,7 @@ export class Breakpoints {
   toggleLine(file, line) {
     const path = this.state.files.get(file)?.path;
     const old = this.state.settings.breakpoints.find((b) => b.kind === "line" && b.file === path && b.line === line);
-    if (old) this.ask({ action: "remove", id: old.id });
+    if (old) this.ask({ action: "remove", breakpoint: old.id });
     else this.ask({ action: "add", kind: "line", file, line });
   }
 
@@ -66,14 +66,14 @@ export class Breakpoints {
     const rows = this.state.settings.breakpoints.map((b) => {
       const here = stop?.breakpoints?.includes(b.id);
       const box = h("button", { class: "cb", type: "button", role: "checkbox", "aria-checked": String(b.enabled), "aria-label": b.label,
-        onclick: () => this.ask({ action: b.enabled ? "disable" : "enable", id: b.id }) }, icon("check"));
+        onclick: () => this.ask({ action: b.enabled ? "disable" : "enable", breakpoint: b.id }) }, icon("check"));
       const name = b.file
         ? h("button", { class: "link mono ell", type: "button", onclick: () => this.on.place(this.fileId(b.file), b.line) }, b.label)
         : h("span", { class: "ell" }, prime(b.label));
       const builtin = b.kind === "shape mismatch" || b.kind === "exception";
       return h("div", { class: `row${here ? " cur" : ""}`, "data-breakpoint": b.id }, box, name, h("span", { class: "grow" }),
         here ? h("b", { class: stop.error ? "red" : "" }, "stopped here") : b.hits ? h("span", { class: "dim" }, `hit ${b.hits}`) : null,
-        builtin ? null : h("button", { class: "ib small del", type: "button", "aria-label": `Remove ${b.label}`, title: "Remove", onclick: () => this.ask({ action: "remove", id: b.id }) }, icon("x")));
+        builtin ? null : h("button", { class: "ib small del", type: "button", "aria-label": `Remove ${b.label}`, title: "Remove", onclick: () => this.ask({ action: "remove", breakpoint: b.id }) }, icon("x")));
     });
     if (this.adding) rows.push(this.form());
     this.box.replaceChildren(...rows);

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dsviz import shadow
-from dsviz.cli import RunOptions, UsageError
+from dsviz.commands.run import RunOptions
+from dsviz.commands.usage import UsageError
 from dsviz.interrupts import exit_status, interrupts
 from dsviz.stop import ENDS, FAILED, FINISHED, KILLED, RUNNING
 from dsviz.web.security import Keys

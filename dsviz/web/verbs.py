@@ -112,7 +112,7 @@ class Verbs:
                 fields["file"] = self._path(request)
             added = self.session.add_breakpoint(field(request, "kind", str), **fields)
             return {"id": added.id, "label": added.label}
-        number = field(request, "id", int)
+        number = field(request, "breakpoint", int)
         if action == "remove":
             self.session.remove_breakpoint(number)
         elif action in ("enable", "disable"):

@@ -1,0 +1,1 @@
+"""One file a command of `dsviz`: `main(words)` carries it out and gives the exit status."""

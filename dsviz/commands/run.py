@@ -1,0 +1,105 @@
+"""`dsviz run SCRIPT`: debug a script in the browser, or without a page."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsviz.commands.usage import Parser, UsageError, check_script, port, split
+
+BREAKS = ("shape", "nan", "exception")
+
+_WITH_VALUE = {"--port", "--trace-level", "--break"}
+
+_EPILOG = """\
+Options come before SCRIPT; all that follows SCRIPT is given to the script.
+
+examples:
+  dsviz run train.py                    pause before the first node, open the page
+  dsviz run --port 0 train.py --epochs 3
+  dsviz run --headless --break nan train.py
+"""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `dsviz run` was asked to do."""
+
+    script: str  # absolute path
+    args: tuple[str, ...] = ()
+    port: int | None = None  # None: the usual one where it is free
+    browser: bool = True
+    trace_level: int = 1
+    headless: bool = False
+    breaks: tuple[str, ...] = ("shape",)
+
+
+def main(words: list[str]) -> int:
+    """Carry out `dsviz run` with these words and give the exit status."""
+    return run(_run_options(words))
+
+
+def run(options: RunOptions) -> int:
+    """Run a script under the debugger, with the page or without, and give the exit status."""
+    runner: Callable[[RunOptions], int]
+    if options.headless:
+        runner = importlib.import_module("dsviz.headless").run
+    else:
+        runner = importlib.import_module("dsviz.web.launch").run
+    return runner(options)
+
+
+def _run_options(words: list[str]) -> RunOptions:
+    parser = Parser(
+        prog="dsviz run",
+        usage="dsviz run [--port N] [--no-browser] [--trace-level 0|1|2] [--headless] [--break KIND] "
+        "SCRIPT [ARGS...]",
+        description="Run a script in a process of its own, paused before its first node, "
+        "and open the page that steps it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--port", type=port, metavar="N", help="port of the page on 127.0.0.1 (0: any free one)"
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="only print the address, do not open the browser"
+    )
+    parser.add_argument(
+        "--trace-level",
+        type=int,
+        choices=[0, 1, 2],
+        default=1,
+        help="0 off, 1 operations (the default), 2 also statistics of every tensor",
+    )
+    parser.add_argument(
+        "--headless", action="store_true", help="no page: run to the end and print what it stops at"
+    )
+    parser.add_argument(
+        "--break",
+        dest="breaks",
+        action="append",
+        choices=BREAKS,
+        metavar="KIND",
+        help=f"with --headless, stop to explain at: {', '.join(BREAKS)} (default shape; may be repeated)",
+    )
+    ours, rest = split(words, _WITH_VALUE)
+    given = parser.parse_args(ours)
+    if not rest:
+        raise UsageError("no script was given. Name one: dsviz run SCRIPT [ARGS...].")
+    if given.breaks and not given.headless:
+        raise UsageError(
+            "--break belongs to --headless; on the page, breakpoints are set in its Breakpoints panel."
+        )
+    return RunOptions(
+        script=check_script(rest[0]),
+        args=tuple(rest[1:]),
+        port=given.port,
+        browser=not given.no_browser,
+        trace_level=given.trace_level,
+        headless=given.headless,
+        breaks=tuple(dict.fromkeys(given.breaks or ["shape"])),
+    )
