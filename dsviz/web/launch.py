@@ -44,10 +44,10 @@ def run(options: RunOptions) -> int:
     """Run the script with the page and give the exit status. Raises UsageError where the port is taken."""
     with bind(options.port) as listener:
         terminal = Terminal(Keys(listener.getsockname()[1]), os.path.basename(options.script))
-        address = terminal.keys.address()
-        terminal.say(address)
         news: queue.SimpleQueue[News] = queue.SimpleQueue()  # a signal handler may put into this kind
         with interrupts(news.put):
+            address = terminal.keys.address()
+            terminal.say(address)  # whoever reads it may end us at once
             return _run(options, listener, terminal, address, news)
 
 
