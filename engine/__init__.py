@@ -7,6 +7,7 @@ from engine import nn, optim
 from engine.asserts import assert_shape
 from engine.autograd import backward, grad
 from engine.bus import bus
+from engine.config import ConfigError, configure, graph_config, load_config
 from engine.creation import (
     arange,
     bernoulli,
@@ -311,6 +312,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "ConfigError",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -426,6 +428,7 @@ __all__ = [
     "chunk",
     "clamp",
     "clone",
+    "configure",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -475,6 +478,7 @@ __all__ = [
     "get_default_dtype",
     "glu",
     "grad",
+    "graph_config",
     "group_norm",
     "gt",
     "half",
@@ -503,6 +507,7 @@ __all__ = [
     "leaky_relu",
     "linear",
     "linspace",
+    "load_config",
     "log",
     "log1p",
     "log2",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import backend
+from engine import backend, config
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
@@ -511,7 +511,7 @@ def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | Non
     back.iteration = iteration.index
     back.requires = False
     back.inputs = tuple(sources.pop(node, (None,)))
-    if node.id == 0 or (switches.any and switches.silent(back)):
+    if node.id == 0 or config.current().trace_level == 0 or (switches.any and switches.silent(back)):
         return None
     memory.flush()
     back.id = next(ids)

@@ -43,10 +43,11 @@ KINDS = (
 class Bus:
     """Holds one tuple of sinks for each kind, so that an empty kind costs one truth test.
 
-    `active` is true while anything but `op_error` is subscribed: it is all that an op looks at.
+    `active` is all that an op looks at: true while anything but `op_error` is subscribed, or while somebody
+    holds the ops on their long way, where they can be changed (mixed precision, streams).
     """
 
-    __slots__ = (*KINDS, "_lock", "active")
+    __slots__ = (*KINDS, "_held", "_lock", "active")
 
     op_start: tuple[Sink, ...]
     op_finish: tuple[Sink, ...]
@@ -61,6 +62,7 @@ class Bus:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.active = False
+        self._held = 0
         for kind in KINDS:
             setattr(self, kind, ())
 
@@ -100,8 +102,14 @@ class Bus:
                 setattr(self, kind, tuple(s for s in getattr(self, kind) if s is not sink))
             self._refresh()
 
+    def hold(self, change: int) -> None:
+        """Keep the ops on their long way (+1), or no longer (-1)."""
+        with self._lock:
+            self._held += change
+            self._refresh()
+
     def _refresh(self) -> None:
-        self.active = any(getattr(self, kind) for kind in KINDS if kind != "op_error")
+        self.active = self._held > 0 or any(getattr(self, kind) for kind in KINDS if kind != "op_error")
 
 
 class Handle:

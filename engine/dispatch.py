@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import backend
+from engine import backend, config
 from engine.bus import bus
 from engine.dtype import get_default_dtype, is_floating
 from engine.grad_mode import state
@@ -350,6 +350,8 @@ def shape_of(value: Any) -> Any:
 
 def announce(node: Node, arrays: list[Any]) -> bool:
     """Give a node that is about to run its number and place; False when it is switched off."""
+    if state.silent or config.current().trace_level == 0:
+        return False
     node.phase = state.phase
     node.call = state.call
     node.twin = state.twin

@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
+from engine import backend
 from engine.bus import Handle, bus
+from engine.config import checked, current, graph_config
 from engine.module import ModuleCall
 from engine.node import Node
 
@@ -13,7 +15,7 @@ from engine.node import Node
 class Graph:
     """The nodes of a trace, in the order they ran: `nodes`, `leaves`, and the `modules` that were called.
 
-    The records hold no arrays. `records` has everything in order, as (kind, subject) with the kinds of the bus.
+    The records hold no arrays; at level 2, `statistics` and `values` are kept beside them, by node number. `records` has everything in order, as (kind, subject) with the kinds of the bus.
     """
 
     def __init__(self) -> None:
@@ -22,6 +24,8 @@ class Graph:
         self.modules: list[ModuleCall] = []
         self.records: list[tuple[str, Any]] = []
         self.names: dict[str, int] = {}  # sizes that assert_shape named
+        self.statistics: dict[int, dict[str, float]] = {}  # by node number, at level 2
+        self.values: dict[int, Any] = {}  # arrays by node number, at level 2 and within the budget
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -57,8 +61,31 @@ def record(node: Node) -> Node:
     return kept
 
 
+def statistics(array: Any) -> dict[str, float]:
+    """`min`, `max`, `mean` and `std` of the finite elements, and how many are not `finite`.
+
+    >>> import numpy as np
+    >>> statistics(np.array([1.0, 3.0, np.inf]))
+    {'min': 1.0, 'max': 3.0, 'mean': 2.0, 'std': 1.0, 'not_finite': 1.0}
+    """
+    xp = backend.namespace(array)
+    finite = array[xp.isfinite(array)] if array.dtype.kind in "fc" else array.ravel()
+    found = {"not_finite": float(array.size - finite.size)}
+    if finite.size:
+        wide = finite.astype(xp.float64)
+        found = {
+            "min": float(wide.min()), "max": float(wide.max()), "mean": float(wide.mean()),
+            "std": float(wide.std()), **found,
+        }  # fmt: skip
+    return found
+
+
 class trace:  # noqa: N801 - written as a function, `with ds.trace():`
     """Record every op of the block, forward and backward, in a `Graph`.
+
+    `level` is 0 (nothing), 1 (operations) or 2 (also the statistics of every result, and copies of the first
+    `budget` bytes of results); without one, `trace_level` of `ds.graph_config` decides.
+    Raises `ValueError` for another level.
 
     >>> import engine as ds
     >>> with ds.trace() as graph:
@@ -67,12 +94,19 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
     ['add']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, level: int | None = None, budget: int = 64 << 20) -> None:
+        if level is not None:
+            checked({"trace_level": level}, "trace")
         self.graph = Graph()
+        self._level = level
+        self._left = budget
         self._seen: dict[int, Node] = {}
         self._handle: Handle | None = None
 
     def __enter__(self) -> Graph:
+        if self._level is not None:
+            self._config = graph_config(trace_level=self._level)
+            self._config.__enter__()
         self._handle = bus.subscribe(self._sink, "op_finish", "leaf", "module_enter", "module_exit")
         _open.append(self.graph)
         _latest[:] = [self.graph]
@@ -84,6 +118,8 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
         assert self._handle is not None
         self._handle.close()
         _open.remove(self.graph)
+        if self._level is not None:
+            self._config.__exit__(kind, error, trace)
 
     def _sink(self, kind: str, subject: Any) -> None:
         if kind in ("module_enter", "module_exit"):
@@ -97,3 +133,15 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
         kept.twin = None if subject.twin is None else self._seen.get(subject.twin.id)
         self.graph.records.append((kind, kept))
         (self.graph.leaves if kind == "leaf" else self.graph.nodes).append(kept)
+        if kind == "op_finish" and current().trace_level == 2:
+            self._look(subject)
+
+    def _look(self, node: Node) -> None:
+        """Level 2: what there is to know of the result while it is there."""
+        out = node.out[0] if isinstance(node.out, tuple) else node.out
+        if out is None:
+            return
+        self.graph.statistics[node.id] = statistics(out)
+        if out.nbytes <= self._left:
+            self._left -= out.nbytes
+            self.graph.values[node.id] = out.copy()
