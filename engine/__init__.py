@@ -3,7 +3,7 @@
 The names are PyTorch's. People write `import dsviz as ds` and find all of this there.
 """
 
-from engine import nn, optim
+from engine import nn, optim, testing
 from engine.asserts import assert_shape
 from engine.autograd import backward, grad
 from engine.bus import bus
@@ -28,6 +28,7 @@ from engine.creation import (
     zeros,
     zeros_like,
 )
+from engine.custom import custom_op, register_derivative
 from engine.dtype import (
     bool,
     double,
@@ -441,6 +442,7 @@ __all__ = [
     "cross_entropy",
     "cumprod",
     "cumsum",
+    "custom_op",
     "diag",
     "diag_embed",
     "diagonal",
@@ -569,6 +571,7 @@ __all__ = [
     "randn_like",
     "randperm",
     "reciprocal",
+    "register_derivative",
     "relu",
     "relu6",
     "remainder",
@@ -611,6 +614,7 @@ __all__ = [
     "tanh",
     "tensor",
     "tensordot",
+    "testing",
     "topk",
     "trace",
     "transpose",

@@ -46,6 +46,7 @@ class Op:
         "broadcasts",
         "check",
         "cross",
+        "custom",
         "doc",
         "dtype",
         "extras",
@@ -95,6 +96,7 @@ class Op:
         formula: str = "",
         source: str = "",
         phase: int = 0,
+        custom: bool = False,
     ) -> None:
         if family not in FAMILIES:
             raise ValueError(f"op {name!r}: no family {family!r}; there are {', '.join(FAMILIES)}")
@@ -121,6 +123,7 @@ class Op:
         self.formula = formula
         self.source = source
         self.phase = phase
+        self.custom = custom  # a person's own
         self.saves_out = "out" in saves
         # For each argument: for whose gradient it is kept. None: never kept. (): for any.
         given = saved_for or {}

@@ -1,0 +1,168 @@
+"""Is a gradient right? Checked against differences in float64, for functions and for ops of one's own.
+
+Central differences along random directions: (f(x + h d) - f(x - h d)) / 2h equals the gradient's product with d.
+Read as `ds.testing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.autograd import grad
+from engine.custom import CustomOp
+from engine.errors import shape_text
+from engine.op import OPS, Op
+from engine.tensor import Tensor
+
+
+class GradientError(AssertionError):
+    """A gradient that is not what differences say; the text names the argument and both numbers."""
+
+
+def gradcheck(
+    fn: Callable[..., Any], inputs: Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+    directions: int = 3,
+) -> bool:  # fmt: skip
+    """Check the gradient of `fn(*inputs)` for every floating input, in float64. Returns True.
+
+    `inputs` are tensors, arrays or anything else that `fn` takes. Raises `GradientError` that names the input, what
+    its gradient says along a direction and what the difference is.
+
+    >>> import engine as ds
+    >>> gradcheck(lambda x: ds.tanh(x) * 3, [ds.randn(4)])
+    True
+    """
+    points = [_point(value) for value in inputs]
+    rng = np.random.default_rng(0)
+    outs = _results(fn(*points))
+    weights = [rng.standard_normal(out.shape) for out in outs]
+    wanted = [p for p in points if _differentiable(p)]
+    if not wanted:
+        raise TypeError("gradcheck needs at least one floating input")
+    flowing = [(out, w) for out, w in zip(outs, weights, strict=True) if out.requires_grad]
+    found: list[Any] = [None] * len(wanted)
+    if flowing:
+        found = list(
+            grad([o for o, _ in flowing], wanted, [Tensor(w) for _, w in flowing], allow_unused=True)
+        )
+    gradients = iter(found)
+
+    def value(at: int, array: Any) -> float:
+        moved = [Tensor(array) if i == at else p for i, p in enumerate(points)]
+        return float(sum((o.array * w).sum() for o, w in zip(_results(fn(*moved)), weights, strict=True)))
+
+    for i, point in enumerate(points):
+        if not _differentiable(point):
+            continue
+        g = next(gradients)
+        for _ in range(directions):
+            d = rng.standard_normal(point.shape)
+            expected = (value(i, point.array + eps * d) - value(i, point.array - eps * d)) / (2 * eps)
+            got = 0.0 if g is None else float((g.array * d).sum())
+            if not abs(got - expected) <= atol + rtol * abs(expected):
+                what = "no gradient" if g is None else f"{got:.6g}"
+                raise GradientError(
+                    f"the gradient of inputs[{i}] (shape {shape_text(point.shape)}) along a direction is {what}, "
+                    f"differences say {expected:.6g}"
+                )
+    return True
+
+
+def gradgradcheck(fn: Callable[..., Any], inputs: Sequence[Any], **tolerances: Any) -> bool:
+    """Check the gradient of the gradient of `fn(*inputs)`, as `gradcheck` does the gradient. Returns True.
+
+    >>> import engine as ds
+    >>> gradgradcheck(lambda x: x**3, [ds.randn(4)])
+    True
+    """
+    places = [i for i, value in enumerate(inputs) if _differentiable(_point(value))]
+    rng = np.random.default_rng(1)
+    weights = [Tensor(rng.standard_normal(o.shape)) for o in _results(fn(*[_point(v) for v in inputs]))]
+
+    def first(*points: Any) -> Any:
+        leaves = [
+            p if not _differentiable(p) or p.requires_grad else Tensor(p.array, requires_grad=True)
+            for p in points
+        ]
+        outs = _results(fn(*leaves))
+        found = grad(outs, [leaves[i] for i in places], weights, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None)
+
+    return gradcheck(first, inputs, **tolerances)
+
+
+def check_op(op: Any, samples: Iterable[Any], *, second: bool = False, **tolerances: Any) -> int:
+    """Check an op on `samples`, each the tuple of its arguments (a dict at the end: its attributes).
+
+    Checks what the shape and the dtype rule promise against what comes, that raising inputs is the op's own
+    business, and the gradient against differences; with `second`, the gradient's gradient too.
+    Returns how many samples were checked. Raises `GradientError` or `AssertionError` that names op and sample.
+    """
+    record: Op = op.op if isinstance(op, CustomOp) else OPS[op] if isinstance(op, str) else op
+    if not callable(op) and isinstance(op, (Op, str)):
+        raise TypeError(
+            f"check_op takes the function that applies {record.name}, such as what @ds.custom_op made"
+        )
+    count = 0
+    for count, sample in enumerate(samples, 1):
+        args = list(sample) if isinstance(sample, (tuple, list)) else [sample]
+        attributes = args.pop() if args and isinstance(args[-1], dict) else {}
+        if isinstance(op, CustomOp):
+            attributes = {**op.defaults, **attributes}
+        where = f"{record.name}, sample {count}"
+        points = [_point(a) for a in args]
+        outs = _results(op(*points, **attributes))
+        _promised(record, points, attributes, outs, where)
+        if not any(_differentiable(p) for p in points) or not any(o.requires_grad for o in outs):
+            continue
+
+        def call(*given: Any, attributes: dict[str, Any] = attributes) -> Any:
+            return op(*given, **attributes)
+
+        try:
+            gradcheck(call, args, **tolerances)
+            if second:
+                gradgradcheck(call, args, **tolerances)
+        except GradientError as error:
+            raise GradientError(f"{where}: {error}") from None
+    if not count:
+        raise ValueError(f"no samples were given for {record.name}: nothing was checked")
+    return count
+
+
+def _promised(record: Op, points: list[Any], attributes: dict[str, Any], outs: list[Any], where: str) -> None:
+    shapes = record.shape(*[getattr(p, "shape", p) for p in points], **attributes)
+    dtypes = record.dtype(*[getattr(p, "dtype", p) for p in points], **attributes)
+    if shapes is not None:
+        promised = [tuple(s) for s in shapes] if record.outputs != 1 else [tuple(shapes)]
+        got = [out.shape for out in outs]
+        if promised != got:
+            raise AssertionError(f"{where}: the shape rule promised {promised}, got {got}")
+    if dtypes is not None:
+        each = list(dtypes) if isinstance(dtypes, (list, tuple)) else [dtypes] * len(outs)
+        names = [np.dtype(d).name for d in each]
+        got_names = [out.dtype.name for out in outs]
+        if names != got_names:
+            raise AssertionError(f"{where}: the dtype rule promised {names}, got {got_names}")
+
+
+def _point(value: Any) -> Any:
+    """Floating tensors and arrays as float64 leaves; everything else as it is."""
+    array = value.array if isinstance(value, Tensor) else value
+    if not isinstance(array, np.ndarray):
+        return value
+    if array.dtype.kind != "f":
+        return Tensor(array)
+    return Tensor(array.astype(np.float64), requires_grad=True)
+
+
+def _differentiable(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _results(value: Any) -> list[Any]:
+    found = list(value) if isinstance(value, (tuple, list)) else [value]
+    return [v for v in found if isinstance(v, Tensor) and v.is_floating_point()]
