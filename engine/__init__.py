@@ -4,6 +4,7 @@ The names are PyTorch's. People write `import dsviz as ds` and find all of this 
 """
 
 from engine import nn, optim, testing
+from engine.amp import report as amp_report
 from engine.asserts import assert_shape
 from engine.autograd import backward, grad
 from engine.bus import bus
@@ -395,6 +396,7 @@ __all__ = [
     "allclose",
     "amax",
     "amin",
+    "amp_report",
     "any",
     "arange",
     "argmax",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import backend, config
+from engine.amp import autocast
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
@@ -129,6 +130,12 @@ def run(
 ) -> dict[Node, Any]:
     """One backward pass. Returns the gradients of the nodes in `only`; with `accumulate` they go to `.grad`."""
     iteration.backward()
+    scale = autocast.begin_backward() if autocast.running else 1.0
+    if scale != 1.0:
+        seeds = [
+            seed * scale if isinstance(seed, Tensor) else backend.namespace(seed).asarray(seed * scale)
+            for seed in seeds
+        ]
     grads: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
     for root, seed in zip(roots, seeds, strict=True):
@@ -144,9 +151,9 @@ def run(
     try:
         with np.errstate(all="ignore"):
             if create:
-                _differentiable(heap, grads, retain, only, reach, found, accumulate)
+                _differentiable(heap, grads, retain, only, reach, found, accumulate, scale)
             else:
-                _plain(heap, grads, retain, only, reach, found, accumulate)
+                _plain(heap, grads, retain, only, reach, found, accumulate, scale)
     finally:
         state.grad = mode
         state.phase = 0
@@ -163,6 +170,7 @@ def _plain(
     reach: set[Node] | None,
     found: dict[Node, Any],
     accumulate: bool,
+    scale: float,
 ) -> None:
     """The backward pass on raw arrays."""
     owned: set[Node] = set()
@@ -171,10 +179,13 @@ def _plain(
         node = heappop(heap)[1]
         g = grads.pop(node)
         op = node.op
+        if scale != 1.0 and op is None:
+            g = autocast.unscaled(node, g, scale)
+        inner = 1.0 if op is None else scale  # what is in between keeps the factor, but nobody sees it
         if _hooked and node.hooks:
-            g = _run_hooks(node, g)
+            g = _run_hooks(node, g) if inner == 1.0 else _run_hooks(node, g / inner) * inner
         if only is not None and node in only:
-            found[node] = g
+            found[node] = g if inner == 1.0 else g / inner
         if op is None:
             if accumulate and (only is None or node in only):
                 owned.discard(node)
@@ -263,6 +274,7 @@ def _differentiable(
     reach: set[Node] | None,
     found: dict[Node, Any],
     accumulate: bool,
+    scale: float,
 ) -> None:
     """The backward pass on Tensors: the same rules, recorded as ops that can be differentiated themselves."""
     from engine import functions  # the ops under NumPy's names; made of everything else
@@ -271,10 +283,13 @@ def _differentiable(
         node = heappop(heap)[1]
         g = grads.pop(node)
         op = node.op
+        if scale != 1.0 and op is None:
+            g = autocast.unscaled(node, g, scale)
+        inner = 1.0 if op is None else scale  # what is in between keeps the factor, but nobody sees it
         if _hooked and node.hooks:
-            g = _run_hooks(node, g)
+            g = _run_hooks(node, g) if inner == 1.0 else _run_hooks(node, g / inner) * inner
         if only is not None and node in only:
-            found[node] = g
+            found[node] = g if inner == 1.0 else g / inner
         if op is None:
             if accumulate and (only is None or node in only):
                 node.grad = g if node.grad is None else node.grad + g

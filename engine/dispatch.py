@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import backend, config
+from engine.amp import autocast
 from engine.bus import bus
 from engine.dtype import get_default_dtype, is_floating
 from engine.grad_mode import state
@@ -200,6 +201,8 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     Raises what `engine.explain` makes of an error in the op: the person's line, the arguments and their shapes.
     """
     operands = as_operands(args)
+    if autocast.running:
+        operands = autocast.cast(op, operands)
     arrays: list[Any] = []
     nodes: list[Node | None] = []
     requires = False
@@ -246,6 +249,8 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 
         out = fail(node, operands, arrays, error, frame)
+    if autocast.running:
+        autocast.measure(op, arrays, kwargs, out[0] if op.extras else out)
     if loud:
         node.duration = perf_counter_ns() - node.start
     node.order = next(order)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import dtype, shapes
 from engine.dispatch import apply, binary
 from engine.errors import shape_text
@@ -11,6 +13,13 @@ from engine.op import op
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
+
+
+def product(xp: Any, a: Any, b: Any) -> Any:
+    """`a @ b`; NumPy has no fast product of float16, and its sums would lose digits, so float32 serves."""
+    if a.dtype == dtype.float16 == b.dtype and xp is np:
+        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+    return a @ b
 
 
 def _swap(x: Any) -> Any:
@@ -27,14 +36,14 @@ def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
         elif g.ndim < other.ndim:  # the input was a vector
             to_input = xp.sum((g[..., None, :] @ _swap(other))[..., 0, :], axis=tuple(range(other.ndim - 2)))
         else:
-            to_input = g @ _swap(other)
+            to_input = product(xp, g, _swap(other))
     if input is not None:
         if input.ndim == 1:
             to_other = g * input if g.ndim == 0 else input[:, None] * g[..., None, :]
         elif g.ndim < input.ndim:  # the other was a vector
             to_other = xp.sum(_swap(input) @ g[..., :, None], axis=tuple(range(input.ndim - 2)))[..., 0]
         else:
-            to_other = _swap(input) @ g
+            to_other = product(xp, _swap(input), g)
     return to_input, to_other
 
 
@@ -58,10 +67,12 @@ def MATMUL(xp: Any, input: Any, other: Any) -> Any:
 
 
 def _linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
-    to_input = None if weight is None else g @ weight
+    to_input = None if weight is None else product(xp, g, weight)
     rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
     to_weight = (
-        None if input is None else rows.T @ (input if input.ndim == 2 else input.reshape(-1, input.shape[-1]))
+        None
+        if input is None
+        else product(xp, rows.T, input if input.ndim == 2 else input.reshape(-1, input.shape[-1]))
     )
     to_bias = None if bias is None or not bias.requires else rows.sum(0)
     return to_input, to_weight, to_bias
@@ -81,7 +92,7 @@ def _linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -
 )
 def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     """Each row of `in` features becomes a row of `out` features."""
-    out = xp.matmul(input, weight.T)
+    out = product(xp, input, weight.T)
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             shapes.linear(input.shape, weight.shape, bias.shape)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.amp import autocast
 from engine.bus import bus
 from engine.dispatch import announce, finish
 from engine.grad_mode import no_grad, state
@@ -95,8 +96,16 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient. Returns what `closure` gave, if one was given."""
+        """Update every parameter that has a gradient. Returns what `closure` gave, if one was given.
+
+        Under mixed precision a step is left out when one of its gradients is not finite.
+        """
         loss = closure() if closure is not None else None
+        if autocast.watching and autocast.skips(
+            [parameter.node for group in self.param_groups for parameter in group["params"]]
+        ):
+            iteration.step()
+            return loss
         phase = state.phase
         state.phase = OPTIMIZER
         try:
