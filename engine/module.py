@@ -15,6 +15,7 @@ from engine.grad_mode import state
 from engine.location import line_of, user_frame
 from engine.names import variable_of
 from engine.node import Node
+from engine.restructure import Parameters, structure
 from engine.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__
         parameters, modules, buffers = fields["_parameters"], fields["_modules"], fields["_buffers"]
+        if isinstance(value, (Parameter, Module)) or name in parameters or name in modules:
+            structure.version += 1
         if isinstance(value, Parameter):
             fields.pop(name, None)
             modules.pop(name, None)
@@ -167,6 +170,7 @@ class Module:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
+        structure.version += 1
         for register in (self._parameters, self._modules, self._buffers):
             if name in register:
                 del register[name]
@@ -179,6 +183,7 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Register a parameter under `name`; None keeps the place without one."""
         self._parameters[name] = param
+        structure.version += 1
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a tensor that is part of the state but not learned; not `persistent`: not in `state_dict`."""
@@ -191,6 +196,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """Register a submodule under `name`."""
         self._modules[name] = module
+        structure.version += 1
 
     register_module = add_module
 
@@ -238,9 +244,8 @@ class Module:
         return self._named("_parameters", prefix, recurse)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters; each once."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
+        """All parameters; each once. An optimizer made of it follows the module when its structure changes."""
+        return Parameters(self, recurse)
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """All buffers with their paths; each once."""

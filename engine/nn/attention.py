@@ -43,16 +43,10 @@ class MultiheadAttention(Module):
         self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, kdim: int | None = None,
         vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
-        if num_heads <= 0 or embed_dim % num_heads:
-            raise ValueError(f"num_heads={num_heads} does not divide embed_dim={embed_dim}")
-        self.embed_dim, self.num_heads, self.dropout, self.batch_first = (
-            embed_dim,
-            num_heads,
-            dropout,
-            batch_first,
-        )
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        self.dropout, self.batch_first = dropout, batch_first
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
-        self.head_dim = embed_dim // num_heads
         kind = {"device": device, "dtype": dtype}
         self.joint = self.kdim == self.vdim == embed_dim
         joint = Parameter(empty(3 * embed_dim, embed_dim, **kind)) if self.joint else None
@@ -67,6 +61,26 @@ class MultiheadAttention(Module):
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, **kind)
         if self.out_proj.bias is not None:
             init.zeros_(self.out_proj.bias)
+
+    @property
+    def num_heads(self) -> int:
+        """How many heads; assigning another number takes effect at the next call."""
+        return int(self.__dict__["_num_heads"])
+
+    @num_heads.setter
+    def num_heads(self, value: int) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1 or self.embed_dim % value:
+            fits = [n for n in range(1, self.embed_dim + 1) if self.embed_dim % n == 0]
+            raise ValueError(
+                f"num_heads={value!r} does not divide embed_dim={self.embed_dim}; "
+                f"it can be {', '.join(map(str, fits[:12]))}"
+            )
+        self.__dict__["_num_heads"] = value
+
+    @property
+    def head_dim(self) -> int:
+        """Features of one head."""
+        return int(self.embed_dim // self.num_heads)
 
     def forward(
         self, query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,

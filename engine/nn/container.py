@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.module import Module
+from engine.restructure import structure
 
 
 class _Numbered(Module):
@@ -17,6 +18,7 @@ class _Numbered(Module):
     def _renumber(self, modules: Iterable[Module]) -> None:
         fresh = list(modules)
         self._modules.clear()
+        structure.version += 1
         for i, module in enumerate(fresh):
             self.add_module(str(i), module)
 
@@ -33,6 +35,7 @@ class _Numbered(Module):
 
     def __setitem__(self, index: int, module: Module) -> None:
         self._modules[list(self._modules)[index]] = module
+        structure.version += 1
 
     def __delitem__(self, index: int | slice) -> None:
         modules = self._items()

@@ -10,14 +10,34 @@ from engine.module import Module
 from engine.nn import init
 from engine.ops.layout import flatten
 from engine.ops.linear import linear
+from engine.restructure import resize, whole
 from engine.tensor import Parameter, Tensor
+
+
+def width(name: str) -> Any:
+    """An attribute of a `Linear` that can be assigned: its width changes with it."""
+
+    def get(self: Linear) -> int:
+        return int(self.__dict__[f"_{name}"])
+
+    def set(self: Linear, value: int) -> None:
+        if "weight" in self._parameters:
+            self.resize(**{name: whole("Linear", name, value)})
+        else:
+            self.__dict__[f"_{name}"] = value
+
+    return property(get, set)
 
 
 class Linear(Module):
     """y = x Wᵀ + b, with `weight` [out_features, in_features] and `bias` [out_features].
 
-    Both start uniform within 1/√in_features, as in PyTorch.
+    Both start uniform within 1/√in_features, as in PyTorch. Assigning `in_features` or `out_features` changes the
+    width in place: weights that fit stay, new ones start as at first.
     """
+
+    in_features = width("in_features")
+    out_features = width("out_features")
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
@@ -31,6 +51,20 @@ class Linear(Module):
             self.bias = Parameter(empty(out_features, device=device, dtype=dtype))
             bound = 1 / math.sqrt(in_features) if in_features else 0.0
             init.uniform_(self.bias, -bound, bound)
+
+    def resize(self, in_features: int | None = None, out_features: int | None = None) -> None:
+        """Change the width in place. Raises `ValueError` for what is no size; then nothing has changed."""
+        rows, columns = self.weight.shape
+        rows = rows if out_features is None else whole("Linear", "out_features", out_features)
+        columns = columns if in_features is None else whole("Linear", "in_features", in_features)
+        if (rows, columns) == self.weight.shape:
+            return
+        fresh = Linear(columns, rows, bias=self.bias is not None)
+        resize(self.weight, (rows, columns), lambda: fresh.weight.array)
+        if self.bias is not None and fresh.bias is not None:
+            start = fresh.bias.array
+            resize(self.bias, (rows,), lambda: start)
+        self.__dict__.update(_in_features=columns, _out_features=rows)
 
     def forward(self, input: Any) -> Tensor:
         """`input` [..., in_features] to [..., out_features]."""

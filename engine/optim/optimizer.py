@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import backend
 from engine.amp import autocast
 from engine.bus import bus
 from engine.dispatch import announce, finish
@@ -17,6 +18,7 @@ from engine.location import user_frame
 from engine.memory import memory
 from engine.node import OPTIMIZER, Node, order
 from engine.op import OPS, Op
+from engine.restructure import Parameters, fitted, structure
 from engine.tensor import Tensor
 from engine.writes import writes
 
@@ -56,9 +58,11 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._sources: list[list[Parameters]] = []  # for each group, the modules it follows
+        self._version = structure.version
         if isinstance(params, Tensor):
             raise TypeError("params takes an iterable of tensors or of dicts, got one tensor; write [tensor]")
-        given = list(params)
+        given: list[Any] = [{"params": params}] if isinstance(params, Parameters) else list(params)
         if not given:
             raise ValueError("an optimizer needs at least one parameter, got an empty list")
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
@@ -67,7 +71,10 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group: a dict with "params" and, where they differ from the defaults, its options."""
         params = param_group["params"]
+        sources = [params] if isinstance(params, Parameters) else []
         params = [params] if isinstance(params, Tensor) else list(params)
+        if sources and not params:
+            raise ValueError("an optimizer needs at least one parameter, got a module without any")
         known = {id(p) for group in self.param_groups for p in group["params"]}
         for i, parameter in enumerate(params):
             if not isinstance(parameter, Tensor):
@@ -81,9 +88,26 @@ class Optimizer:
         if unknown:
             raise TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")
         self.param_groups.append({**self.defaults, **param_group, "params": params})
+        self._sources.append(sources)
+
+    def _follow(self) -> None:
+        """Take up what changed in the modules this was made of: new parameters, gone ones, other sizes."""
+        self._version = structure.version
+        for group, sources in zip(self.param_groups, self._sources, strict=True):
+            if sources:
+                group["params"] = [p for source in sources for p in source.again()]
+        present = {p for group in self.param_groups for p in group["params"]}
+        self.state = {p: kept for p, kept in self.state.items() if p in present}
+        for parameter, kept in self.state.items():
+            for name, value in kept.items():
+                if backend.is_array(value) and value.ndim and value.shape != parameter.shape:
+                    empty = backend.namespace(value).zeros(parameter.shape, value.dtype)
+                    kept[name] = fitted(value, parameter.shape, empty)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with zeros."""
+        if self._version != structure.version:
+            self._follow()
         for group in self.param_groups:
             for parameter in group["params"]:
                 if set_to_none:
@@ -101,6 +125,8 @@ class Optimizer:
         Under mixed precision a step is left out when one of its gradients is not finite.
         """
         loss = closure() if closure is not None else None
+        if self._version != structure.version:
+            self._follow()
         if autocast.watching and autocast.skips(
             [parameter.node for group in self.param_groups for parameter in group["params"]]
         ):
