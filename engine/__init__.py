@@ -286,6 +286,7 @@ from engine.ops.sort import argsort, sort, topk
 from engine.ops.split import chunk, split, unbind
 from engine.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan
 from engine.random import Generator, initial_seed, manual_seed
+from engine.reuse import report as reuse_report
 from engine.switches import switches
 from engine.tensor import Parameter, Tensor, as_tensor, from_numpy, tensor
 from engine.trace import Graph, trace
@@ -580,6 +581,7 @@ __all__ = [
     "repeat",
     "repeat_interleave",
     "reshape",
+    "reuse_report",
     "rms_norm",
     "roll",
     "round",

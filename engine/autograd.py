@@ -526,7 +526,13 @@ def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | Non
     back.iteration = iteration.index
     back.requires = False
     back.inputs = tuple(sources.pop(node, (None,)))
-    if node.id == 0 or config.current().trace_level == 0 or (switches.any and switches.silent(back)):
+    # A node with a role was silent when it ran, and came into the graph as a value only.
+    if (
+        node.id == 0
+        or node.role
+        or config.current().trace_level == 0
+        or (switches.any and switches.silent(back))
+    ):
         return None
     memory.flush()
     back.id = next(ids)

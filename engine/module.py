@@ -21,6 +21,8 @@ from engine.tensor import Parameter, Tensor
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from engine.reuse import Silence
+
 _calls = itertools.count(1)
 
 
@@ -83,6 +85,7 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _transient: set[str]
+    _silence: Silence | None
 
     if not TYPE_CHECKING:
 
@@ -95,6 +98,7 @@ class Module:
             fields["_buffers"] = {}
             fields["_modules"] = {}
             fields["_transient"] = set()
+            fields["_silence"] = None
             return self
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,6 +111,8 @@ class Module:
         stack.append(self)
         if not bus.active:
             try:
+                if self._silence is not None:
+                    return self._silence.call(self, args, kwargs)
                 return self.forward(*args, **kwargs)
             finally:
                 stack.pop()
@@ -116,7 +122,10 @@ class Module:
         finished = False
         try:
             bus.emit("module_enter", call)
-            result = self.forward(*args, **kwargs)
+            if self._silence is not None:
+                result = self._silence.call(self, args, kwargs)
+            else:
+                result = self.forward(*args, **kwargs)
             finished = True
             return result
         finally:
@@ -284,6 +293,19 @@ class Module:
         """Set whether the parameters take gradients."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
+        return self
+
+    def trace_(self, on: bool = True, *, reuse: bool | str = False) -> Self:
+        """Switch the tracing of this module, and all inside, on or off. Returns the module.
+
+        Off, it leaves no nodes; frozen as well (`requires_grad_(False)`), it records no graph and saves nothing.
+        With `reuse=True` a frozen module's result is given again while the input arrays, parameters and buffers are
+        the same and untouched; `reuse="content"` compares what the inputs hold instead.
+        `ds.reuse_report(net)` says what that saved.
+        """
+        from engine.reuse import Silence
+
+        self.__dict__["_silence"] = None if on else Silence(reuse)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
