@@ -287,6 +287,7 @@ from engine.ops.split import chunk, split, unbind
 from engine.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan
 from engine.random import Generator, initial_seed, manual_seed
 from engine.reuse import report as reuse_report
+from engine.stream import stream_graph
 from engine.switches import switches
 from engine.tensor import Parameter, Tensor, as_tensor, from_numpy, tensor
 from engine.trace import Graph, trace
@@ -610,6 +611,7 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
+    "stream_graph",
     "sub",
     "sum",
     "switches",

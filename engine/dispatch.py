@@ -163,6 +163,16 @@ def constant(value: Any, role: str = "input") -> Tensor:
     return tensor
 
 
+def cut(operands: list[Any], start: int) -> None:
+    """In a stream's block: make plain values of what earlier blocks computed (nodes are numbered downwards)."""
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            node = operand.node
+            if node.requires and node.op is not None and node.order > start:
+                fresh = leaf(node.shape, node.dtype, "input", code=node.code, lasti=node.lasti)
+                operand.node = fresh
+
+
 def as_operands(args: tuple[Any, ...]) -> list[Any]:
     """The arguments with raw arrays made tensors and NumPy scalars made plain numbers.
 
@@ -201,6 +211,8 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     Raises what `engine.explain` makes of an error in the op: the person's line, the arguments and their shapes.
     """
     operands = as_operands(args)
+    if state.stream is not None:
+        cut(operands, state.stream)
     if autocast.running:
         operands = autocast.cast(op, operands)
     arrays: list[Any] = []

@@ -21,6 +21,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.grad = True
         self.phase = 0
+        self.stream: int | None = None  # where a stream's block began, in the order of nodes
         self.silent = False  # inside a custom op: what it is made of is not told
         self.twin: Node | None = None  # forward node whose gradient is being computed, under create_graph
         self.call: ModuleCall | None = None
