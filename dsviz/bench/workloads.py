@@ -1,0 +1,183 @@
+"""The programs that are measured. Each is written once, against the names both frameworks share.
+
+A workload is given the framework (`dsviz` or `torch`) and returns a function that trains one step and
+gives the loss. Weights and batches come from one NumPy generator, so both frameworks start from the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Step = Callable[[], float]
+
+
+class Workload(NamedTuple):
+    """`build(lib)` makes the step; a step's time is divided by `parts`, each of which is one `part`."""
+
+    build: Callable[[Any], Step]
+    what: str
+    goal: float  # the ratio of times that is aimed at: ours divided by PyTorch's
+    parts: int = 1
+    part: str = "step"
+
+
+def fill(lib: Any, model: Any, scale: float = 0.05) -> Any:
+    """Give `model` weights that are the same in every framework."""
+    rng = np.random.default_rng(0)
+    with lib.no_grad():
+        for name, parameter in model.named_parameters():
+            value = rng.standard_normal(tuple(parameter.shape)).astype(np.float32) * scale
+            if (parameter.ndim == 1 and "norm" in name) or ".bn" in name:
+                value = np.ones_like(value) if name.endswith("weight") else np.zeros_like(value)
+            parameter.copy_(lib.tensor(value))
+    return model
+
+
+def batch(lib: Any, *shape: int, seed: int = 1) -> Any:
+    """Normally distributed input."""
+    return lib.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def classes(lib: Any, count: int, *shape: int) -> Any:
+    """Class numbers below `count`."""
+    return lib.tensor(np.random.default_rng(2).integers(0, count, shape))
+
+
+CHAIN = 500
+
+
+def chain(lib: Any) -> Step:
+    """A thousand multiplications and additions of eight numbers, one after another, and back."""
+    x = batch(lib, 8)
+    x.requires_grad_()
+
+    def step() -> float:
+        y = x
+        for _ in range(CHAIN):
+            y = y * 0.999 + x
+        loss = y.sum()
+        x.grad = None
+        loss.backward()
+        return float(loss.item())
+
+    return step
+
+
+def mlp(lib: Any) -> Step:
+    """784-128-10, batch 32, SGD."""
+    nn = lib.nn
+    model = fill(lib, nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))
+    optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
+    x, y = batch(lib, 32, 784), classes(lib, 10, 32)
+
+    def step() -> float:
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return step
+
+
+STEPS, HIDDEN = 32, 128
+
+
+def trained(lib: Any, model: Any, run: Callable[[], Any]) -> Step:
+    """The step of a model whose loss is the mean square of what `run` gives."""
+    optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
+
+    def step() -> float:
+        out = run()
+        loss = (out * out).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return step
+
+
+def lstm_ops(size: int) -> Callable[[Any], Step]:
+    """An LSTM written from ops in a Python loop, as a person writes it from the paper."""
+
+    def build(lib: Any) -> Step:
+        nn = lib.nn
+
+        class Cell(nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.wx = nn.Linear(HIDDEN, 4 * HIDDEN)
+                self.wh = nn.Linear(HIDDEN, 4 * HIDDEN)
+
+            def forward(self, x: Any, h: Any, c: Any) -> Any:
+                i, f, g, o = (self.wx(x) + self.wh(h)).chunk(4, dim=-1)
+                c = lib.sigmoid(f) * c + lib.sigmoid(i) * lib.tanh(g)
+                return lib.sigmoid(o) * lib.tanh(c), c
+
+        cell = fill(lib, Cell())
+        x = batch(lib, STEPS, size, HIDDEN)
+
+        def run() -> Any:
+            h = c = lib.zeros(size, HIDDEN)
+            for t in range(STEPS):
+                h, c = cell(x[t], h, c)
+            return h
+
+        return trained(lib, cell, run)
+
+    return build
+
+
+def lstm_cell(size: int) -> Callable[[Any], Step]:
+    """`nn.LSTMCell` in a Python loop."""
+
+    def build(lib: Any) -> Step:
+        cell = fill(lib, lib.nn.LSTMCell(HIDDEN, HIDDEN))
+        x = batch(lib, STEPS, size, HIDDEN)
+
+        def run() -> Any:
+            h = c = lib.zeros(size, HIDDEN)
+            for t in range(STEPS):
+                h, c = cell(x[t], (h, c))
+            return h
+
+        return trained(lib, cell, run)
+
+    return build
+
+
+def lstm(size: int) -> Callable[[Any], Step]:
+    """`nn.LSTM`, the whole sequence at once."""
+
+    def build(lib: Any) -> Step:
+        layer = fill(lib, lib.nn.LSTM(HIDDEN, HIDDEN))
+        x = batch(lib, STEPS, size, HIDDEN)
+        return trained(lib, layer, lambda: layer(x)[0])
+
+    return build
+
+
+def transformer(lib: Any) -> Step:
+    """Two encoder layers, d 256, 4 heads, feed-forward 1024, 128 tokens, batch 8."""
+    nn = lib.nn
+    layer = nn.TransformerEncoderLayer(256, 4, dim_feedforward=1024, dropout=0.0, batch_first=True)
+    model = fill(lib, nn.TransformerEncoder(layer, 2))
+    x = batch(lib, 8, 128, 256)
+    return trained(lib, model, lambda: model(x))
+
+
+WORKLOADS = {
+    "chain": Workload(chain, "chain of tiny ops with gradient", 0.8, 2 * CHAIN, "node"),
+    "mlp": Workload(mlp, "MLP 784-128-10, batch 32", 0.8),
+    "lstm-ops-1": Workload(lstm_ops(1), "LSTM from ops, T 32, H 128, batch 1", 0.6),
+    "lstm-cell-1": Workload(lstm_cell(1), "nn.LSTMCell loop, T 32, H 128, batch 1", 0.6),
+    "lstm-1": Workload(lstm(1), "nn.LSTM, T 32, H 128, batch 1", 0.6),
+    "lstm-ops-32": Workload(lstm_ops(32), "LSTM from ops, T 32, H 128, batch 32", 1.0),
+    "lstm-cell-32": Workload(lstm_cell(32), "nn.LSTMCell loop, T 32, H 128, batch 32", 1.0),
+    "lstm-32": Workload(lstm(32), "nn.LSTM, T 32, H 128, batch 32", 1.0),
+    "transformer": Workload(transformer, "2 encoder layers, d 256, T 128, batch 8", 1.2),
+}

@@ -1,0 +1,29 @@
+"""The engine beside PyTorch on small training steps: `python tests/benchmarks/against_torch.py [NAME ...]`.
+
+Options: `--threads N` (default: all cores, for both), `--rounds N` turns each, `--only dsviz` for one alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from dsviz.bench.compare import OURS, THEIRS, compare, machine, report
+from dsviz.bench.workloads import WORKLOADS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=list(WORKLOADS))
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", choices=[OURS, THEIRS])
+    options = parser.parse_args()
+    frameworks = [options.only] if options.only else [OURS, THEIRS]
+    print(machine(options.threads))
+    for name in options.names:
+        print("\n".join(report(name, compare(name, options.threads, options.rounds, frameworks))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
