@@ -285,6 +285,7 @@ from engine.ops.scatter import scatter, scatter_add
 from engine.ops.sort import argsort, sort, topk
 from engine.ops.split import chunk, split, unbind
 from engine.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan
+from engine.partition import Partition, partition
 from engine.random import Generator, initial_seed, manual_seed
 from engine.reuse import report as reuse_report
 from engine.stream import stream_graph
@@ -366,6 +367,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "Partition",
     "PixelShuffle",
     "RMSNorm",
     "RNNCell",
@@ -562,6 +564,7 @@ __all__ = [
     "optim",
     "outer",
     "pad",
+    "partition",
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",

@@ -10,7 +10,7 @@ arrays its gradient needs, and keeping it would keep them.
 | `op_finish` | the `Node`, after; `out` is there until the sinks return |
 | `op_error` | `Failure`, before the exception reaches the person; a sink may set its `replacement` |
 | `module_enter`, `module_exit` | `ModuleCall` |
-| `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is |
+| `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is; `out` is there |
 | `buffer` | `BufferEvent` |
 | `gradient` | `(leaf Node, array)`, when a leaf's gradient is complete |
 | `iteration` | the number of the iteration that begins |

@@ -400,7 +400,9 @@ def announce_leaf(node: Node, array: Any) -> None:
         node.role = node.role or "input"
         node.iteration = iteration.index
         memory.track(array, "parameters" if node.role == "parameter" else "inputs", node)
+        node.out = array
         bus.emit("leaf", node)
+        node.out = None
 
 
 def finish(node: Node, out: Any) -> None:

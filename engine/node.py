@@ -44,6 +44,7 @@ _DEFAULTS: dict[str, Any] = {
     "saved_bytes": 0,
     "out": None,
     "outputs": None,
+    "picks": (),
     "arrays": None,
     "saved": (),
     "grad": None,
@@ -85,6 +86,7 @@ class Node:
         "out",  # the value, only while the sinks of op_finish look
         "outputs",  # (shape, dtype) of each result where there are several, None for one that is not there
         "phase",
+        "picks",  # of a trace's record: which result of each input is meant, None for its only one
         "requires",  # whether a gradient flows here
         "role",  # of a leaf: "parameter", "input" or "constant"
         "saved",  # what the gradient needs: one entry for each argument, then the output, then extras
@@ -117,6 +119,7 @@ class Node:
     out: Any
     outputs: list[tuple[tuple[int, ...], np.dtype[Any]] | None] | None
     phase: int
+    picks: tuple[int | None, ...]
     requires: bool
     role: str
     saved: tuple[Any, ...] | None

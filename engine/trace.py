@@ -15,7 +15,7 @@ from engine.node import Node
 class Graph:
     """The nodes of a trace, in the order they ran: `nodes`, `leaves`, and the `modules` that were called.
 
-    The records hold no arrays; at level 2, `statistics` and `values` are kept beside them, by node number. `records` has everything in order, as (kind, subject) with the kinds of the bus.
+    The records hold no arrays; at level 2, `statistics`, `values` and the leaves' arrays (`given`) are kept beside them, by node number. `records` has everything in order, as (kind, subject) with the kinds of the bus.
     """
 
     def __init__(self) -> None:
@@ -26,6 +26,7 @@ class Graph:
         self.names: dict[str, int] = {}  # sizes that assert_shape named
         self.statistics: dict[int, dict[str, float]] = {}  # by node number, at level 2
         self.values: dict[int, Any] = {}  # arrays by node number, at level 2 and within the budget
+        self.given: dict[int, Any] = {}  # the leaves' own arrays (no copies) by node number, at level 2
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -127,14 +128,34 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
             if kind == "module_enter":
                 self.graph.modules.append(subject)
             return
+        if kind == "op_finish":
+            for i, parent in enumerate(subject.inputs):
+                if parent is not None and parent.id not in self._seen:
+                    self._earlier(parent, subject.arrays[i] if subject.arrays else None)
         kept = record(subject)
         self._seen[subject.id] = kept
         kept.inputs = tuple(None if i is None else self._seen.get(i.id) for i in subject.inputs)
+        kept.picks = tuple(
+            i.kwargs["index"] if i is not None and i.op is not None and i.op.name == "part" else None
+            for i in subject.inputs
+        )
         kept.twin = None if subject.twin is None else self._seen.get(subject.twin.id)
         self.graph.records.append((kind, kept))
         (self.graph.leaves if kind == "leaf" else self.graph.nodes).append(kept)
-        if kind == "op_finish" and current().trace_level == 2:
-            self._look(subject)
+        if current().trace_level == 2:
+            if kind == "leaf":
+                self.graph.given[subject.id] = subject.out
+            else:
+                self._look(subject)
+
+    def _earlier(self, node: Node, array: Any) -> None:
+        """A value that was there before the block began is a leaf of this graph."""
+        kept = self._seen[node.id] = record(node)
+        kept.op, kept.role, kept.inputs = None, node.role or "input", ()
+        self.graph.leaves.append(kept)
+        self.graph.records.append(("leaf", kept))
+        if array is not None and current().trace_level == 2:
+            self.graph.given[node.id] = array
 
     def _look(self, node: Node) -> None:
         """Level 2: what there is to know of the result while it is there."""
