@@ -21,7 +21,8 @@ from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.memory import memory
-from engine.node import BACKWARD, Node, ids
+from engine.node import BACKWARD, NO_KWARGS, Node, ids
+from engine.pending import Product
 from engine.switches import switches
 from engine.writes import writes
 
@@ -175,17 +176,22 @@ def _plain(
     """The backward pass on raw arrays."""
     owned: set[Node] = set()
     sources: dict[Node, list[Node]] | None = {} if bus.active else None
+    looked_at = scale != 1.0 or only is not None
+    pop = grads.pop
     while heap:
         node = heappop(heap)[1]
-        g = grads.pop(node)
+        g = pop(node)
         op = node.op
-        if scale != 1.0 and op is None:
-            g = autocast.unscaled(node, g, scale)
-        inner = 1.0 if op is None else scale  # what is in between keeps the factor, but nobody sees it
-        if _hooked and node.hooks:
-            g = _run_hooks(node, g) if inner == 1.0 else _run_hooks(node, g / inner) * inner
-        if only is not None and node in only:
-            found[node] = g if inner == 1.0 else g / inner
+        if type(g) is Product:
+            g = g.value()
+        if looked_at or _hooked:
+            if scale != 1.0 and op is None:
+                g = autocast.unscaled(node, g, scale)
+            inner = 1.0 if op is None else scale  # what is in between keeps the factor, but nobody sees it
+            if _hooked and node.hooks:
+                g = _run_hooks(node, g) if inner == 1.0 else _run_hooks(node, g / inner) * inner
+            if only is not None and node in only:
+                found[node] = g if inner == 1.0 else g / inner
         if op is None:
             if accumulate and (only is None or node in only):
                 owned.discard(node)
@@ -214,25 +220,26 @@ def _plain(
         back = None
         if sources is not None:
             back = _announce(node, g, sources)
-        vjp = op.vjp_numpy if type(g) is _ndarray or op.outputs != 1 else op.vjp_on(backend.namespace(g))
-        if op.outputs != 1:
-            first = next(p for p in g if p is not None)
+        vjp: Any = op.vjp_numpy
+        if type(g) is not _ndarray:
+            first = g if op.outputs == 1 else next(p for p in g if p is not None)
             if type(first) is not _ndarray:
                 vjp = op.vjp_on(backend.namespace(first))
-        assert vjp is not None  # an op without a rule takes no part in the gradient
-        out = saved[n]
+        # Read only where there are some: what a node was not given is looked up slowly.
+        kwargs = node.kwargs if op.attr_names else NO_KWARGS
         if op.extras:
-            result = vjp(
-                g, out, *saved[:n], **node.kwargs, **dict(zip(op.extras, saved[n + 1 :], strict=True))
-            )
+            extras = dict(zip(op.extras, saved[n + 1 :], strict=True))
+            result = vjp(g, saved[n], *saved[:n], **kwargs, **extras)
+            del extras
         elif n == 2:
-            result = vjp(g, out, saved[0], saved[1], **node.kwargs)
+            result = vjp(g, saved[2], saved[0], saved[1], **kwargs)
+        elif n == 1:
+            result = vjp(g, saved[1], saved[0], **kwargs)
         else:
-            result = vjp(g, out, *saved[:n], **node.kwargs)
+            result = vjp(g, saved[n], *saved[:n], **kwargs)
         if not retain:
-            del out
             saved = None
-            if op.saves or op.extras:
+            if op.keeps:
                 node.saved = None
         if type(result) is not tuple:
             result = (result,)
@@ -250,14 +257,20 @@ def _plain(
             if parent.shape != shape and pg.shape != parent.shape:
                 pg = sum_to(np, pg, parent.shape)
             if pg.dtype is not parent.dtype and pg.dtype != parent.dtype:
-                pg = pg.astype(parent.dtype)
+                pg = (pg.value() if type(pg) is Product else pg).astype(parent.dtype)
             if sources is not None and back is not None:
                 sources.setdefault(parent, []).append(back)
             held = grads.get(parent)
             if held is None:
                 grads[parent] = pg
                 heappush(heap, (parent.order, parent))
-            elif parent in owned:
+                continue
+            if type(held) is Product:
+                held.add(pg)
+                continue
+            if type(pg) is Product:
+                pg = pg.value()
+            if parent in owned:
                 held += pg
             else:
                 # The first sum makes an array nobody else has; later ones add to it in place.
@@ -551,8 +564,9 @@ def _finish(back: Node, result: tuple[Any, ...]) -> None:
     back.duration = perf_counter_ns() - back.start
     twin = back.twin
     assert twin is not None
+    # A product that was put off is computed for those who look; the gradient goes on as it would unseen.
     useful = [
-        g if parent is not None and parent.requires else None
+        (g.value() if type(g) is Product else g) if parent is not None and parent.requires else None
         for g, parent in zip(result, twin.inputs, strict=True)
     ]
     back.outputs = [None if g is None else (g.shape, g.dtype) for g in useful]

@@ -61,7 +61,7 @@ def unary(op: Op, a: Any) -> Tensor:
     node.dtype = out.dtype
     frame = _getframe(2)
     code = frame.f_code
-    while INTERNAL.get(code.co_filename, True) and is_engine_code(code) and frame.f_back is not None:
+    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     node.code = code
@@ -114,7 +114,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     node.dtype = out.dtype
     frame = _getframe(2)
     code = frame.f_code
-    while INTERNAL.get(code.co_filename, True) and is_engine_code(code) and frame.f_back is not None:
+    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     node.code = code
@@ -236,7 +236,7 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
         forward = op.on(xp)
     frame = _getframe(2)
     code = frame.f_code
-    while INTERNAL.get(code.co_filename, True) and is_engine_code(code) and frame.f_back is not None:
+    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     node = Node()

@@ -53,6 +53,7 @@ class Op:
         "family",
         "formula",
         "forward",
+        "keeps",
         "name",
         "on_numpy",
         "onnx",
@@ -125,6 +126,7 @@ class Op:
         self.phase = phase
         self.custom = custom  # a person's own
         self.saves_out = "out" in saves
+        self.keeps = bool(saves or extras)
         # For each argument: for whose gradient it is kept. None: never kept. (): for any.
         given = saved_for or {}
         self.saves_args: tuple[tuple[int, ...] | None, ...] = tuple(

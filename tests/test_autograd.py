@@ -253,3 +253,38 @@ def test_deep_graphs_do_not_recurse() -> None:
     assert x.grad.item() == 1.0
     del y
     gc.collect()
+
+
+@pytest.mark.parametrize("size", [1, 2, 40])
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_weight_used_at_every_step_gathers_one_gradient(size: int, watched: bool) -> None:
+    rng = np.random.default_rng(0)
+    w = ds.tensor(rng.standard_normal((30, 30)), requires_grad=True)
+    x = [rng.standard_normal((size, 30)) for _ in range(5)]
+
+    def run() -> Any:
+        h: Any = ds.zeros(size, 30, dtype="float64")
+        for step in x:
+            h = ds.tanh(ds.linear(ds.tensor(step), w) + h @ w)
+        (h * h).sum().backward()
+        (w * w).sum().backward()  # the weight on a path of another kind adds to the same gradient
+        found, w.grad = w.grad.array, None  # type: ignore[union-attr]
+        return found
+
+    alone = run()
+    if watched:
+        seen: list[str] = []
+        with ds.bus.subscribe(lambda kind, node: seen.append(node.label), "op_finish"):
+            np.testing.assert_array_equal(run(), alone)
+        assert seen.count("linear'") == 5
+    eps = 1e-6
+    for at in ((0, 0), (3, 7)):
+        values = []
+        for sign in (1, -1):
+            v = w.array.copy()
+            v[at] += sign * eps
+            h = np.zeros((size, 30))
+            for step in x:
+                h = np.tanh(step @ v.T + h @ v)
+            values.append((h * h).sum() + (v * v).sum())
+        assert alone[at] == pytest.approx((values[0] - values[1]) / (2 * eps), rel=1e-6)
