@@ -159,7 +159,9 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
 
     def _look(self, node: Node) -> None:
         """Level 2: what there is to know of the result while it is there."""
-        out = node.out[0] if isinstance(node.out, tuple) else node.out
+        # A backward node has a result for each argument that takes a gradient; the first stands for it.
+        parts = node.out if isinstance(node.out, tuple) else (node.out,)
+        out = next((part for part in parts if part is not None), None)
         if out is None:
             return
         self.graph.statistics[node.id] = statistics(out)

@@ -54,6 +54,26 @@ def test_shape_bug_dies_on_its_rare_branch_and_names_both_lines() -> None:
     assert done.stdout.count("words: loss") == 12
 
 
+SAYS = {
+    "live_heads.py": r"two heads become four[^$]*changes nothing yet[^$]*28 parameters with a state",
+    "frozen_features.py": r"19 of 20 results used again",
+    "online_stream.py": r"grows to 10 classes[^$]*200 nodes in the window",
+    "mixed_precision.py": r"loss scale 128.0, 0 steps left out[^$]*runs in float32",
+    "sparse_attention.py": r"derivative is that of differences on 1 sample[^$]*step 120",
+    "segmentation.py": r"overlap of found and true ink: 0\.[6-9]",
+    "lstm_gates.py": r"gradient norms of the gates[^$]*forget",
+    "partition.py": r"the same result as unsplit: True",
+    "configuration.py": r"at level 0 a trace holds 0 nodes\n.*no key 'trace_levl'; did you mean 'trace_level'",
+}
+
+
+@pytest.mark.parametrize("demo", SAYS)
+def test_demo_does_what_it_says(demo: str) -> None:
+    done = run(demo)
+    assert done.returncode == 0, done.stderr
+    assert re.search(SAYS[demo], done.stdout), done.stdout
+
+
 @pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.stem)
 def test_demo_is_short_and_says_how_to_step_it(demo: Path) -> None:
     text = demo.read_text(encoding="utf-8")
