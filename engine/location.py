@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Mapping
 from types import CodeType, FrameType
+from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # The debugger's own code is no more the person's program than the engine's is.
@@ -35,6 +38,26 @@ def user_frame(depth: int = 1) -> FrameType:
             break
         frame = caller
     return frame
+
+
+def locals_of(frame: FrameType) -> Mapping[str, Any]:
+    """The variables of `frame`, without keeping what they hold alive.
+
+    Before Python 3.13 the dictionary that `frame.f_locals` makes stays with the frame, and with it every value
+    until the function ends: `del x` would no longer free `x`. It is emptied unless somebody else holds it (the
+    program's own `locals()`) or a trace function may write it back.
+    """
+    found = frame.f_locals
+    if (
+        sys.version_info >= (3, 13)
+        or not frame.f_code.co_flags & inspect.CO_OPTIMIZED
+        or sys.gettrace() is not None
+    ):
+        return found
+    copy = dict(found)
+    if sys.getrefcount(found) <= 3:  # the frame, this function and getrefcount
+        found.clear()
+    return copy
 
 
 def line_of(code: CodeType, lasti: int) -> int:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from engine.location import is_engine_code, line_of
+from engine.location import is_engine_code, line_of, locals_of
 
 
 def variable_of(value: Any, frame: FrameType | None) -> str:
     """The name of a variable that holds `value` in the frame, its globals or a caller's locals; "" if none does."""
     while frame is not None:
-        for names in (frame.f_locals, frame.f_globals):
+        for names in (locals_of(frame), frame.f_globals):
             for name, held in list(names.items()):
                 if held is value and not name.startswith("_") and name != "self":
                     return name
@@ -210,7 +210,7 @@ def _held(expression: ast.expr | None, frame: FrameType) -> Any:
     """What a variable, or a chain of modules and a name, holds; None for anything else. Runs no code."""
     if isinstance(expression, ast.Name):
         name = expression.id
-        return frame.f_locals.get(name, frame.f_globals.get(name))
+        return locals_of(frame).get(name, frame.f_globals.get(name))
     if isinstance(expression, ast.Attribute):
         outer = _held(expression.value, frame)
         if isinstance(outer, ModuleType):
@@ -224,5 +224,5 @@ def _is_module(value: ast.expr, frame: FrameType) -> bool:
         value = value.value
     if not isinstance(value, ast.Name):
         return False
-    held = frame.f_locals.get(value.id, frame.f_globals.get(value.id))
+    held = locals_of(frame).get(value.id, frame.f_globals.get(value.id))
     return isinstance(held, ModuleType)
