@@ -21,7 +21,7 @@ from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.memory import memory
-from engine.node import BACKWARD, NO_KWARGS, Node, ids
+from engine.node import BACKWARD, Node, blank, ids
 from engine.pending import Product
 from engine.switches import switches
 from engine.writes import writes
@@ -225,8 +225,7 @@ def _plain(
             first = g if op.outputs == 1 else next(p for p in g if p is not None)
             if type(first) is not _ndarray:
                 vjp = op.vjp_on(backend.namespace(first))
-        # Read only where there are some: what a node was not given is looked up slowly.
-        kwargs = node.kwargs if op.attr_names else NO_KWARGS
+        kwargs = node.kwargs
         if op.extras:
             extras = dict(zip(op.extras, saved[n + 1 :], strict=True))
             result = vjp(g, saved[n], *saved[:n], **kwargs, **extras)
@@ -421,10 +420,8 @@ def _accumulate(node: Node, g: Any, sources: dict[Node, list[Node]] | None) -> N
             g = np.asarray(g)
         tensor = Tensor.__new__(Tensor)
         tensor.array = g
-        tensor.node = Node()
-        fill = tensor.node
-        fill.op, fill.inputs, fill.requires = None, (), False
-        fill.shape, fill.dtype, fill.role, fill.order = g.shape, g.dtype, "gradient", 0
+        tensor.node = fill = blank()
+        fill.shape, fill.dtype, fill.role = g.shape, g.dtype, "gradient"
         node.grad = tensor
     elif held.node.requires:
         node.grad = Tensor(held.array + g)
@@ -529,7 +526,7 @@ def _check_unchanged(node: Node, saved: Sequence[Any]) -> None:
 
 def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | None:
     """The backward node of `node`, numbered and told, or None when it is switched off."""
-    back = Node()
+    back = blank()
     back.op = node.op
     back.kwargs = node.kwargs
     back.phase = BACKWARD

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ def unary(op: Op, a: Any) -> Tensor:
     na = a.node
     node = Node()
     node.op = op
+    node.kwargs = NO_KWARGS
     node.order = next(order)
     node.shape = out.shape
     node.dtype = out.dtype
@@ -71,8 +73,10 @@ def unary(op: Op, a: Any) -> Tensor:
         node.requires = True
         node.inputs = (na,)
         node.saved = (xa if op.saves_args[0] is not None else na, out if op.saves_out else None)
+        node.depth = 0
     else:
         node.requires = False
+        node.saved = ()
         if (na.requires and na.op is not None) or na.depth >= REACH:
             na = behind(na)
         node.inputs = (na,)
@@ -109,6 +113,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     na = a.node
     node = Node()
     node.op = op
+    node.kwargs = NO_KWARGS
     node.order = next(order)
     node.shape = out.shape
     node.dtype = out.dtype
@@ -125,6 +130,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     if (ra or rb) and op.vjp is not None and state.grad:
         node.requires = True
         node.inputs = (na, nb)
+        node.depth = 0
         if op.cross:
             node.saved = (xa if rb else None, xb if ra else None, None)
         else:
@@ -136,6 +142,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
             )
     else:
         node.requires = False
+        node.saved = ()
         if (ra and na.op is not None) or na.depth >= REACH:
             na = behind(na)
         depth = na.depth
@@ -163,7 +170,7 @@ def constant(value: Any, role: str = "input") -> Tensor:
     return tensor
 
 
-def cut(operands: list[Any], start: int) -> None:
+def cut(operands: Sequence[Any], start: int) -> None:
     """In a stream's block: make plain values of what earlier blocks computed (nodes are numbered downwards)."""
     for operand in operands:
         if isinstance(operand, Tensor):
@@ -173,12 +180,18 @@ def cut(operands: list[Any], start: int) -> None:
                 operand.node = fresh
 
 
-def as_operands(args: tuple[Any, ...]) -> list[Any]:
+def as_operands(args: tuple[Any, ...]) -> Any:
     """The arguments with raw arrays made tensors and NumPy scalars made plain numbers.
 
     A raw floating array takes the floating type of the tensors beside it: NumPy makes float64 where
     nobody asked for it, and a model in float32 should not become float64 by that.
     """
+    for arg in args:
+        kind = type(arg)
+        if not (kind is Tensor or kind is Parameter or arg is None or kind is float or kind is int):
+            break
+    else:
+        return args
     operands: list[Any] = []
     raw = False
     for arg in args:
@@ -218,22 +231,23 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     arrays: list[Any] = []
     nodes: list[Node | None] = []
     requires = False
-    xp: Any = np
     forward = op.on_numpy
+    xp: Any = np
     for operand in operands:
-        if isinstance(operand, Tensor):
+        kind = type(operand)
+        if kind is Tensor or kind is Parameter or isinstance(operand, Tensor):
             array = operand.array
             arrays.append(array)
             if type(array) is not _ndarray:
                 xp = backend.namespace(array)
-            node = operand.node
-            nodes.append(node)
-            requires = requires or node.requires
+                forward = op.on(xp)
+            parent = operand.node
+            nodes.append(parent)
+            if parent.requires:
+                requires = True
         else:
             arrays.append(operand)
             nodes.append(None)
-    if xp is not np:
-        forward = op.on(xp)
     frame = _getframe(2)
     code = frame.f_code
     while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
@@ -247,8 +261,10 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     node.inputs = tuple(nodes)
     node.requires = False
     node.stamp = writes.count
-    active = bus.active
-    loud = active and announce(node, arrays)
+    node.saved = ()
+    node.depth = node.order = 0
+    node.shape = node.dtype = None  # type: ignore[assignment]
+    loud = bus.active and announce(node, arrays)
     if loud:
         node.arrays = tuple(arrays)
         bus.emit("op_start", node)
@@ -260,18 +276,18 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     except Exception as error:  # noqa: BLE001 - explained and raised again
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 
-        out = fail(node, operands, arrays, error, frame)
+        out = fail(node, list(operands), arrays, error, frame)
     if autocast.running:
         autocast.measure(op, arrays, kwargs, out[0] if op.extras else out)
     if loud:
         node.duration = perf_counter_ns() - node.start
     node.order = next(order)
-    requires = requires and op.vjp is not None and state.grad
     extras: tuple[Any, ...] = ()
     if op.extras:
         extras = out[1:]
         out = out[0]
-    if op.outputs == 1:
+    single = op.outputs == 1
+    if single:
         if type(out) is not _ndarray:
             out = _asarray(out) if xp is np else xp.asarray(out)
         node.shape = out.shape
@@ -281,29 +297,29 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
         node.shape = out[0].shape if out else ()
         node.dtype = out[0].dtype if out else get_default_dtype()
         node.outputs = [(o.shape, o.dtype) for o in out]
-    if requires:
+    if requires and op.vjp is not None and state.grad:
         node.requires = True
         keep(node, op, arrays, nodes, out, extras)
     else:
         depth = 0
-        for i, parent in enumerate(nodes):
-            if parent is not None:
-                if (parent.requires and parent.op is not None) or parent.depth >= REACH:
-                    parent = nodes[i] = behind(parent)
-                if parent.depth >= depth:
-                    depth = parent.depth + 1
+        for i, source in enumerate(nodes):
+            if source is not None:
+                if (source.requires and source.op is not None) or source.depth >= REACH:
+                    source = nodes[i] = behind(source)
+                if source.depth >= depth:
+                    depth = source.depth + 1
         node.depth = depth
         node.inputs = tuple(nodes)
     if loud:
         finish(node, out)
-    if op.outputs == 1:
-        tensor = Tensor.__new__(Tensor)
-        tensor.array = out
-        tensor.node = node
-        if op.view:
-            tensor.base = operands[0]
-        return tensor
-    return tuple(part(node, i, array) for i, array in enumerate(out))
+    if not single:
+        return parts(node, out)
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = out
+    tensor.node = node
+    if op.view:
+        tensor.base = operands[0]
+    return tensor
 
 
 def keep(
@@ -312,37 +328,51 @@ def keep(
     """Save on `node` what its gradient declared, and nothing else."""
     saved: list[Any] = []
     rules = op.saves_args
+    last = len(rules) - 1
     for i, parent in enumerate(nodes):
-        rule = rules[i] if i < len(rules) else rules[-1]
+        rule = rules[i] if i < last else rules[last]
         if rule is None:
             saved.append(arrays[i] if parent is None else parent)
-        elif not rule or any(nodes[j] is not None and nodes[j].requires for j in rule):  # type: ignore[union-attr]
+        elif not rule:
             saved.append(arrays[i])
         else:
-            saved.append(None)
+            for j in rule:
+                user = nodes[j]
+                if user is not None and user.requires:
+                    saved.append(arrays[i])
+                    break
+            else:
+                saved.append(None)
     saved.append(out if op.saves_out else None)
-    saved.extend(extras)
-    node.saved = tuple(saved)
+    node.saved = (*saved, *extras)
 
 
-def part(node: Node, index: int, array: Any) -> Tensor:
-    """The tensor of one of several results: its own node, under the same number, that passes gradients on."""
-    piece = Node()
-    piece.op = PART
-    piece.order = next(order)
-    piece.shape = array.shape
-    piece.dtype = array.dtype
-    piece.inputs = (node,)
-    piece.kwargs = {"index": index}
-    piece.requires = node.requires and is_floating(array.dtype)
-    piece.id = node.id
-    piece.code = node.code
-    piece.lasti = node.lasti
-    piece.depth = node.depth
-    tensor = Tensor.__new__(Tensor)
-    tensor.array = array
-    tensor.node = piece
-    return tensor
+def parts(node: Node, arrays: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """The tensors of several results: each with a node of its own, under the same number, that passes gradients on."""
+    requires = node.requires
+    known = bus.active and node.id
+    pieces = []
+    for index, array in enumerate(arrays):
+        piece = Node()
+        piece.op = PART
+        piece.order = next(order)
+        piece.shape = array.shape
+        piece.dtype = array.dtype
+        piece.inputs = (node,)
+        piece.kwargs = {"index": index}
+        piece.requires = requires and is_floating(array.dtype)
+        if known:
+            piece.id = node.id
+        piece.code = node.code
+        piece.lasti = node.lasti
+        piece.depth = node.depth
+        piece.stamp = node.stamp
+        piece.saved = ()
+        tensor = Tensor.__new__(Tensor)
+        tensor.array = array
+        tensor.node = piece
+        pieces.append(tensor)
+    return tuple(pieces)
 
 
 # Not in OPS: it is no op but the seam between a node with several results and each of them.

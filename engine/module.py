@@ -172,8 +172,14 @@ class Module:
 
         def __getattr__(self, name: str) -> Any:
             fields = self.__dict__
-            for register in ("_parameters", "_modules", "_buffers"):
-                found = fields.get(register, {})
+            if "_buffers" in fields:
+                found = fields["_parameters"]
+                if name in found:
+                    return found[name]
+                found = fields["_modules"]
+                if name in found:
+                    return found[name]
+                found = fields["_buffers"]
                 if name in found:
                     return found[name]
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")

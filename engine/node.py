@@ -28,115 +28,66 @@ ids = itertools.count(1)
 
 NO_KWARGS: dict[str, Any] = {}
 
-# A node is made for each op, so only what every node needs is stored; the rest reads as these.
-_DEFAULTS: dict[str, Any] = {
-    "id": 0,
-    "phase": FORWARD,
-    "kwargs": NO_KWARGS,
-    "code": None,
-    "lasti": 0,
-    "call": None,
-    "twin": None,
-    "iteration": 0,
-    "start": 0,
-    "duration": 0,
-    "nbytes": 0,
-    "saved_bytes": 0,
-    "out": None,
-    "outputs": None,
-    "picks": (),
-    "arrays": None,
-    "saved": (),
-    "grad": None,
-    "grad_source": None,
-    "hooks": None,
-    "role": "",
-    "name": "",
-    "depth": 0,
-    "stamp": 0,
-    "scalars": None,
-    "shape": None,
-    "dtype": None,
-}
-
 
 class Node:
-    """One op that ran, or a leaf (`op` is None). See the slots for what it knows."""
+    """One op that ran, or a leaf (`op` is None).
+
+    A node is made for each op, so only what every node needs has a slot, and whoever makes one fills all slots.
+    The rest reads as the defaults below until it is set. (A `__getattr__` for them would make every read slow.)
+    """
 
     __slots__ = (
+        "__dict__",
         "__weakref__",
-        "arrays",  # the op's arguments, from op_start until op_finish
-        "call",  # ModuleCall the op ran in
         "code",  # the person's code object that called the op ...
         "depth",  # how many nodes without gradient lie behind; bounds what is kept for error messages
         "dtype",
-        "duration",  # nanoseconds
-        "grad",  # of a leaf: its accumulated gradient, a Tensor
-        "grad_source",  # of a leaf: the backward node that last gave it a gradient
-        "hooks",
-        "id",  # 0 while nobody is tracing
         "inputs",  # Node for each argument of the op, None for one that is no tensor
-        "iteration",
         "kwargs",  # the op's attributes
         "lasti",  # ... and the byte offset in it
-        "name",  # of a leaf
-        "nbytes",
         "op",
         "order",
-        "out",  # the value, only while the sinks of op_finish look
-        "outputs",  # (shape, dtype) of each result where there are several, None for one that is not there
-        "phase",
-        "picks",  # of a trace's record: which result of each input is meant, None for its only one
         "requires",  # whether a gradient flows here
-        "role",  # of a leaf: "parameter", "input" or "constant"
         "saved",  # what the gradient needs: one entry for each argument, then the output, then extras
-        "saved_bytes",
-        "scalars",  # plain numbers among the arguments, by name (only while tracing)
         "shape",
         "stamp",  # in-place writes there had been when this ran
-        "start",  # nanoseconds, time.perf_counter_ns
-        "twin",  # forward node of a backward node
     )
 
-    arrays: tuple[Any, ...] | None
-    call: ModuleCall | None
     code: CodeType | None
     depth: int
     dtype: np.dtype[Any]
-    duration: int
-    grad: Tensor | None
-    grad_source: Node | None
-    hooks: dict[int, Any] | None
-    id: int
     inputs: tuple[Node | None, ...]
-    iteration: int
     kwargs: dict[str, Any]
     lasti: int
-    name: str
-    nbytes: int
     op: Op | None
     order: int
-    out: Any
-    outputs: list[tuple[tuple[int, ...], np.dtype[Any]] | None] | None
-    phase: int
-    picks: tuple[int | None, ...]
     requires: bool
-    role: str
     saved: tuple[Any, ...] | None
-    saved_bytes: int
-    scalars: dict[str, Any] | None
     shape: tuple[int, ...]
     stamp: int
-    start: int
-    twin: Node | None
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            try:
-                return _DEFAULTS[name]
-            except KeyError:
-                raise AttributeError(name) from None
+    arrays: tuple[Any, ...] | None = None  # the op's arguments, from op_start until op_finish
+    call: ModuleCall | None = None  # the module call the op ran in
+    duration: int = 0  # nanoseconds
+    grad: Tensor | None = None  # of a leaf: its accumulated gradient
+    grad_source: Node | None = None  # of a leaf: the backward node that last gave it a gradient
+    hooks: dict[int, Any] | None = None
+    id: int = 0  # 0 while nobody is tracing
+    iteration: int = 0
+    name: str = ""  # of a leaf
+    nbytes: int = 0
+    out: Any = None  # the value, only while the sinks of op_finish look
+    # (shape, dtype) of each result where there are several, None for one that is not there
+    outputs: list[tuple[tuple[int, ...], np.dtype[Any]] | None] | None = None
+    phase: int = FORWARD
+    picks: tuple[
+        int | None, ...
+    ] = ()  # for each input, which result of it is used, None for one with only one
+    role: str = ""  # of a leaf: "parameter", "input" or "constant"
+    saved_bytes: int = 0
+    scalars: dict[str, Any] | None = None  # plain numbers among the arguments, by name (only while tracing)
+    start: int = 0  # nanoseconds, time.perf_counter_ns
+    twin: Node | None = None  # forward node of a backward node
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -165,6 +116,20 @@ class Node:
         return f"<Node {self.id} {self.label} {shape}>"
 
 
+def blank() -> Node:
+    """A node with every slot filled with its default, for where speed does not matter."""
+    node = Node()
+    node.op = None
+    node.inputs = ()
+    node.kwargs = NO_KWARGS
+    node.code = None
+    node.lasti = node.order = node.depth = node.stamp = 0
+    node.requires = False
+    node.saved = ()
+    node.shape = node.dtype = None  # type: ignore[assignment]
+    return node
+
+
 def leaf(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
@@ -185,6 +150,9 @@ def leaf(
     node.order = next(order)
     node.code = code
     node.lasti = lasti
+    node.kwargs = NO_KWARGS
+    node.saved = ()
+    node.stamp = 0
     node.depth = 0 if origin is None else origin.depth + 1
     return node
 
@@ -213,6 +181,8 @@ def behind(node: Node, reach: int = 8) -> Node:
     copy.call = node.call
     copy.requires = False
     copy.order = node.order
+    copy.saved = ()
+    copy.stamp = node.stamp
     copy.inputs = tuple(None if i is None else behind(i, reach - 1) for i in node.inputs) if reach > 0 else ()
     copy.depth = max((i.depth for i in copy.inputs if i is not None), default=-1) + 1
     return copy

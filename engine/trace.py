@@ -9,7 +9,7 @@ from engine import backend
 from engine.bus import Handle, bus
 from engine.config import checked, current, graph_config
 from engine.module import ModuleCall
-from engine.node import Node
+from engine.node import Node, blank
 
 
 class Graph:
@@ -51,14 +51,13 @@ def running() -> Graph | None:
 
 def record(node: Node) -> Node:
     """What a graph keeps of a node: everything but arrays and what holds them."""
-    kept = Node()
+    kept = blank()
     for name in (
         "id", "op", "phase", "kwargs", "scalars", "shape", "dtype", "outputs", "nbytes", "saved_bytes", "code",
         "lasti", "call", "iteration", "start", "duration", "role", "name",
     ):  # fmt: skip
         setattr(kept, name, getattr(node, name))
-    kept.requires = False
-    kept.order = node.order if hasattr(node, "order") else 0
+    kept.order = node.order
     return kept
 
 

@@ -12,6 +12,7 @@ from engine.dispatch import apply, unary
 from engine.op import op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_of
+from engine.ops.nested import on_arrays
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -37,13 +38,17 @@ def RELU(xp: Any, input: Any) -> Any:
 
 
 def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
-    return g * (out * (1 - out))
+    if not on_arrays(xp):
+        return g * (out * (1 - out))
+    slope = 1 - out
+    slope *= out
+    slope *= g
+    return slope
 
 
 @op(
     "sigmoid",
     **ACTIVATION,
-    quiet=True,
     onnx="Sigmoid",
     formula="1 / (1 + e^-input)",
     vjp=_sigmoid_vjp,
@@ -56,16 +61,22 @@ def SIGMOID(xp: Any, input: Any) -> Any:
 
 def sigmoid_of(xp: Any, x: Any) -> Any:
     """The logistic function on raw arrays: 1/2 + 1/2 tanh(x/2), which cannot overflow."""
-    out = xp.tanh(x * 0.5)
-    if isinstance(out, np.ndarray) and out.ndim:
+    out = x * 0.5
+    if type(out) is np.ndarray and out.ndim and out.dtype.kind == "f":
+        np.tanh(out, out=out)
         out *= 0.5
         out += 0.5
         return out
-    return out * 0.5 + 0.5
+    return xp.tanh(out) * 0.5 + 0.5
 
 
 def _tanh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
-    return g * (1 - out * out)
+    if not on_arrays(xp):
+        return g * (1 - out * out)
+    slope = out * out
+    slope = xp.subtract(1, slope, out=slope) if type(slope) is np.ndarray else 1 - slope
+    slope *= g
+    return slope
 
 
 @op("tanh", **ACTIVATION, ufunc="tanh", onnx="Tanh", formula="tanh input", vjp=_tanh_vjp, saves=("out",))

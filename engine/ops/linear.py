@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def product(xp: Any, a: Any, b: Any) -> Any:
     """`a @ b`; NumPy has no fast product of float16, and its sums would lose digits, so float32 serves."""
-    if a.dtype == dtype.float16 == b.dtype and xp is np:
+    if xp is np and a.dtype.char == "e" and b.dtype.char == "e":
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
     return a @ b
 
@@ -103,18 +103,21 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     """Each row of `in` features becomes a row of `out` features."""
     if bias is not None and bias.shape != weight.shape[:1]:
         shapes.linear(input.shape, weight.shape, bias.shape)
-    # With few rows and a large weight the transposed product is faster: it copies the rows and not the weight.
-    few = input.ndim == 2 and 2 <= input.shape[0] <= FEW and weight.size >= LARGE and xp is np
-    if few and weight.dtype == input.dtype != np.float16 and (bias is None or bias.dtype == input.dtype):
+    if weight.size >= LARGE and xp is np and turns(input, weight):
         turned = np.matmul(weight, input.T).T
         return np.ascontiguousarray(turned) if bias is None else np.add(turned, bias, order="C")
     out = product(xp, input, weight.T)
     if bias is None:
         return out
-    if out.dtype == bias.dtype and out.ndim:
+    if out.ndim and out.dtype == bias.dtype:
         out += bias
         return out
     return out + bias
+
+
+def turns(input: Any, weight: Any) -> bool:
+    """Whether the transposed product is faster: with few rows and a large weight it copies the rows, not the weight."""
+    return bool(input.ndim == 2 and 2 <= input.shape[0] <= FEW and weight.dtype == input.dtype != np.float16)
 
 
 def matmul(input: Any, other: Any) -> Tensor:

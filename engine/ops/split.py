@@ -30,8 +30,10 @@ def _split_dtype(input: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
 
 
 def _split_vjp(xp: Any, g: Any, out: Any, input: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
-    present = next(piece for piece in g if piece is not None)
     d = dim % len(input.shape)
+    if all(piece is not None for piece in g):
+        return xp.concatenate(g, axis=d)
+    present = next(piece for piece in g if piece is not None)
     pieces = []
     for size, piece in zip(sizes, g, strict=True):
         shape = (*input.shape[:d], size, *input.shape[d + 1 :])
@@ -58,12 +60,15 @@ def _split_origin(
 )
 def SPLIT(xp: Any, input: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
     """Pieces of the given sizes along `dim`, as views."""
-    _split_shape(input.shape, sizes=sizes, dim=dim)
+    if not -input.ndim <= dim < input.ndim or sum(sizes) != input.shape[dim]:
+        _split_shape(input.shape, sizes=sizes, dim=dim)
     d = dim % input.ndim
     pieces = []
+    ahead = (slice(None),) * d
     start = 0
     for size in sizes:
-        pieces.append(input[(slice(None),) * d + (slice(start, start + size),)])
+        at = (*ahead, slice(start, start + size))
+        pieces.append(input[at])
         start += size
     return tuple(pieces)
 

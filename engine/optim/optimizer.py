@@ -16,7 +16,7 @@ from engine.grad_mode import no_grad, state
 from engine.iteration import iteration
 from engine.location import user_frame
 from engine.memory import memory
-from engine.node import OPTIMIZER, Node, order
+from engine.node import OPTIMIZER, blank, order
 from engine.op import OPS, Op
 from engine.restructure import Parameters, fitted, structure
 from engine.tensor import Tensor
@@ -154,7 +154,7 @@ class Optimizer:
             self.update(parameter.array, gradient.array, kept, group)
             writes.note(parameter.array, self.op.name)
             return
-        node = Node()
+        node = blank()
         node.op = self.op
         node.inputs = (parameter.node, parameter.node.grad_source or gradient.node)
         node.order = next(order)
