@@ -251,10 +251,46 @@ class Gap(Event, tag=22):
     time: int
 
 
+class Value(Event, tag=23):
+    """An array that `node` made or is: its bytes in C order, or the key a recording knows it by.
+
+    `name` is "output" for a node's only result, "output 1" for the second of several. `axes` is the order
+    in which its axes lay in memory, outermost first (empty: C order): sums and products of the same
+    numbers in another order may differ in their last bit. `file` names a file of the session's folder
+    that holds the bytes where they are too many for the ring; whoever reads it removes it.
+    """
+
+    node: int
+    name: str
+    dtype: str  # NumPy's, such as "<f4"
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] = ()
+    data: bytes = b""
+    key: bytes = b""
+    pin: bool = False
+    file: str = ""
+
+
+class Recipe(Event, tag=24):
+    """What it takes to run `node` again beyond its `Op` record, told where that record does not say it all.
+
+    `picks` says for each input which of its node's results was taken (-1: its only one). `attrs` holds
+    attributes that the record only describes: a slice is `{"slice": [start, stop, step]}`, a tuple
+    `{"tuple": [...]}`, `...` is `{"ellipsis": true}`, an array `{"array": NAME}`, a `Value` of the node.
+    `impure` is why it cannot be run again, "" where it can.
+    """
+
+    node: int
+    picks: tuple[int, ...] = ()
+    attrs: dict[str, Any] = {}
+    impure: str = ""
+
+
 AnyEvent = Union[  # noqa: UP007 - msgspec reads it at run time, on Python 3.10 too
 
     Text, Frame, Site, Branch, LoopTurn, ModuleEntered, ModuleLeft, Leaf, Op, Failed, Summary, Allocated,
     Recategorised, Released, GradientReady, Iteration, Switched, Level, Output, Uncaught, Thread, Gap,
+    Value, Recipe,
 ]  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

@@ -25,7 +25,13 @@ def run(options: RunOptions) -> int:
     news: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a signal's number, or "something changed"
     with interrupts(news.put):
         try:
-            session = Session.launch(options.script, options.args, options.trace_level)
+            session = Session.launch(
+                options.script,
+                options.args,
+                options.trace_level,
+                record=options.record,
+                value_budget=options.value_budget,
+            )
         except LaunchError as refused:
             raise UsageError(str(refused)) from None
         with session:

@@ -22,6 +22,9 @@ from dsviz import events, stop
 from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH, Breakpoint, checked
 from dsviz.endings import ended
 from dsviz.process import LaunchError, Process
+from dsviz.recording.format import RecordingError
+from dsviz.recording.recorder import Recorder, beside, meta_of
+from dsviz.recording.writer import DEFAULT_BUDGET
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
 from dsviz.store import GraphStore
 
@@ -46,6 +49,9 @@ class Session:
         *,
         pause_at_entry: bool = True,
         capacity: int | None = None,
+        record: str | os.PathLike[str] | None = None,
+        value_budget: int = DEFAULT_BUDGET,
+        breakpoints: bool = True,
         **popen: Any,
     ) -> None:
         self.script = _checked_script(os.fspath(script))
@@ -56,6 +62,10 @@ class Session:
         self.store.script, self.store.args, self.store.level = self.script, self.args, self.level
         self._pause_at_entry = pause_at_entry
         self._capacity = capacity
+        self._record = None if record is None else os.path.abspath(os.fspath(record))
+        self._value_budget = value_budget
+        self._recorder: Recorder | None = None
+        self._unrecorded = ""
         self._popen = popen
         self._changed = threading.Condition(threading.RLock())
         self._moving = threading.Lock()  # restart and stop, one at a time
@@ -73,8 +83,9 @@ class Session:
         self._next_breakpoint = 0
         self._breakpoints: dict[int, Breakpoint] = {}
         self._switches: dict[tuple[str, str], bool] = {}
-        self.add_breakpoint(SHAPE_MISMATCH)
-        self.add_breakpoint(EXCEPTION)
+        if breakpoints:
+            self.add_breakpoint(SHAPE_MISMATCH)
+            self.add_breakpoint(EXCEPTION)
         self._start()
 
     @classmethod
@@ -85,7 +96,9 @@ class Session:
 
         `options`: `pause_at_entry=False` runs on at once; `stdin`, `stdout`, `stderr`, `cwd` and `env` are
         those of `subprocess.Popen` (the program has this process's own streams where they are left out); `python` is
-        another interpreter.
+        another interpreter. `record` is the file the run is recorded to (without it a temporary one, removed
+        by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays.
+        `breakpoints=False` starts with none, not even those for mismatches and exceptions.
         Raises `LaunchError` with a sentence where the script cannot be run.
         """
         return cls(script, args, trace_level, **options)
@@ -415,11 +428,13 @@ class Session:
                 self.store.begin(self.script, self.args, level=self.level)
             self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
             self._state, self._stop = STARTING, None
+            self._begin_recording()
             setup: dict[str, Any] = {
                 "level": self.level,
                 "pause_at_entry": self._pause_at_entry,
                 "breakpoints": self._breakpoint_records(),
                 "switches": self.switches,
+                "values": self._value_budget,
             }
             if self._capacity is not None:
                 setup["capacity"] = self._capacity
@@ -441,6 +456,8 @@ class Session:
             self._changed.notify_all()
 
     def _on_events(self, batch: list[events.AnyEvent]) -> None:
+        if self._recorder is not None:
+            batch = self._recorder.take(batch)
         self.store.feed_many(batch)
         for event in batch:
             if type(event) is events.Uncaught:
@@ -465,6 +482,8 @@ class Session:
                 for id in now.breakpoints:
                     if id in self._breakpoints:
                         self._breakpoints[id].hits += 1
+                if self._recorder is not None:
+                    self._recorder.stop(now)
                 self._set(PAUSED, now)
             if now.breakpoints:
                 self._tell("settings")
@@ -478,9 +497,9 @@ class Session:
         elif kind == "reply":
             self._answer(message)
         elif kind == "level":
-            self.store.feed(events.Level(message["level"], message["time"]))
+            self._on_events([events.Level(message["level"], message["time"])])
         elif kind == "switch":
-            self.store.feed(events.Switched(message["target"], message["name"], message["on"]))
+            self._on_events([events.Switched(message["target"], message["name"], message["on"])])
         elif kind == "lost":
             self._lost = True
             self._fail_requests("The program let go of the debugger.")
@@ -517,6 +536,8 @@ class Session:
     def _on_end(self, status: int) -> None:
         self._fail_requests("The program has ended.")
         if self._stopping and self._moving.locked() and self._state == STARTING:
+            if self._recorder is not None:
+                self._recorder.end(Stop("stopped", text="Restarted.", state=stop.STOPPED, status=status))
             return  # a restart: the next run's stop is the one to tell of
         assert self._process is not None
         now = ended(
@@ -528,8 +549,37 @@ class Session:
             connected=bool(self._hello),
             level=self.level,
         )
+        if self._recorder is not None:
+            self._recorder.end(now)
         self._set(now.state, now)
         self._tell("state")
+
+    def _begin_recording(self) -> None:
+        before, self._recorder = self._recorder, None
+        if before is not None:
+            before.discard()
+        path = self._record
+        if path is not None and before is not None:
+            path = beside(path)
+        try:
+            self._recorder = Recorder(path, meta_of(self.script, self.args), budget=self._value_budget)
+        except (RecordingError, OSError) as error:
+            if self.run == 1 and path is not None:
+                raise LaunchError(str(error)) from None
+            self._unrecorded = str(error)  # the run goes on, and going back in it says why it cannot
+
+    @property
+    def recording(self) -> str:
+        """The file this run is recorded to."""
+        return "" if self._recorder is None else self._recorder.path
+
+    @property
+    def recording_problem(self) -> str:
+        """Why the run is not recorded, or not to its end; "" where it is."""
+        recorder = self._recorder
+        if recorder is None:
+            return self._unrecorded
+        return recorder.reason if recorder.state == "damaged" else ""
 
     # End
 
@@ -543,6 +593,8 @@ class Session:
             self._stopping = self._stopping or self._state not in ENDS
             if self._process is not None:
                 self._process.end()
+            if self._recorder is not None:
+                self._recorder.discard()
         finally:
             self._moving.release()
 

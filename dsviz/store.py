@@ -104,6 +104,7 @@ class GraphStore:
             self.summaries: OrderedDict[int, ev.Summary] = OrderedDict()
             self.gradients: OrderedDict[int, ev.GradientReady] = OrderedDict()
             self.backward_of: dict[int, int] = {}
+            self.kept: OrderedDict[int, None] = OrderedDict()  # nodes whose value a recording has
             self.switches: dict[tuple[str, str], bool] = {}
             self.iterations: deque[IterationRecord] = deque(maxlen=4096)
             self.bands: deque[Band] = deque(maxlen=BANDS)
@@ -145,6 +146,8 @@ class GraphStore:
                 ev.Uncaught: self._uncaught,
                 ev.Thread: self._thread,
                 ev.Gap: self._gap,
+                ev.Value: self._value,
+                ev.Recipe: self._recipe,
             }
 
     # -- reading --------------------------------------------------------------------------------
@@ -413,6 +416,15 @@ class GraphStore:
 
     def _thread(self, event: ev.Thread) -> None:
         self.structure.switch_thread(event.id)
+
+    def _value(self, event: ev.Value) -> None:
+        if event.key:
+            self.kept[event.node] = None
+            if len(self.kept) > self.window:
+                self.kept.popitem(last=False)
+
+    def _recipe(self, event: ev.Recipe) -> None:
+        """Only a recording has use for it."""
 
     def _gap(self, event: ev.Gap) -> None:
         self.gaps.append(event)

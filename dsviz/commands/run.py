@@ -7,11 +7,12 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dsviz.commands.recordings import make_room, size, target
 from dsviz.commands.usage import Parser, UsageError, check_script, port, split
 
 BREAKS = ("shape", "nan", "exception")
 
-_WITH_VALUE = {"--port", "--trace-level", "--break"}
+_WITH_VALUE = {"--port", "--trace-level", "--break", "--record", "--value-budget"}
 
 _EPILOG = """\
 Options come before SCRIPT; all that follows SCRIPT is given to the script.
@@ -34,6 +35,8 @@ class RunOptions:
     trace_level: int = 1
     headless: bool = False
     breaks: tuple[str, ...] = ("shape",)
+    record: str | None = None  # absolute path; None: to a temporary file
+    value_budget: int = 256 << 20
 
 
 def main(words: list[str]) -> int:
@@ -43,6 +46,8 @@ def main(words: list[str]) -> int:
 
 def run(options: RunOptions) -> int:
     """Run a script under the debugger, with the page or without, and give the exit status."""
+    if options.record is not None:
+        make_room(options.record)
     runner: Callable[[RunOptions], int]
     if options.headless:
         runner = importlib.import_module("dsviz.headless").run
@@ -55,7 +60,7 @@ def _run_options(words: list[str]) -> RunOptions:
     parser = Parser(
         prog="dsviz run",
         usage="dsviz run [--port N] [--no-browser] [--trace-level 0|1|2] [--headless] [--break KIND] "
-        "SCRIPT [ARGS...]",
+        "[--record FILE] [--value-budget BYTES] SCRIPT [ARGS...]",
         description="Run a script in a process of its own, paused before its first node, "
         "and open the page that steps it.",
         epilog=_EPILOG,
@@ -86,6 +91,16 @@ def _run_options(words: list[str]) -> RunOptions:
         metavar="KIND",
         help=f"with --headless, stop to explain at: {', '.join(BREAKS)} (default shape; may be repeated)",
     )
+    parser.add_argument(
+        "--record", metavar="FILE", help="keep the run's recording in FILE (a recording there is replaced)"
+    )
+    parser.add_argument(
+        "--value-budget",
+        type=size,
+        default=256 << 20,
+        metavar="BYTES",
+        help="how much of the values is kept at trace level 2, such as 64M (default 256M)",
+    )
     ours, rest = split(words, _WITH_VALUE)
     given = parser.parse_args(ours)
     if not rest:
@@ -94,12 +109,16 @@ def _run_options(words: list[str]) -> RunOptions:
         raise UsageError(
             "--break belongs to --headless; on the page, breakpoints are set in its Breakpoints panel."
         )
+    script = check_script(rest[0])
+    record = target(given.record) if given.record else None
     return RunOptions(
-        script=check_script(rest[0]),
+        script=script,
         args=tuple(rest[1:]),
         port=given.port,
         browser=not given.no_browser,
         trace_level=given.trace_level,
         headless=given.headless,
         breaks=tuple(dict.fromkeys(given.breaks or ["shape"])),
+        record=record,
+        value_budget=given.value_budget,
     )

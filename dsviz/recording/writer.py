@@ -49,9 +49,12 @@ class Writer:
         meta: Meta,
         *,
         budget: int = DEFAULT_BUDGET,
+        most: int | None = None,
         on_damage: Callable[[str], None] | None = None,
     ) -> None:
         self.path = path
+        self._most = most  # bytes of events; None: as many as the disk holds
+        self._bytes = 0
         self.state = RECORDING
         self.reason = ""
         self.position = 0  # events taken so far
@@ -210,6 +213,9 @@ class Writer:
         if self._full("chunks"):
             self._fail(RecordingError("one recording holds no more"))
             return
+        if self._most is not None and self._bytes > self._most:
+            self._fail(RecordingError(f"it may take {self._most >> 20} MB and has taken them"))
+            return
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for table, number, record, bulk in self._rows:
@@ -251,6 +257,7 @@ class Writer:
             self._events, len(some), min(nodes), max(nodes), first, self._time, len(data), zlib.crc32(data)
         )
         self._add("chunks", _json.encode(chunk), data)
+        self._bytes += len(data)
         self._events += len(some)
 
     def _encoded(self, some: list[events.AnyEvent]) -> bytes:

@@ -105,7 +105,13 @@ def _run(
     from dsviz.session import LaunchError, Session
 
     try:
-        session = Session.launch(options.script, args=options.args, trace_level=options.trace_level)
+        session = Session.launch(
+            options.script,
+            args=options.args,
+            trace_level=options.trace_level,
+            record=options.record,
+            value_budget=options.value_budget,
+        )
     except LaunchError as error:
         raise UsageError(str(error)) from None
     with session:

@@ -1,0 +1,71 @@
+"""What the commands on recordings share: opening one, and where a new file may be written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from dsviz.commands.usage import UsageError
+
+
+def target(name: str, force: bool = False, of: str = "the recording") -> str:
+    """The absolute path for a new file. Raises UsageError where it cannot be made, or is somebody's file.
+
+    With `force` any plain file may be replaced, without it only a recording may.
+    """
+    path = os.path.abspath(name)
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder, but a file for {of} was expected. Name a file in it.")
+    if not os.path.isdir(folder):
+        raise UsageError(f"there is no folder {folder} for {of}. Make it first, or name another file.")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{folder} cannot be written to, so {of} cannot be made there. Name another file.")
+    if os.path.lexists(path):
+        if not os.path.isfile(path):
+            raise UsageError(f"{path} is no plain file: name another one for {of}.")
+        if not force and not is_recording(path):
+            raise UsageError(
+                f"{path} exists and is not a recording: it is not overwritten. "
+                "Name another file, or give --force to replace it."
+            )
+    return path
+
+
+def make_room(path: str) -> None:
+    """Remove the file that `target` allowed to replace, and what SQLite left beside it."""
+    for name in (path, path + "-wal", path + "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def is_recording(path: str) -> bool:
+    """Whether the file says that it is a recording (one of a newer dsviz is one too)."""
+    from dsviz.recording.format import APPLICATION_ID
+
+    try:
+        with open(path, "rb") as file:
+            header = file.read(72)
+    except OSError:
+        return False
+    return header[:6] == b"SQLite" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def size(text: str) -> int:
+    """Bytes from what was typed, for argparse.
+
+    >>> size("64M"), size("1.5g"), size("0")
+    (67108864, 1610612736, 0)
+    """
+    import argparse
+
+    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+    number = text.lower().removesuffix("b").removesuffix("i")
+    factor = units.get(number[-1:], 1)
+    try:
+        found = float(number[:-1] if factor > 1 else number) * factor
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1 << 50:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give bytes, or a number with K, M or G")
+    return int(found)
