@@ -108,7 +108,7 @@ class CustomOp:
         return self._dtype(*dtypes, **_wanted(self._dtype, attributes))
 
     def _forward(self, xp: Any, *arrays: Any, **attributes: Any) -> Any:
-        with _inside():
+        with inside():
             result = self._function(*map(_wrapped, arrays), **attributes)
         name = self.op.name
         if self.op.outputs != 1:
@@ -139,7 +139,7 @@ class CustomOp:
         grad = [_wrapped(part) for part in g] if isinstance(g, list) else _wrapped(g)
         wanted = _wanted(derivative, {**attributes, "out": _wrapped(out)})
         if plain:
-            with _inside():
+            with inside():
                 result = derivative(grad, *map(_wrapped, inputs), **wanted)
         else:
             result = derivative(grad, *map(_wrapped, inputs), **wanted)
@@ -234,7 +234,7 @@ def register_derivative(op: Any, grad_fn: Derivative) -> None:
 
 
 @contextmanager
-def _inside() -> Iterator[None]:
+def inside() -> Iterator[None]:
     """What a custom op is made of records no gradient and is not told: the op is one node."""
     silent, grad = state.silent, state.grad
     state.silent, state.grad = True, False
