@@ -6,6 +6,8 @@ the page's script moves the tick, at most five times a second while the program 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from dash import Input, Output, dcc, html, no_update
@@ -26,11 +28,13 @@ COLOURS = {
         "parameters": "#3f82d6", "optimizer": "#a3dcf0", "gradients": "#70437d", "saved": "#e0a04a",
         "activations": "#2f6341", "inputs": "#c5b8e8", "workspace": "#8f959b",
         "panel": "#fff", "line": "#e4e7ec", "line2": "#cbd1da", "ink": "#1a1f28", "ink3": "#626c7b", "now": "#f2b90f",
+        "forward": "#e1e7f0", "backward": "#f0e0f5", "update": "#d8ede4", "fwd": "#3f5f8a", "bwd": "#85399a", "opt": "#0a6e4c",
     },
     "dark": {
         "parameters": "#3f83cf", "optimizer": "#8fd3ee", "gradients": "#7a4a88", "saved": "#d7a04f",
         "activations": "#2f6a47", "inputs": "#a99bd0", "workspace": "#8f959b",
         "panel": "#181b20", "line": "#262a32", "line2": "#3b424e", "ink": "#e7eaef", "ink3": "#8d97a5", "now": "#f0bd2b",
+        "forward": "#262f3d", "backward": "#35263b", "update": "#1c332c", "fwd": "#9db8de", "bwd": "#d39ae2", "opt": "#50c79c",
     },
 }  # fmt: skip
 UNITS = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"), (1, "B")]
@@ -79,14 +83,21 @@ EMPTY: dict[str, Any] = {"axis": "time", "x": [], "series": {}, "peak": None, "i
 
 
 def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
-    """A plotly figure of stacked bytes.
+    """A plotly figure of stacked bytes, with the phases above it and the peak explained.
 
     `view`: `x` (nanoseconds or event numbers), `series` {category: bytes at each x}, `peak` (None or
-    {"x", "bytes", ...}) and `iterations` [(x, index)], as `dsviz.query.memory` makes it.
+    {"x", "bytes", ...}) and `bands` of phases, as `dsviz.query.memory` makes it. Times are told from the first
+    allocation on; `layout.meta.origin` is that instant.
     """
     colour = COLOURS["dark" if theme == "dark" else "light"]
     shown = bands(view)
-    xs = [x / 1e6 for x in view["x"]] if view.get("axis") != "events" else list(view["x"])
+    by_events = view.get("axis") == "events"
+    origin = view["x"][0] if view["x"] and not by_events else 0
+
+    def place(x: float) -> float:
+        return x if by_events else (x - origin) / 1e6
+
+    xs = [place(x) for x in view["x"]]
     columns = zip(*(values for _, _, values in shown), strict=True)
     top = max((sum(column) for column in columns), default=0.0)
     size, unit = unit_of(top)
@@ -101,6 +112,7 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
             "fillcolor": colour[key],
             "line": {"width": 0.6, "color": colour["panel"], "shape": "hv"},
             "hovertemplate": f"{title} %{{y:.2f}} {unit}<extra></extra>",
+            "meta": key,
         }
         for key, title, values in shown
     ]
@@ -114,53 +126,94 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
                 "font": {"size": 12, "color": colour["ink3"], "family": SANS},
             }
         )  # fmt: skip
-    peak = view.get("peak")
-    if traces and peak:
-        at = peak["x"] / 1e6 if view.get("axis") != "events" else peak["x"]
-        height = peak["bytes"] / size
-        shapes.append(_upright(at, colour["ink"], "dot", 1.0))
-        late = bool(xs) and at > xs[0] + (xs[-1] - xs[0]) * 0.7
-        annotations.append(
-            {
-                "text": f"<b>Peak {height:.3g} {unit}</b>", "x": at, "y": height, "showarrow": False,
-                "xanchor": "right" if late else "left", "yanchor": "bottom", "xshift": -5 if late else 5, "yshift": -4,
-                "font": {"size": 11, "color": colour["ink"], "family": SANS},
-                "bgcolor": colour["panel"], "bordercolor": colour["line2"], "borderpad": 3,
-            }
-        )  # fmt: skip
-    if traces:
+    else:
+        for band in view.get("bands", ()):
+            strip, label = _phase(band, place, xs, colour)
+            shapes.extend(strip)
+            annotations.extend(label)
         shapes.append(_upright(xs[-1], colour["now"], "solid", 1.5))
-    for x, _index in view.get("iterations", [])[-(60 if len(view["x"]) > FEW else 8) :]:
-        shapes.append(_upright(x / 1e6 if view.get("axis") != "events" else x, colour["line2"], "dash", 1.0))
+        if peak := view.get("peak"):
+            at, height = place(peak["x"]), peak["bytes"] / size
+            shapes.append(_upright(at, colour["ink"], "dot", 1.0, STRIP))
+            annotations.append(
+                _peak(peak, at, height, unit, late=at > xs[0] + (xs[-1] - xs[0]) * 0.6, colour=colour)
+            )
     tick = {"family": MONO, "size": 9.5, "color": colour["ink3"]}
     return {
         "data": traces,
         "layout": {
-            "margin": {"l": 62, "r": 10, "t": 8, "b": 18},
+            "margin": {"l": 62, "r": 10, "t": 4, "b": 18},
             "paper_bgcolor": colour["panel"],
             "plot_bgcolor": colour["panel"],
             "showlegend": False,
             "hovermode": "x unified",
             "hoverlabel": {"font": {"size": 11, "family": SANS}, "bgcolor": colour["panel"], "bordercolor": colour["line2"]},
             "xaxis": {
-                "ticksuffix": "" if view.get("axis") == "events" else " ms", "tickfont": tick, "showgrid": False,
+                "ticksuffix": "" if by_events else " ms", "tickfont": tick, "showgrid": False,
                 "zeroline": False, "visible": bool(traces),
             },
             "yaxis": {
                 "ticksuffix": f" {unit}", "tickfont": tick, "gridcolor": colour["line"], "zeroline": False,
-                "rangemode": "tozero", "nticks": 4, "visible": bool(traces), "fixedrange": True,
+                "range": [0, 1.16 * top / size or 1], "nticks": 4, "visible": bool(traces), "fixedrange": True, "domain": [0, STRIP],
             },
             "shapes": shapes,
             "annotations": annotations,
             "uirevision": view.get("axis", "time"),
             "dragmode": "pan",
+            "meta": {"origin": origin},
         },
     }  # fmt: skip
 
 
-def _upright(x: float, colour: str, dash: str, width: float) -> dict[str, Any]:
+STRIP = 0.88  # the phases are told above this share of the height
+SEEN, READ = 0.004, 0.075  # shares of the width from which a phase is drawn, and named
+PHASES = {"forward": ("forward", "fwd"), "backward": ("backward", "bwd"), "optimizer": ("update", "opt")}
+
+
+def _phase(
+    band: dict[str, Any], place: Callable[[float], float], xs: list[float], colour: dict[str, str]
+) -> tuple[list[Any], list[Any]]:
+    """The strip of one phase above the timeline, and its name where there is room."""
+    start, end = max(place(band["from"]), xs[0]), min(place(band["to"]), xs[-1])
+    share = (end - start) / ((xs[-1] - xs[0]) or 1)
+    if share < SEEN:
+        return [], []
+    ground, ink = PHASES[band["phase"]]
+    strip = {
+        "type": "rect", "x0": start, "x1": end, "y0": STRIP + 0.025, "y1": 1, "yref": "paper", "layer": "below",
+        "fillcolor": colour[ground], "line": {"width": 1, "color": colour["panel"]},
+    }  # fmt: skip
+    if share < READ:
+        return [strip], []
+    text = f"<b>{band['phase']}</b> {band['iteration']}"
+    label = {
+        "text": text, "x": start, "y": 1, "yref": "paper", "xanchor": "left",
+        "yanchor": "top", "showarrow": False, "xshift": 2, "yshift": 3, "font": {"size": 9.5, "color": colour[ink], "family": SANS},
+    }  # fmt: skip
+    return [strip], [label] if share > 0.012 * len(text) - 0.06 else []
+
+
+def _peak(
+    peak: dict[str, Any], at: float, height: float, unit: str, late: bool, colour: dict[str, str]
+) -> dict[str, Any]:
+    """A flag at the peak: how much, and which node asked for the last of it. Names are text, never markup."""
+    who = escape(str(peak.get("op") or peak.get("name") or ""))[:40]
+    module = f" in {escape(str(peak['module']))[:40]}" if peak.get("module") else ""
+    line = f":{peak['line']}" if peak.get("line") else ""
+    text = f"<b>Peak {height:.3g} {unit}</b>" + (
+        f"<br>{who}{module}{', line ' + line[1:] if line else ''}" if who else ""
+    )
     return {
-        "type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper",
+        "text": text, "x": at, "y": height, "showarrow": False, "align": "left",
+        "xanchor": "right" if late else "left", "yanchor": "top", "xshift": -6 if late else 6, "yshift": 6,
+        "font": {"size": 10.5, "color": colour["ink"], "family": SANS},
+        "bgcolor": colour["panel"], "bordercolor": colour["line2"], "borderpad": 3,
+    }  # fmt: skip
+
+
+def _upright(x: float, colour: str, dash: str, width: float, top: float = 1.0) -> dict[str, Any]:
+    return {
+        "type": "line", "x0": x, "x1": x, "y0": 0, "y1": top, "yref": "paper",
         "line": {"color": colour, "width": width, "dash": dash},
     }  # fmt: skip
 

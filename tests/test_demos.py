@@ -63,6 +63,7 @@ SAYS = {
     "segmentation.py": r"overlap of found and true ink: 0\.[6-9]",
     "lstm_gates.py": r"gradient norms of the gates[^$]*forget",
     "partition.py": r"the same result as unsplit: True",
+    "not_finite.py": r"loss \d\.\d+\n(loss [\d.]+\n)*loss (nan|inf)",
     "configuration.py": r"at level 0 a trace holds 0 nodes\n.*no key 'trace_levl'; did you mean 'trace_level'",
 }
 

@@ -264,6 +264,14 @@ def test_a_shape_mismatch_stops_before_the_op_and_explains_itself(chromium: Brow
         expect(card).to_contain_text("head expects rows of 128, but first has rows of 64.")
         expect(card.locator(".operand")).to_have_count(2)
         expect(card.locator(".operand b.red")).to_have_text(["64", "128"])
+        nodes = {node["id"]: node for node in graph(page, "nodes()")}
+        failed = next(node for node in nodes.values() if node["status"] == "failed")
+        sources = [
+            nodes[e["from"]]["op"] for e in graph(page, "edges()") if e["to"] == failed["id"] and e["live"]
+        ]
+        assert sources == ["relu"], (
+            "the way that leads to the failed node is drawn, though it was taken for the first time"
+        )
         source = (DEMOS / "shape_bug.py").read_text(encoding="utf-8")
         culprit = line_of("self.head = ", source)
         card.get_by_role("button", name=f"shape_bug.py:{culprit}").click()

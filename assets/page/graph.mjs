@@ -9,7 +9,7 @@ import { LANE, TWIN } from "./layout.mjs";
 
 const BUDGET = 14; // milliseconds of a frame that may go into placing what arrived
 const FOLDS = [
-  ["none", "Nothing folded"], ["layers", "Layers folded"], ["loops", "Loops folded"], ["1", "To depth 1"], ["2", "To depth 2"], ["3", "To depth 3"],
+  ["layers", "Layers"], ["none", "Nothing"], ["inner", "Innermost modules"], ["loops", "Loops"], ["1", "To depth 1"], ["2", "To depth 2"], ["3", "To depth 3"],
 ];
 const MANY = 600; // from so many slots on, new modules deeper than this arrive folded
 const DEEP = 3;
@@ -33,7 +33,7 @@ export class GraphPane {
     this.selected = null; // item key
     this.following = true;
     this.pathOn = false;
-    this.foldTo = "none";
+    this.foldTo = "layers";
     this.placed = false;
     this.scene.layout.foldRule = (group) => this.foldsAway(group);
     this.empty = null;
@@ -222,6 +222,7 @@ export class GraphPane {
   select(key, options = {}) {
     this.selected = key;
     this.painter.look.selected = key;
+    this.painter.look.byHand = !options.quiet;
     this.painter.look.path = this.pathOn && key ? this.pathOf(key) : null;
     const item = this.scene.layout.items.get(key);
     if (item && !options.quiet) {
@@ -272,7 +273,9 @@ export class GraphPane {
     const around = [...this.state.around(group.id)];
     const depth = around.filter((g) => g.kind === "module").length;
     if (this.foldTo === "none") return group.kind === "module" && depth > DEEP && this.arrivedFolded(group);
-    if (this.foldTo === "layers") return group.kind === "module" && !this.hasInnerGroups(group);
+    if (this.foldTo === "layers" && (group.kind !== "module" || group.layer)) return Boolean(group.layer);
+    if (this.foldTo === "layers") return depth > DEEP && this.arrivedFolded(group);
+    if (this.foldTo === "inner") return group.kind === "module" && !this.hasInnerGroups(group);
     if (this.foldTo === "loops") return group.kind === "loop" && around.some((g) => g.kind === "module");
     return group.kind === "module" ? depth > Number(this.foldTo) : false;
   }

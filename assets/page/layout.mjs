@@ -19,6 +19,7 @@ const BUCKET = 32;
 const APART = 6; // between neighbours in a row
 const ROWS_A_LINE = 2.5; // room kept for a line of an arm that was not taken yet ...
 const MOST_KEPT = 12; // ... up to so many rows
+const NARROWEST = 80; // four gates of a cell still stand in one row
 
 /** Rectangles by height, to ask quickly what stands in the way. */
 class Shelf {
@@ -230,12 +231,12 @@ export class Layout {
     if (fold) this.placeFolded(state, slot, fold);
     else if (slot.phase === 1) this.placeBackward(state, slot);
     else if (slot.phase === 2) this.placeUpdate(state, slot);
-    else this.placeForward(state, slot, `s${slot.id}`, this.widthOf(slot.label), { slot: slot.id });
+    else this.placeForward(state, slot, `s${slot.id}`, this.widthOf(slot.label, slot.note || ""), { slot: slot.id });
   }
 
   widthOf(label, more = "") {
     const sub = more ? this.measure(more) * 0.86 + 14 : 0;
-    return Math.round(Math.max(64, Math.min(184, 25 + this.measure(String(label)) + 9 + sub)));
+    return Math.round(Math.max(NARROWEST, Math.min(184, 25 + this.measure(String(label)) + 9 + sub)));
   }
 
   placeFolded(state, slot, group) {
@@ -243,12 +244,13 @@ export class Layout {
     if (!this.items.has(key)) {
       const note = group.kind === "loop" ? `\u00d7${group.turns || 1}` : group.note || "";
       const width = Math.max(this.widthOf(group.label, note) + 14, 120);
-      const facts = { group: group.id, folded: true };
+      // A layer is one op: folded, it still is that op, with its time, its bytes and whether it ran.
+      const facts = { group: group.id, folded: true, slot: group.layer && slot.phase === 0 ? slot.id : null };
       this.placeForward(state, { ...slot, phase: 0, group: group.parent, line: group.line, file: group.file }, key, width, facts);
     }
     const front = this.items.get(key);
     if (slot.phase === 1 && !this.items.has(`${key}b`) && front) {
-      this.put(`${key}b`, front.x + TWIN, front.y, front.w, front.h, 1, front.frame, { group: group.id, folded: true }, key);
+      this.put(`${key}b`, front.x + TWIN, front.y, front.w, front.h, 1, front.frame, { group: group.id, folded: true, slot: group.layer ? slot.id : null }, key);
     }
   }
 
@@ -259,7 +261,7 @@ export class Layout {
     if (!beside || beside.lane !== 0) return false;
     const { frame } = beside;
     const column = this.columns[frame.index];
-    const width = this.widthOf(slot.label);
+    const width = this.widthOf(slot.label, slot.shape ? slot.shape.join("x") : "");
     const middle = beside.x - APART - 10 - width / 2;
     for (const y of [beside.y, beside.y + ROW, beside.y - ROW]) {
       if (y < this.startOf(frame) || !this.canGrow(frame, y + NODE_H) || this.boxAt(frame, y)) continue;

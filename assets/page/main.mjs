@@ -1,11 +1,13 @@
 // The page, put together: one state, one connection, and panels that each look after themselves.
 import { $, count, drawIcons, h } from "./dom.mjs";
 import { banner, folds, grips, Tabs, theme } from "./frame.mjs";
-import { Breakpoints, Events, Iterations, Memory, Stack } from "./lists.mjs";
+import { api } from "./api.mjs";
+import { Breakpoints, Events, Iterations, Stack } from "./lists.mjs";
 import { Console } from "./console.mjs";
 import { GraphPane } from "./graph.mjs";
 import { Inspector } from "./inspector.mjs";
 import { Live } from "./live.mjs";
+import { Memory } from "./memory.mjs";
 import { Palette } from "./palette.mjs";
 import { SourcePane } from "./source.mjs";
 import { State } from "./state.mjs";
@@ -32,6 +34,7 @@ function start() {
   const problem = (text) => banner(text);
   const source = new SourcePane(state, live, { breakpoint: (file, line) => breakpoints.toggleLine(file, line), line: chooseLine });
   const place = (file, line) => { if (file) source.pointTo(file, line); };
+  const showNode = (node) => { const slot = state.slotOfNode(node); if (slot) graph.selectSlot(slot); };
   const graph = new GraphPane(state, { select: chosen, verb });
   const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
   const card = new StopCard(state, { place, path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
@@ -39,9 +42,9 @@ function start() {
   const log = new Console(state, live);
   const stack = new Stack(state, { place });
   const breakpoints = new Breakpoints(state, live, { place, problem });
-  const memory = new Memory(state, live, { place });
+  const memory = new Memory(state, live, { place, node: showNode, problem });
   const iterations = new Iterations(live);
-  const events = new Events(state, live, { node: (node) => { const slot = state.slotOfNode(node); if (slot) graph.selectSlot(slot); } });
+  const events = new Events(state, live, { node: showNode });
   const panels = { memory, iterations, events };
   const tabs = new Tabs(["memory", "iterations", "events", "console"], (name) => {
     for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
@@ -104,11 +107,11 @@ function start() {
     source.clear();
     inspector.nothing();
     log.clear();
+    memory.clear();
     card.key = null;
     toolbar.hello();
     toolbar.settings();
     source.files();
-    memory.refresh();
   }
 
   function stopped() {
@@ -156,7 +159,7 @@ function start() {
       else inspector.nothing();
       return;
     }
-    if (item.folded) {
+    if (item.folded && !item.slot) {
       const group = state.groups.get(item.group);
       inspector.group(group);
       if (group.file && group.line) source.pointTo(group.file, group.line);
@@ -230,25 +233,5 @@ function axisButtons(memory) {
 }
 
 const short = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e4 ? `${Math.round(n / 1e3)}k` : n ? count(n) : "");
-
-/** `window.dsviz.graph`, for tests and scripts. Nodes are named by their number. */
-function api(state, graph) {
-  return {
-    get count() { return state.counts.nodes; },
-    get visible() { return graph.scene.visible; },
-    get current() { return state.paused && state.run.stop?.node ? state.run.stop.node : null; },
-    position(node) {
-      graph.flush();
-      const item = graph.scene.itemOfNode(node);
-      return item ? { x: item.x, y: item.y, width: item.w, height: item.h } : null;
-    },
-    nodes() {
-      return [...state.slots.values()].filter((slot) => slot.node).map((slot) => ({
-        id: slot.node, slot: slot.id, op: slot.op, label: slot.label, shape: slot.shape, dtype: slot.dtype,
-        phase: ["forward", "backward", "optimizer"][slot.phase], module: slot.module, status: slot.status, line: slot.line, role: slot.role,
-      }));
-    },
-  };
-}
 
 whenDrawn(start);

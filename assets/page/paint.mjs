@@ -265,7 +265,8 @@ export class Painter {
       const near = edge.a.key === look.selected || edge.b.key === look.selected || edge.a.key === look.hover || edge.b.key === look.hover;
       if (edge.kind !== "flow") {
         if (plain && !near) continue;
-        if (edge.kind === "hidden" && !near) continue;
+        // Across the lanes: shown for what the person points at or chose, not at every stop.
+        if (edge.kind === "hidden" && !(near && (look.byHand || edge.a.key === look.hover || edge.b.key === look.hover))) continue;
         special.push([edge, near]);
         continue;
       }
@@ -371,7 +372,7 @@ export class Painter {
   // ---- nodes ------------------------------------------------------------------------------------
 
   slotOf(item) {
-    return item.folded ? null : this.scene.state.slots.get(item.slot);
+    return item.slot ? this.scene.state.slots.get(item.slot) : null;
   }
 
   isFaint(item) {
@@ -440,10 +441,11 @@ export class Painter {
     ctx.stroke();
     ctx.setLineDash([]);
     const mid = y + h / 2;
-    const kind = slot ? kindOf(slot) : "linear";
+    const kind = slot ? kindOf(slot) : "other";
     if (this.view.k >= CHIP_FROM) this.chip(kind, x + 3, mid - 9, faint);
-    const room = w - 25 - (bad ? 22 : 6) - (group ? 44 : 0);
-    const label = slot ? slot.label : item.lane === 1 ? `${group.label}'` : group.label;
+    const note = group ? (group.kind === "loop" ? `\u00d7${group.turns ?? 0}` : String(group.note || "")) : noteOf(slot);
+    const room = w - 25 - 6 - (group ? 14 : 0);
+    const label = !group ? slot.label : item.lane === 1 ? `${group.label}'` : group.label;
     ctx.font = this.fonts.label;
     ctx.textAlign = "left";
     ctx.fillStyle = faint ? c.ink3 : c.ink;
@@ -454,17 +456,21 @@ export class Painter {
       ctx.beginPath();
       ctx.moveTo(x + w - 12, mid - 3.2); ctx.lineTo(x + w - 8.8, mid); ctx.lineTo(x + w - 12, mid + 3.2);
       ctx.stroke();
-      const note = group.kind === "loop" ? `\u00d7${group.turns ?? 0}` : String(group.note || "");
+    }
+    if (note) {
+      const end = x + w - (group ? 17 : 7);
+      const font = group ? this.fonts.sub : this.fonts.mono;
+      const left = x + 31 + Math.min(room, ctx.measureText(prime(label)).width);
       ctx.textAlign = "right";
       ctx.fillStyle = c.ink3;
-      ctx.font = this.fonts.sub;
-      const left = x + 29 + Math.min(room, ctx.measureText(label).width * 1.2);
-      ctx.fillText(this.cut(note, Math.max(0, x + w - 17 - left), this.fonts.sub), x + w - 17, mid + 3.6);
+      const text = this.cut(note, Math.max(0, end - left), font);
+      ctx.font = font;
+      if (text.length > 1) ctx.fillText(text, end, mid + 3.6);
       ctx.textAlign = "left";
     }
     if (bad) {
       ctx.save();
-      ctx.translate(x + w - 20, mid - 7);
+      ctx.translate(x + w + 5, mid - 7);
       ctx.scale(0.875, 0.875);
       ctx.strokeStyle = c.red;
       ctx.lineWidth = 1.6;
@@ -520,6 +526,12 @@ export class Painter {
     this.cuts.set(key, shown);
     return shown;
   }
+}
+
+/** What stands small at a node's right end: what an input holds, the one attribute that says most. */
+function noteOf(slot) {
+  if (!slot) return "";
+  return slot.role ? shapeText(slot.shape) : slot.note || "";
 }
 
 /** One line about an item, for the tip and for screen readers. */

@@ -79,7 +79,8 @@ export class Scene {
       if (added) this.layout.addSlot(this.state, slot);
       if (fresh || added) {
         this.edges.connect(this.state, this.layout, slot, out);
-        for (const [id] of slot.inputs || []) if (!this.state.slots.has(id)) this.wait(id, slot.id);
+        // A source of the same batch may be known and yet stand behind this slot in the queue.
+        for (const [id] of slot.inputs || []) if (!this.layout.seen.has(id)) this.wait(id, slot.id);
         for (const user of this.unmet.get(slot.id) || []) {
           this.edges.connect(this.state, this.layout, this.state.slots.get(user), out);
         }

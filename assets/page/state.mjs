@@ -1,7 +1,7 @@
 // What the page knows of the run: groups, slots, and which slot each node is bound to.
 
 const FIELDS = ["id", "group", "node", "op", "label", "family", "phase", "status", "inputs", "shape", "dtype", "file",
-  "line", "twin", "iteration", "ns", "nbytes", "saved", "role", "name", "module", "turn"];
+  "line", "twin", "iteration", "ns", "nbytes", "saved", "role", "name", "module", "turn", "note"];
 
 export class State {
   constructor() {
@@ -15,6 +15,7 @@ export class State {
     this.slots = new Map();
     this.slotOf = new Int32Array(1024).fill(-1); // node -> slot
     this.lastNode = 0;
+    this.lastIteration = -1;
     this.twinOf = new Map(); // forward slot -> its backward slot
     this.counts = { nodes: 0, events: 0, overhead: null };
     this.settings = { level: 1, breakpoints: [], switches: [] };
@@ -70,6 +71,7 @@ export class State {
     const slot = this.slots.get(row[0]) || {};
     for (let i = 0; i < FIELDS.length; i++) slot[FIELDS[i]] = row[i];
     this.slots.set(slot.id, slot);
+    if (slot.iteration > this.lastIteration) this.lastIteration = slot.iteration;
     if (slot.phase === 1 && slot.twin) this.twinOf.set(slot.twin, slot.id);
     if (slot.node) this.bind(slot.node, slot.id);
   }

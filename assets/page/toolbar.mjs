@@ -64,7 +64,7 @@ export class Toolbar {
     }
     const here = name === "paused" && stop ? this.here(stop) : "";
     if ($("current-node").textContent !== here) $("current-node").textContent = here;
-    $("iteration").textContent = stop && stop.iteration !== undefined ? String(stop.iteration) : "-";
+    $("iteration").textContent = stop?.node ? String(stop.iteration) : state.lastIteration >= 0 ? String(state.lastIteration) : "-";
     PHASES.forEach((phase, i) => {
       const on = name === "paused" && stop?.node && stop.phase === i;
       const element = $(`phase-${phase}`);

@@ -26,6 +26,39 @@ def family(op: str) -> str:
     return str(known.family) if known is not None else "other"
 
 
+@lru_cache(maxsize=1)
+def _one_word_ops() -> frozenset[str]:
+    try:
+        from engine.op import OPS
+    except ImportError:
+        return frozenset()
+    return frozenset(name.replace("_", "") for name in OPS)
+
+
+@lru_cache(maxsize=1024)
+def is_layer(cls: str) -> bool:
+    """Whether a module class is named after one op, as Linear and Conv2d are: it is drawn as one node.
+
+    >>> is_layer("Linear"), is_layer("BatchNorm2d"), is_layer("CrossEntropyLoss"), is_layer("LSTMCell")
+    (True, True, True, False)
+    """
+    name = cls.lower()
+    short = name[:-2] if name[-2:] in ("1d", "2d", "3d") else name.removesuffix("loss")
+    return name in _one_word_ops() or short in _one_word_ops()
+
+
+NOTED = ("p", "dim", "axis", "value")  # attributes that say most, in the order they are looked for
+
+
+def note(record: Op) -> str | None:
+    """The one attribute worth a few characters on the node: `p 0.2`, `dim 1`; None where there is none."""
+    for name in NOTED:
+        value = record.attrs.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return f"{name} {value:.3g}"
+    return None
+
+
 def label(op: str, slot: Slot) -> str:
     """A slot's name: backward nodes carry a prime, `mul'`."""
     primes = 0
@@ -40,7 +73,7 @@ def label(op: str, slot: Slot) -> str:
 
 def slot_row(store: GraphStore, display: Display, slot: Slot) -> Row:
     """`[slot, group, node, op, label, family, phase, status, inputs, shape, dtype, file, line, twinslot,
-    iteration, ns, nbytes, saved, role, name, module, turn]`.
+    iteration, ns, nbytes, saved, role, name, module, turn, note]`.
 
     `node` is None where nothing ran in the turn shown; shape, bytes and edges are then those of the
     newest node, so that a place keeps its look.
@@ -59,20 +92,20 @@ def slot_row(store: GraphStore, display: Display, slot: Slot) -> Row:
         return [
             slot.id, slot.group.id, node or None, None, name, "leaf", 0, status, [], list(record.shape),
             store.text(record.dtype), file, line, None, None, 0, record.nbytes, 0, slot.leaf, record.name,
-            module, turn,
+            module, turn, None,
         ]  # fmt: skip
     op = store.text(record.op)
     inputs = edges(store, slot, record)
     if isinstance(record, Failed):
         return [
             slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status,
-            inputs, None, None, file, line, twin, record.iteration, 0, 0, 0, None, None, module, turn,
+            inputs, None, None, file, line, twin, record.iteration, 0, 0, 0, None, None, module, turn, None,
         ]  # fmt: skip
     known = status != "pending"
     return [
         slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status, inputs,
         list(record.shape) if known else None, store.text(record.dtype) if known else None, file, line, twin,
-        record.iteration, record.duration, record.nbytes, record.saved, None, None, module, turn,
+        record.iteration, record.duration, record.nbytes, record.saved, None, None, module, turn, note(record),
     ]  # fmt: skip
 
 
@@ -119,6 +152,7 @@ def group_row(display: Display, group: Group) -> dict[str, Any]:
         "kind": group.kind,
         "label": group.label,
         "note": group.note,
+        "layer": group.kind == "module" and is_layer(group.note or ""),
         "file": group.file or None,
         "line": group.line or None,
         "endline": group.endline or None,

@@ -38,6 +38,7 @@ class Verbs:
             "switch": self._switch,
             "breakpoint": self._breakpoint,
             "memory": self._memory,
+            "alive": self._alive,
             "turn": self._turn,
             "evaluate": self._evaluate,
             "output": self._output,
@@ -127,10 +128,12 @@ class Verbs:
         return self.session.evaluate(field(request, "text", str), field(request, "frame", int, 0))
 
     def _memory(self, request: Json) -> Json:
-        axis = field(request, "axis", str, "time")
-        if axis not in ("time", "events"):
-            raise Refusal(f"The memory timeline has the axes time and events, not {axis[:40]!r}.")
+        axis = _axis(request)
         return self._ask(lambda store: memory.timeline(store, axis))
+
+    def _alive(self, request: Json) -> Json:
+        axis, x = _axis(request), field(request, "x", int)
+        return self._ask(lambda store: memory.at(store, x, axis))
 
     def _turn(self, request: Json) -> None:
         group, index = field(request, "group", int), field(request, "index", int, None)
@@ -183,6 +186,13 @@ class Verbs:
         if number not in self._store.files:
             raise Refusal(f"There is no file number {number} in this run.")
         return self._store.text(number)
+
+
+def _axis(request: Json) -> str:
+    axis: str = field(request, "axis", str, "time")
+    if axis not in ("time", "events"):
+        raise Refusal(f"The memory timeline has the axes time and events, not {axis[:40]!r}.")
+    return axis
 
 
 def field(request: Json, name: str, kind: type[int | str | bool], default: Any = _REQUIRED) -> Any:

@@ -1,0 +1,124 @@
+// The memory timeline's tick, its legend, and what was alive at an instant that was clicked.
+import { $, bytes, count, duration, h, icon, prime } from "./dom.mjs";
+
+const CATEGORIES = [["workspace", "Workspace"], ["inputs", "Inputs"], ["activations", "Activations"], ["saved", "Saved for backward"], ["gradients", "Gradients"], ["optimizer", "Optimizer"], ["parameters", "Parameters"]];
+const TITLES = Object.fromEntries(CATEGORIES);
+
+function patch(key) {
+  const colour = h("span", { class: "sw2" });
+  colour.style.background = `var(--m-${key})`;
+  return colour;
+}
+
+export class Memory {
+  /** `on.place(file, line)`, `on.node(node)`, `on.problem(text)` */
+  constructor(state, live, on) {
+    this.state = state;
+    this.live = live;
+    this.on = on;
+    this.axis = "time";
+    this.ticks = 0;
+    this.open = true;
+    this.view = null;
+    this.instant = null; // what was alive at the instant clicked
+    this.draw(null);
+  }
+
+  clear() {
+    this.instant = null;
+    this.refresh();
+  }
+
+  show(open) {
+    this.open = open;
+    if (open) this.refresh();
+  }
+
+  refresh() {
+    if (!this.open || this.timer) return;
+    this.timer = setTimeout(() => {
+      this.timer = 0;
+      if (!window.dash_clientside?.set_props) return this.refresh();
+      window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
+      this.listen();
+      return this.live.ask("memory", { axis: this.axis }).then((view) => this.draw(view), () => undefined);
+    }, this.state.run?.state === "running" ? 600 : 120);
+  }
+
+  /** Plotly gives its element events of its own as soon as it has drawn the first time. */
+  listen() {
+    const plot = document.querySelector("#memory-figure .js-plotly-plot");
+    if (!plot?.on || plot === this.plot) return;
+    this.plot = plot;
+    plot.on("plotly_click", (event) => {
+      const [point] = event.points;
+      if (!point) return;
+      const origin = plot.layout.meta?.origin || 0;
+      const x = this.axis === "events" ? point.x : Math.round(point.x * 1e6 + origin);
+      // With the hover unified every band has a point at this x; the one under the pointer is meant.
+      this.at(x, origin, this.bandUnder(event));
+    });
+  }
+
+  bandUnder(event) {
+    const box = this.plot.querySelector(".nsewdrag")?.getBoundingClientRect();
+    const axis = this.plot._fullLayout?.yaxis;
+    if (!box || !axis || !event.event) return null;
+    const y = axis.p2d(event.event.clientY - box.top);
+    let sum = 0;
+    for (const point of event.points) {
+      sum += point.y;
+      if (y <= sum) return point.data.meta || null;
+    }
+    return null;
+  }
+
+  async at(x, origin, category) {
+    try {
+      const view = await this.live.ask("alive", { axis: this.axis, x });
+      this.instant = { ...view, origin, category };
+      this.drawInstant();
+    } catch (error) {
+      this.on.problem(error.message);
+    }
+  }
+
+  who(owner) {
+    const name = prime(owner.op ? `${owner.op}${owner.phase === "backward" ? "'" : ""}` : owner.name || "not a node's");
+    return owner.node ? h("button", { class: "link ell", type: "button", title: `${name} #${owner.node} ${owner.module || ""}`, onclick: () => this.on.node(owner.node) }, owner.module && !owner.name ? `${name} in ${owner.module}` : name) : h("span", { class: "ell" }, name);
+  }
+
+  line(owner) {
+    return owner.file ? h("button", { class: "link mono", type: "button", onclick: () => this.on.place(owner.file, owner.line) }, this.state.place(owner.file, owner.line)) : "";
+  }
+
+  /** The largest buffers alive at the instant; of one category where a band was clicked. */
+  drawInstant() {
+    const view = this.instant;
+    const all = view.largest.filter((buffer) => !view.category || buffer.category === view.category);
+    const when = this.axis === "events" ? `after node ${count(view.x)}` : `at ${duration(Math.max(0, view.x - view.origin))}`;
+    const what = view.category ? `${TITLES[view.category]}, ${bytes(view.categories[view.category])}` : `${bytes(view.total)} in ${count(view.buffers)} buffers`;
+    $("memory-legend").replaceChildren(
+      h("div", { class: "alive-h" }, view.category ? patch(view.category) : "", h("b", { class: "ell" }, what), h("span", { class: "dim ell grow" }, when),
+        view.category ? h("button", { class: "btn small", type: "button", onclick: () => { this.instant.category = null; this.drawInstant(); } }, "All") : "",
+        h("button", { class: "ib small", type: "button", title: "Back to the legend", "aria-label": "Back to the legend", onclick: () => { this.instant = null; this.draw(this.view); } }, icon("x"))),
+      view.early ? h("div", { class: "hint" }, "So early an instant is kept as totals only.") : "",
+      h("table", { class: "alive" }, h("tbody", {}, all.map((buffer) => h("tr", {},
+        h("td", { class: "cut" }, patch(buffer.category), this.who(buffer)), h("td", { class: "num" }, bytes(buffer.bytes)), h("td", { class: "num" }, this.line(buffer)))))),
+      all.length ? "" : h("div", { class: "hint" }, "Nothing of it was alive then."));
+  }
+
+  draw(view) {
+    this.view = view;
+    if (this.instant) return;
+    const now = view?.now || {}, peak = view?.peak || null;
+    const cell = (n) => (n === undefined || n === null ? "-" : bytes(n));
+    const rows = CATEGORIES.filter(([key]) => key !== "inputs" || now.inputs || peak?.categories?.inputs).map(([key, title]) =>
+      h("tr", {}, h("td", {}, patch(key), title), h("td", { class: "num" }, cell(now[key])), h("td", { class: "num" }, cell(peak?.categories?.[key]))));
+    rows.push(h("tr", { class: "total" }, h("td", { class: "b" }, "Total"), h("td", { class: "num b" }, cell(now.total)), h("td", { class: "num b" }, cell(peak?.bytes))));
+    $("memory-legend").replaceChildren(
+      h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", { class: "num" }, "now"), h("th", { class: "num" }, "peak"))), h("tbody", {}, rows)),
+      peak && (peak.op || peak.name) ? h("div", { class: "peak" }, h("span", { class: "dim" }, "Peak at "), this.who(peak), " ", this.line(peak)) : "",
+      view?.reused ? h("div", { class: "dim" }, `${count(view.reused)} of ${count(view.allocations)} allocations reused a parked buffer.`) : "");
+  }
+}

@@ -1,0 +1,125 @@
+"""Pictures of the page, made from real runs: `python demos/pictures/make.py [STATE ...] [--size 1280x720] [--to FOLDER]`.
+
+Each state runs a program of this folder's parent under `dsviz run`, drives the page in a headless Chromium as a person
+would, and saves STATE-light.png and STATE-dark.png. Needs `pip install -e ".[test]"` and a Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+DEMOS = HERE.parent
+sys.path.insert(0, str(DEMOS.parent / "tests"))
+
+from browser import Run, open_chromium, poll, press, running  # noqa: E402
+
+
+def entry(_page: Page) -> None:
+    pass
+
+
+def step(page: Page) -> None:
+    """In the backward pass of a later iteration, with the branch taken."""
+    page.click("#trace-level-2")
+    page.locator(".ln", has_text="self.refine(x)").locator(".bp").click()
+    press(page, "continue")
+    page.locator(".ln", has_text="self.refine(x)").locator(".bp").click()
+    while "relu\u2032" not in page.locator("#current-node").inner_text():
+        press(page, "next")
+
+
+def rnn(page: Page) -> None:
+    page.click("#trace-level-2")
+    for _ in range(60):
+        press(page, "next")
+
+
+def mismatch(page: Page) -> None:
+    press(page, "continue")
+    expect(page.locator("#canvas .card")).to_be_visible()
+
+
+def nan(page: Page) -> None:
+    page.click("#trace-level-2")
+    page.click("#breakpoints-add")
+    page.locator(".breakform select").select_option("nan")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#breakpoints")).to_contain_text("NaN")
+    press(page, "continue")
+
+
+def memory(page: Page) -> None:
+    page.click("#btn-continue")
+    expect(page.locator("#run-state")).to_have_text("finished")
+
+
+STATES: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "entry": ("dynamic_net.py", entry),
+    "step": ("dynamic_net.py", step),
+    "rnn": ("variable_rnn.py", rnn),
+    "mismatch": ("shape_bug.py", mismatch),
+    "nan": ("not_finite.py", nan),
+    "memory": ("dynamic_net.py", memory),
+}
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing is drawn or asked for any more."""
+    page.wait_for_timeout(900)
+    poll(page, "!window.dsviz.live.waiting.size")
+
+
+def take(run: Run, drive: Callable[[Page], None], size: tuple[int, int], to: Callable[[str], Path]) -> None:
+    page = run.page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    drive(page)
+    for theme in ("light", "dark"):
+        if page.evaluate("document.documentElement.dataset.theme") != theme:
+            page.click("#btn-theme")
+        page.mouse.move(size[0] - 4, size[1] - 4)
+        settled(page)
+        path = to(theme)
+        page.screenshot(path=path)
+        print(f"{path.name}: {path.stat().st_size / 1024:.0f} KB")
+    for problem in run.problems:
+        print(f"  the page said: {problem}", file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "states", nargs="*", metavar="STATE", help=f"of {', '.join(STATES)}; all of them if left out"
+    )
+    parser.add_argument("--size", default="1440x900")
+    parser.add_argument("--to", type=Path, default=HERE)
+    asked = parser.parse_args()
+    if unknown := [state for state in asked.states if state not in STATES]:
+        parser.error(f"there is no state {unknown[0]!r}; there are: {', '.join(STATES)}")
+    width, height = (int(side) for side in asked.size.split("x"))
+    usual = asked.size == "1440x900"
+    asked.to.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        chromium = open_chromium(playwright)
+        for state in asked.states or STATES:
+            script, drive = STATES[state]
+            place = next(folder / script for folder in (DEMOS, HERE) if (folder / script).exists())
+            with running(chromium, place) as run:
+                take(
+                    run,
+                    drive,
+                    (width, height),
+                    lambda theme, state=state: (
+                        asked.to / f"{state}-{theme}{'' if usual else '-' + str(width)}.png"
+                    ),
+                )
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()
