@@ -23,11 +23,15 @@ __version__ = "0.1.0"
 __all__ = ["Session", "__version__", "debug"]
 __all__ += _engine.__all__
 
-_LAZY = {"debug": ("dsviz.debug", None), "Session": ("dsviz.session", "Session")}
+_LAZY = {
+    "debug": ("dsviz.debug", None),
+    "onnx": ("engine.onnx", None),
+    "Session": ("dsviz.session", "Session"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load `debug` and `Session` when first asked for: programs that only compute never pay for them."""
+    """Load `debug`, `onnx` and `Session` when first asked for: programs that only compute never pay for them."""
     if name not in _LAZY:
         # Names the engine itself loads when asked for.
         if name in _engine.__all__:

@@ -1,0 +1,235 @@
+"""An ONNX file as a module: `ds.onnx.load(path)`. Its nodes are the engine's own ops: stepped, checked, differentiated.
+
+Floating initializers become parameters and the others buffers, under their names in the file. `If`, `Loop` and `Scan` run as Python
+runs them, so the graph shows which way was taken and how often. An op that ONNX defines by other ops is run as those.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import defs as onnx_defs
+
+from engine.module import Module
+from engine.onnx.read import READ, Sequence, Step, Unreadable
+from engine.tensor import Parameter, Tensor
+
+
+class LoadError(ValueError):
+    """A file that cannot become a module; the text says what is wrong with it, or lists every op it needs."""
+
+
+class OnnxModule(Module):
+    """A module made of an ONNX graph. `inputs` and `outputs` are the names in the file. Made by `load`."""
+
+    def __init__(self, proto: ModelProto) -> None:
+        self.proto = proto
+        self.opsets = {item.domain: item.version for item in proto.opset_import}
+        self.functions = {(f.domain, f.name): f for f in proto.functions}
+        graph = proto.graph
+        self._names: dict[str, str] = {}
+        for tensor in graph.initializer:
+            self._keep(tensor.name, numpy_helper.to_array(tensor))
+        for sparse in graph.sparse_initializer:
+            raise LoadError(f"the initializer {sparse.values.name!r} is sparse; only dense ones can be read")
+        self.inputs = [i.name for i in graph.input if i.name not in self._names]
+        self.outputs = [o.name for o in graph.output]
+        missing = sorted(self._missing(graph))
+        if missing:
+            raise LoadError(f"the file needs ops that cannot be read: {', '.join(missing)}")
+
+    def _keep(self, name: str, array: Any) -> None:
+        own = name.replace(".", "_").replace("/", "_").replace(":", "_") or "unnamed"
+        while hasattr(self, own):
+            own += "_"
+        self._names[name] = own
+        if array.dtype.kind == "f":
+            self.register_parameter(own, Parameter(Tensor(np.array(array))))
+        else:
+            self.register_buffer(own, Tensor(np.array(array)))
+
+    def _missing(self, graph: GraphProto, opset: int = 0) -> set[str]:
+        found: set[str] = set()
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.type == AttributeProto.GRAPH:
+                    found |= self._missing(attribute.g)
+            known = _key(node) in READ
+            if (
+                not known
+                and (node.domain, node.op_type) not in self.functions
+                and not _defined(node, self._version(node))
+            ):
+                found.add(_key(node))
+        return found
+
+    def _version(self, node: NodeProto) -> int:
+        return int(self.opsets.get(node.domain, self.opsets.get("ai.onnx" if not node.domain else "", 1)))
+
+    def forward(self, *args: Any, **named: Any) -> Any:
+        """The file's inputs, in order or by name, to its output (a tuple of them where there are several).
+
+        Raises `TypeError` for an input that is missing or that the file does not have.
+        """
+        if len(args) > len(self.inputs):
+            raise TypeError(
+                f"the file has {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(args)}"
+            )
+        given = dict(zip(self.inputs, args, strict=False))
+        for name, value in named.items():
+            if name not in self.inputs or name in given:
+                raise TypeError(f"no input {name!r} is left; the file has {', '.join(self.inputs)}")
+            given[name] = value
+        optional = {i.name for i in self.proto.graph.input if i.type.HasField("optional_type")}
+        missing = [name for name in self.inputs if name not in given and name not in optional]
+        if missing:
+            raise TypeError(f"the input {missing[0]!r} is missing; the file has {', '.join(self.inputs)}")
+        env: dict[str, Any] = {
+            name: value if value is None else _tensor(value) for name, value in given.items()
+        }
+        env.update({name: getattr(self, own) for name, own in self._names.items()})
+        results = self.run_graph(self.proto.graph, env)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def run_graph(self, graph: GraphProto, env: dict[str, Any]) -> list[Any]:
+        """Run the nodes of `graph` in `env`, which gets their results, and give the graph's outputs."""
+        for tensor in graph.initializer:
+            if tensor.name not in env:
+                env[tensor.name] = Tensor(np.array(numpy_helper.to_array(tensor)))
+        self.run_nodes(graph.node, env)
+        return [env[output.name] for output in graph.output]
+
+    def run_nodes(self, nodes: Any, env: dict[str, Any], version: int | None = None) -> None:
+        """Run `nodes` in order in `env`."""
+        for node in nodes:
+            inputs = [env[name] if name else None for name in node.input]
+            attributes = {
+                a.name: helper.get_attribute_value(a) for a in node.attribute if not a.ref_attr_name
+            }
+            results = self._apply(node, inputs, attributes, env, version or self._version(node))
+            for name, value in zip(node.output, results, strict=False):
+                if name:
+                    env[name] = value
+
+    def _apply(
+        self, node: NodeProto, inputs: list[Any], attributes: dict[str, Any], env: dict[str, Any], version: int
+    ) -> list[Any]:  # fmt: skip
+        local = self.functions.get((node.domain, node.op_type))
+        read = READ.get(_key(node))
+        if local is None and read is not None:
+            step = Step(inputs, attributes, len(node.output), version, env, self)
+            try:
+                result = read(step)
+            except Unreadable as reason:
+                raise LoadError(f"{node.op_type} {node.name or node.output[0]!r}: {reason}") from None
+            return (
+                list(result)
+                if isinstance(result, (tuple, list)) and not isinstance(result, Sequence)
+                else [result]
+            )
+        body = local or _body(node, inputs, version)
+        if body is None:
+            raise LoadError(f"{node.op_type} {node.name!r} has no definition for these inputs")
+        inner: dict[str, Any] = {"": None}
+        inner.update({name: inputs[i] if i < len(inputs) else None for i, name in enumerate(body.input)})
+        schema = None if local else _schema(node, version)
+        defaults = {} if schema is None else {
+            name: helper.get_attribute_value(a.default_value)
+            for name, a in schema.attributes.items()
+            if a.default_value.type != AttributeProto.UNDEFINED
+        }  # fmt: skip
+        defaults |= {a.name: helper.get_attribute_value(a) for a in body.attribute_proto}
+        opset = next((i.version for i in body.opset_import if i.domain == ""), version)
+        self.run_nodes(_bound(body.node, {**defaults, **attributes}), inner, opset)
+        return [inner.get(name) for name in body.output]
+
+
+def _key(node: NodeProto) -> str:
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+
+
+def _bound(nodes: Any, attributes: dict[str, Any]) -> list[NodeProto]:
+    """The nodes of a function with the attributes they take from its caller put in."""
+    made = []
+    for node in nodes:
+        if not any(a.ref_attr_name for a in node.attribute):
+            made.append(node)
+            continue
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        del copy.attribute[:]
+        for attribute in node.attribute:
+            if not attribute.ref_attr_name:
+                copy.attribute.append(attribute)
+            elif attributes.get(attribute.ref_attr_name) is not None:
+                copy.attribute.append(
+                    helper.make_attribute(attribute.name, attributes[attribute.ref_attr_name])
+                )
+        made.append(copy)
+    return made
+
+
+def _schema(node: NodeProto, version: int) -> Any:
+    try:
+        return onnx_defs.get_schema(node.op_type, version, node.domain)
+    except onnx_defs.SchemaError:
+        return None
+
+
+def _defined(node: NodeProto, version: int) -> bool:
+    """Whether ONNX itself says what the op is made of."""
+    schema = _schema(node, version)
+    return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _body(node: NodeProto, inputs: list[Any], version: int) -> Any:
+    schema = _schema(node, version)
+    if schema is None:
+        return None
+    if schema.has_function:
+        return schema.function_body
+    types = [_type_of(value) for value in inputs]
+    made = onnx.FunctionProto()
+    made.ParseFromString(schema.get_context_dependent_function(node.SerializeToString(), types))
+    return made
+
+
+def _type_of(value: Any) -> bytes:
+    if value is None:
+        return b""
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+    return bytes(helper.make_tensor_type_proto(kind, value.shape).SerializeToString())
+
+
+def _tensor(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, list):
+        return Sequence(_tensor(part) for part in value)
+    return Tensor(np.asarray(value))
+
+
+def load(path: str | os.PathLike[str] | ModelProto) -> OnnxModule:
+    """The ONNX file at `path` as a module.
+
+    Raises `FileNotFoundError` for a missing file and `LoadError` for one that is no valid ONNX model, or that needs ops
+    which cannot be read; all of them are listed. Code in a file is never run: there is none, only ops.
+    """
+    if isinstance(path, ModelProto):
+        proto = path
+    else:
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"there is no file {os.fspath(path)}")
+        try:
+            proto = onnx.load(os.fspath(path))
+            onnx.checker.check_model(proto)
+        except Exception as error:  # noqa: BLE001 - whatever parser and checker raise, it is about the file
+            first = str(error).strip().splitlines()
+            raise LoadError(
+                f"{os.fspath(path)} is no valid ONNX model: {first[0] if first else type(error).__name__}"
+            ) from None
+    return OnnxModule(proto)
