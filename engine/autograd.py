@@ -276,6 +276,8 @@ def _plain(
                 total = grads[parent] = held + pg
                 if type(total) is _ndarray:
                     owned.add(parent)
+        # Nothing here holds on to a gradient: one that nobody else has is taken over instead of copied.
+        result = pg = held = total = None
 
 
 def _differentiable(

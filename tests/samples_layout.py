@@ -12,6 +12,7 @@ from samples_spatial import F, inner, x
 import engine as ds
 from engine import Tensor, tensor
 from engine.errors import ShapeMismatchError
+from engine.ops.recurrent import lstm_cell
 
 try:
     import torch
@@ -19,6 +20,13 @@ except ImportError:
     torch = None  # type: ignore[assignment]
 
 SHAPE = (2, 3, 4)
+
+
+def torch_cell(gates: Any, c: Any) -> Any:
+    """The same from PyTorch's ops."""
+    i, f, g, o = torch.chunk(gates, 4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
 
 
 def same(op: str, call: Any, inputs: tuple[Any, ...] = (SHAPE,), note: str = "", numpy: Any = None) -> Row:
@@ -64,6 +72,21 @@ SAMPLES: list[Row] = [
     both(ds, "split", ((2, 6),), (1, 2, 3), 1),
     both(ds, "chunk", ((2, 6),), 3, -1, op="split"),
     both(ds, "unbind", ((2, 3),), 1),
+    Row("lstm_cell", lstm_cell, None if torch is None else torch_cell, ((2, 12), (2, 3))),
+    Row(
+        "lstm_cell",
+        lambda gates, c: lstm_cell(gates, c)[1],
+        None if torch is None else lambda gates, c: torch_cell(gates, c)[1],
+        ((8,), (2,)),
+        "state-alone",
+    ),
+    Row(
+        "lstm_cell",
+        lambda gates, c: lstm_cell(gates, c)[0],
+        None if torch is None else lambda gates, c: torch_cell(gates, c)[0],
+        ((3, 4), (3, 1)),
+        "output-alone",
+    ),
     Row(
         "split",
         lambda a: ds.split(a, 2, -1)[1],
@@ -165,6 +188,18 @@ ERRORS: list[tuple[str, Any, type[Exception], str]] = [
     ("cat", lambda: ds.cat([x(2, 3), x(2, 4)], 0), ShapeMismatchError, "Expected"),
     ("cat", lambda: ds.cat([]), ValueError, "at least one"),
     ("stack", lambda: ds.stack([x(2, 3), x(2, 4)]), ShapeMismatchError, "Expected [2, 3], got [2, 4]"),
+    (
+        "lstm_cell",
+        lambda: lstm_cell(x(2, 9), x(2, 2)),
+        ShapeMismatchError,
+        "four gates of 2 each",
+    ),
+    (
+        "lstm_cell",
+        lambda: lstm_cell(x(3, 8), x(2, 2)),
+        ShapeMismatchError,
+        "is for [3]",
+    ),
     ("split", lambda: ds.split(x(5), [2, 2]), ValueError, "do not add up"),
     ("split", lambda: ds.split(x(5), 0), ValueError, "has to be positive"),
     ("chunk", lambda: ds.chunk(x(5), 0), ValueError, "has to be positive"),

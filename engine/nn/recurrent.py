@@ -10,6 +10,7 @@ from engine.module import Module
 from engine.nn import init
 from engine.ops.activation import relu, sigmoid, tanh
 from engine.ops.linear import linear
+from engine.ops.recurrent import lstm_cell
 from engine.ops.split import chunk
 from engine.tensor import Parameter, Tensor
 
@@ -44,7 +45,7 @@ class LSTMCell(Module):
         else:
             h, c = hx
         gates = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        return lstm_step(gates, c)
+        return lstm_cell(gates, c)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -118,10 +119,3 @@ def gru_step(from_input: Any, from_state: Any, h: Any) -> Tensor:
     z = sigmoid(iz + hz)
     new = tanh(i_new + sigmoid(ir + hr) * h_new)
     return new + z * (h - new)  # type: ignore[no-any-return]
-
-
-def lstm_step(gates: Any, c: Any) -> tuple[Tensor, Tensor]:
-    """The next (h, c) of a long short-term memory, from the sum of its linear maps [..., 4 hidden]."""
-    i, f, g, o = chunk(gates, 4, dim=-1)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c

@@ -8,11 +8,12 @@ from typing import Any
 from engine.creation import empty, zeros
 from engine.module import Module
 from engine.nn import init
-from engine.nn.recurrent import gru_step, lstm_step
+from engine.nn.recurrent import gru_step
 from engine.ops.activation import relu, tanh
 from engine.ops.layout import cat, stack, transpose
 from engine.ops.linear import linear
 from engine.ops.noise import dropout
+from engine.ops.recurrent import lstm_cell
 from engine.ops.split import unbind
 from engine.tensor import Parameter, Tensor
 
@@ -166,7 +167,7 @@ class LSTM(_Recurrent):
 
     def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
         """The next state from the two linear maps."""
-        return list(lstm_step(from_input + from_state, state[1]))
+        return list(lstm_cell(from_input + from_state, state[1]))
 
 
 class GRU(_Recurrent):

@@ -55,9 +55,17 @@ def _class_shape(input: Any, target: Any, weight: Any = None, *, reduction: str,
 
 
 def _checked(xp: Any, target: Any, classes: int, ignore: int) -> Any:
-    """Which targets count, with those that do not made class 0."""
+    """Which targets count (None: all), with those that do not made class 0."""
     if target.dtype.kind not in "iu":
         raise ArgumentProblem(TypeError, f"{{1}} has to hold class numbers (integers), got {target.dtype}", 1)
+    if (
+        xp is np
+        and target.size
+        and 0 <= target.min()
+        and target.max() < classes
+        and not 0 <= ignore < classes
+    ):
+        return None, target
     valid = target != ignore
     safe = xp.where(valid, target, 0)
     if xp is np and safe.size and (safe.min() < 0 or safe.max() >= classes):
@@ -74,7 +82,7 @@ def _class_dim(input: Any) -> int:
 
 def _nll_weights(xp: Any, valid: Any, safe: Any, weight: Any, dtype: Any, how: str) -> Any:
     """What each item counts in the result."""
-    counts = valid.astype(dtype)
+    counts = np.ones(safe.shape, dtype) if valid is None else valid.astype(dtype)
     if weight is not None:
         counts = counts * weight[safe]
     if how == "mean":
@@ -143,6 +151,11 @@ def _cross_vjp(
 ) -> Any:  # fmt: skip
     d = 1 if len(input.shape) > 1 else 0
     # d loss / d input = (softmax - onehot) * counts, and with smoothing the class means beside it.
+    if xp is np and probabilities.ndim == 2:
+        each = g * counts
+        to_input = probabilities * each[:, None]
+        to_input[np.arange(each.size), safe] -= each
+        return to_input, None, None
     spread = xp.expand_dims(g * counts, d)
     if hasattr(g, "node"):
         from engine.ops.activation import softmax
@@ -183,6 +196,15 @@ def CROSS_ENTROPY(
     d = _class_dim(input)
     valid, safe = _checked(xp, target, input.shape[d], ignore_index)
     counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
+    if xp is np and input.ndim == 2 and safe is target and weight is None and target.size:
+        # The usual case in few steps: every item counts, and alike.
+        shifted = input - input.max(axis=1, keepdims=True)
+        picked = shifted[np.arange(target.size), target]
+        np.exp(shifted, out=shifted)
+        total = shifted.sum(axis=1, keepdims=True)
+        shifted /= total
+        loss = (np.log(total[:, 0]) - picked) * counts
+        return (loss if reduction == "none" else loss.sum()), shifted, counts, safe
     logs = log_softmax_of(xp, input, d)
     picked = xp.take_along_axis(logs, np_expand(safe, d), axis=d).reshape(target.shape)
     loss = xp.where(counts != 0, -picked * counts, counts)
