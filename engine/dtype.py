@@ -52,7 +52,8 @@ def as_dtype(dtype: Any) -> DType:
 
 def is_floating(dtype: DType) -> builtins.bool:
     """Whether values of `dtype` can have gradients."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
+    kind = dtype.kind
+    return kind == "f" or (kind == "V" and dtype.name == "bfloat16")  # a dtype's name is slow to make
 
 
 # --- dtype rules of the op records: given the dtype of each argument, a plain number, or None ----------

@@ -82,7 +82,9 @@ def _class_dim(input: Any) -> int:
 
 def _nll_weights(xp: Any, valid: Any, safe: Any, weight: Any, dtype: Any, how: str) -> Any:
     """What each item counts in the result."""
-    counts = np.ones(safe.shape, dtype) if valid is None else valid.astype(dtype)
+    if valid is None and weight is None:
+        return xp.full(safe.shape, 1 / safe.size if how == "mean" else 1.0, dtype)
+    counts = xp.ones(safe.shape, dtype) if valid is None else valid.astype(dtype)
     if weight is not None:
         counts = counts * weight[safe]
     if how == "mean":
