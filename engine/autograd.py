@@ -23,6 +23,7 @@ from engine.iteration import iteration
 from engine.memory import memory
 from engine.node import BACKWARD, Node, blank, ids
 from engine.pending import Product
+from engine.pool import compute, owns
 from engine.switches import switches
 from engine.writes import writes
 
@@ -273,7 +274,8 @@ def _plain(
                 held += pg
             else:
                 # The first sum makes an array nobody else has; later ones add to it in place.
-                total = grads[parent] = held + pg
+                total = held + pg if type(held) is not _ndarray else compute(np.add, held, pg)
+                grads[parent] = total
                 if type(total) is _ndarray:
                     owned.add(parent)
         # Nothing here holds on to a gradient: one that nobody else has is taken over instead of copied.
@@ -405,7 +407,7 @@ def needed(roots: Sequence[Node], only: set[Node]) -> set[Node]:
 
 def _own(g: Any) -> Any:
     """`g` as an array nobody else can change."""
-    if type(g) is _ndarray and g.base is None and getrefcount(g) <= 4:
+    if type(g) is _ndarray and owns(g) and getrefcount(g) <= 4:
         return g
     return backend.namespace(g).array(g)
 
@@ -415,7 +417,7 @@ def _accumulate(node: Node, g: Any, sources: dict[Node, list[Node]] | None) -> N
     held = node.grad
     if held is None:
         # Taken over when nobody else holds it: this function, its caller and getrefcount do.
-        free = type(g) is _ndarray and g.base is None and getrefcount(g) <= 3
+        free = type(g) is _ndarray and owns(g) and getrefcount(g) <= 3
         if not free:
             g = backend.namespace(g).array(g)
         if type(g) is not _ndarray and isinstance(g, np.generic):

@@ -23,6 +23,7 @@ from engine.location import INTERNAL, is_engine_code
 from engine.memory import memory
 from engine.node import NO_KWARGS, REACH, Node, behind, ids, leaf, order
 from engine.op import Op
+from engine.pool import LARGE, compute
 from engine.switches import switches
 from engine.writes import writes
 
@@ -49,7 +50,7 @@ def unary(op: Op, a: Any) -> Tensor:
     if type(xa) is not _ndarray:
         return apply(op, (a,))  # type: ignore[no-any-return]
     try:
-        out = op.on_numpy(xa)
+        out = compute(op.on_numpy, xa) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
         return apply(op, (a,))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
@@ -105,7 +106,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     if type(xa) is not _ndarray:
         return apply(op, (a, b))  # type: ignore[no-any-return]
     try:
-        out = op.on_numpy(xa, xb)
+        out = compute(op.on_numpy, xa, xb) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
         return apply(op, (a, b))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
@@ -272,7 +273,10 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     try:
         if op.check:
             op.shape(*[shape_of(a) for a in arrays], **kwargs)
-        out = forward(*arrays, **kwargs)
+        if op.pooled and xp is np and not kwargs and type(arrays[0]) is _ndarray:
+            out = compute(forward, *arrays)
+        else:
+            out = forward(*arrays, **kwargs)
     except Exception as error:  # noqa: BLE001 - explained and raised again
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backend import owner
 from engine.bus import bus
+from engine.pool import Lease
 
 if TYPE_CHECKING:
     from engine.node import Node
@@ -85,7 +86,9 @@ class Memory:
         self._count += 1
         buffer = Buffer(memory, self._dead, self._count, category, 0 if node is None else node.id)
         self._alive[buffer.key] = buffer
-        bus.emit("buffer", BufferEvent("allocated", buffer, perf_counter_ns()))
+        base = memory.base
+        kind = "reused" if type(base) is Lease and base.reused else "allocated"
+        bus.emit("buffer", BufferEvent(kind, buffer, perf_counter_ns()))
 
     def recategorise(self, array: Any, category: str) -> None:
         """`array`'s memory serves something else from now on."""

@@ -24,6 +24,9 @@ OriginRule = Callable[[Sequence[Shape | None], dict[str, Any], Shape, int], list
 
 FAMILIES = ("linear", "elementwise", "activation", "shape", "reduce", "random", "other")
 
+# Ufuncs that give floats of the same type for floats.
+POOLED = frozenset(["add", "subtract", "multiply", "negative", "tanh", "sin", "cos", "absolute", "square"])
+
 OPS: dict[str, Op] = {}
 
 
@@ -60,6 +63,7 @@ class Op:
         "origin",
         "outputs",
         "phase",
+        "pooled",
         "saves",
         "saves_args",
         "saves_out",
@@ -139,6 +143,8 @@ class Op:
         self._vjps: dict[Any, Callable[..., Any]] = {}
         direct = getattr(np, ufunc) if ufunc and not quiet else partial(self.forward, np)
         self.on_numpy: Callable[..., Any] = direct
+        # Its large results go into buffers that were used before.
+        self.pooled = ufunc in POOLED and not quiet
         self._partials[np] = direct
         self.vjp_numpy: Callable[..., Any] | None = None if vjp is None else partial(vjp, np)
         # Attributes by name, for the reference: what forward takes beyond its arguments.

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.pool import matmul, pool
+
 # Rows kept for a weight that was used more than once may take this much, or as much as the weight itself.
 ROOM = 1 << 20
 
@@ -57,7 +59,10 @@ class Product:
         left = self._left[0] if len(self._left) == 1 else np.concatenate(self._left)
         right = self._right[0] if len(self._right) == 1 else np.concatenate(self._right)
         # A product over one row is left to the multiplication: the matrix routine takes thrice as long for it.
-        made = left.T * right if left.shape[0] == 1 else np.matmul(left.T, right)
+        if left.shape[0] == 1:
+            made = np.multiply(left.T, right, out=pool.empty(self.shape, self.dtype))
+        else:
+            made = matmul(left.T, right)
         return made if total is None else np.add(total, made, out=total)
 
 

@@ -13,6 +13,7 @@ from engine.op import op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_of
 from engine.ops.nested import on_arrays
+from engine.pool import compute, pool
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -21,6 +22,9 @@ ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.fl
 
 
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    if xp is np and type(out) is np.ndarray:
+        positive = np.greater(out, 0, out=pool.empty(out.shape, np.bool_)) if out.ndim else out > 0
+        return compute(np.multiply, g, positive)
     return g * (out > 0)
 
 
@@ -34,7 +38,7 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 )
 def RELU(xp: Any, input: Any) -> Any:
     """Negative values become 0."""
-    return xp.maximum(input, 0)
+    return compute(np.maximum, input, 0) if xp is np else xp.maximum(input, 0)
 
 
 def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:

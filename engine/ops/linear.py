@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import dtype, shapes
+from engine import dtype, pool, shapes
 from engine.dispatch import apply, binary
 from engine.errors import shape_text
 from engine.op import op
@@ -20,7 +20,7 @@ def product(xp: Any, a: Any, b: Any) -> Any:
     """`a @ b`; NumPy has no fast product of float16, and its sums would lose digits, so float32 serves."""
     if xp is np and a.dtype.char == "e" and b.dtype.char == "e":
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
-    return a @ b
+    return pool.matmul(a, b) if xp is np and b.ndim == 2 else a @ b
 
 
 # Rows and elements of a weight between which the transposed product is faster (measured on OpenBLAS 0.3).

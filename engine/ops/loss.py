@@ -58,14 +58,10 @@ def _checked(xp: Any, target: Any, classes: int, ignore: int) -> Any:
     """Which targets count (None: all), with those that do not made class 0."""
     if target.dtype.kind not in "iu":
         raise ArgumentProblem(TypeError, f"{{1}} has to hold class numbers (integers), got {target.dtype}", 1)
-    if (
-        xp is np
-        and target.size
-        and 0 <= target.min()
-        and target.max() < classes
-        and not 0 <= ignore < classes
-    ):
-        return None, target
+    if xp is np and target.size and not 0 <= ignore < classes:
+        least, most = np.minimum.reduce(target, axis=None), np.maximum.reduce(target, axis=None)
+        if least >= 0 and most < classes:
+            return None, target
     valid = target != ignore
     safe = xp.where(valid, target, 0)
     if xp is np and safe.size and (safe.min() < 0 or safe.max() >= classes):

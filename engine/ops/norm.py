@@ -15,6 +15,7 @@ from engine.op import op
 from engine.ops import standardise
 from engine.ops.nested import on_arrays
 from engine.ops.window import frozen
+from engine.pool import pool
 from engine.shapes import sizes
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ def per_channel(values: Any, what: int, channels: int, at: int) -> None:
             f"{{0}} has {channels} channels, but {{{what}}} has "
             + (f"{got[0]} numbers." if len(got) == 1 else f"{len(got)} dimensions."),
         )  # fmt: skip
+
+
+def fresh(xp: Any, x: Any) -> Any:
+    """An array for a result like `x`."""
+    return pool.like(x) if xp is np else xp.empty(x.shape, x.dtype)
 
 
 def wants(*nodes: Any) -> bool:
@@ -244,7 +250,7 @@ def _layer_vjp(
     else:
         size = math.prod(normalized_shape)
         view = (-1, 1, size)
-        to_input = None if affine and weight is None else xp.empty(g.shape, g.dtype)
+        to_input = None if affine and weight is None else fresh(xp, g)
         # Without a weight there is still one of ones: it says that its gradient is summed over the rows.
         w = (
             weight.reshape(1, 1, size)
@@ -278,7 +284,7 @@ def _layer_vjp(
 def LAYER_NORM(xp: Any, input: Any, weight: Any, bias: Any, *, normalized_shape: Shape, eps: float) -> Any:
     """Each sample with mean 0 and variance 1 over its last dimensions."""
     size = math.prod(normalized_shape)
-    out = xp.empty(input.shape, input.dtype)
+    out = fresh(xp, input)
     view = (input.size // size if size else 0, 1, size)
     w = None if weight is None else weight.reshape(1, 1, size)
     b = None if bias is None else bias.reshape(1, 1, size)
@@ -299,7 +305,7 @@ def LAYER_NORM(xp: Any, input: Any, weight: Any, bias: Any, *, normalized_shape:
 def RMS_NORM(xp: Any, input: Any, weight: Any, *, normalized_shape: Shape, eps: float) -> Any:
     """Each sample with mean square 1 over its last dimensions."""
     size = math.prod(normalized_shape)
-    out = xp.empty(input.shape, input.dtype)
+    out = fresh(xp, input)
     view = (input.size // size if size else 0, 1, size)
     w = None if weight is None else weight.reshape(1, 1, size)
     _, _, rstd = standardise.forward(xp, input.reshape(view), out.reshape(view), w, None, eps, centre=False)

@@ -1,0 +1,212 @@
+"""Large buffers parked when nothing can see them any more, and handed out again instead of asking the allocator.
+
+A large buffer given back to the system costs a page fault for every 4 KiB when the next one is asked for, and a
+training loop asks for the same sizes in every turn.
+
+Who owns what is never guessed. An array from here has a `Lease` as its base, and every view of it, the person's own
+included, keeps that array and with it the lease alive. When the last of them is gone the lease is finalised, and only
+then is its block parked. Whatever anybody can still read is never handed out.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.config import current
+
+# Smaller ones are cheaper to ask for than to look up.
+LARGE = 1 << 16
+ALIGNMENT = 64
+SWEEP, STALE = 256, 4096  # requests between looks for stale blocks, and after which a block is stale
+
+
+class Block:
+    """Memory that was asked of the allocator once: `address` is aligned, `size` usable bytes from there."""
+
+    __slots__ = ("address", "memory", "parked_at", "size")
+
+    def __init__(self, size: int) -> None:
+        self.memory: Any = np.empty(size + ALIGNMENT, np.uint8)
+        start = self.memory.__array_interface__["data"][0]
+        self.address = start + -start % ALIGNMENT
+        self.size = size
+        self.parked_at = 0
+
+
+class Lease:
+    """The base of an array on a block. When it dies, no array on the block is left."""
+
+    __slots__ = ("__array_interface__", "_back", "block", "reused")
+
+    def __init__(self, block: Block, interface: dict[str, Any], reused: bool, back: Any) -> None:
+        self.__array_interface__ = interface
+        self.block = block
+        self.reused = reused
+        self._back = back
+
+    def __del__(self) -> None:
+        # Possibly in the middle of anything, in any thread: a deque's append needs no lock.
+        self._back(self.block)
+
+
+class Counts(NamedTuple):
+    """What the pool has done: requests served by the allocator and from parked blocks, and bytes now and at most."""
+
+    allocated: int
+    reused: int
+    dropped: int
+    live: int
+    parked: int
+    peak: int
+
+
+class Pool:
+    """Parked blocks by size. In use and parked together never take more than what was in use at the peak."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._returned: deque[Block] = deque()
+        self._parked: dict[int, list[Block]] = {}
+        self._requests = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.allocated = self.reused = self.dropped = 0
+        self.live = self.parked = self.peak = 0
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array of undefined content: from a parked block where it is large and one fits."""
+        kind = np.dtype(dtype)
+        nbytes = math.prod(shape) * kind.itemsize
+        if nbytes < LARGE or kind.kind not in "fiub" or not current().memory_optimization:
+            return np.empty(shape, kind)
+        size = rounded(nbytes)
+        with self._lock:
+            self._collect()
+            stack = self._parked.get(size)
+            block = stack.pop() if stack else None
+            if block is not None:
+                self.parked -= size
+                self.reused += 1
+            else:
+                self._make_room(size)
+                self.allocated += 1
+            self.live += size
+            self.peak = max(self.peak, self.live)
+        reused = block is not None
+        if block is None:
+            block = Block(size)
+        interface = {
+            "shape": tuple(shape),
+            "typestr": kind.str,
+            "data": (block.address, False),
+            "version": 3,
+        }
+        return np.asarray(Lease(block, interface, reused, self._returned.append))
+
+    def like(self, array: Any) -> Any:
+        """`empty` of the shape and type of `array`."""
+        return self.empty(array.shape, array.dtype)
+
+    def counts(self) -> Counts:
+        """What the pool has done so far."""
+        with self._lock:
+            self._collect()
+            return Counts(self.allocated, self.reused, self.dropped, self.live, self.parked, self.peak)
+
+    def clear(self) -> None:
+        """Give every parked block back to the system, and forget the peak."""
+        with self._lock:
+            self._collect()
+            self._parked.clear()
+            self.parked = 0
+            self.peak = self.live
+
+    def _collect(self) -> None:
+        """Park what has come back."""
+        returned = self._returned
+        while returned:
+            block = returned.popleft()
+            self.live -= block.size
+            if self.live + self.parked + block.size > self.peak:
+                self.dropped += 1
+                continue
+            block.parked_at = self._requests
+            self._parked.setdefault(block.size, []).append(block)
+            self.parked += block.size
+        self._requests += 1
+        if self._requests % SWEEP == 0:
+            self._drop_stale()
+
+    def _make_room(self, size: int) -> None:
+        """Give parked blocks back so that a new one of `size` does not raise what is held above the peak."""
+        while self.parked and self.live + self.parked + size > self.peak:
+            oldest = min((s for s in self._parked.values() if s), key=lambda s: s[0].parked_at)
+            self.parked -= oldest.pop(0).size
+            self.dropped += 1
+
+    def _drop_stale(self) -> None:
+        limit = self._requests - STALE
+        for size, stack in list(self._parked.items()):
+            fresh = [block for block in stack if block.parked_at > limit]
+            self.parked -= size * (len(stack) - len(fresh))
+            self.dropped += len(stack) - len(fresh)
+            if fresh:
+                self._parked[size] = fresh
+            else:
+                del self._parked[size]
+
+
+def rounded(nbytes: int) -> int:
+    """The size of the block for `nbytes`: at most an eighth more, so that nearly equal sizes share blocks.
+
+    >>> rounded(100_000), rounded(65_536)
+    (106496, 65536)
+    """
+    step = 1 << (nbytes.bit_length() - 4)
+    return -(-nbytes // step) * step
+
+
+pool = Pool()
+
+
+def owns(array: Any) -> bool:
+    """Whether `array` is the one its memory belongs to, and not a view: its own, or from the pool."""
+    base = array.base
+    return base is None or type(base) is Lease
+
+
+def compute(ufunc: Any, first: Any, *others: Any) -> Any:
+    """`ufunc(first, *others)` into a pooled buffer, where the result is large and surely like `first`.
+
+    For ufuncs that give floats for floats. Results and their layout are the same either way.
+    """
+    if first.nbytes < LARGE or first.dtype.kind != "f" or not first.flags.c_contiguous:
+        return ufunc(first, *others)
+    for other in others:
+        kind = type(other)
+        if kind is float or kind is int:
+            continue
+        if (
+            kind is not np.ndarray
+            or (other.dtype != first.dtype and other.dtype.kind != "b")
+            or (other.shape != first.shape and other.shape != first.shape[len(first.shape) - other.ndim :])
+            or not other.flags.c_contiguous
+        ):
+            return ufunc(first, *others)
+    return ufunc(first, *others, out=pool.like(first))
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """`a @ b` of a [..., n, k] and b [k, m] in floats, into a pooled buffer where the result is large."""
+    if b.ndim != 2 or a.ndim < 2 or a.dtype != b.dtype or a.shape[-1] != b.shape[0]:
+        return np.matmul(a, b)
+    size = a.size // max(a.shape[-1], 1) * b.shape[1] * a.itemsize
+    if size < LARGE or a.dtype.kind != "f":
+        return np.matmul(a, b)
+    return np.matmul(a, b, out=pool.empty((*a.shape[:-1], b.shape[1]), a.dtype))
