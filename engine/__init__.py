@@ -51,6 +51,7 @@ from engine.dtype import (
 )
 from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
 from engine.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from engine.memory_report import memory_report
 from engine.module import Module
 from engine.nn import (
     CELU,
@@ -540,6 +541,7 @@ __all__ = [
     "max_pool3d",
     "maximum",
     "mean",
+    "memory_report",
     "min",
     "minimum",
     "mish",

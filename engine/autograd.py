@@ -23,7 +23,7 @@ from engine.iteration import iteration
 from engine.memory import memory
 from engine.node import BACKWARD, Node, blank, ids
 from engine.pending import Product
-from engine.pool import compute, owns
+from engine.pool import LARGE, compute, owns
 from engine.switches import switches
 from engine.writes import writes
 
@@ -234,7 +234,10 @@ def _plain(
         elif n == 2:
             result = vjp(g, saved[2], saved[0], saved[1], **kwargs)
         elif n == 1:
-            result = vjp(g, saved[1], saved[0], **kwargs)
+            if op.overwrites and g.nbytes >= LARGE and getrefcount(g) == 2 and owns(g):
+                result = vjp(g, saved[1], saved[0], spare=True, **kwargs)
+            else:
+                result = vjp(g, saved[1], saved[0], **kwargs)
         else:
             result = vjp(g, saved[n], *saved[:n], **kwargs)
         if not retain:

@@ -62,6 +62,7 @@ class Op:
         "onnx",
         "origin",
         "outputs",
+        "overwrites",
         "phase",
         "pooled",
         "saves",
@@ -96,6 +97,7 @@ class Op:
         view: bool = False,
         ufunc: str = "",
         quiet: bool = False,
+        overwrites: bool = False,
         onnx: str = "",
         doc: str = "",
         formula: str = "",
@@ -121,6 +123,8 @@ class Op:
         self.broadcasts = broadcasts
         self.check = check
         self.outputs = outputs
+        # Its gradient rule takes `spare=True` when nobody else holds g, and may then write its result there.
+        self.overwrites = overwrites
         self.view = view
         self.ufunc = ufunc
         self.onnx = onnx

@@ -13,7 +13,7 @@ import numpy as np
 from engine.pool import matmul, pool
 
 # Rows kept for a weight that was used more than once may take this much, or as much as the weight itself.
-ROOM = 1 << 20
+ROOM = 1 << 19
 
 
 class Product:

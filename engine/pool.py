@@ -19,9 +19,9 @@ import numpy as np
 
 from engine.config import current
 
-# Smaller ones are cheaper to ask for than to look up.
-LARGE = 1 << 16
-ALIGNMENT = 64
+# The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
+LARGE = 1 << 17
+ALIGNMENT, PAGE = 64, 4096
 SWEEP, STALE = 256, 4096  # requests between looks for stale blocks, and after which a block is stale
 
 
@@ -66,7 +66,7 @@ class Counts(NamedTuple):
 
 
 class Pool:
-    """Parked blocks by size. In use and parked together never take more than what was in use at the peak."""
+    """Parked blocks by size. In use and parked together never take more than what was in use at most."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -163,13 +163,12 @@ class Pool:
 
 
 def rounded(nbytes: int) -> int:
-    """The size of the block for `nbytes`: at most an eighth more, so that nearly equal sizes share blocks.
+    """The size of the block for `nbytes`: whole pages.
 
     >>> rounded(100_000), rounded(65_536)
-    (106496, 65536)
+    (102400, 65536)
     """
-    step = 1 << (nbytes.bit_length() - 4)
-    return -(-nbytes // step) * step
+    return -(-nbytes // PAGE) * PAGE
 
 
 pool = Pool()

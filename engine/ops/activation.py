@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.floating}
 
 
-def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
     if xp is np and type(out) is np.ndarray:
         positive = np.greater(out, 0, out=pool.empty(out.shape, np.bool_)) if out.ndim else out > 0
-        return compute(np.multiply, g, positive)
+        return np.multiply(g, positive, out=g) if spare else compute(np.multiply, g, positive)
     return g * (out > 0)
 
 
@@ -34,6 +34,7 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     onnx="Relu",
     formula="max(input, 0)",
     vjp=_relu_vjp,
+    overwrites=True,
     saves=("out",),
 )
 def RELU(xp: Any, input: Any) -> Any:

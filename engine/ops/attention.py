@@ -14,6 +14,7 @@ from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.op import op
 from engine.ops.nested import on_arrays
+from engine.pool import pool
 from engine.shapes import broadcast, sizes
 
 if TYPE_CHECKING:
@@ -119,6 +120,27 @@ def blocks(xp: Any, query: Any, key: Any, value: Any) -> list[Any]:
     return [slice(start, start + step) for start in range(0, n, step)]
 
 
+def join(joined: list[Any], query: Any, at: Any, found: Any) -> None:
+    """Put the results of a block where they belong in those of all blocks."""
+    if at is ...:
+        joined += found
+        return
+    if not joined:
+        joined += [laid_out(query.shape[0], piece) for piece in found]
+    for whole, piece in zip(joined, found, strict=True):
+        whole[at] = piece
+
+
+def laid_out(n: int, piece: Any) -> Any:
+    """An array for `n` results like `piece`. [n, heads, places, features] lies in memory with the heads beside the
+    features, so that putting the heads together again copies nothing.
+    """
+    shape = (n, *piece.shape[1:])
+    if len(shape) != 4 or shape[-1] == 1:
+        return pool.empty(shape, piece.dtype)
+    return pool.empty((n, shape[2], shape[1], shape[3]), piece.dtype).swapaxes(1, 2)
+
+
 def masked_for(attn_mask: Any, query: Any, at: Any) -> Any:
     """The part of the mask for a block."""
     own = attn_mask is not None and attn_mask.ndim == query.ndim and attn_mask.shape[0] != 1
@@ -186,7 +208,7 @@ def _vjp(
         p = p / xp.where(total.array == 0, 1.0, total)
         found = through(xp, g, p, None, query, key, value, keep, scale)
         return *found[:3], found[3] if soft else None
-    parts = []
+    joined: list[Any] = []
     for at in blocks(xp, query, key, value):
         q, k = query[at], key[at]
         p = scores(xp, q, k, masked_for(attn_mask, query, at), is_causal, scale)
@@ -194,8 +216,7 @@ def _vjp(
         xp.exp(p, out=p)
         part = None if keep is None else keep[at]
         found = through(xp, g[at], p, out[at], q, k, value[at], part, scale)
-        parts.append(found if soft else found[:3])
-    joined = parts[0] if len(parts) == 1 else [xp.concatenate(piece) for piece in zip(*parts, strict=True)]
+        join(joined, query, at, found if soft else found[:3])
     return *joined[:3], joined[3] if soft else None
 
 
@@ -244,7 +265,7 @@ def ATTENTION(
     """Each query's mean of the values. The weights, queries by keys, are not kept but computed again."""
     if is_causal and attn_mask is not None:
         raise ArgumentProblem(ValueError, "give either attn_mask or is_causal", 3)
-    parts = []
+    joined: list[Any] = []
     keep = None
     added = attn_mask is not None and attn_mask.dtype != np.bool_
     near = not added and bounded(xp, query, key, scale)
@@ -258,10 +279,10 @@ def ATTENTION(
         if keep is not None:
             made = made * keep[at]
         # Divided after the product: by rows of features, which are fewer than keys.
-        parts.append((xp.matmul(made, value[at]) / total, lse))
-    if len(parts) == 1:
-        return parts[0]
-    return xp.concatenate([out for out, _ in parts]), xp.concatenate([lse for _, lse in parts])
+        out = xp.matmul(made, value[at])
+        out /= total
+        join(joined, query, at, (out, lse))
+    return tuple(joined)
 
 
 def scaled_dot_product_attention(

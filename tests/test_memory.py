@@ -1,0 +1,293 @@
+"""Memory: large buffers used again, never while anybody can see them; the report of what is alive."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine as ds
+from engine import pool as pools
+from engine.memory import BufferEvent
+from engine.pool import LARGE, Lease, pool
+
+SIDE = 256  # a float32 matrix of this side is large
+BYTES = SIDE * SIDE * 4
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    gc.collect()
+    pool.clear()
+    yield
+    pool.clear()
+
+
+def address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def test_a_buffer_nobody_sees_is_used_again_and_aligned() -> None:
+    assert BYTES >= LARGE
+    first = pool.empty((SIDE, SIDE), np.float32)
+    at, before = address(first), pool.counts()
+    assert at % 64 == 0
+    del first
+    again = pool.empty((SIDE, SIDE), np.float32)
+    assert address(again) == at
+    after = pool.counts()
+    assert (after.reused - before.reused, after.allocated - before.allocated) == (1, 0)
+
+
+VIEWS: dict[str, Any] = {
+    "slice": lambda a: a[3:5],
+    "transpose": lambda a: a.T,
+    "view of a view": lambda a: a[1:].reshape(-1)[10:].view(np.int32),
+    "broadcast": lambda a: np.broadcast_to(a[0], (4, SIDE)),
+    "as array": lambda a: np.asarray(a),
+    "memoryview": lambda a: memoryview(a)[2:4],
+    "from the buffer": lambda a: np.frombuffer(memoryview(a), np.float32),
+    "flat iterator": lambda a: a.flat,
+    "nditer": lambda a: np.nditer(a),
+}
+
+
+@pytest.mark.parametrize("how", list(VIEWS))
+def test_no_buffer_is_handed_out_while_a_view_of_it_lives(how: str) -> None:
+    array = pool.empty((SIDE, SIDE), np.float32)
+    at = address(array)
+    view = VIEWS[how](array)
+    del array
+    others = [pool.empty((SIDE, SIDE), np.float32) for _ in range(4)]
+    assert at not in [address(o) for o in others]
+    del view
+    gc.collect()
+    assert address(pool.empty((SIDE, SIDE), np.float32)) == at
+
+
+def test_what_numpy_gave_stays_as_it_was() -> None:
+    """A person's array from .numpy(), of a value and of a gradient, is not written to by later steps."""
+    w = ds.tensor(np.ones((SIDE, SIDE), np.float32), requires_grad=True)
+    kept = []
+    for i in range(4):
+        y = (w * float(i + 1) + 1.0).tanh()
+        y.sum().backward()
+        assert w.grad is not None
+        kept.append(
+            (
+                y.detach().numpy()[::7],
+                w.grad.numpy(),
+                np.array(y.detach().numpy()[::7]),
+                w.grad.numpy().copy(),
+            )
+        )
+        w.grad = None
+        del y
+    for value, gradient, value_then, gradient_then in kept:
+        np.testing.assert_array_equal(value, value_then)
+        np.testing.assert_array_equal(gradient, gradient_then)
+
+
+def test_an_exported_tensor_outlives_its_names() -> None:
+    torch = pytest.importorskip("torch")
+    value = (ds.ones(SIDE, SIDE) * 3.0).numpy()
+    shared = torch.from_numpy(value)
+    del value
+    for _ in range(3):
+        ds.ones(SIDE, SIDE) * 5.0
+    assert float(shared.min()) == float(shared.max()) == 3.0
+
+
+class Net(ds.Module):
+    """Wide enough for the pool; with a loop, so that its graph is no chain."""
+
+    def __init__(self) -> None:
+        self.inner = ds.nn.Linear(SIDE, SIDE)
+        self.norm = ds.nn.LayerNorm(SIDE)
+        self.attn = ds.nn.MultiheadAttention(SIDE, 4, batch_first=True)
+        self.out = ds.nn.Linear(SIDE, 4)
+
+    def forward(self, x: Any) -> Any:
+        for _ in range(3):
+            x = x + ds.relu(self.inner(self.norm(x)))
+        x = x + self.attn(x, x, x, need_weights=False)[0]
+        return self.out(x)
+
+
+def train(turns: int) -> tuple[list[float], list[Any]]:
+    ds.manual_seed(0)
+    net = Net()
+    adam = ds.optim.Adam(net.parameters(), lr=1e-3)
+    x = np.random.default_rng(0).standard_normal((4, 64, SIDE)).astype(np.float32)
+    losses = []
+    for _ in range(turns):
+        loss = (net(ds.tensor(x)) ** 2).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return losses, [p.array.copy() for p in net.parameters()]
+
+
+def test_on_and_off_are_the_same_bit_by_bit() -> None:
+    with_pool, weights = train(4)
+    assert pool.counts().reused > 20
+    before = pool.counts()
+    with ds.graph_config(memory_optimization=False):
+        without, others = train(4)
+    after = pool.counts()
+    assert (after.allocated, after.reused) == (before.allocated, before.reused)
+    assert with_pool == without
+    for a, b in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_watched_and_unwatched_are_the_same_bit_by_bit() -> None:
+    alone, weights = train(3)
+    with ds.bus.subscribe(lambda kind, node: None):
+        watched, others = train(3)
+    assert alone == watched
+    for a, b in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_steady_loop_asks_the_allocator_for_little_and_does_not_grow() -> None:
+    net = Net()
+    sgd = ds.optim.SGD(net.parameters(), lr=1e-3)
+    x = ds.randn(4, 64, SIDE)
+    seen = []
+    for _ in range(12):
+        before = pool.counts()
+        loss = (net(x) ** 2).mean()
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+        del loss
+        gc.collect()
+        after = pool.counts()
+        seen.append(
+            (after.allocated - before.allocated, after.reused - before.reused, after.live, after.peak)
+        )
+    allocated, reused, live, peak = zip(*seen[-4:], strict=True)
+    assert sum(allocated) <= 0.3 * sum(reused), seen
+    assert len(set(live)) == 1
+    assert len(set(peak)) == 1
+    counts = pool.counts()
+    assert counts.live + counts.parked <= counts.peak
+
+
+def test_parked_memory_is_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "STALE", 100)
+    big = [pool.empty((SIDE, SIDE), np.float32) for _ in range(8)]
+    del big
+    assert pool.counts().parked == 8 * BYTES
+    other = pool.empty((2 * SIDE, 4 * SIDE), np.float32)  # of another size: room is made for it
+    counts = pool.counts()
+    assert counts.live + counts.parked <= 8 * BYTES
+    for _ in range(2 * pools.SWEEP):
+        pool.empty((SIDE, SIDE + 16), np.float32)
+    assert pool.counts().parked <= 2 * BYTES  # nobody asked for the old size any more
+    del other
+    pool.clear()
+    assert pool.counts().parked == 0
+
+
+def test_threads_and_finalisers_share_the_pool() -> None:
+    failed: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        try:
+            rng = np.random.default_rng(seed)
+            for _ in range(60):
+                array = pool.empty((SIDE, int(rng.integers(SIDE, SIDE + 3))), np.float32)
+                array[...] = seed
+                loop = [array[5:]]
+                loop.append(loop)  # only the collector finds this
+                del array
+                assert (loop[0] == seed).all()
+        except BaseException as error:  # noqa: BLE001 - told in the main thread
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed[0]
+    gc.collect()
+    assert pool.counts().live == 0
+
+
+def test_small_and_foreign_types_stay_with_numpy() -> None:
+    assert pool.empty((4,), np.float32).base is None
+    assert pool.empty((LARGE,), object).base is None
+    assert isinstance(pool.empty((LARGE,), np.bool_).base, Lease)
+    assert pool.empty((0, LARGE), np.float32).shape == (0, LARGE)
+
+
+def test_the_bus_tells_what_was_used_again() -> None:
+    events: list[BufferEvent] = []
+    x = ds.ones(SIDE, SIDE)
+    with ds.bus.subscribe(lambda kind, event: events.append(event), "buffer"):
+        for _ in range(5):
+            x * 2.0
+        x * 2.0
+    kinds = [e.kind for e in events if e.buffer.nbytes == BYTES]
+    assert kinds.count("reused") >= 4
+    assert kinds.count("allocated") <= 2  # x itself, and the first result
+
+
+def test_the_report_accounts_for_every_buffer() -> None:
+    before = ds.memory_report().live
+    w = ds.nn.Parameter(ds.ones(SIDE, SIDE))
+    adam = ds.optim.Adam([w])
+    x = ds.ones(8, SIDE)
+    out = ds.tanh(x @ w)
+    live = ds.memory_report().live
+    grown = {name: live[name] - before[name] for name in live}
+    assert grown["parameters"] == BYTES
+    assert grown["inputs"] == 0  # x is kept for the gradient of w
+    assert grown["saved"] == 2 * x.nbytes  # x, and the result of tanh
+    assert grown["gradients"] == grown["optimizer"] == 0
+    out.sum().backward()
+    adam.step()
+    live = ds.memory_report().live
+    grown = {name: live[name] - before[name] for name in live}
+    assert grown["gradients"] == BYTES
+    assert grown["optimizer"] == 2 * BYTES
+    assert grown["saved"] == 0
+    assert grown["inputs"] == grown["activations"] == x.nbytes
+
+
+def test_a_block_is_followed_to_its_peak() -> None:
+    with ds.memory_report() as report:
+        start = report.peak
+        x = ds.ones(SIDE, SIDE)
+        y = x * 2.0
+        z = y + x
+        del y
+        z = z * 3.0
+    assert start is not None
+    assert report.peak is not None
+    assert report.peak_by_category is not None
+    assert report.peak - start == 3 * BYTES
+    assert sum(report.peak_by_category.values()) == report.peak
+    assert report.events["released"] >= 1
+    assert report.events["allocated"] + report.events["reused"] >= 3
+    assert report.live["activations"] >= z.nbytes
+    assert "peak" in repr(report)
+    assert "activations" in repr(report)
+
+
+def test_what_was_alive_before_the_block_may_die_in_it() -> None:
+    x = ds.ones(SIDE, SIDE)
+    with ds.memory_report() as report:
+        del x
+        y = ds.ones(SIDE, SIDE) + 1.0
+    assert y is not None
+    assert report.events["released"] >= 1
+    assert all(n >= 0 for n in report.live.values())
