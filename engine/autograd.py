@@ -551,7 +551,8 @@ def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | Non
         or (switches.any and switches.silent(back))
     ):
         return None
-    memory.flush()
+    if memory.waiting:
+        memory.flush()
     back.id = next(ids)
     back.arrays = tuple(g) if isinstance(g, list) else (g,)
     back.outputs = [
@@ -573,15 +574,24 @@ def _finish(back: Node, result: tuple[Any, ...]) -> None:
         (g.value() if type(g) is Product else g) if parent is not None and parent.requires else None
         for g, parent in zip(result, twin.inputs, strict=True)
     ]
-    back.outputs = [None if g is None else (g.shape, g.dtype) for g in useful]
-    present = [g for g in useful if g is not None]
-    back.shape = present[0].shape if present else ()
-    back.dtype = present[0].dtype if present else twin.dtype
-    back.nbytes = sum(g.nbytes for g in present)
-    if bus.buffer:
-        for g in present:
-            if backend.is_array(g):
-                memory.track(g, "gradients", back)
+    outputs: list[Any] = []
+    first = None
+    size = 0
+    watched = bus.buffer
+    for g in useful:
+        if g is None:
+            outputs.append(None)
+            continue
+        outputs.append((g.shape, g.dtype))
+        size += g.nbytes
+        if first is None:
+            first = g
+        if watched and (type(g) is _ndarray or backend.is_array(g)):
+            memory.track(g, "gradients", back)
+    back.outputs = outputs
+    back.nbytes = size
+    back.shape = () if first is None else first.shape
+    back.dtype = twin.dtype if first is None else first.dtype
     back.out = tuple(useful) if len(useful) != 1 else useful[0]
     bus.emit("op_finish", back)
     back.out = None

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import backend, config
+from engine import backend
 from engine.amp import autocast
 from engine.bus import bus
+from engine.config import current
 from engine.dtype import get_default_dtype, is_floating
 from engine.grad_mode import state
 from engine.iteration import iteration
@@ -401,13 +402,15 @@ def shape_of(value: Any) -> Any:
 
 def announce(node: Node, arrays: list[Any]) -> bool:
     """Give a node that is about to run its number and place; False when it is switched off."""
-    if state.silent or config.current().trace_level == 0:
+    if state.silent or current().trace_level == 0:
         return False
-    node.phase = state.phase
-    node.call = state.call
-    node.twin = state.twin
-    if node.phase == 0:
+    phase = state.phase
+    if phase == 0:
         iteration.forward()
+    else:
+        node.phase = phase
+        node.twin = state.twin
+    node.call = state.call
     node.iteration = iteration.index
     if switches.any and switches.silent(node):
         return False
@@ -419,7 +422,8 @@ def announce(node: Node, arrays: list[Any]) -> bool:
                 node.scalars = {**(node.scalars or {}), name: arrays[i]}
         elif parent.id == 0:
             announce_leaf(parent, arrays[i])
-    memory.flush()
+    if memory.waiting:
+        memory.flush()
     node.id = next(ids)
     return True
 
@@ -441,16 +445,26 @@ def announce_leaf(node: Node, array: Any) -> None:
 
 def finish(node: Node, out: Any) -> None:
     """Tell that a node ran."""
-    results = out if isinstance(out, tuple) else (out,)
-    node.nbytes = sum(o.nbytes for o in results)
-    kept = node.saved or ()
-    node.saved_bytes = sum(a.nbytes for a in kept if backend.is_array(a))
-    if bus.buffer:
-        for array in results:
-            memory.track(array, "activations" if node.phase == 0 else "gradients", node)
-        for array in kept:
-            if backend.is_array(array):
+    watched = bus.buffer
+    if type(out) is _ndarray:
+        node.nbytes = out.nbytes
+        if watched:
+            memory.track(out, "activations" if node.phase == 0 else "gradients", node)
+    else:
+        results = out if isinstance(out, tuple) else (out,)
+        node.nbytes = sum(o.nbytes for o in results)
+        if watched:
+            for array in results:
+                memory.track(array, "activations" if node.phase == 0 else "gradients", node)
+    size = 0
+    for array in node.saved or ():
+        kind = type(array)
+        if kind is _ndarray or (kind is not Node and array is not None and backend.is_array(array)):
+            size += array.nbytes
+            if watched:
                 memory.keep(array, node)
+    if size:
+        node.saved_bytes = size
     node.out = out
     bus.emit("op_finish", node)
     node.out = None

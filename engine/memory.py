@@ -34,24 +34,21 @@ class Buffer(weakref.ref):  # type: ignore[type-arg]
     category: str
     node: int
 
-    def __new__(cls, array: Any, callback: Callable[[Any], None], *_: Any) -> Buffer:
-        """A weak reference to `array` that calls `callback` when it dies."""
-        return super().__new__(cls, array, callback)
 
-    def __init__(
-        self, array: Any, callback: Callable[[Any], None], id: int, category: str, node: int
-    ) -> None:
-        super().__init__(array, callback)  # type: ignore[call-arg]
-        # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
-        self.key = _key(array)
-        self.id = id
-        self.nbytes = int(array.nbytes)
-        self.category = category
-        self.node = node
+# Parameters are called `id` in this file's classes, so the function has another name.
+_key = id
 
 
-def _key(array: Any) -> int:
-    return id(array)
+def _buffer(array: Any, callback: Callable[[Any], None], id: int, category: str, node: int) -> Buffer:
+    """What is known of the memory `array` owns. (A constructor in Python would cost twice as much.)"""
+    buffer = Buffer(array, callback)
+    # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
+    buffer.key = _key(array)
+    buffer.id = id
+    buffer.nbytes = array.nbytes
+    buffer.category = category
+    buffer.node = node
+    return buffer
 
 
 class BufferEvent:
@@ -68,25 +65,27 @@ class BufferEvent:
 
 
 class Memory:
-    """The live buffers that were seen since somebody subscribed."""
+    """The live buffers that were seen since somebody subscribed; `waiting` are releases not told yet."""
 
     def __init__(self) -> None:
         self._alive: dict[int, Buffer] = {}
-        self._released: deque[tuple[Buffer, int]] = deque()
+        self.waiting: deque[tuple[Buffer, int]] = deque()
         self._count = 0
 
     def track(self, array: Any, category: str, node: Node | None = None) -> None:
         """`array` is in use; tell of its memory if it is new."""
         if not bus.buffer:
             return
-        memory = owner(array)
+        base = array.base
+        memory = array if base is None else owner(array)
         known = self._alive.get(_key(memory))
         if known is not None and known() is memory:
             return
         self._count += 1
-        buffer = Buffer(memory, self._dead, self._count, category, 0 if node is None else node.id)
+        buffer = _buffer(memory, self._dead, self._count, category, 0 if node is None else node.id)
         self._alive[buffer.key] = buffer
-        base = memory.base
+        if base is not None:
+            base = memory.base
         kind = "reused" if type(base) is Lease and base.reused else "allocated"
         bus.emit("buffer", BufferEvent(kind, buffer, perf_counter_ns()))
 
@@ -96,7 +95,7 @@ class Memory:
         known = self._alive.get(_key(memory))
         if known is None or known() is not memory:
             self._count += 1
-            known = self._alive[_key(memory)] = Buffer(memory, self._dead, self._count, category, 0)
+            known = self._alive[_key(memory)] = _buffer(memory, self._dead, self._count, category, 0)
         return known
 
     def recategorise(self, array: Any, category: str) -> None:
@@ -110,7 +109,7 @@ class Memory:
 
     def keep(self, array: Any, node: Node) -> None:
         """`array` is kept for the gradient of `node`."""
-        known = self._alive.get(_key(owner(array)))
+        known = self._alive.get(_key(array if array.base is None else owner(array)))
         if known is None:
             self.track(array, "saved", node)
         elif known.category == "activations":
@@ -118,8 +117,8 @@ class Memory:
 
     def flush(self) -> None:
         """Tell of the buffers that died since the last time."""
-        while self._released:
-            buffer, time = self._released.popleft()
+        while self.waiting:
+            buffer, time = self.waiting.popleft()
             bus.emit("buffer", BufferEvent("released", buffer, time))
 
     def live(self) -> list[Buffer]:
@@ -130,7 +129,7 @@ class Memory:
         key: int = buffer.key
         if self._alive.get(key) is buffer:
             del self._alive[key]
-        self._released.append((buffer, perf_counter_ns()))
+        self.waiting.append((buffer, perf_counter_ns()))
 
 
 memory = Memory()
