@@ -3,7 +3,7 @@
 The names are PyTorch's. People write `import dsviz as ds` and find all of this there.
 """
 
-from engine import nn, optim, testing
+from engine import autograd, nn, optim, testing
 from engine.amp import report as amp_report
 from engine.asserts import assert_shape
 from engine.autograd import backward, grad
@@ -414,6 +414,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "autograd",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",

@@ -298,7 +298,8 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
         node.shape = out.shape
         node.dtype = out.dtype
     else:
-        out = tuple(out)
+        # One element of a vector is a scalar to NumPy.
+        out = tuple(o if type(o) is _ndarray else xp.asarray(o) for o in out)
         node.shape = out[0].shape if out else ()
         node.dtype = out[0].dtype if out else get_default_dtype()
         node.outputs = [(o.shape, o.dtype) for o in out]

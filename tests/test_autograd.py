@@ -288,3 +288,35 @@ def test_a_weight_used_at_every_step_gathers_one_gradient(size: int, watched: bo
                 h = np.tanh(step @ v.T + h @ v)
             values.append((h * h).sum() + (v * v).sum())
         assert alone[at] == pytest.approx((values[0] - values[1]) / (2 * eps), rel=1e-6)
+
+
+def test_where_all_is_zero_a_norm_and_a_deviation_have_gradient_zero() -> None:
+    x = ds.Tensor(np.zeros(3), requires_grad=True)
+    (x.norm() + x.std()).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0.0] * 3
+
+
+def test_a_stretched_operand_of_einsum_gets_a_gradient_of_its_own_shape() -> None:
+    x = ds.Tensor(np.ones((3, 1)), requires_grad=True)
+    ds.einsum("ij,kj->ik", x, ds.Tensor(np.ones((2, 4)))).sum().backward()
+    assert x.grad is not None
+    assert x.grad.array.tolist() == [[8.0]] * 3
+
+
+def test_pieces_of_a_vector_are_arrays() -> None:
+    x = ds.Tensor(np.arange(3.0), requires_grad=True)
+    first, *_ = x.unbind(0)
+    first[...] = 7.0
+    assert isinstance(first.array, np.ndarray)
+    (first * 2).backward()
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x.softmax(1), lambda x: x.log_softmax(1), lambda x: x.logsumexp(1)]
+)
+def test_nothing_has_a_gradient_of_nothing(function: Any) -> None:
+    x = ds.Tensor(np.zeros((2, 0)), requires_grad=True)
+    function(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.shape == (2, 0)

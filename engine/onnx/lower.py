@@ -23,6 +23,7 @@ DIRECT = frozenset(
         "exp",
         "log",
         "sqrt",
+        "root",
         "relu",
         "tanh",
         "sigmoid",

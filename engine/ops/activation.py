@@ -213,6 +213,8 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
 @op("softmax", **OVER_DIM, onnx="Softmax", formula="e^input / Σ e^input", vjp=_softmax_vjp, saves=("out",))
 def SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
     """Positive values that sum to 1 along `dim`."""
+    if not input.size:
+        return input.copy()
     shifted = xp.exp(input - input.max(axis=dim, keepdims=True))
     shifted /= shifted.sum(axis=dim, keepdims=True)
     return shifted
@@ -237,6 +239,8 @@ def LOG_SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
 
 def log_softmax_of(xp: Any, x: Any, dim: int) -> Any:
     """log softmax on raw arrays."""
+    if not x.size:
+        return x.copy()
     shifted = x - x.max(axis=dim, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=dim, keepdims=True))
 

@@ -154,6 +154,18 @@ def SQRT(xp: Any, input: Any) -> Any:
     return xp.sqrt(input)
 
 
+def _root_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    flat = out == 0
+    return xp.where(flat, 0.0, g / xp.where(flat, 1.0, out * 2))
+
+
+@op("root", **{**UNARY, "dtype": dtype.floating}, quiet=True, onnx="Sqrt", formula="√input, with gradient 0 at 0",
+    vjp=_root_vjp, saves=("out",))  # fmt: skip
+def ROOT(xp: Any, input: Any) -> Any:
+    """The root in a norm or a standard deviation: where all is 0, no direction is up, and the gradient is 0."""
+    return xp.sqrt(input)
+
+
 def _rsqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out * out * out * -0.5)
 
@@ -350,6 +362,11 @@ def square(input: Any) -> Tensor:
 def sqrt(input: Any) -> Tensor:
     """Square root; nan for negative values."""
     return unary(SQRT, input)
+
+
+def root(input: Any) -> Tensor:
+    """Square root whose gradient at 0 is 0, as norms and standard deviations take it."""
+    return unary(ROOT, input)
 
 
 def rsqrt(input: Any) -> Tensor:

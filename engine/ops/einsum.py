@@ -270,7 +270,9 @@ def _to_operand(
             rest.insert(dim, len(order) + 1)
             part = xp.transpose(part, tuple(rest))
             held = [held[k] for k in rest]
-    return part
+    # A dimension of size 1 was stretched to what the others have.
+    wide = tuple(d for d, n in enumerate(operands[i].shape) if n == 1 and part.shape[d] != 1)
+    return xp.sum(part, axis=wide, keepdims=True) if wide else part
 
 
 @op(

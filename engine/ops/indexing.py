@@ -178,7 +178,7 @@ def _put_vjp(xp: Any, g: Any, out: Any, input: Any, value: Any, *, index: Any) -
         if hasattr(g, "node"):
             to_input = apply(PUT, (g, 0.0), {"index": index})
         else:
-            to_input = g.copy()
+            to_input = xp.array(g)
             to_input[index] = 0
     return to_input, to_value
 

@@ -452,10 +452,16 @@ def flip(input: Any, dims: Any) -> Tensor:
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
-    """Tensors one after the other along dimension `dim`, which they have; the other sizes agree."""
+    """Tensors one after the other along dimension `dim`, which they have; the other sizes agree.
+
+    A tensor of shape [0] is left out beside others, as in PyTorch.
+    """
     if not len(tensors):
         raise ValueError("cat needs at least one tensor")
-    return apply(CAT, tuple(tensors), {"dim": dim})  # type: ignore[no-any-return]
+    given = tuple(tensors)
+    if any(getattr(t, "shape", None) == (0,) for t in given):
+        given = tuple(t for t in given if getattr(t, "shape", None) != (0,)) or given[:1]
+    return apply(CAT, given, {"dim": dim})  # type: ignore[no-any-return]
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:

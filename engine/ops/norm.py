@@ -247,9 +247,12 @@ def _layer_vjp(
         to_input, to_weight, to_bias = recorded(xp, g, input, weight, axes, lead, eps, centre)
         shape = tuple(normalized_shape)
         found = to_input, xp.reshape(to_weight, shape) if affine else None, xp.reshape(to_bias, shape)
+    elif not g.size:
+        nothing = xp.zeros(tuple(normalized_shape), g.dtype)
+        found = xp.zeros(g.shape, g.dtype), nothing if affine else None, nothing
     else:
         size = math.prod(normalized_shape)
-        view = (-1, 1, size)
+        view = (math.prod(g.shape[: g.ndim - n]), 1, size)
         to_input = None if affine and weight is None else fresh(xp, g)
         # Without a weight there is still one of ones: it says that its gradient is summed over the rows.
         w = (

@@ -267,7 +267,7 @@ def _logsumexp_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: 
 )
 def LOGSUMEXP(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Logarithm of the sum of exponentials, without overflow."""
-    top = input.max(axis=axes(dim), keepdims=True)
+    top = input.max(axis=axes(dim), keepdims=True, initial=-xp.inf)
     top = xp.where(xp.isfinite(top), top, 0)
     total = xp.log(xp.exp(input - top).sum(axis=axes(dim), keepdims=True)) + top
     return total if keepdim else xp.reshape(total, shapes.reduced(input.shape, dim=dim))
@@ -403,9 +403,9 @@ def std(
     correction: float | None = None,
 ) -> Tensor:
     """Standard deviation: the square root of `var`."""
-    from engine.ops.arithmetic import sqrt
+    from engine.ops.arithmetic import root
 
-    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    return root(var(input, dim, unbiased, keepdim, correction=correction))
 
 
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Tensor:
@@ -415,10 +415,10 @@ def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Tensor:
 
 def norm(input: Any, p: Any = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim` (one, several, or all); `p` is a number, `inf`, or "fro" for 2."""
-    from engine.ops.arithmetic import abs, pow, sqrt, square
+    from engine.ops.arithmetic import abs, pow, root, square
 
     if p in ("fro", 2):
-        return sqrt(sum(square(input), dim, keepdim))
+        return root(sum(square(input), dim, keepdim))
     if p == float("inf"):
         return amax(abs(input), dim, keepdim)
     if p == 1:

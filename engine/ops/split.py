@@ -128,7 +128,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` equal pieces along `dim`; the last may be smaller."""
     if chunks <= 0:
         raise ValueError(f"chunks has to be positive, got {chunks}")
-    return split(input, max(1, -(-input.shape[dim] // chunks)), dim)
+    size = input.shape[dim]
+    return split(input, [0] * chunks if size == 0 else -(-size // chunks), dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:
