@@ -169,9 +169,10 @@ class Autocast:
         layer = _layer()
         if layer is None or layer not in self._sensitivity or current().keep_fp32 in self._kept:
             return
-        xp = backend.namespace(out)
+        out = out[0] if isinstance(out, tuple) else out
         if policy(op) != "half" or getattr(out, "dtype", None) != np.float32:
             return
+        xp = backend.namespace(out)
         with np.errstate(all="ignore"):
             halves = [
                 a.astype(np.float16).astype(np.float32)
@@ -180,7 +181,8 @@ class Autocast:
                 for a in arrays
             ]
             again = op.on(xp)(*halves, **kwargs)
-            again = (again[0] if op.extras else again).astype(np.float16).astype(np.float32)
+            again = again[0] if op.extras else again
+            again = (again[0] if isinstance(again, tuple) else again).astype(np.float16).astype(np.float32)
             error = float(xp.linalg.norm((again - out).ravel()))
             size = float(xp.linalg.norm(out.ravel()))
         relative = error / size if size else error

@@ -22,9 +22,10 @@ except ImportError:
 SHAPE = (2, 3, 4)
 
 
-def torch_cell(gates: Any, c: Any) -> Any:
+def torch_cell(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any = None, d: Any = None) -> Any:
     """The same from PyTorch's ops."""
-    i, f, g, o = torch.chunk(gates, 4, -1)
+    mapped = x if w is None else torch.nn.functional.linear(x, w, b)
+    i, f, g, o = torch.chunk(mapped + torch.nn.functional.linear(h, u, d), 4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
@@ -72,20 +73,25 @@ SAMPLES: list[Row] = [
     both(ds, "split", ((2, 6),), (1, 2, 3), 1),
     both(ds, "chunk", ((2, 6),), 3, -1, op="split"),
     both(ds, "unbind", ((2, 3),), 1),
-    Row("lstm_cell", lstm_cell, None if torch is None else torch_cell, ((2, 12), (2, 3))),
     Row(
         "lstm_cell",
-        lambda gates, c: lstm_cell(gates, c)[1],
-        None if torch is None else lambda gates, c: torch_cell(gates, c)[1],
-        ((8,), (2,)),
-        "state-alone",
+        lstm_cell,
+        None if torch is None else torch_cell,
+        ((2, 4), (2, 3), (2, 3), (12, 4), (12, 3), (12,), (12,)),
     ),
     Row(
         "lstm_cell",
-        lambda gates, c: lstm_cell(gates, c)[0],
-        None if torch is None else lambda gates, c: torch_cell(gates, c)[0],
-        ((3, 4), (3, 1)),
-        "output-alone",
+        lambda x, h, c, u: lstm_cell(x, h, c, None, u)[1],
+        None if torch is None else lambda x, h, c, u: torch_cell(x, h, c, None, u)[1],
+        ((8,), (2,), (2,), (8, 2)),
+        "mapped-state-alone",
+    ),
+    Row(
+        "lstm_cell",
+        lambda x, h, c, w, u: lstm_cell(x, h, c, w, u)[0],
+        None if torch is None else lambda x, h, c, w, u: torch_cell(x, h, c, w, u)[0],
+        ((1, 2), (1, 1), (1, 1), (4, 2), (4, 1)),
+        "one-row-output-alone",
     ),
     Row(
         "split",
@@ -188,17 +194,18 @@ ERRORS: list[tuple[str, Any, type[Exception], str]] = [
     ("cat", lambda: ds.cat([x(2, 3), x(2, 4)], 0), ShapeMismatchError, "Expected"),
     ("cat", lambda: ds.cat([]), ValueError, "at least one"),
     ("stack", lambda: ds.stack([x(2, 3), x(2, 4)]), ShapeMismatchError, "Expected [2, 3], got [2, 4]"),
+    ("lstm_cell", lambda: ds.nn.LSTMCell(3, 2)(x(5, 4)), ShapeMismatchError, "Expected [5, 3], got [5, 4]"),
     (
         "lstm_cell",
-        lambda: lstm_cell(x(2, 9), x(2, 2)),
+        lambda: ds.nn.LSTMCell(3, 2)(x(5, 3), (x(4, 2), x(5, 2))),
         ShapeMismatchError,
-        "four gates of 2 each",
+        "it has to be [5, 2]",
     ),
     (
         "lstm_cell",
-        lambda: lstm_cell(x(3, 8), x(2, 2)),
+        lambda: ds.nn.LSTMCell(3, 2)(x(5, 3), (x(5, 2), x(5, 1))),
         ShapeMismatchError,
-        "is for [3]",
+        "got [5, 1]",
     ),
     ("split", lambda: ds.split(x(5), [2, 2]), ValueError, "do not add up"),
     ("split", lambda: ds.split(x(5), 0), ValueError, "has to be positive"),

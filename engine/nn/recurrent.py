@@ -44,8 +44,7 @@ class LSTMCell(Module):
             h = c = zeros(*lead, self.hidden_size, dtype=self.weight_hh.dtype)
         else:
             h, c = hx
-        gates = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        return lstm_cell(gates, c)
+        return lstm_cell(input, h, c, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -115,15 +115,15 @@ class _Recurrent(Module):
         steps = list(unbind(mapped, 0))
         outputs = []
         for step in reversed(steps) if backwards else steps:
-            state = self.step(step, linear(state[0], weight, bias), state)
+            state = self.step(step, weight, bias, state)
             outputs.append(state[0])
         return stack(outputs[::-1] if backwards else outputs, dim=0), state
 
     def _bias(self, which: str, suffix: str) -> Parameter | None:
         return getattr(self, f"bias_{which}{suffix}") if self.bias else None
 
-    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
-        """The next state from the two linear maps."""
+    def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
+        """The next state from the mapped input, and the map of the state."""
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
     def extra_repr(self) -> str:
@@ -155,8 +155,9 @@ class RNN(_Recurrent):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype
         )
 
-    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
-        """The next state from the two linear maps."""
+    def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
+        """The next state from the mapped input, and the map of the state."""
+        from_state = linear(state[0], weight, bias)
         return [(tanh if self.nonlinearity == "tanh" else relu)(from_input + from_state)]
 
 
@@ -165,9 +166,9 @@ class LSTM(_Recurrent):
 
     gates, states = 4, 2
 
-    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
-        """The next state from the two linear maps."""
-        return list(lstm_cell(from_input + from_state, state[1]))
+    def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
+        """The next state from the mapped input, and the map of the state."""
+        return list(lstm_cell(from_input, state[0], state[1], None, weight, None, bias))
 
 
 class GRU(_Recurrent):
@@ -175,9 +176,9 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def step(self, from_input: Any, from_state: Any, state: list[Any]) -> list[Any]:
-        """The next state from the two linear maps."""
-        return [gru_step(from_input, from_state, state[0])]
+    def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
+        """The next state from the mapped input, and the map of the state."""
+        return [gru_step(from_input, linear(state[0], weight, bias), state[0])]
 
 
 def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float = 0.0) -> Tensor:

@@ -122,3 +122,26 @@ def _ordered(w: Writer, ref: Ref, kind: str) -> Any:
     array = w.arrays[ref.number]
     parts = np.split(array, len(ORDER[kind]))
     return np.concatenate([parts[i] for i in ORDER[kind]])
+
+
+@lowers("lstm_cell")
+def _cell(w: Writer, call: Call) -> Any:
+    input, h, c, weight_ih, weight_hh, bias_ih, bias_hh = call.args
+
+    def mapped(x: Any, weight: Any, bias: Any) -> str:
+        turned = w.add("Transpose", [w.arg(weight)], perm=[1, 0])
+        made = str(w.add("MatMul", [w.arg(x), turned]))
+        return made if bias is None else str(w.add("Add", [made, w.arg(bias)]))
+
+    gates = w.add(
+        "Add",
+        [
+            w.arg(input) if weight_ih is None else mapped(input, weight_ih, bias_ih),
+            mapped(h, weight_hh, bias_hh),
+        ],
+    )
+    i, f, g, o = w.add("Split", [gates], outputs=4, axis=-1, num_outputs=4)
+    kept = w.add("Mul", [w.add("Sigmoid", [f]), w.arg(c)])
+    new = w.add("Mul", [w.add("Sigmoid", [i]), w.add("Tanh", [g])])
+    cell = w.add("Add", [kept, new])
+    return [w.add("Mul", [w.add("Sigmoid", [o]), w.add("Tanh", [cell])]), cell]

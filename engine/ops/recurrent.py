@@ -5,61 +5,73 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import dtype, shapes
 from engine.dispatch import apply
-from engine.errors import Shape, ShapeClash
+from engine.errors import Shape, ShapeClash, shape_text
+from engine.grad_mode import state
 from engine.op import op
+from engine.ops.linear import LINEAR, linear, product
 from engine.ops.nested import on_arrays
+from engine.pending import put_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.tensor import Tensor
 
+INPUT, H, C, WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH = range(7)
 
-def _shape(gates: Any, c: Any) -> list[Shape]:
-    g, state = shapes.sizes(gates), shapes.sizes(c)
-    if not g or not state or g[-1] != 4 * state[-1]:
+
+def _shape(
+    input: Any, h: Any, c: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, **_: Any
+) -> list[Shape]:  # fmt: skip
+    x, before, cell, recurrent = (shapes.sizes(a) for a in (input, h, c, weight_hh))
+    if len(recurrent) != 2 or recurrent[0] != 4 * recurrent[1]:
         raise ShapeClash(
-            [*state[:-1], 4 * state[-1]] if state else [],
-            0,
-            [(0, len(g) - 1), (1, len(state) - 1)] if g and state else [],
-            f"{{0}} holds four gates of {state[-1]} each for {{1}}." if state else "{1} has no dimensions.",
+            ["4 hidden", "hidden"], WEIGHT_HH, [], "{4} maps the state to four gates of its size."
         )
-    if g[:-1] != state[:-1]:
-        clash = [i for i, (a, b) in enumerate(zip(g[:-1], state[:-1], strict=False)) if a != b]
+    hidden = recurrent[1]
+    # Without a weight of its own the input is mapped already.
+    features = 4 * hidden if weight_ih is None else shapes.sizes(weight_ih)[-1]
+    if weight_ih is not None and shapes.sizes(weight_ih) != (4 * hidden, features):
         raise ShapeClash(
-            [*g[:-1], state[-1]],
-            1,
-            [(which, i) for i in clash for which in (0, 1)],
-            f"{{0}} is for {shapes_text(g[:-1])} and {{1}} for {shapes_text(state[:-1])}.",
-        )
-    return [state, state]
-
-
-def shapes_text(shape: Shape) -> str:
-    """A batch in words of a message."""
-    return str(list(shape)) if shape else "one sample"
+            [4 * hidden, features], WEIGHT_IH, [(WEIGHT_IH, 0), (WEIGHT_HH, 0)],
+            f"{{3}} has to give the {4 * hidden} gates that {{4}} gives.",
+        )  # fmt: skip
+    if not x or x[-1] != features:
+        raise ShapeClash(
+            [*x[:-1], features], INPUT, [(INPUT, len(x) - 1), (WEIGHT_IH, 1)] if x and weight_ih is not None else [],
+            f"{{module}} expects rows of {features}, but {{0}} has {f'rows of {x[-1]}' if x else 'no dimensions'}.",
+        )  # fmt: skip
+    for which, given in ((H, before), (C, cell)):
+        if given != (*x[:-1], hidden):
+            clash = [
+                (which, k) for k, (a, b) in enumerate(zip(given, (*x[:-1], hidden), strict=False)) if a != b
+            ]
+            origin = [(WEIGHT_HH, 1) if k == len(x) - 1 else (INPUT, k) for _, k in clash]
+            raise ShapeClash(
+                [*x[:-1], hidden], which, clash + origin,
+                f"{{{which}}} is {shape_text(given)}, but for {{0}} of {shape_text(x)} it has to be "
+                f"{shape_text((*x[:-1], hidden))}.",
+            )  # fmt: skip
+    for which, bias in ((BIAS_IH, bias_ih), (BIAS_HH, bias_hh)):
+        if bias is not None and shapes.sizes(bias) != (4 * hidden,):
+            raise ShapeClash(
+                [4 * hidden], which, [], f"{{{which}}} needs one number for each of the {4 * hidden} gates."
+            )
+    return [cell, cell]
 
 
 def _origin(
     found: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
 ) -> list[tuple[int, int]]:
-    return [(1, dim)]
-
-
-def activated(xp: Any, gates: Any) -> tuple[Any, Any]:
-    """tanh of the halved gates, and the gates i, f, g, o themselves in one array: σ(x) = 1/2 + 1/2 tanh(x/2)."""
-    half, shift, _ = rows(xp, gates.shape[-1] // 4, gates.dtype.name)
-    bare = xp.multiply(gates, half)
-    xp.tanh(bare, out=bare)
-    full = xp.multiply(bare, half)
-    full += shift
-    return bare, full
+    return [(WEIGHT_HH, 1)] if dim == len(out) - 1 else [(INPUT, dim)]
 
 
 @functools.lru_cache(maxsize=64)
-def rows(xp: Any, size: int, kind: str) -> tuple[Any, Any, Any]:
+def rows_of(xp: Any, size: int, kind: str) -> tuple[Any, Any, Any]:
     """What the gates are halved by, what is added to them, and a quarter for the slope; 1, 0 and 1 for g."""
     half = xp.full(4 * size, 0.5, kind)
     half[2 * size : 3 * size] = 1
@@ -72,21 +84,55 @@ def pieces(x: Any) -> tuple[Any, Any, Any, Any]:
     return x[..., :size], x[..., size : 2 * size], x[..., 2 * size : 3 * size], x[..., 3 * size :]
 
 
-def _vjp(xp: Any, g: Any, out: Any, gates: Any, c: Any) -> Any:
+def flat(x: Any) -> Any:
+    """As rows."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+def _vjp(
+    xp: Any, g: Any, out: Any, input: Any, h: Any, c: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any,
+    bias_hh: Any, *, inward: bool, bare: Any,
+) -> Any:  # fmt: skip
     to_h, to_c = g
     if not on_arrays(xp):
-        return _recorded(xp, to_h, to_c, gates, c)
-    bare, full = activated(xp, gates)
+        gates = linear(h, weight_hh, bias_hh) + (
+            input if weight_ih is None else linear(input, weight_ih, bias_ih)
+        )
+        into, back = _recorded(xp, to_h, to_c, gates, c)
+    else:
+        into, back = _through(xp, to_h, to_c, c, bare)
+    rows = flat(into)
+    to_bias = (rows[0] if rows.shape[0] == 1 else xp.sum(rows, axis=0)) if bias_hh is not None else None
+    before = flat(h)
+    to_hh = put_off(xp, rows, before) if xp is np else None
+    if to_hh is None:
+        to_hh = product(xp, xp.swapaxes(rows, 0, 1), before)
+    back_h = product(xp, into, weight_hh)
+    if weight_ih is None:
+        return into, back_h, back, None, to_hh, None, to_bias
+    inputs = flat(input)
+    to_ih = put_off(xp, rows, inputs) if xp is np else None
+    if to_ih is None:
+        to_ih = product(xp, xp.swapaxes(rows, 0, 1), inputs)
+    to_input = product(xp, into, weight_ih) if inward else None
+    return to_input, back_h, back, to_ih, to_hh, to_bias, to_bias
+
+
+def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any) -> tuple[Any, Any]:
+    """The gradients of the gates before their activation, and of c."""
+    half, shift, quarter = rows_of(xp, bare.shape[-1] // 4, bare.dtype.name)
+    full = bare * half
+    full += shift
     i, f, new, o = pieces(full)
-    state = xp.multiply(f, c)
-    state += i * new
-    t = xp.tanh(state, out=state)
     into = xp.empty_like(full)
     to_i, to_f, to_new, to_o = pieces(into)
     if to_h is None:
         to_o[...] = 0
         through = to_c
     else:
+        t = f * c
+        t += i * new
+        xp.tanh(t, out=t)
         xp.multiply(to_h, t, out=to_o)
         t *= t
         through = xp.subtract(1, t, out=t)
@@ -97,12 +143,13 @@ def _vjp(xp: Any, g: Any, out: Any, gates: Any, c: Any) -> Any:
     xp.multiply(through, new, out=to_i)
     xp.multiply(through, c, out=to_f)
     xp.multiply(through, i, out=to_new)
-    # σ' = (1 - tanh²(x/2)) / 4, tanh' = 1 - tanh².
-    bare *= bare
-    slope = xp.subtract(1, bare, out=bare)
-    slope *= rows(xp, gates.shape[-1] // 4, gates.dtype.name)[2]
+    back = through * f
+    # σ' = (1 - tanh²(x/2)) / 4, tanh' = 1 - tanh². The gates themselves are not needed any more.
+    slope = xp.multiply(bare, bare, out=full)
+    slope = xp.subtract(1, slope, out=slope)
+    slope *= quarter
     into *= slope
-    return into, through * f
+    return into, back
 
 
 def _recorded(xp: Any, to_h: Any, to_c: Any, gates: Any, c: Any) -> Any:
@@ -126,32 +173,52 @@ def _recorded(xp: Any, to_h: Any, to_c: Any, gates: Any, c: Any) -> Any:
 
 @op(
     "lstm_cell",
-    family="activation",
+    family="linear",
     shape=_shape,
     dtype=dtype.promoted,
     outputs=2,
     origin=_origin,
-    formula="c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c')",
+    formula="i, f, g, o = W_ih x + b_ih + W_hh h + b_hh; c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c')",
     vjp=_vjp,
-    saves=("gates", "c"),
+    saves=("input", "h", "c", "weight_ih", "weight_hh", "bias_ih", "bias_hh"),
+    extras=("bare",),
     source="Hochreiter and Schmidhuber 1997, with forget gates",
 )
-def LSTM_CELL(xp: Any, gates: Any, c: Any) -> Any:
-    """The next h and c from the four gates i, f, g, o [..., 4 hidden], before their activation, and c [..., hidden]."""
-    if gates.shape[-1:] != (4 * c.shape[-1],) or gates.shape[:-1] != c.shape[:-1]:
-        _shape(gates.shape, c.shape)
-    _, full = activated(xp, gates)
-    i, f, new, o = pieces(full)
-    state = xp.multiply(f, c)
-    state += i * new
-    h = xp.tanh(state)
-    h *= o
-    return h, state
+def LSTM_CELL(
+    xp: Any, input: Any, h: Any, c: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any,
+    *, inward: bool,
+) -> Any:  # fmt: skip
+    """The next h and c. Without `weight_ih` the input is mapped to the gates already.
 
-
-def lstm_cell(gates: Any, c: Any) -> tuple[Tensor, Tensor]:
-    """The next (h, c) of a long short-term memory from the sum of its linear maps [..., 4 hidden].
-
-    Raises `ShapeMismatchError` where the gates are not four of the state's size.
+    Of the gates only tanh of them is kept. `inward`: whether the input takes a gradient.
     """
-    return apply(LSTM_CELL, (gates, c))  # type: ignore[no-any-return]
+    rows, hidden = input.shape[:-1], weight_hh.shape[-1]
+    if h.shape != (*rows, hidden) or c.shape != h.shape:
+        _shape(*(getattr(a, "shape", a) for a in (input, h, c, weight_ih, weight_hh, bias_ih, bias_hh)))
+    gates = LINEAR.on(xp)(h, weight_hh, bias_hh)
+    gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
+    half, shift, _ = rows_of(xp, hidden, gates.dtype.name)
+    gates *= half
+    bare = xp.tanh(gates, out=gates)
+    full = bare * half
+    full += shift
+    i, f, new, o = pieces(full)
+    cell = f * c
+    cell += i * new
+    after = xp.tanh(cell)
+    after *= o
+    return (after, cell), bare
+
+
+def lstm_cell(
+    input: Any, h: Any, c: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None
+) -> tuple[Tensor, Tensor]:
+    """The next (h, c) of a long short-term memory: `input` [..., features], `h` and `c` [..., hidden].
+
+    `weight_ih` [4 hidden, features] None: `input` is [..., 4 hidden], mapped already.
+    Raises `ShapeMismatchError` where sizes do not fit.
+    """
+    inward = state.grad and bool(getattr(input, "requires_grad", False))
+    return apply(  # type: ignore[no-any-return]
+        LSTM_CELL, (input, h, c, weight_ih, weight_hh, bias_ih, bias_hh), {"inward": inward}
+    )
