@@ -104,7 +104,7 @@ class Left:
         self.begun = False
 
     def __del__(self) -> None:
-        if self.begun:
+        if self.begun and on_turn is not None:  # when Python ends, names go before their last users
             on_turn(self.site, -1)
 
 

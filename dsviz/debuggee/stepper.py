@@ -63,6 +63,7 @@ class Stepper:
         self._on_line: dict[int, tuple[int, int, int]] = {}
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._paused = False
+        self._pause_next = False
         self._closed = False
         self._stops = 0
         self._seen: BaseException | None = None
@@ -73,7 +74,10 @@ class Stepper:
     def pause(self) -> None:
         """Stop at the next position, in whatever thread it comes."""
         with self._lock:
-            if not self._paused and not self._closed:
+            if self._paused:
+                # It was told to go on and has not woken up yet: this is meant for what comes then.
+                self._pause_next = True
+            elif not self._closed:
                 self._set(PAUSE, 0, None)
 
     def stop_at_entry(self) -> None:
@@ -295,7 +299,7 @@ class Stepper:
                 if self._mode == TERMINATE:
                     self._end()
                     return
-                self._paused = True
+                self._paused, self._pause_next = True, False
                 self._stops += 1
                 number = self._stops
                 self._set(RUN, 0, None)
@@ -324,6 +328,8 @@ class Stepper:
                 self._tracer.skip(time.perf_counter_ns() - began)
                 with self._lock:
                     self._paused = False
+                    if self._pause_next and self._mode == RUN:
+                        self._set(PAUSE, 0, None)
                     self._arm()
 
     def _serve(self, frames: list[FrameType], depth: int) -> None:
