@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -15,6 +16,7 @@ from dsviz.bench.workloads import WORKLOADS
 
 OURS, THEIRS = "dsviz", "torch"
 TURN_SECONDS = 0.15
+PILOT = 2
 
 
 class Measured(NamedTuple):
@@ -73,11 +75,11 @@ def compare(name: str, threads: int, rounds: int, frameworks: Sequence[str]) -> 
         times: dict[str, list[float]] = {f: [] for f in frameworks}
         losses: dict[str, list[float]] = {f: [w.started["loss"]] for f, w in workers.items()}
         # As many steps a turn for each, so that their losses can be compared step by step.
-        pilots = {f: w.ask("run 5") for f, w in workers.items()}
+        pilots = {f: w.ask(f"run {PILOT}") for f, w in workers.items()}
         for framework, pilot in pilots.items():
             losses[framework] += [loss for _, loss in pilot]
         slowest = max(min(t for t, _ in pilot) for pilot in pilots.values())
-        count = max(2, min(200, int(TURN_SECONDS / slowest)))
+        count = max(1, min(200, int(TURN_SECONDS / slowest)))
         for turn in range(rounds):
             order = list(workers) if turn % 2 == 0 else list(workers)[::-1]
             for framework in order:
@@ -121,25 +123,55 @@ def apart(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return max(abs(a - b) / max(abs(b), 1e-3) for a, b in zip(ours, theirs, strict=True))
 
 
-def report(name: str, found: dict[str, Measured]) -> list[str]:
-    """The lines of one workload: numbers of each, ratios, and whether the goal is reached."""
+def summary(name: str, found: dict[str, Measured]) -> dict[str, Any]:
+    """The figures of one workload as plain data; ratios are ours divided by theirs, None where there is one alone."""
     workload = WORKLOADS[name]
-    unit, scale = ("us", 1e6) if workload.parts > 1 else ("ms", 1e3)
-    scale /= workload.parts
+    figures: dict[str, Any] = {
+        "name": name,
+        "what": workload.what,
+        "per": workload.part,
+        "goal": workload.goal,
+    }
+    for framework, m in found.items():
+        figures[framework] = {
+            "seconds": statistics.median(m.times) / workload.parts,
+            "peak_rss_mib": m.peak,
+            "allocated_mib": m.allocated,
+            "first_step_seconds": m.first,
+        }
+    if OURS in found and THEIRS in found:
+        ours, theirs = found[OURS], found[THEIRS]
+        figures["ratio"] = {
+            "time": ratio(ours.times, theirs.times),
+            "peak_rss": ours.peak / theirs.peak if theirs.peak > 0 else None,
+            "allocated": ours.allocated / theirs.allocated if theirs.allocated > 0 else None,
+            "first_step": ours.first / theirs.first,
+        }
+        figures["losses_apart"] = apart(ours.losses, theirs.losses)
+    return figures
+
+
+def report(name: str, found: dict[str, Measured]) -> list[str]:
+    """The lines of one workload: figures of each, ratios, and the verdict."""
+    workload = WORKLOADS[name]
+    figures = summary(name, found)
+    unit, scale = ("us", 1e6) if workload.part == "node" else ("ms", 1e3)
     lines = [f"{name}: {workload.what}"]
     for framework, m in found.items():
         lines.append(
-            f"  {framework:6} {spread(m.times, scale):>24} {unit}/{workload.part}   "
-            f"peak RSS +{m.peak:.1f} MiB   allocated {m.allocated:.2f} MiB a step   first step {m.first * 1e3:.0f} ms"
+            f"  {framework:6} {spread(m.times, scale / workload.parts):>24} {unit}/{workload.part}   "
+            f"peak RSS +{m.peak:.1f} MiB   allocated {m.allocated:.2f} MiB   first step {m.first * 1e3:.0f} ms"
         )
-    if THEIRS in found and OURS in found:
-        ours, theirs = found[OURS], found[THEIRS]
-        time = ratio(ours.times, theirs.times)
-        won = "reached" if time <= workload.goal else "MISSED"
-        rss = ours.peak / theirs.peak if theirs.peak > 0 else float("nan")
-        tracked = ours.allocated / theirs.allocated if theirs.allocated else float("nan")
+    if "ratio" in figures:
+        ratios = {key: math.nan if value is None else value for key, value in figures["ratio"].items()}
+        time = ratios["time"]
         lines.append(
-            f"  time x{time:.2f} (goal {workload.goal}: {won})   RSS x{rss:.2f}   allocated x{tracked:.2f}"
-            f"   losses differ by {apart(ours.losses, theirs.losses):.1e}"
+            f"  ratio  time x{time:.2f}   RSS x{ratios['peak_rss']:.2f}   allocated x{ratios['allocated']:.2f}"
+            f"   first step x{ratios['first_step']:.2f}   losses differ by {figures['losses_apart']:.1e}"
         )
+        lead = (
+            f"{1 / time:.2f} times as fast as PyTorch" if time < 1 else f"{time:.2f} times as slow as PyTorch"
+        )
+        won = "reached" if time <= workload.goal else "missed"
+        lines.append(f"  {lead}; the goal of x{workload.goal} is {won}")
     return lines

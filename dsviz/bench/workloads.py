@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dsviz.bench import resnet
+
 Step = Callable[[], float]
 
 
@@ -170,6 +172,34 @@ def transformer(lib: Any) -> Step:
     return trained(lib, model, lambda: model(x))
 
 
+def resnet50(lib: Any) -> Step:
+    """ResNet50, batch 8, 3x224x224, SGD with momentum."""
+    nn = lib.nn
+    model = resnet.resnet50(lib)
+    rng = np.random.default_rng(0)
+    with lib.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.copy_(
+                    lib.zeros(*parameter.shape) if name.endswith("bias") else lib.ones(*parameter.shape)
+                )
+            else:
+                fan = float(np.prod(tuple(parameter.shape)[1:]))
+                value = rng.standard_normal(tuple(parameter.shape)) * (2 / fan) ** 0.5
+                parameter.copy_(lib.tensor(value.astype(np.float32)))
+    optimizer = lib.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+    x, y = batch(lib, 8, 3, 224, 224), classes(lib, 1000, 8)
+
+    def step() -> float:
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    return step
+
+
 WORKLOADS = {
     "chain": Workload(chain, "chain of tiny ops with gradient", 0.8, 2 * CHAIN, "node"),
     "mlp": Workload(mlp, "MLP 784-128-10, batch 32", 0.8),
@@ -180,4 +210,7 @@ WORKLOADS = {
     "lstm-cell-32": Workload(lstm_cell(32), "nn.LSTMCell loop, T 32, H 128, batch 32", 1.0),
     "lstm-32": Workload(lstm(32), "nn.LSTM, T 32, H 128, batch 32", 1.0),
     "transformer": Workload(transformer, "2 encoder layers, d 256, T 128, batch 8", 1.2),
+    "resnet50": Workload(resnet50, "ResNet50, batch 8, 224 x 224", 0.79, 8, "image"),
 }
+# The slow one is measured when it is asked for.
+USUAL = tuple(name for name in WORKLOADS if name != "resnet50")

@@ -9,12 +9,12 @@ import argparse
 import os
 
 from dsviz.bench.compare import OURS, THEIRS, compare, machine, report
-from dsviz.bench.workloads import WORKLOADS
+from dsviz.bench.workloads import USUAL
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", default=list(WORKLOADS))
+    parser.add_argument("names", nargs="*", default=list(USUAL))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", choices=[OURS, THEIRS])
