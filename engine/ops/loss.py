@@ -178,7 +178,6 @@ def _cross_vjp(
     onnx="SoftmaxCrossEntropyLoss",
     formula="-Σ weight[target] log_softmax(input)[target] / Σ weight[target]",
     vjp=_cross_vjp,
-    check=True,
 )
 def CROSS_ENTROPY(
     xp: Any,
@@ -191,18 +190,22 @@ def CROSS_ENTROPY(
     label_smoothing: float,
 ) -> Any:
     """Negative log likelihood of the target classes under softmax, without underflow."""
+    if input.ndim != 2 or weight is not None or target.shape != input.shape[:1]:
+        _class_shape(input.shape, target.shape, None if weight is None else weight.shape, reduction=reduction)
     d = _class_dim(input)
     valid, safe = _checked(xp, target, input.shape[d], ignore_index)
     counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
     if xp is np and input.ndim == 2 and safe is target and weight is None and target.size:
         # The usual case in few steps: every item counts, and alike.
-        shifted = input - input.max(axis=1, keepdims=True)
+        shifted = input - np.maximum.reduce(input, axis=1, keepdims=True)
         picked = shifted[np.arange(target.size), target]
         np.exp(shifted, out=shifted)
-        total = shifted.sum(axis=1, keepdims=True)
+        total = np.add.reduce(shifted, axis=1, keepdims=True)
         shifted /= total
-        loss = (np.log(total[:, 0]) - picked) * counts
-        return (loss if reduction == "none" else loss.sum()), shifted, counts, safe
+        loss = np.log(total[:, 0])
+        loss -= picked
+        loss *= counts
+        return (loss if reduction == "none" else np.add.reduce(loss)), shifted, counts, safe
     logs = log_softmax_of(xp, input, d)
     picked = xp.take_along_axis(logs, np_expand(safe, d), axis=d).reshape(target.shape)
     loss = xp.where(counts != 0, -picked * counts, counts)
