@@ -219,10 +219,7 @@ class Tracer:
         name = lane.ops.get(op)
         if name is None:
             name = lane.ops[op] = lane.walker.text(op.name)
-        dtype = node.dtype
-        kept = lane.dtypes.get(dtype)
-        if kept is None:
-            kept = lane.dtypes[dtype] = lane.walker.text(str(dtype))
+        kept = lane.dtypes.get(node.dtype) or lane.dtype(node.dtype)
         twin = node.twin
         call = node.call
         plain = True
@@ -258,7 +255,9 @@ class Tracer:
         if not outputs or len(outputs) < 2:
             return ()
         return tuple(
-            ((), 0) if output is None else (tuple(output[0]), lane.walker.text(str(output[1])))
+            ((), 0)
+            if output is None
+            else (tuple(output[0]), lane.dtypes.get(output[1]) or lane.dtype(output[1]))
             for output in outputs
         )
 
@@ -378,6 +377,11 @@ class Lane:
 
     def _turn(self, site: int, index: int) -> None:
         self.event(events.LoopTurn(site, index, self._now()))
+
+    def dtype(self, dtype: Any) -> int:
+        """The text of a dtype, as told; its name is slow to make."""
+        text = self.dtypes[dtype] = self.walker.text(str(dtype))
+        return text
 
     def remember(self, node: int, frame: int) -> None:
         """Node `node` stands at `frame`."""
