@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dash import html
 
-from layouts.parts import grip, segments
+from layouts.parts import grip, icon_button, segments
 
 
 def layout() -> html.Section:
@@ -21,6 +21,7 @@ def layout() -> html.Section:
                 "ns",
                 low=True,
             ),
+            icon_button("btn-edit", "edit", "Edit this file", "", "small"),
         ],
         className="bar",
     )  # fmt: skip

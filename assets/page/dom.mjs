@@ -106,6 +106,7 @@ export function duration(ns) {
 
 /** Three significant digits, no exponent for everyday sizes. */
 export function three(x) {
+  if (typeof x === "string") return { nan: "NaN", inf: "Inf", "-inf": "\u2212Inf" }[x] || x;
   if (x === null || x === undefined || Number.isNaN(x)) return "NaN";
   if (!Number.isFinite(x)) return x > 0 ? "Inf" : "\u2212Inf";
   const size = Math.abs(x);

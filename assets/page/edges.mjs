@@ -89,6 +89,10 @@ export function route(edge, layout) {
   const y1 = up ? a.y : a.y + a.h;
   const y2 = up ? b.y + b.h + 4 : b.y - 4;
   const forward = up ? y1 - y2 : y2 - y1;
+  if (Math.abs(a.y - b.y) < 1 && a.x + a.w < b.x && !up) { // an input beside what uses it
+    const y = a.y + a.h / 2;
+    return setPath(edge, [a.x + a.w, y], [], [b.x - 4, y]);
+  }
   if (edge.carried || forward < 2) return around(edge, layout);
   const x1 = middle(a);
   const x2 = middle(b);

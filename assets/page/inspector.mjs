@@ -1,6 +1,7 @@
 // What is known of the chosen node or module, with its trace switches.
 import { $, bytes, count, duration, h, icon, kindChip, prime, s, shapeText, table, three } from "./dom.mjs";
 import { kindOf } from "./glyphs.mjs";
+import { Values } from "./values.mjs";
 
 const PHASE = ["forward", "backward", "optimizer"];
 const STATUS = {
@@ -27,6 +28,7 @@ export class Inspector {
     this.on = on;
     this.box = $("inspector");
     this.target = null; // {slot} or {group}
+    this.look = new Values((node, index) => live.ask("look", { node, index }));
     this.nothing();
   }
 
@@ -134,9 +136,47 @@ export class Inspector {
     const parts = [this.head(kindOf(slot), slot.label, note, [slot.module, slot.turn !== null && slot.turn !== undefined && slot.turn >= 0 ? `turn ${slot.turn}` : ""].filter(Boolean).join(", "), slot.file, slot.line, facts,
       slot.role ? "" : this.switches(slot.module, slot.op, path && slot.line ? { name: `${path}:${slot.line}`, file: slot.file, line: slot.line } : null))];
     if (data?.problem) parts.push(h("div", { class: "hint" }, data.problem));
+    if (data) parts.push(this.numbers(slot, data));
     parts.push(this.ports(slot, data));
-    if (data) parts.push(...this.values(data), this.attributes(data));
+    if (data) parts.push(...this.values(data), this.history(data), this.attributes(data));
     this.box.replaceChildren(...parts.filter(Boolean));
+  }
+
+  /** What can be looked at: of a node that ran its value and the gradient beside it, of one about to run its inputs. */
+  targets(slot, data) {
+    if (!data.shape || slot.status === "pending" || slot.status === "failed") {
+      const twin = slot.phase === 1 && this.state.slots.get(slot.twin);
+      const made = twin?.node && twin.shape ? [{ name: twin.label, node: twin.node, shape: twin.shape }] : [];
+      return [...made, ...(data.inputs || [])].filter((input) => input.node && input.shape).slice(0, 2).map(({ name, node, shape }) => ({ name: name || "input", node, shape }));
+    }
+    const value = { name: slot.role ? slot.name || slot.label : "out", node: data.node, shape: data.shape };
+    const gradient = data.gradient?.node || this.state.slots.get(this.state.twinOf.get(slot.id))?.inputs?.[0];
+    const source = Array.isArray(gradient) ? this.state.slots.get(gradient[0])?.node : gradient;
+    return source ? [value, { name: "gradient", node: source, shape: data.shape }] : [value];
+  }
+
+  numbers(slot, data) {
+    if (!this.state.paused || data.problem) return "";
+    const targets = this.targets(slot, data);
+    if (!targets.length) return "";
+    this.look.show(targets);
+    return section(targets.length > 1 && targets[1].name === "gradient" ? "Value and gradient" : data.shape && slot.status !== "pending" ? "Value now" : "Goes in", shapeText(targets[0].shape), this.look.box);
+  }
+
+  /** Time and mean of the same place over the iterations. */
+  history(data) {
+    const rows = data.history || [];
+    if (rows.length < 3) return "";
+    const line = (values, colour) => {
+      const low = Math.min(...values), span = Math.max(...values) - low || 1;
+      const points = values.map((value, i) => `${((i / (values.length - 1)) * 270).toFixed(1)},${(26 - ((value - low) / span) * 22).toFixed(1)}`);
+      return s("svg", { class: "spark", viewBox: "0 0 270 30", preserveAspectRatio: "none", "aria-hidden": "true" }, s("polyline", { points: points.join(" "), fill: "none", stroke: `var(${colour})`, "stroke-width": 1.4, "vector-effect": "non-scaling-stroke" }));
+    };
+    const means = rows.map((row) => row.mean).filter((mean) => typeof mean === "number");
+    const times = rows.map((row) => row.ns);
+    return section("Over the runs", `last ${rows.length}`,
+      h("div", { class: "row2" }, h("span", { class: "dim" }, "time"), h("span", { class: "num" }, `${duration(Math.min(...times))} to ${duration(Math.max(...times))}`)), line(times, "--fwd"),
+      means.length > 2 ? [h("div", { class: "row2" }, h("span", { class: "dim" }, "mean"), h("span", { class: "num" }, `${three(Math.min(...means))} to ${three(Math.max(...means))}`)), line(means, "--k-activation")] : "");
   }
 
   ports(slot, data) {
@@ -170,10 +210,11 @@ export class Inspector {
   }
 
   values(data) {
-    const value = data.statistics || data.summary || data.value?.statistics || data.value;
+    const value = data.statistics || data.value?.summary;
     if (!value || typeof value !== "object" || (value.minimum ?? value.min) === undefined) {
       return [this.state.settings.level < 2 && !data.problem
-        ? h("div", { class: "hint" }, "Set Trace to 2 to have statistics and a histogram of every value from then on.") : ""];
+        ? h("div", { class: "hint" }, "Set Trace to 2 to have statistics and a histogram of every value from then on. ",
+          h("button", { class: "link", type: "button", onclick: () => this.live.ask("level", { level: 2 }).catch((error) => this.on.problem(error.message)) }, "Set it now")) : ""];
     }
     const rows = [["min", three(value.minimum ?? value.min)], ["max", three(value.maximum ?? value.max)], ["mean, std", `${three(value.mean)}, ${three(value.std)}`]];
     if (value.zeros !== undefined) rows.push(["zeros", `${count(value.zeros)}${value.count ? ` of ${count(value.count)}` : ""}`]);

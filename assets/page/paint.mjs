@@ -357,6 +357,7 @@ export class Painter {
   shapes(items) {
     const { c, look, scene } = this;
     for (const item of items) {
+      if (this.slotOf(item)?.role) continue; // told in the node
       const out = scene.edges.ofItem.get(item.key);
       const edge = out?.find((e) => e.a === item && e.kind === "flow" && e.shape && !e.carried && e.live);
       if (!edge) continue;

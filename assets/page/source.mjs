@@ -36,6 +36,7 @@ export class SourcePane {
   clear() {
     this.texts.clear();
     this.notes.clear();
+    this.wanted = this.file; // a run that begins anew shows the file that was open
     this.file = null;
     this.origins.clear();
     this.chosenLine = null;
@@ -53,7 +54,7 @@ export class SourcePane {
         onclick: () => this.open(file.id),
       }, file.name, bad && h("span", { class: "count red" }, "!"));
     }));
-    if (this.file === null && tabs.length) this.open(tabs[0].id);
+    if (this.file === null && tabs.length) this.open((this.state.files.get(this.wanted) || tabs[0]).id);
   }
 
   async load(file) {
@@ -81,6 +82,13 @@ export class SourcePane {
     if (line) this.reveal(line);
     this.draw(true);
     if (other || !loaded) this.refresh();
+  }
+
+  /** The text again, from disk: it was saved, or changed there. */
+  reload() {
+    const { file } = this;
+    this.texts.delete(file);
+    return this.load(file).then(() => this.draw(true));
   }
 
   reveal(line) {

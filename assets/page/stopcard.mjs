@@ -84,11 +84,18 @@ export class StopCard {
     const buttons = ended
       ? [h("button", { class: "btn primary", type: "button", onclick: () => this.on.verb("restart") }, icon("restart"), "Restart")]
       : [
-        h("button", { class: "btn primary", type: "button", onclick: () => this.on.place(stop.file, stop.line) }, icon("here"), "Go to the line"),
-        h("button", { class: "btn", type: "button", onclick: () => this.on.verb("restart") }, icon("restart"), "Restart"),
+        h("button", { class: "btn primary", type: "button", title: "Edit the line that chose the size, save, and run again", onclick: () => this.edit(stop, operands) }, icon("edit"), "Edit and rerun"),
+        h("button", { class: "btn", type: "button", onclick: () => this.on.place(stop.file, stop.line) }, icon("here"), "Go to the line"),
         h("button", { class: "btn", type: "button", onclick: () => this.on.path() }, "Show path"),
       ];
     return this.frame(title, "", this.marked(error.sentence || error.message || "", numbers), body, buttons, whole);
+  }
+
+  /** Edit where the size was decided: the last step of the last operand that clashes, usually a layer's definition. */
+  edit(stop, operands) {
+    const chains = operands.filter((operand) => operand.clash?.length && operand.origins?.length);
+    const origin = chains.length ? chains[chains.length - 1].origins.slice(-1)[0] : stop;
+    this.on.edit(origin.file ?? stop.file, origin.line ?? stop.line);
   }
 
   /** The sentence, with the clashing numbers in red. */

@@ -56,7 +56,7 @@ export class Toolbar {
     for (const verb of VERBS) $(`btn-${verb}`).disabled = !this.can(verb);
     const mismatch = name === "paused" && stop?.error;
     const reason = name === "paused" ? (mismatch ? reasonOf(stop) : prime(stop?.text || "Paused")) : SAID[name] || name;
-    $("state-chip").dataset.tone = mismatch ? "bad" : TONES[name] ?? "";
+    $("state-chip").dataset.tone = mismatch || (name === "paused" && stop?.reason === "nan") ? "bad" : TONES[name] ?? "";
     if ($("run-state").textContent !== name) $("run-state").textContent = name;
     if ($("stop-reason").textContent !== reason) {
       $("stop-reason").textContent = reason;

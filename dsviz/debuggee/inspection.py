@@ -18,6 +18,7 @@ import numpy as np
 
 from dsviz.debuggee.script import strip, traceback_text
 from dsviz.debuggee.summary import summarize
+from dsviz.debuggee.view import BadIndex, look
 from engine.memory import memory
 
 PATIENCE = 2.0  # seconds an expression may run
@@ -38,11 +39,13 @@ class Inspection:
             do = request.get("do")
             if do == "inspect":
                 return {"ok": True, "data": self.node(int(request["node"]), frames)}
+            if do == "look":
+                return {"ok": True, "data": self.look(int(request["node"]), str(request["index"]), frames)}
             if do == "evaluate":
                 data = evaluate(str(request["text"]), frames, int(request.get("frame", 0)))
                 return {"ok": True, "data": data}
             return {"ok": False, "error": f"The program knows no question {do!r}."}
-        except Refusal as refused:
+        except (Refusal, BadIndex) as refused:
             return {"ok": False, "error": str(refused)}
 
     def node(self, node: int, frames: list[FrameType]) -> dict[str, Any]:
@@ -63,6 +66,13 @@ class Inspection:
             "values": [plain(value) for value in flat.tolist()],
             "total": int(array.size),
         }
+
+    def look(self, node: int, index: str, frames: list[FrameType]) -> dict[str, Any]:
+        """The part `[index]` of the value of `node`, small enough for a picture."""
+        array = find_array(node, frames)
+        if array is None:
+            raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
+        return look(array, index)
 
 
 class Refusal(ValueError):  # noqa: N818 - an answer, not a fault

@@ -39,7 +39,7 @@ def _one_word_ops() -> frozenset[str]:
 def is_layer(cls: str) -> bool:
     """Whether a module class is named after one op, as Linear and Conv2d are: it is drawn as one node.
 
-    >>> is_layer("Linear"), is_layer("BatchNorm2d"), is_layer("CrossEntropyLoss"), is_layer("LSTMCell")
+    >>> is_layer("Linear"), is_layer("BatchNorm2d"), is_layer("CrossEntropyLoss"), is_layer("Reviews")
     (True, True, True, False)
     """
     name = cls.lower()

@@ -14,6 +14,7 @@ from dsviz.query import events, iterations, memory, source, stack
 from dsviz.query import node as nodes
 from dsviz.session import Refused
 from dsviz.stop import PAUSED
+from dsviz.web import editing
 from dsviz.web.live import Json, Refusal
 from dsviz.web.pages import Page
 
@@ -43,7 +44,9 @@ class Verbs:
             "evaluate": self._evaluate,
             "output": self._output,
             "node": self._node,
+            "look": self._look,
             "source": self._source,
+            "save": self._save,
             "lines": self._lines,
             "stack": self._stack,
             "events": self._events,
@@ -150,9 +153,22 @@ class Verbs:
                 answer["value"] = None  # the program no longer holds it; the page says how to keep values
         return answer
 
+    def _look(self, request: Json) -> Json:
+        """A part of a node's value, small enough for a picture; only at a stop."""
+        node, index = field(request, "node", int), field(request, "index", str, "")
+        return dict(self.session.request("look", node=node, index=index).result(5.0))
+
     def _source(self, request: Json) -> Json:
         self._path(request)
         return self._ask(lambda store: source.source(store, field(request, "file", int)))
+
+    def _save(self, request: Json) -> Json:
+        path = self._path(request)
+        text = field(request, "text", str, limit=editing.LONGEST)
+        try:
+            return editing.save(path, field(request, "hash", str), text)
+        except editing.NotSaved as why:
+            raise Refusal(str(why)) from None
 
     def _lines(self, request: Json) -> Json:
         self._path(request)
@@ -195,7 +211,13 @@ def _axis(request: Json) -> str:
     return axis
 
 
-def field(request: Json, name: str, kind: type[int | str | bool], default: Any = _REQUIRED) -> Any:
+def field(
+    request: Json,
+    name: str,
+    kind: type[int | str | bool],
+    default: Any = _REQUIRED,
+    limit: int = TEXT_LIMIT,
+) -> Any:
     """A field of a request, which must be of the kind. Raises Refusal with a sentence.
 
     >>> field({"level": 2}, "level", int)
@@ -209,6 +231,6 @@ def field(request: Json, name: str, kind: type[int | str | bool], default: Any =
         raise Refusal(f"{request['do'][:40]!r} needs {name!r}, {noun}.")
     if isinstance(value, int) and not -(1 << 53) < value < 1 << 53:
         raise Refusal(f"{name!r} is too large a number.")
-    if isinstance(value, str) and len(value) > TEXT_LIMIT:
-        raise Refusal(f"{name!r} is longer than {TEXT_LIMIT} characters.")
+    if isinstance(value, str) and len(value) > limit:
+        raise Refusal(f"{name!r} is longer than {limit} characters.")
     return value

@@ -1,0 +1,109 @@
+"""What a person does beyond stepping: values, memory, editing, saving the graph, in a real browser."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import DEMOS, Run, graph, poll, press, running
+from playwright.sync_api import Browser, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+
+@pytest.fixture
+def bug(chromium: Browser, tmp_path: Path) -> Iterator[tuple[Run, Path]]:
+    script = tmp_path / "shape_bug.py"
+    script.write_bytes((DEMOS / "shape_bug.py").read_bytes())
+    with running(chromium, script) as run:
+        yield run, script
+
+
+def test_a_mismatch_is_mended_in_the_page_and_run_again(bug: tuple[Run, Path]) -> None:
+    run, script = bug
+    page = run.page()
+    press(page, "continue")
+    page.get_by_role("button", name="Edit and rerun").click()
+    area = page.locator("#editor textarea")
+    expect(area).to_be_focused()
+    chosen = area.evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)")
+    assert "self.head = ds.Linear(hidden, 2)" in chosen, "the culprit's line is chosen"
+    text = script.read_text(encoding="utf-8")
+    area.fill(text.replace("ds.Linear(2 * hidden, 64)", "ds.Linear(2 * hidden, hidden)"))
+    page.get_by_role("button", name="Save and rerun").click()
+    poll(page, "window.dsviz.state === 'paused' && window.dsviz.graph.count === 0")
+    assert "ds.Linear(2 * hidden, hidden)" in script.read_text(encoding="utf-8")
+    expect(page.locator(".ln", has_text="self.long =")).to_contain_text("hidden, hidden")
+    page.click("#btn-continue")
+    expect(page.locator("#run-state")).to_have_text("finished")
+    assert run.problems == []
+
+
+def test_a_file_that_changed_on_disk_is_not_written_over(bug: tuple[Run, Path]) -> None:
+    run, script = bug
+    page = run.page()
+    page.click("#btn-edit")
+    page.locator("#editor textarea").fill("print('mine')\n")
+    script.write_text("print('theirs')\n", encoding="utf-8")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#editor .problem")).to_contain_text("was changed on disk")
+    assert script.read_text(encoding="utf-8") == "print('theirs')\n"
+    page.keyboard.press("Escape")
+    expect(page.locator("#editor .problem")).to_contain_text("not saved")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#editor")).to_have_count(0)
+
+
+def test_values_are_shown_sliced_and_written_out(bug: tuple[Run, Path]) -> None:
+    run, _script = bug
+    page = run.page()
+    for _ in range(3):
+        press(page, "next")
+    values = page.locator("#inspector .values")
+    expect(values.locator("canvas.heat").first).to_be_visible()
+    values.locator(".slice").fill("0, 2:5")
+    values.locator(".slice").press("Enter")
+    values.get_by_role("button", name="Numbers").click()
+    expect(values.locator(".written td")).to_have_count(3)
+    values.locator(".slice").fill("9999")
+    values.locator(".slice").press("Enter")
+    expect(values).to_contain_text("outside")
+
+
+def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, Path]) -> None:
+    run, _script = bug
+    page = run.page()
+    press(page, "continue")
+    plot = page.locator("#memory-timeline .js-plotly-plot")
+    expect(plot.locator(".scatterlayer .trace").first).to_be_attached()
+    legend = page.locator("#memory-legend")
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    assert box
+    for way in (0.60, 0.61, 0.62, 0.63):  # a click while plotly draws anew is lost
+        page.mouse.move(box["x"] + box["width"] * way, box["y"] + box["height"] * 0.95)
+        page.mouse.down()
+        page.mouse.up()
+        with contextlib.suppress(AssertionError):
+            expect(legend.locator(".alive-h")).to_be_attached(timeout=2000)
+            break
+    expect(legend.locator(".alive-h")).to_contain_text("Parameters")
+    expect(legend.locator(".alive")).to_contain_text("shape_bug.py:29")
+    legend.get_by_role("button", name="All").click()
+    expect(legend.locator(".alive-h")).to_contain_text("buffers")
+    legend.get_by_role("button", name="Back to the legend").click()
+    expect(legend).to_contain_text("Total")
+
+
+def test_layers_unfold_in_place(bug: tuple[Run, Path]) -> None:
+    run, _script = bug
+    page = run.page()
+    press(page, "continue")
+    before = graph(page, "visible")
+    page.click("#fold-to")
+    page.get_by_role("menuitemradio", name="Nothing").click()
+    assert graph(page, "visible") > before
+    page.click("#fold-to")
+    page.get_by_role("menuitemradio", name="Layers").click()
+    assert graph(page, "visible") == before
