@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from browser import DEMOS, Run, graph, poll, press, running
@@ -107,3 +108,61 @@ def test_layers_unfold_in_place(bug: tuple[Run, Path]) -> None:
     page.click("#fold-to")
     page.get_by_role("menuitemradio", name="Layers").click()
     assert graph(page, "visible") == before
+
+
+def test_the_graph_is_saved_as_svg_and_dot_and_names_stay_text(chromium: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "hostile.py"
+    script.write_text(
+        "import dsviz as ds\n"
+        "inner = ds.Sequential(ds.Linear(2, 2))\n"
+        "net = ds.Module()\n"
+        "net.add_module('</g><script>\"&\\x07', inner)\n"
+        "net.forward = lambda x: inner(x)\n"
+        "net(ds.ones(1, 2)).sum().backward()\n",
+        encoding="utf-8",
+    )
+    with running(chromium, script) as run:
+        page = run.page()
+        page.click("#btn-continue")
+        expect(page.locator("#run-state")).to_have_text("finished")
+        drawing = ElementTree.fromstring(graph(page, "svg()"))
+        texts = {element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"sum", "sum\u2032", "FORWARD"} <= texts
+        assert not list(drawing.iter("script"))
+        page.click("#btn-save-picture")
+        with page.expect_download() as download:
+            page.get_by_role("menuitemradio", name="DOT for graphviz").click()
+        text = Path(download.value.path()).read_text(encoding="utf-8")
+        assert text.startswith("digraph")
+        assert "label=sum" in text
+        assert "->" in text
+        assert run.problems == []
+
+
+def test_values_that_are_not_finite_are_marked_where_they_were_made(chromium: Browser) -> None:
+    with running(chromium, DEMOS / "not_finite.py", options=("--trace-level", "2")) as run:
+        page = run.page()
+        page.click("#btn-continue")
+        expect(page.locator("#run-state")).to_have_text("finished")
+        page.click("#colour-by")
+        page.get_by_role("menuitemradio", name="Not finite").click()
+        expect(page.locator("#legend")).to_contain_text("Made here")
+        expect(page.locator("#legend")).to_contain_text("Carried on")
+        page.click("#colour-by")
+        page.get_by_role("menuitemradio", name="Gradient norm").click()
+        expect(page.locator("#legend")).to_contain_text("norm of the gradient")
+        assert run.problems == []
+
+
+def test_two_iterations_are_compared(chromium: Browser) -> None:
+    with running(chromium, DEMOS / "shape_bug.py") as run:
+        page = run.page()
+        press(page, "continue")
+        page.click("#tab-iterations")
+        page.get_by_role("button", name="Iteration 11 is A", exact=True).click()
+        page.get_by_role("button", name="Iteration 12 is B", exact=True).click()
+        expect(page.locator("#iterations .differs")).to_contain_text("+ cat")
+        expect(page.locator("#legend")).to_contain_text("Only in B")
+        page.locator("#iterations .differs .b", has_text="cat").click()
+        expect(page.locator("#inspector")).to_contain_text("cat")
+        assert run.problems == []

@@ -1,4 +1,5 @@
 // What tests and scripts may ask of the page.
+import { svg } from "./picture.mjs";
 
 /** `window.dsviz.graph`, for tests and scripts. Nodes are named by their number. */
 export function api(state, graph) {
@@ -11,6 +12,19 @@ export function api(state, graph) {
       const item = graph.scene.itemOfNode(node);
       return item ? { x: item.x, y: item.y, width: item.w, height: item.h } : null;
     },
+    /** Fold as the menu does: "layers", "none", "inner", "loops", "1" ... */
+    fold(choice) { graph.setFolds(choice); },
+    /** Fold or unfold the innermost module around what is in the middle of the view. */
+    toggle() {
+      const { view, width, height } = graph.painter;
+      const x = (width / 2 - view.x) / view.k, y = (height / 2 - view.y) / view.k;
+      let box = null;
+      for (const other of graph.scene.layout.boxes.values()) {
+        if (y >= other.y && y <= other.y + other.h && x >= other.x && x <= other.x + other.w && (!box || other.depth > box.depth)) box = other;
+      }
+      if (box) graph.toggleFold(box.id);
+    },
+    svg: () => svg(graph.painter),
     /** Edges that are drawn: the nodes at their ends, and whether the turn shown used them. */
     edges() {
       graph.flush();

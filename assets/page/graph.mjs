@@ -1,6 +1,7 @@
 // The graph's pane: what is selected, where the view is, and when to draw.
 import { $, count, h, icon, openMenu, prime, say } from "./dom.mjs";
-import { COLOURINGS, legend, refreshTops } from "./colouring.mjs";
+import { COLOURINGS, MARKED, legend, refreshTops } from "./colouring.mjs";
+import { download, png, svg } from "./picture.mjs";
 import { Painter, describe } from "./paint.mjs";
 import { Minimap } from "./minimap.mjs";
 import { Scene } from "./scene.mjs";
@@ -15,7 +16,7 @@ const MANY = 600; // from so many slots on, new modules deeper than this arrive 
 const DEEP = 3;
 
 export class GraphPane {
-  /** `on.select(slot, item)`, `on.verb(name)` */
+  /** `on.select(item)`, `on.dot()` and `on.marks()` ask the server */
   constructor(state, on) {
     this.state = state;
     this.on = on;
@@ -96,6 +97,7 @@ export class GraphPane {
     const twin = slot?.phase === 1 && slot.twin ? this.scene.layout.itemOf(this.state, this.state.slots.get(slot.twin) || {}) : null;
     look.twin = twin ? twin.key : null;
     if (here && this.following) this.show(here);
+    if (MARKED.has(look.colour) && this.state.run && this.state.run.state !== "running") this.lookAtValues();
     this.request();
   }
 
@@ -318,7 +320,7 @@ export class GraphPane {
     $("btn-fit").onclick = () => { this.following = true; this.fit(); };
     $("btn-here").onclick = () => this.goToCurrent();
     $("btn-path").onclick = () => this.togglePath();
-    $("btn-save-picture").onclick = () => this.savePicture();
+    $("btn-save-picture").onclick = () => this.saveMenu();
     $("colour-by").onclick = () => openMenu($("colour-by"), COLOURINGS.map(([value, text], i) => [text, String(i + 1), value === this.painter.look.colour, () => this.colourBy(value)]));
     $("fold-to").onclick = () => openMenu($("fold-to"), FOLDS.map(([value, text]) => [text, "", value === this.foldTo, () => this.setFolds(value)]));
     this.labels();
@@ -332,9 +334,27 @@ export class GraphPane {
 
   colourBy(value) {
     this.painter.look.colour = value;
+    if (MARKED.has(value)) this.lookAtValues();
     refreshTops(this.state.slots, Infinity);
     this.labels();
     this.request();
+  }
+
+  /** Ask which values are finite and how large the gradients are; at stops only. */
+  async lookAtValues() {
+    const { look } = this.painter;
+    const { slots } = await this.on.marks();
+    look.marks = new Map(slots.map(([slot, bad, made, norm]) => [slot, { bad, made, norm }]));
+    const norms = slots.filter(([slot]) => this.state.slots.get(slot)?.phase === 1).map((row) => row[3]).filter((norm) => typeof norm === "number" && norm > 0);
+    look.norms = [Math.min(...norms), Math.max(...norms)];
+    this.labels();
+    this.request();
+  }
+
+  /** Colour by what differs between two iterations; `differs`: slot -> "a" or "b". */
+  difference(differs) {
+    this.painter.look.differs = differs;
+    this.colourBy("difference");
   }
 
   labels() {
@@ -342,23 +362,16 @@ export class GraphPane {
     const folds = FOLDS.find(([value]) => value === this.foldTo)[1];
     $("colour-by").replaceChildren(h("span", { class: "dim wide" }, "Colour by"), colour, icon("chev"));
     $("fold-to").replaceChildren(h("span", { class: "dim wide" }, "Fold"), folds, icon("chev"));
-    $("legend").replaceChildren(...legend(this.painter.look.colour));
+    $("legend").replaceChildren(...legend(this.painter.look.colour, this.painter.look));
   }
 
-  savePicture() {
-    const canvas = this.painter.canvas;
-    const out = document.createElement("canvas");
-    out.width = canvas.width;
-    out.height = canvas.height;
-    const ctx = out.getContext("2d");
-    ctx.fillStyle = this.painter.c.sunk;
-    ctx.fillRect(0, 0, out.width, out.height);
-    ctx.drawImage(canvas, 0, 0);
-    out.toBlob((blob) => {
-      const link = h("a", { href: URL.createObjectURL(blob), download: "graph.png" });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    });
+  saveMenu() {
+    const name = (this.state.hello?.script || "graph").replace(/\.py$/, "").replace(/[^\w.-]+/g, "_") || "graph";
+    openMenu($("btn-save-picture"), [
+      ["PNG of what is in view", "", false, async () => download(`${name}.png`, await png(this.painter))],
+      ["SVG of the whole graph", "", false, () => download(`${name}.svg`, new Blob([svg(this.painter)], { type: "image/svg+xml" }))],
+      ["DOT for graphviz", "", false, () => this.on.dot().then(({ text }) => download(`${name}.dot`, new Blob([text], { type: "text/vnd.graphviz" })))],
+    ]);
   }
 
   /** The item under the pointer, or about the pointer, told in a tip. */

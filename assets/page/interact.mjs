@@ -81,6 +81,7 @@ export function interact(pane) {
       p: () => pane.togglePath(), P: () => pane.togglePath(),
       Enter: () => foldSelected(), Escape: () => pane.select(null),
       1: () => pane.colourBy("kind"), 2: () => pane.colourBy("time"), 3: () => pane.colourBy("bytes"), 4: () => pane.colourBy("dtype"),
+      5: () => pane.colourBy("norm"), 6: () => pane.colourBy("finite"), 7: () => pane.colourBy("difference"),
       ArrowUp: () => walk("up"), ArrowDown: () => walk("down"), ArrowLeft: () => walk("left"), ArrowRight: () => walk("right"),
     }[event.key];
     if (!action) return;

@@ -1,5 +1,5 @@
 // The lists beside and below the graph: call stack, breakpoints, iterations, events, the memory legend.
-import { $, bytes, count, duration, h, icon, prime, shapeText, three } from "./dom.mjs";
+import { $, duration, h, icon, prime, shapeText } from "./dom.mjs";
 
 /** The modules and Python frames at a stop. */
 export class Stack {
@@ -112,7 +112,7 @@ export class Breakpoints {
 }
 
 /** A table that asks again while its tab is open and something changed. */
-class Asked {
+export class Asked {
   constructor(id, live, verb, more = {}) {
     this.box = $(id);
     this.live = live;
@@ -141,25 +141,6 @@ class Asked {
         this.box.replaceChildren(h("div", { class: "hint" }, error.message));
       }
     }, Math.max(0, wait));
-  }
-}
-
-export class Iterations extends Asked {
-  constructor(live) {
-    super("iterations", live, "iterations");
-  }
-
-  draw(data) {
-    if (!data.rows.length) {
-      this.box.replaceChildren(h("div", { class: "hint" }, "One row for each iteration, as soon as the first has begun: nodes, time, loss, and how its structure differs from the one before."));
-      return;
-    }
-    const heads = ["Iteration", "Nodes", "Time", "Loss", "Structure"];
-    const rows = data.rows.slice().reverse().map((row) => h("tr", { class: row.running ? "cur" : "" },
-      h("td", {}, row.index), h("td", { class: "num" }, count(row.nodes)), h("td", { class: "num" }, duration(row.ns)),
-      h("td", { class: "num" }, row.loss === null || row.loss === undefined ? "" : three(row.loss)),
-      h("td", { class: "last" }, row.running ? "running" : row.same === null ? "first" : row.same ? "as before" : [row.added ? `+${row.added} ` : "", row.removed ? `\u2212${row.removed} ` : "", row.added || row.removed ? "places" : "other values"])));
-    this.box.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i && i < 4 ? "num" : "" }, head)))), h("tbody", {}, rows)));
   }
 }
 

@@ -2,7 +2,8 @@
 import { $, count, drawIcons, h } from "./dom.mjs";
 import { banner, folds, grips, Tabs, theme } from "./frame.mjs";
 import { api } from "./api.mjs";
-import { Breakpoints, Events, Iterations, Stack } from "./lists.mjs";
+import { Breakpoints, Events, Stack } from "./lists.mjs";
+import { Iterations } from "./iterations.mjs";
 import { Console } from "./console.mjs";
 import { Editor } from "./edit.mjs";
 import { GraphPane } from "./graph.mjs";
@@ -37,7 +38,12 @@ function start() {
   const editor = new Editor(state, live, source, { verb: (name) => verb(name), problem, say: (text) => banner(text, { tone: "info" }) });
   const place = (file, line) => { if (file) source.pointTo(file, line); };
   const showNode = (node) => { const slot = state.slotOfNode(node); if (slot) graph.selectSlot(slot); };
-  const graph = new GraphPane(state, { select: chosen, verb });
+  const showSlot = (id) => { const slot = state.slots.get(id); if (slot) graph.selectSlot(slot); };
+  const graph = new GraphPane(state, {
+    select: chosen,
+    dot: () => live.ask("dot").catch((error) => { problem(error.message); throw error; }),
+    marks: () => live.ask("marks").catch(() => ({ slots: [] })),
+  });
   const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
   const card = new StopCard(state, { place, edit: (file, line) => editor.open(file, line), path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
   const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
@@ -45,7 +51,7 @@ function start() {
   const stack = new Stack(state, { place });
   const breakpoints = new Breakpoints(state, live, { place, problem });
   const memory = new Memory(state, live, { place, node: showNode, problem });
-  const iterations = new Iterations(live);
+  const iterations = new Iterations(state, live, { compared: (differs) => graph.difference(differs), problem, node: showSlot });
   const events = new Events(state, live, { node: showNode });
   const panels = { memory, iterations, events };
   const tabs = new Tabs(["memory", "iterations", "events", "console"], (name) => {

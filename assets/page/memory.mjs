@@ -66,7 +66,7 @@ export class Memory {
     if (!box || !axis || !event.event) return null;
     const y = axis.p2d(event.event.clientY - box.top);
     let sum = 0;
-    for (const point of event.points) {
+    for (const point of [...event.points].sort((a, b) => a.curveNumber - b.curveNumber)) {
       sum += point.y;
       if (y <= sum) return point.data.meta || null;
     }

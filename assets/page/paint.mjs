@@ -10,12 +10,17 @@ const SHAPE_FROM = 0.6;
 
 const NAMES = ["panel", "sunk", "hover", "line", "line2", "ink", "ink2", "ink3", "accent", "accent-soft", "now", "now-soft",
   "now-ink", "red", "red-soft", "red-line", "green", "green-soft", "fwd", "fwd-edge", "bwd", "bwd-edge", "bwd-soft",
-  "opt-edge", "node", "node-line", "group", "group-line", "heat"];
+  "opt-edge", "only-a", "only-b", "node", "node-line", "group", "group-line", "heat"];
 
 const SIGNS = Object.fromEntries(Object.entries(KINDS).map(([kind, [, paths]]) => [
-  kind, paths.map((d) => (Array.isArray(d) ? { path: new Path2D(d[0]), fill: true } : { path: new Path2D(d) })),
+  kind, paths.map((d) => (Array.isArray(d) ? { path: drawn(d[0]), fill: true } : { path: drawn(d) })),
 ]));
-const WARN = new Path2D(ICONS.warn[0]);
+const WARN = drawn(ICONS.warn[0]);
+
+/** A path that still knows its text, for SVG. */
+function drawn(d) {
+  return Object.assign(new Path2D(d), { d });
+}
 
 export class Painter {
   constructor(canvas, scene) {
@@ -67,7 +72,7 @@ export class Painter {
 
   paint() {
     this.resize();
-    const { ctx, view, c, scene } = this;
+    const { ctx, view } = this;
     const { k } = view;
     ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     ctx.clearRect(0, 0, this.width, this.height);
@@ -77,6 +82,12 @@ export class Painter {
     const y1 = (this.height - view.y) / k + 40;
     const x0 = -view.x / k - 20;
     const x1 = (this.width - view.x) / k + 20;
+    this.drawIn(x0, y0, x1, y1);
+  }
+
+  /** Everything that touches a rectangle of the graph, at the zoom of the view. */
+  drawIn(x0, y0, x1, y1) {
+    const { view: { k }, c, scene } = this;
     const boxes = [...scene.layout.boxes.values()].filter((b) => b.y < y1 && b.y + b.h + 12 > y0 && b.x < x1 && b.x + b.w > x0);
     boxes.sort((a, b) => a.depth - b.depth);
     for (const box of boxes) this.box(box);
@@ -421,7 +432,11 @@ export class Painter {
     let fill = faint ? null : c.node;
     let stroke = item.key === look.hover ? c.ink3 : c.nodeLine;
     let width = 1;
-    if (look.colour !== "kind" && slot && !faint) fill = heatOf(slot, look.colour, this) || fill;
+    if (look.colour !== "kind" && slot && !faint) fill = heatOf(slot, look, this) || fill;
+    const mark = look.colour === "finite" && slot ? look.marks?.get(slot.id) : null;
+    if (mark?.bad) { stroke = c.red; width = mark.made ? 2 : 1; fill = mark.made ? c.redSoft : c.node; }
+    const differs = look.colour === "difference" && slot ? look.differs?.get(slot.id) : null;
+    if (differs) { stroke = differs === "b" ? c.onlyB : c.onlyA; width = 2; }
     if (look.path?.has(item.key)) { stroke = c.accent; width = 1.5; }
     if (item.key === look.twin) { stroke = c.now; width = 1.5; }
     if (now) { fill = c.nowSoft; stroke = c.now; width = 2; }
@@ -438,10 +453,14 @@ export class Painter {
     }
     this.rounded(x, y, w, h, 6);
     if (fill) { ctx.fillStyle = fill; ctx.fill(); }
-    if (faint) ctx.setLineDash([3, 3]);
+    if (mark?.bad && !mark.made) this.hatch(x, y, w, h);
+    if (faint || differs === "a") ctx.setLineDash([3, 3]);
+    this.rounded(x, y, w, h, 6);
     ctx.stroke();
     ctx.setLineDash([]);
     const mid = y + h / 2;
+    if (mark?.made) this.badge("made here", x + w + 6, mid + 4, c.red, c.redSoft);
+    if (differs) this.badge(differs === "b" ? "+ B" : "\u2212 A", x + w - 14, y + 4, differs === "b" ? c.onlyB : c.onlyA, c.node);
     const kind = slot ? kindOf(slot) : "other";
     if (this.view.k >= CHIP_FROM) this.chip(kind, x + 3, mid - 9, faint);
     const note = group ? (group.kind === "loop" ? `\u00d7${group.turns ?? 0}` : String(group.note || "")) : noteOf(slot);
@@ -484,6 +503,22 @@ export class Painter {
       ctx.moveTo(x - 13, mid - 5); ctx.lineTo(x - 5, mid); ctx.lineTo(x - 13, mid + 5);
       ctx.fill();
     }
+  }
+
+  /** Carried on: not finite, but not from here. */
+  hatch(x, y, w, h) {
+    const { ctx, c } = this;
+    ctx.beginPath();
+    for (let d = 6; d < w + h; d += 7) {
+      const x0 = x + Math.max(1, d - h + 2), y0 = y + Math.min(h - 1, d);
+      const x1 = x + Math.min(w - 1, d), y1 = y + Math.max(1, d - w);
+      if (x1 > x0) { ctx.moveTo(x0, y0); ctx.lineTo(x1, y1); }
+    }
+    ctx.globalAlpha = 0.3;
+    ctx.lineWidth = 1;
+    ctx.strokeStyle = c.red;
+    ctx.stroke();
+    ctx.globalAlpha = 1;
   }
 
   chip(kind, x, y, faint) {

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dsviz.query import events, iterations, memory, source, stack
+from dsviz.query import dot, events, iterations, marks, memory, source, stack
 from dsviz.query import node as nodes
 from dsviz.session import Refused
 from dsviz.stop import PAUSED
@@ -51,6 +51,9 @@ class Verbs:
             "stack": self._stack,
             "events": self._events,
             "iterations": self._iterations,
+            "compare": self._compare,
+            "marks": lambda _request: self._ask(marks.marks),
+            "dot": lambda _request: {"text": dot.dot(self._store)},
         }
 
     @property
@@ -185,6 +188,10 @@ class Verbs:
 
     def _iterations(self, request: Json) -> Json:
         return self._ask(iterations.iterations)
+
+    def _compare(self, request: Json) -> Json:
+        a, b = field(request, "a", int), field(request, "b", int)
+        return self._ask(lambda store: iterations.compare(store, a, b))
 
     def _output(self, request: Json) -> list[tuple[int, str]]:
         return self._ask(lambda store: store.output())

@@ -1,0 +1,78 @@
+// One row for each iteration; any two are compared, and what differs is coloured in the graph.
+import { count, duration, h, prime, three } from "./dom.mjs";
+import { Asked } from "./lists.mjs";
+
+export class Iterations extends Asked {
+  /** `on.compared(differs)`: slot -> "a" or "b"; `on.node(slot)`, `on.problem(text)` */
+  constructor(state, live, on) {
+    super("iterations", live, "iterations");
+    this.state = state;
+    this.on = on;
+    this.a = this.b = null;
+    this.found = null;
+  }
+
+  draw(data) {
+    this.data = data;
+    if (!data.rows.length) {
+      this.box.replaceChildren(h("div", { class: "hint" }, "One row for each iteration, as soon as the first has begun: nodes, time, loss, and how its structure differs from the one before."));
+      return;
+    }
+    const heads = ["Compare", "Iteration", "Nodes", "Time", "Loss", "", "Structure against the one before"];
+    const losses = data.rows.map((row) => row.loss).filter((loss) => typeof loss === "number");
+    const top = Math.max(...losses, 0);
+    const rows = data.rows.slice().reverse().map((row) => h("tr", { class: row.running ? "cur" : "" },
+      h("td", {}, this.pick("a", row.index), this.pick("b", row.index)),
+      h("td", { class: "num b" }, row.index), h("td", { class: "num" }, count(row.nodes)), h("td", { class: "num" }, duration(row.ns)),
+      h("td", { class: "num" }, row.loss === null || row.loss === undefined ? "" : three(row.loss)),
+      h("td", {}, typeof row.loss === "number" && top > 0 ? this.bar(row.loss / top) : ""),
+      h("td", { class: "last" }, this.structure(row))));
+    this.box.replaceChildren(this.found ? this.differences() : "",
+      h("table", {}, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i && i < 5 ? "num" : "" }, head)))), h("tbody", {}, rows)));
+  }
+
+  structure(row) {
+    if (row.running) return "running";
+    if (row.same === null) return "first";
+    if (row.same) return h("span", { class: "dim" }, "same");
+    return [row.added ? `+${row.added} ` : "", row.removed ? `\u2212${row.removed} ` : "", row.added || row.removed ? "places" : "other values"];
+  }
+
+  bar(share) {
+    const inside = h("i");
+    inside.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+    return h("span", { class: "bar2", "aria-hidden": "true" }, inside);
+  }
+
+  pick(which, index) {
+    const name = which.toUpperCase();
+    return h("button", { class: `ab ${which}`, type: "button", "aria-pressed": String(this[which] === index), "aria-label": `Iteration ${index} is ${name}`, title: `Compare iteration ${index} as ${name}`,
+      onclick: () => { this[which] = this[which] === index ? null : index; this.compare(); } }, name);
+  }
+
+  async compare() {
+    this.found = null;
+    if (this.a !== null && this.b !== null) {
+      try {
+        this.found = await this.live.ask("compare", { a: this.a, b: this.b });
+        if (this.found.problem) throw new Error(this.found.problem);
+        const differs = new Map();
+        for (const item of this.found.only_a) differs.set(item.slot, "a");
+        for (const item of this.found.only_b) differs.set(item.slot, "b");
+        this.on.compared(differs);
+      } catch (error) {
+        this.found = null;
+        this.on.problem(error.message);
+      }
+    }
+    this.draw(this.data);
+  }
+
+  differences() {
+    const { found } = this;
+    const item = (which, sign) => (one) => h("button", { class: `link ${which}`, type: "button", title: one.module || "", onclick: () => this.on.node(one.slot) }, `${sign} ${prime(one.label)}`, one.place ? h("span", { class: "dim mono" }, ` ${one.place}`) : "");
+    const all = [...found.only_a.map(item("a", "\u2212")), ...found.only_b.map(item("b", "+"))];
+    return h("div", { class: "differs", role: "status" }, h("b", {}, `A ${found.a}, B ${found.b}:`),
+      all.length ? all.slice(0, 40) : h("span", { class: "dim" }, "the same structure"), all.length > 40 ? h("span", { class: "dim" }, `and ${all.length - 40} more`) : "");
+  }
+}
