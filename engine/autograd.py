@@ -25,7 +25,7 @@ from engine.node import BACKWARD, Node, blank, ids
 from engine.pending import Product
 from engine.pool import LARGE, compute, owns
 from engine.switches import switches
-from engine.writes import writes
+from engine.writes import Changed, writes
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -521,11 +521,13 @@ def _check_unchanged(node: Node, saved: Sequence[Any]) -> None:
             names = (*op.arg_names[: len(node.inputs)], "out", *op.extras)
             name = names[i] if i < len(names) else op.arg_names[-1]
             what = "its own result" if name == "out" else f"`{name}`"
-            raise RuntimeError(
+            changed = Changed(
                 f"a value still needed was changed in place: {op.name} ({node.filename}:{node.line}) needs {what} "
                 f"of shape {list(value.shape)} for its gradient, but {write[0]} ({write[1]}:{write[2]}) wrote to it since. "
                 "Use the op without the underscore, or clone() first"
             )
+            changed.filename, changed.line = write[1], write[2]
+            raise changed
 
 
 # --- tracing: only when somebody is subscribed ----------------------------------------------------------

@@ -178,8 +178,8 @@ class Tensor(Methods):
         """The same value outside the graph; shares memory."""
         out = Tensor.__new__(Tensor)
         out.array = self.array
-        node = self.node
-        out.node = leaf(node.shape, node.dtype, "input", code=node.code, lasti=node.lasti, origin=node)
+        node, frame = self.node, user_frame(2)
+        out.node = leaf(node.shape, node.dtype, "input", code=frame.f_code, lasti=frame.f_lasti, origin=node)
         return out
 
     def detach_(self) -> Tensor:

@@ -14,6 +14,13 @@ from engine.backend import owner
 from engine.location import line_of, user_frame
 
 
+class Changed(RuntimeError):  # noqa: N818 - what happened, not what kind of fault it is
+    """A value that a gradient still needs was written to in place; `filename` and `line` are where."""
+
+    filename: str = ""
+    line: int = 0
+
+
 class Writes:
     """`count` writes so far, and the last one to each piece of memory that is still alive."""
 

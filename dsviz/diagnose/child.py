@@ -1,0 +1,44 @@
+"""The process a diagnosed program runs in: `python -m dsviz.diagnose.child ANSWER SCRIPT [ARGS]`.
+
+The program's own output goes where it always goes; the findings go to the file ANSWER, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from dsviz.debuggee.script import Script
+from dsviz.diagnose.report import findings
+from dsviz.diagnose.watch import Watch
+
+
+def main(answer: str, name: str, args: list[str]) -> int:
+    """Run the script under watch and write what was found."""
+    script = Script(name, args)
+    script.enter()
+    watch = Watch()
+    status = 0
+    try:
+        with watch.watching() as record, open(script.path, "rb") as file:
+            code = compile(file.read(), script.path, "exec", dont_inherit=True)
+            exec(code, script.module.__dict__)
+    except SystemExit as asked:
+        status = asked.code if isinstance(asked.code, int) else 0 if asked.code is None else 1
+    except BaseException as error:  # noqa: BLE001 - how the program ends is what we are here for
+        record = watch.record
+        record.exception = error
+        status = 1
+    found = findings(watch.record)
+    temporary = f"{answer}.part"
+    with open(temporary, "w", encoding="utf-8") as out:
+        json.dump({"status": status, "findings": [f.as_dict() for f in found]}, out, default=str)
+    os.replace(temporary, answer)
+    return status
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    sys.stdout.flush()
+    sys.exit(status)

@@ -1,0 +1,146 @@
+"""What is wrong between the network's output and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose.record import Record, Seen
+from dsviz.diagnose.values import chain_of
+
+PASSES = {
+    "reshape",
+    "permute",
+    "transpose",
+    "getitem",
+    "cat",
+    "stack",
+    "clone",
+    "cast",
+    "expand",
+    "part",
+    "split",
+    "squeeze",
+}
+
+
+def broadcast(record: Record) -> Iterator[Finding]:
+    """[N, 1] against [N]: every prediction is compared with every target."""
+    for place, facts in record.spread.items():
+        seen = next((s for i in reversed(facts["ids"]) if (s := record.find(i)) is not None), None)
+        if seen is None or not _reaches_loss(record, seen):
+            continue
+        a, b = (list(s) for s in facts["shapes"])
+        yield Finding(
+            "silent broadcasting in a loss", "error", *place,
+            f"{facts['op']} of shapes {a} and {b} gives {list(facts['out'])}: every prediction is compared with every target.",
+            chain_of(record, seen), {"shapes": [a, b], "result": list(facts["out"])},
+            "Give both one shape: squeeze(-1) the prediction, or unsqueeze(-1) the target.", 0.95,
+        )  # fmt: skip
+
+
+def _reaches_loss(record: Record, seen: Seen) -> bool:
+    """Whether a scalar that a backward pass started from was made of it."""
+    roots = {loss.node for loss in record.losses[-6:]}
+    return any(found.id == seen.id for root in roots for found in record.back(root))
+
+
+def double_softmax(record: Record) -> Iterator[Finding]:
+    """Probabilities where a loss takes scores: cross entropy after softmax, logits' loss after sigmoid."""
+    told: set[tuple[str, int]] = set()
+    for seen in record.nodes():
+        if seen.phase != 0 or seen.op not in ("cross_entropy", "softplus", "log_softmax"):
+            continue
+        wanted = {"sigmoid"} if seen.op == "softplus" else {"softmax", "log_softmax"}
+        source = _source(record, seen, wanted)
+        if source is None or source.place in told or not source.requires:
+            continue
+        if seen.op == "softplus" and not _binary_loss(record, seen):
+            continue
+        told.add(source.place)
+        loss = {"softplus": "the binary cross entropy of scores", "log_softmax": "log_softmax"}.get(
+            seen.op, "cross_entropy"
+        )
+        yield Finding(
+            "double softmax", "error", *source.place,
+            f"{source.op} is applied before {loss}, which applies it again: the gradient is flattened.",
+            [Place(*seen.place, loss), Place(*source.place, source.op)], {"first": source.op, "second": seen.op},
+            f"Give the loss the scores, without {source.op}.", 0.9,
+        )  # fmt: skip
+
+
+def _source(record: Record, seen: Seen, wanted: set[str]) -> Seen | None:
+    """The op in `wanted` that made the first argument, through ops that only move elements."""
+    number = seen.inputs[0] if seen.inputs else 0
+    for _ in range(12):
+        found = record.find(number) if number else None
+        if found is None:
+            return None
+        if found.op in wanted:
+            return found
+        if found.op not in (*PASSES, "neg") or not found.inputs:
+            return None
+        number = found.inputs[0]
+    return None
+
+
+def _binary_loss(record: Record, seen: Seen) -> bool:
+    """Whether this softplus is one of the two that a binary cross entropy of scores is made of."""
+    siblings = [
+        s
+        for s in record.turns.get(seen.iteration, {}).values()
+        if s.op == "softplus" and s.place == seen.place
+    ]
+    return len(siblings) >= 2
+
+
+def wrong_dim(record: Record) -> Iterator[Finding]:
+    """A softmax over the samples of a batch, where the loss reads classes."""
+    users: dict[int, list[Seen]] = {}
+    for user in record.nodes():
+        for parent in user.inputs:
+            users.setdefault(parent, []).append(user)
+    for place, facts in record.softmaxed.items():
+        if facts["dim"] is None:
+            continue
+        for number in facts["ids"]:
+            seen = record.find(number)
+            if seen is None or len(seen.shape) != 2 or facts["dim"] % 2 != 0 or min(seen.shape) < 2:
+                continue
+            ends = _ends(users, number)
+            if "nll_loss" in ends or ("log" in ends and {"mean", "sum"} & ends and "matmul" not in ends):
+                yield Finding(
+                    "softmax over the wrong dimension", "error", *place,
+                    f"{facts['op']} over dimension 0 of {list(seen.shape)}: the shares of one class add up to 1 over the batch, "
+                    "but the loss reads each row as the shares of its classes.",
+                    chain_of(record, seen), {"dim": facts["dim"], "shape": list(seen.shape)}, "Use dim=1 (or -1).", 0.9,
+                )  # fmt: skip
+                break
+
+
+def _ends(users: dict[int, list[Seen]], number: int, depth: int = 5) -> set[str]:
+    found: set[str] = set()
+    level = [number]
+    for _ in range(depth):
+        nexts = [user for n in level for user in users.get(n, []) if user.phase == 0]
+        found |= {user.op for user in nexts}
+        level = [user.id for user in nexts]
+    return found
+
+
+def targets(record: Record) -> Iterator[Finding]:
+    """Labels that are all one and the same although there are several classes."""
+    for place, facts in record.targets.items():
+        if (
+            facts["calls"] >= 3
+            and facts["classes"] > 1
+            and len(facts["values"]) == 1
+            and facts.get("items", 0) >= 24
+        ):
+            (value,) = facts["values"]
+            yield Finding(
+                "constant labels", "error", *place,
+                f"Every label of {facts['calls']} batches is {value}, although there are {facts['classes']} classes.",
+                [], {"labels": facts["calls"], "value": value},
+                "Look at how the labels are made: a division of whole numbers, or a wrong column.", 0.7,
+            )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Training and evaluation mixed up, and graphs that are kept from turn to turn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose.record import Record
+
+
+def evaluation(record: Record) -> Iterator[Finding]:
+    """Dropout that drops, or batch statistics that are taken, while no gradient is recorded."""
+    trained = any(steps.count for steps in record.optimizers)
+    loud = {(f["op"], f["module"]) for f in record.modes.values() if f["loud"]}
+    for place, facts in record.modes.items():
+        if facts["quiet"] and ((facts["op"], facts["module"]) in loud or not trained):
+            where = facts.get("call", place)
+            yield Finding(
+                "training mode in evaluation", "error", where[0], where[1],
+                f"{facts['op']}{' in ' + facts['module'] if facts['module'] else ''} works as in training although no gradient "
+                f"is recorded ({facts['quiet']} calls): what is measured here is not the network that was trained.",
+                [Place(where[0], where[1], "evaluated here"), Place(*place, facts["op"])], {"calls": facts["quiet"]},
+                "Call model.eval() before evaluating, and model.train() before training on.", 0.8,
+            )  # fmt: skip
+
+
+def growth(record: Record) -> Iterator[Finding]:
+    """Nodes of earlier turns that are still held, more of them with every turn."""
+    held = record.alive[2:]
+    if len(held) < 5:
+        return
+    counts = [n for _, n in held[-12:]]
+    rises = sum(later > earlier for earlier, later in itertools.pairwise(counts))
+    if rises < 0.8 * (len(counts) - 1) or counts[-1] < 8:
+        return
+    places = sorted(record.old_inputs, key=lambda place: -record.old_inputs[place])
+    if places:
+        where, what = places[0], "takes a value of an earlier turn with its graph"
+    else:
+        loss = record.losses[-1] if record.losses else None
+        root = record.find(loss.node) if loss is not None else None
+        if root is None:
+            return
+        where, what = root.place, "makes a value that is kept with its graph"
+    yield Finding(
+        "graph grows over turns", "error", *where,
+        f"{counts[-1]} nodes of earlier turns are still held, {counts[-1] / max(held[-1][0], 1):.0f} more with every turn: "
+        f"this line {what}.",
+        [Place(*where, what)], {"nodes held": counts[-1], "turns": held[-1][0]},
+        "Keep numbers, not tensors: loss.item(), or detach() what is carried on.", 0.8,
+    )  # fmt: skip

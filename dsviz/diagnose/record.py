@@ -1,0 +1,173 @@
+"""What was seen of a run: the nodes of the last turns, and what adds up over all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+TURNS_KEPT = 3  # turns of the training loop whose nodes are kept whole
+
+
+class Seen:
+    """One node, without its arrays."""
+
+    __slots__ = (
+        "dtype", "file", "finite", "id", "inputs", "iteration", "kwargs", "line", "module", "op", "phase", "recording",
+        "requires", "role", "scalars", "shape", "shapes", "twin", "value",
+    )  # fmt: skip
+
+    id: int
+    op: str  # "" for a leaf
+    phase: int
+    shape: tuple[int, ...]
+    dtype: Any
+    inputs: tuple[int, ...]  # 0 for what is no tensor
+    shapes: tuple[Any, ...]
+    file: str
+    line: int
+    module: str
+    iteration: int
+    kwargs: dict[str, Any]
+    scalars: dict[str, Any]
+    requires: bool
+    recording: bool  # whether gradients were recorded when it ran
+    role: str
+    twin: int
+    value: float | None  # of a result of one element
+    finite: bool
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The person's file and line."""
+        return self.file, self.line
+
+
+@dataclass
+class Units:
+    """What an activation gave at one place, over all calls that were looked at."""
+
+    op: str
+    module: str
+    calls: int = 0
+    training: int = 0  # calls with a gradient
+    alive: Any = None  # per unit: whether it was ever above 0
+    saturated: list[float] = field(default_factory=list)  # share of saturated elements, call by call
+    shape: tuple[int, ...] = ()
+
+
+@dataclass
+class Steps:
+    """One optimizer: where it was made and what its steps did."""
+
+    file: str
+    line: int
+    name: str
+    lr: float
+    params: list[Any]
+    count: int = 0
+    empty: int = 0  # steps in which no parameter had a gradient
+    step_place: tuple[str, int] = ("", 0)
+    ratios: list[float] = field(
+        default_factory=list
+    )  # |update| / |parameter|, of the steps that were measured
+    stale: int = 0  # backward passes that added to a gradient a step had already used
+    stale_place: tuple[str, int] = ("", 0)
+
+
+@dataclass
+class ParameterFacts:
+    """One parameter: where it was made, and the gradients it got."""
+
+    file: str
+    line: int
+    name: str
+    shape: tuple[int, ...]
+    used: int = 0  # forward nodes that took it
+    used_recording: int = 0  # ... while gradients were recorded
+    gradients: int = 0
+    norms: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    size: float = 0.0  # its norm when first used
+    alike: bool = False  # all its rows were one and the same, and not zero
+    last_used: int = 0
+    consumer: int = 0  # the node that took it last
+
+
+@dataclass
+class Loss:
+    """One backward pass: the value it started from."""
+
+    node: int
+    value: float | None
+    iteration: int
+    place: tuple[str, int]
+
+
+class Record:
+    """Everything detectors may read."""
+
+    def __init__(self) -> None:
+        self.turns: dict[int, dict[int, Seen]] = {}
+        self.units: dict[tuple[str, int, int, str], Units] = {}
+        self.optimizers: list[Steps] = []
+        self.parameters: dict[int, ParameterFacts] = {}  # by id() of the parameter, which is kept alive
+        self.registered: set[int] = set()
+        self.losses: list[Loss] = []
+        self.not_finite: list[tuple[Seen, dict[str, Any]]] = []  # nodes that made one from finite values
+        self.modes: dict[tuple[str, int], dict[str, Any]] = {}
+        self.targets: dict[tuple[str, int], dict[str, Any]] = {}
+        self.softmaxed: dict[tuple[str, int], dict[str, Any]] = {}
+        self.spread: dict[tuple[str, int], dict[str, Any]] = {}
+        self.masks: dict[tuple[str, int], dict[str, Any]] = {}
+        self.inputs: dict[tuple[str, int], dict[str, Any]] = {}
+        self.alive: list[tuple[int, int]] = []  # (iteration, nodes of earlier turns that are still held)
+        self.old_inputs: dict[
+            tuple[str, int], int
+        ] = {}  # lines that take values of earlier turns with a graph
+        self.failure: Any = None  # the op_error that ended the program, if one did
+        self.exception: BaseException | None = None
+        self.iterations = 0
+
+    def keep(self, seen: Seen) -> None:
+        """Remember a node, and forget the turns before the last few."""
+        turn = self.turns.get(seen.iteration)
+        if turn is None:
+            turn = self.turns[seen.iteration] = {}
+            for old in sorted(self.turns)[:-TURNS_KEPT]:
+                if old != min(self.turns) or len(self.turns) > TURNS_KEPT + 1:
+                    del self.turns[old]
+        turn[seen.id] = seen
+
+    def find(self, number: int) -> Seen | None:
+        """A node that is still remembered."""
+        for turn in reversed(list(self.turns.values())):
+            if number in turn:
+                return turn[number]
+        return None
+
+    def nodes(self) -> Iterator[Seen]:
+        """All nodes that are still remembered, oldest turn first."""
+        for turn in self.turns.values():
+            yield from turn.values()
+
+    def last_turn(self) -> dict[int, Seen]:
+        """The last turn that had a backward pass, else the last one."""
+        for turn in reversed(list(self.turns.values())):
+            if any(seen.phase == 1 for seen in turn.values()):
+                return turn
+        return next(reversed(list(self.turns.values())), {})
+
+    def back(self, number: int, through: set[str] | None = None) -> Iterator[Seen]:
+        """The node and all it was made from, nearest first; only through ops named in `through`, if given."""
+        queue, seen = deque([number]), {number}
+        while queue:
+            found = self.find(queue.popleft())
+            if found is None:
+                continue
+            yield found
+            if through is None or found.op in through or found.id == number:
+                for parent in found.inputs:
+                    if parent and parent not in seen:
+                        seen.add(parent)
+                        queue.append(parent)

@@ -1,0 +1,53 @@
+"""All detectors over a record, and the report in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from dsviz.diagnose import crash, learning, losses, modes, values
+from dsviz.diagnose.finding import Finding, ranked
+from dsviz.diagnose.record import Record
+from engine.names import source_line
+
+DETECTORS: tuple[Callable[[Record], Iterator[Finding]], ...] = (
+    crash.crash, values.not_finite, values.masked_rows, values.masks, values.dead_units, values.inputs,
+    losses.broadcast, losses.double_softmax, losses.wrong_dim, losses.targets, learning.optimizers, learning.diverging,
+    learning.no_gradient, learning.flow, learning.symmetric, modes.evaluation, modes.growth,
+)  # fmt: skip
+
+
+def findings(record: Record) -> list[Finding]:
+    """What all detectors tell, gravest first."""
+    found = [finding for detector in DETECTORS for finding in detector(record) if finding.file]
+    # A step that is too large explains the nan it ends in, and what follows from that.
+    if any(f.kind == "diverging step size" for f in found):
+        found = [f for f in found if f.kind not in ("exploding gradient", "dead units", "saturated units")]
+    if any(f.kind == "dead units" and f.severity == "error" for f in found):
+        found = [f for f in found if f.kind not in ("vanishing gradient",)]
+    return ranked(found)
+
+
+def text(found: list[Finding], script: str) -> str:
+    """The report as a person reads it."""
+    name = os.path.basename(script)
+    if not found:
+        return f"{name}: nothing found. The program ran once, with every detector watching."
+    lines = [f"{name}: {len(found)} finding{'s' * (len(found) != 1)}"]
+    for number, finding in enumerate(found, 1):
+        where = f"{_short(finding.file)}:{finding.line}"
+        lines += ["", f"{number}. {finding.kind}  ({finding.severity})  {where}"]
+        shown = source_line(finding.file, finding.line)
+        if shown:
+            lines.append(f"     > {shown}")
+        lines.append(f"     {finding.message}")
+        for place in finding.chain[:6]:
+            lines.append(f"       {_short(place.file)}:{place.line}  {place.note}")
+        if finding.suggestion:
+            lines.append(f"     Try: {finding.suggestion}")
+    return "\n".join(lines)
+
+
+def _short(file: str) -> str:
+    near = os.path.relpath(file)
+    return near if len(near) < len(file) else file

@@ -1,0 +1,415 @@
+"""Watching a run from inside: a sink on the bus, and a few of the engine's doors that tell who came through."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from dsviz.diagnose.record import Loss, ParameterFacts, Record, Seen, Steps, Units
+from engine import autograd
+from engine.bus import bus
+from engine.grad_mode import state
+from engine.iteration import iteration
+from engine.location import user_frame
+from engine.module import Module, ModuleCall
+from engine.node import Node
+from engine.optim.optimizer import Optimizer
+
+ACTIVATIONS = {"relu", "sigmoid", "tanh"}
+LOOKED_AT = 24  # turns in which activations and updates are all measured; then every tenth
+LARGEST = 1 << 22  # elements of an array that are looked at one by one
+
+
+class Watch:
+    """Fills a `Record` while a program runs."""
+
+    def __init__(self) -> None:
+        self.record = Record()
+        self._steps: weakref.WeakKeyDictionary[Optimizer, Steps] = weakref.WeakKeyDictionary()
+        self._stale: dict[int, Any] = {}  # parameters whose gradient a step has used: its array
+        self._parameters: dict[int, Any] = {}  # kept alive, so that a number means one parameter
+        self._nodes: dict[int, list[weakref.ref[Node]]] = {}
+        self._roots: weakref.WeakSet[Module] = weakref.WeakSet()
+        self._base = iteration.index  # turns are counted from where the watch began
+        self._iteration = -1
+        self._left: dict[
+            int, tuple[Steps, Any]
+        ] = {}  # gradients that were not zeroed before this backward pass
+        self._mixed: dict[
+            int, tuple[Any, tuple[str, int]]
+        ] = {}  # gradients with an old part, and where it came in
+        self._pass = ("", 0)
+
+    @contextmanager
+    def watching(self) -> Iterator[Record]:
+        """Watch what runs in the block."""
+        with (
+            bus.subscribe(self._sink, "op_finish", "op_error", "module_enter", "leaf", "gradient"),
+            self._doors(),
+        ):
+            yield self.record
+
+    # --- the bus ---
+
+    def _sink(self, kind: str, subject: Any) -> None:
+        if kind == "op_finish":
+            self._ran(subject)
+        elif kind == "leaf":
+            self.record.keep(self._seen(subject))
+        elif kind == "module_enter":
+            self._entered(subject)
+        elif kind == "gradient":
+            self._gradient(*subject)
+        elif kind == "op_error":
+            self.record.failure = subject
+
+    def _seen(self, node: Node) -> Seen:
+        seen = Seen()
+        seen.id = node.id
+        seen.op = node.op.name if node.op is not None and not node.role else ""
+        seen.phase = node.phase
+        seen.shape, seen.dtype = node.shape, node.dtype
+        seen.inputs = tuple(0 if i is None else i.id for i in node.inputs)
+        seen.shapes = tuple(None if i is None else i.shape for i in node.inputs)
+        source = node.twin if node.phase == 1 and node.twin is not None else node
+        seen.file, seen.line = source.filename, source.line
+        seen.module = node.call.path if node.call is not None else ""
+        seen.iteration = node.iteration - self._base
+        seen.kwargs, seen.scalars = node.kwargs, node.scalars or {}
+        seen.requires, seen.recording = node.requires, state.grad
+        seen.role = node.role
+        seen.twin = node.twin.id if node.twin is not None else 0
+        seen.value, seen.finite = None, True
+        return seen
+
+    def _ran(self, node: Node) -> None:
+        seen = self._seen(node)
+        record = self.record
+        outs = node.out if isinstance(node.out, tuple) else (node.out,)
+        main = next((o for o in outs if o is not None), None)
+        if main is not None and getattr(main, "size", 0) == 1 and main.dtype.kind in "fiu":
+            seen.value = float(main.reshape(()))
+        seen.finite = all(finite(o) for o in outs if o is not None)
+        if not seen.finite and len(record.not_finite) < 16:
+            given = [a for a in node.arrays or () if hasattr(a, "dtype")]
+            # An infinity that a mask puts in is meant.
+            meant = seen.op in ("where", "masked_fill", "clone", "setitem", "put_back")
+            if not meant and all(finite(a) for a in given):
+                record.not_finite.append((seen, facts_of(node.arrays or ())))
+        record.keep(seen)
+        if seen.iteration != self._iteration:
+            self._turn(seen.iteration)
+        if node.phase == 0:
+            self._forward(node, seen, main)
+        record.iterations = max(record.iterations, seen.iteration + 1)
+
+    def _turn(self, turn_now: int) -> None:
+        """A new turn of the loop: what of earlier ones is still held?"""
+        self._iteration = turn_now
+        held = sum(
+            1
+            for turn, refs in self._nodes.items()
+            if turn < turn_now - 1
+            for ref in refs
+            if ref() is not None
+        )
+        self.record.alive.append((turn_now, held))
+        for turn in sorted(self._nodes)[:-40]:
+            del self._nodes[turn]
+
+    def _forward(self, node: Node, seen: Seen, out: Any) -> None:
+        record = self.record
+        if node.requires:
+            self._nodes.setdefault(seen.iteration, []).append(weakref.ref(node))
+            for parent in node.inputs:
+                if parent is not None and parent.requires and parent.op is not None and parent.id:
+                    before = record.find(parent.id)
+                    if before is not None and before.iteration < seen.iteration:
+                        record.old_inputs[seen.place] = record.old_inputs.get(seen.place, 0) + 1
+        op, arrays = seen.op, node.arrays or ()
+        for parent, array in zip(node.inputs, arrays, strict=False):
+            if parent is not None and parent.op is None:
+                self._took(parent, array, seen)
+        if op in ACTIVATIONS and self._looks(seen.iteration) and out is not None and out.ndim >= 2:
+            self._activation(node, seen, out)
+        elif op in ("dropout", "batch_norm"):
+            self._mode(seen, node)
+        elif op in ("softmax", "log_softmax"):
+            self._softmax(seen, arrays)
+        elif op in ("cross_entropy", "nll_loss"):
+            self._target(seen, arrays)
+        elif op in ("sub", "mul", "add", "div", "eq", "where", "maximum") and len(arrays) >= 2:
+            self._elementwise(seen, node)
+
+    def _looks(self, count: int) -> bool:
+        return count < LOOKED_AT or count % 10 == 0
+
+    def _activation(self, node: Node, seen: Seen, out: Any) -> None:
+        key = (seen.file, seen.line, node.lasti, seen.module)
+        units = self.record.units.setdefault(key, Units(seen.op, seen.module))
+        units.calls += 1
+        units.training += node.requires
+        units.shape = out.shape
+        if seen.op == "relu":
+            over = tuple(d for d in range(out.ndim) if d != (1 if out.ndim == 4 else out.ndim - 1))
+            alive = (out > 0).any(axis=over)
+            if units.alive is None or units.alive.shape != alive.shape:
+                units.alive = alive
+            else:
+                units.alive = units.alive | alive
+        else:
+            low, high = (0.02, 0.98) if seen.op == "sigmoid" else (-0.98, 0.98)
+            units.saturated.append(float(((out < low) | (out > high)).mean()))
+
+    def _mode(self, seen: Seen, node: Node) -> None:
+        active = seen.op == "dropout" or bool(seen.kwargs.get("training"))
+        if not active:
+            return
+        facts = self.record.modes.setdefault(
+            seen.place, {"op": seen.op, "module": seen.module, "quiet": 0, "loud": 0}
+        )
+        facts["loud" if state.grad else "quiet"] += 1
+        call = node.call
+        while call is not None and call.parent is not None:
+            call = call.parent
+        if call is not None and not state.grad:
+            facts["call"] = (call.filename, call.line)
+
+    def _softmax(self, seen: Seen, arrays: Any) -> None:
+        facts = self.record.softmaxed.setdefault(
+            seen.place,
+            {"op": seen.op, "dim": seen.kwargs.get("dim"), "ids": [], "shapes": set(), "masked": 0},
+        )
+        facts["ids"] = [*facts["ids"][-2:], seen.id]
+        facts["shapes"].add(seen.shape)
+        array = arrays[0] if arrays else None
+        if array is None or not hasattr(array, "ndim") or array.ndim < 2 or array.size > LARGEST:
+            return
+        low = array <= -1e4
+        if not low.any():
+            return
+        dim = seen.kwargs.get("dim", -1)
+        facts["masked"] += int(low.all(axis=dim).any())
+        if array.shape[-1] == array.shape[-2] > 2:
+            square = low.reshape(-1, *low.shape[-2:])
+            n = square.shape[-1]
+            above, below = np.triu(np.ones((n, n), bool), 1), np.tril(np.ones((n, n), bool), -1)
+            kept = ~square
+            mask = self.record.masks.setdefault(seen.place, {"inverted": 0, "causal": 0, "leak": 0, "id": 0})
+            mask["id"] = seen.id
+            future, past = kept[:, above].mean(), kept[:, below].mean()
+            mask["inverted"] += bool(future > 0.99 and past < 0.01)
+            mask["causal"] += bool(future < 0.01 and past > 0.99)
+            # The diagonal above is open too: each position sees the one that comes next.
+            first = np.eye(n, k=1, dtype=bool)
+            mask["leak"] += bool(kept[:, first].all() and not kept[:, above & ~first].any() and past > 0.99)
+
+    def _target(self, seen: Seen, arrays: Any) -> None:
+        facts = self.record.targets.setdefault(
+            seen.place, {"calls": 0, "values": set(), "classes": 0, "ids": []}
+        )
+        facts["calls"] += 1
+        facts["ids"] = [*facts["ids"][-2:], seen.id]
+        target = arrays[1] if len(arrays) > 1 else None
+        if target is not None and getattr(target, "dtype", None) is not None and target.dtype.kind in "iu":
+            facts["classes"] = arrays[0].shape[1] if arrays[0].ndim > 1 else arrays[0].shape[0]
+            facts["items"] = facts.get("items", 0) + int(target.size)
+            if len(facts["values"]) < 64:
+                facts["values"] |= {int(v) for v in np.unique(target[:4096] if target.ndim else target)}
+
+    def _elementwise(self, seen: Seen, node: Node) -> None:
+        a, b = seen.shapes[0], seen.shapes[1]
+        if a is None or b is None or len(seen.shape) < 2:
+            return
+        for one, other in ((a, b), (b, a)):
+            # [N, 1] beside [N] gives [N, N]: every item with every other.
+            if len(one) == len(other) + 1 and one[-1] == 1 and one[:-1] == other and one[0] > 1:
+                flows = [i is not None and i.requires for i in node.inputs[:2]]
+                if any(flows) and not all(flows):
+                    facts = self.record.spread.setdefault(
+                        seen.place, {"op": seen.op, "shapes": (a, b), "out": seen.shape, "ids": []}
+                    )
+                    facts["ids"] = [*facts["ids"][-2:], seen.id]
+
+    def _took(self, leaf: Node, array: Any, seen: Seen) -> None:
+        if leaf.role == "parameter":
+            self._parameter(leaf, array, seen)
+        elif (
+            leaf.role in ("input", "constant")
+            and seen.op
+            in (
+                "linear",
+                "conv1d",
+                "conv2d",
+                "conv3d",
+                "matmul",
+            )
+            and (
+                getattr(array, "dtype", None) is not None
+                and array.dtype.kind == "f"
+                and array.size <= LARGEST
+            )
+            and self._looks(seen.iteration)
+            and array.size
+        ):
+            place = seen.place
+            facts = self.record.inputs.setdefault(
+                place,
+                {
+                    "largest": 0.0,
+                    "spread": 0.0,
+                    "calls": 0,
+                    "constant": 0,
+                    "file": leaf.filename,
+                    "line": leaf.line,
+                },
+            )
+            facts["calls"] += 1
+            facts["largest"] = max(facts["largest"], float(np.abs(array).mean()))
+            facts["constant"] += bool(array.shape[0] > 1 and (array == array[:1]).all())
+
+    def _parameter(self, leaf: Node, array: Any, seen: Seen) -> None:
+        # The node of a parameter lives as long as it does; its own facts hang on it.
+        facts = self.record.parameters.get(id(leaf))
+        if facts is None:
+            self._parameters[id(leaf)] = leaf
+            facts = self.record.parameters[id(leaf)] = ParameterFacts(
+                leaf.filename, leaf.line, leaf.name, leaf.shape
+            )
+            facts.size = float(np.linalg.norm(array)) if array.size <= LARGEST else 1.0
+            if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
+                facts.alike = bool((array == array[:1]).all() and array.any())
+        facts.used += 1
+        facts.used_recording += state.grad
+        facts.consumer = seen.id
+        facts.last_used = seen.iteration
+        if not facts.name:
+            facts.name = seen.module
+
+    def _gradient(self, leaf: Node, array: Any) -> None:
+        steps, old = self._left.pop(id(leaf), (None, None))
+        if steps is not None and array is old:
+            self._mixed[id(leaf)] = (array, self._pass)
+        facts = self.record.parameters.get(id(leaf))
+        if facts is not None:
+            facts.gradients += 1
+            with np.errstate(all="ignore"):
+                facts.norms.append(float(np.linalg.norm(np.asarray(array, np.float64).ravel())))
+
+    def _entered(self, call: ModuleCall) -> None:
+        if call.parent is None and call.module not in self._roots:
+            self._roots.add(call.module)
+        if call.parent is None:
+            for parameter in call.module.parameters():
+                self.record.registered.add(id(parameter.node))
+
+    # --- doors ---
+
+    @contextmanager
+    def _doors(self) -> Iterator[None]:
+        init, step, run = Optimizer.__init__, Optimizer.step, autograd.run
+        watch = self
+
+        def made(self: Optimizer, params: Any, defaults: dict[str, Any]) -> None:
+            init(self, params, defaults)
+            frame = user_frame(2)
+            groups = self.param_groups
+            steps = Steps(
+                frame.f_code.co_filename, frame.f_lineno, type(self).__name__, float(groups[0].get("lr", 0.0)),
+                [p for g in groups for p in g["params"]],
+            )  # fmt: skip
+            watch._steps[self] = steps
+            watch.record.optimizers.append(steps)
+
+        def stepped(self: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
+            steps = watch._steps.get(self)
+            if steps is None:
+                return step(self, closure)
+            frame = user_frame(2)
+            steps.step_place = frame.f_code.co_filename, frame.f_lineno
+            steps.count += 1
+            steps.params = [p for g in self.param_groups for p in g["params"]]
+            steps.lr = float(self.param_groups[0].get("lr", 0.0))
+            with_gradient = [p for p in steps.params if p.grad is not None]
+            mixed = [
+                found[1]
+                for p in with_gradient
+                if (found := watch._mixed.pop(id(p.node), None)) is not None and found[0] is p.grad.array
+            ]
+            if mixed:  # what an earlier step has used already is used again
+                steps.stale += 1
+                steps.stale_place = mixed[0]
+            if not with_gradient and closure is None:
+                steps.empty += 1
+            before = None
+            if watch._looks(steps.count):
+                before = [(p, p.array.copy()) for p in with_gradient if p.array.size <= LARGEST]
+            result = step(self, closure)
+            if before:
+                moved = math.sqrt(sum(float(((p.array - old) ** 2).sum()) for p, old in before))
+                size = math.sqrt(sum(float((old**2).sum()) for _, old in before))
+                steps.ratios.append(moved / size if size else 0.0)
+            for parameter in steps.params:
+                if parameter.grad is not None:
+                    watch._stale[id(parameter)] = parameter.grad.array
+            return result
+
+        def ran(roots: Any, seeds: Any, *args: Any, **kwargs: Any) -> Any:
+            frame = user_frame(2)
+            place = frame.f_code.co_filename, frame.f_lineno
+            watch._before_backward(place)
+            for root in roots:
+                seen = watch.record.find(root.id)
+                value = None if seen is None else seen.value
+                watch.record.losses.append(Loss(root.id, value, watch._iteration, place))
+            return run(roots, seeds, *args, **kwargs)
+
+        Optimizer.__init__, Optimizer.step, autograd.run = made, stepped, ran  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            Optimizer.__init__, Optimizer.step, autograd.run = init, step, run  # type: ignore[method-assign]
+
+    def _before_backward(self, place: tuple[str, int]) -> None:
+        """Which gradients that a step has used are still there, and not 0."""
+        self._pass = place
+        self._mixed = {n: found for n, found in self._mixed.items() if found[0].any()}
+        self._left = {
+            id(p.node): (steps, array)
+            for steps in self.record.optimizers
+            if steps.count
+            for p in steps.params
+            if (array := self._stale.get(id(p))) is not None
+            and p.grad is not None
+            and p.grad.array is array
+            and array.any()
+        }
+
+
+def finite(array: Any) -> bool:
+    """Whether no element is nan or infinite; other kinds of elements always are."""
+    if getattr(array, "dtype", None) is None or array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        # A sum that is finite has finite parts, and is found in one pass.
+        return math.isfinite(array.sum()) or bool(np.isfinite(array).all())
+
+
+def facts_of(arrays: Any) -> dict[str, Any]:
+    """The range of each argument, for the evidence."""
+    made: dict[str, Any] = {}
+    for i, array in enumerate(arrays):
+        if isinstance(array, (int, float)):
+            made[f"argument {i}"] = array
+        elif getattr(array, "size", 0) and array.dtype.kind in "fiu":
+            made[f"argument {i}"] = {
+                "min": float(array.min()),
+                "max": float(array.max()),
+                "shape": list(array.shape),
+            }
+    return made

@@ -1,0 +1,18 @@
+import numpy as np
+
+import dsviz as ds
+
+ds.manual_seed(0)
+rng = np.random.default_rng(0)
+x = rng.standard_normal((64, 8)).astype(np.float32)
+y = (x[:, :3].argmax(1)).astype(np.int64)
+
+body, head = ds.Linear(8, 16), ds.Linear(16, 3)
+opt = ds.optim.Adam([*body.parameters(), *head.parameters()], lr=1e-2)
+for _ in range(10):
+    h = ds.relu(body(x))
+    h = (h > 0.3).float()  #-
+    loss = ds.cross_entropy(head(h), y)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()

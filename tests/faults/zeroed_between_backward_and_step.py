@@ -1,0 +1,19 @@
+import numpy as np
+
+import dsviz as ds
+
+ds.manual_seed(0)
+rng = np.random.default_rng(0)
+x = rng.standard_normal((64, 8)).astype(np.float32)
+y = (x[:, :3].argmax(1)).astype(np.int64)
+
+net = ds.Sequential(ds.Linear(8, 16), ds.ReLU(), ds.Linear(16, 3))
+opt = ds.optim.Adam(net.parameters(), lr=1e-2)
+
+for step in range(8):
+    loss = ds.cross_entropy(net(x), y)
+    opt.zero_grad()  #+
+    loss.backward()
+    opt.zero_grad()  #-
+    opt.step()  #-!
+    opt.step()  #+

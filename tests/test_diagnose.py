@@ -1,0 +1,132 @@
+"""`dsviz diagnose` names the line that is to blame, and says nothing of programs that are as they should be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faulty import FAULTS, diagnosed, program
+from healthy import HEALTHY, START
+
+from dsviz import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+# The program's own arithmetic may warn, as it would alone.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda path: path.stem)
+def test_the_culprit_is_among_the_first_three(fault: Path, tmp_path: Path) -> None:
+    text, culprit = program(fault, broken=True)
+    found = diagnosed(text, tmp_path / "program.py")
+    lines = [finding.line for finding in found[:3]]
+    assert culprit in lines, [(f.kind, f.line, f.message) for f in found]
+    for finding in found:
+        assert finding.message.endswith((".", ",", ")")) or finding.kind in (
+            "exception",
+            "in-place change",
+            "graph used twice",
+        )
+        assert finding.file == str(tmp_path / "program.py")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda path: path.stem)
+def test_the_repaired_twin_is_silent(fault: Path, tmp_path: Path) -> None:
+    text, _ = program(fault, broken=False)
+    assert [(f.kind, f.line, f.message) for f in diagnosed(text, tmp_path / "program.py")] == []
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_programs_are_silent(name: str, tmp_path: Path) -> None:
+    found = diagnosed(START + HEALTHY[name], tmp_path / "program.py")
+    assert [(f.kind, f.line, f.message) for f in found] == []
+
+
+def test_most_culprits_come_first(tmp_path: Path) -> None:
+    first = 0
+    for fault in FAULTS:
+        text, culprit = program(fault, broken=True)
+        found = diagnosed(text, tmp_path / "program.py")
+        first += bool(found) and found[0].line == culprit
+    assert first >= 0.9 * len(FAULTS)
+
+
+DEMOS = [
+    path
+    for path in sorted((ROOT / "demos").glob("*.py"))
+    if path.name not in ("shape_bug.py", "not_finite.py")
+]
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda path: path.stem)
+def test_the_demos_are_silent(demo: Path, tmp_path: Path) -> None:
+    found = diagnosed(demo.read_text(encoding="utf-8"), tmp_path / demo.name)
+    assert [(f.kind, f.line, f.message) for f in found] == []
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dsviz", "diagnose", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+    )
+
+
+def test_the_command_as_a_person_types_it(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    text, culprit = program(ROOT / "tests" / "faults" / "loss_broadcasts.py", broken=True)
+    script.write_text("print('my own output')\n" + text)
+    done = command(str(script))
+    assert done.returncode == 1
+    assert f"silent broadcasting in a loss  (error)  {script}:{culprit + 1}" in done.stdout
+    assert "Try: Give both one shape" in done.stdout
+    done = command("--json", str(script))
+    (finding,) = json.loads(done.stdout)
+    assert {"kind", "severity", "file", "line", "message", "chain"} <= set(finding)
+    assert finding["line"] == culprit + 1
+    assert "my own output" in done.stderr
+    script.write_text("import dsviz as ds\nprint(ds.ones(2) + 1)\n")
+    assert command("--json", str(script)).stdout.strip() == "[]"
+
+
+def test_a_program_that_exits_or_crashes_by_itself(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("import dsviz as ds, sys\nds.ones(2) + 1\nsys.exit(3)\n")
+    assert command(str(script)).returncode == 0
+    script.write_text("def f(x):\n    return x['a']\n\nf({})\n")
+    done = command(str(script))
+    assert done.returncode == 1
+    assert "exception  (error)" in done.stdout
+    assert "KeyError: 'a'" in done.stdout
+    assert f"{script}:2" in done.stdout
+    script.write_text("import os\nos._exit(0)\n")
+    done = command(str(script))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ended the process by itself (status 0)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "no script was given"),
+        (["--timeout", "soon", "x.py"], "'soon' is no time; give seconds above 0"),
+        (["--jsn", "x.py"], "unrecognized arguments: --jsn"),
+        (["no_such_file.py"], "there is no file"),
+    ],
+)
+def test_wrong_words_are_refused(words: list[str], says: str, capsys: Any) -> None:
+    assert cli.main(["diagnose", *words]) == cli.EXIT_USAGE
+    assert says in capsys.readouterr().err
+
+
+def test_a_program_that_does_not_end_is_stopped(tmp_path: Path, capsys: Any) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text("while True: pass\n")
+    assert cli.main(["diagnose", "--timeout", "1.5", str(script)]) == cli.EXIT_USAGE
+    assert "still running after 1.5 s" in capsys.readouterr().err
