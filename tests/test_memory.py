@@ -291,3 +291,26 @@ def test_what_was_alive_before_the_block_may_die_in_it() -> None:
     assert y is not None
     assert report.events["released"] >= 1
     assert all(n >= 0 for n in report.live.values())
+
+
+def test_a_gradient_somebody_holds_is_not_written_over() -> None:
+    """The gradient of relu may take the place of what comes in, but not of what a hook or the caller keeps."""
+    x = ds.tensor(np.random.default_rng(0).standard_normal((SIDE, SIDE)), requires_grad=True)
+    seed = ds.tensor(np.random.default_rng(1).standard_normal((SIDE, SIDE)))
+    given = seed.numpy().copy()
+    held: list[tuple[Any, Any]] = []
+    y = ds.relu(x * 1.0)
+    z = ds.relu(ds.relu(y) + y)
+    for value in (y, z):
+        value.register_hook(lambda g: held.append((g.numpy(), g.numpy().copy())))
+    y.retain_grad()
+    z.backward(seed, retain_graph=True)
+    (again,) = ds.grad(z, y, seed)
+    np.testing.assert_array_equal(seed.numpy(), given)
+    assert len(held) == 4
+    for seen, then in held:
+        np.testing.assert_array_equal(seen, then)
+    positive = x.detach().numpy() > 0
+    np.testing.assert_allclose(again.numpy(), given * (1 + positive) * positive, rtol=1e-12)
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), 2 * given * positive, rtol=1e-12)
