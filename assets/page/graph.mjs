@@ -40,7 +40,15 @@ export class GraphPane {
     this.empty = null;
     interact(this);
     this.controls();
-    new ResizeObserver(() => this.request()).observe(this.box);
+    // Sizes are kept: to ask for one in the middle of a step would lay the whole page out.
+    this.size = { w: this.box.clientWidth, h: this.box.clientHeight };
+    this.painter.size = this.size;
+    new ResizeObserver(() => {
+      this.size.w = this.box.clientWidth;
+      this.size.h = this.box.clientHeight;
+      if (this.following && this.placed) this.fit();
+      else this.request();
+    }).observe(this.box);
   }
 
   // ---- what arrives -----------------------------------------------------------------------------
@@ -121,7 +129,7 @@ export class GraphPane {
   }
 
   facts(now) {
-    const text = this.scene.visible ? `${count(this.scene.layout.items.size)} shown of ${count(this.state.counts.nodes)}` : "";
+    const text = this.scene.visible && this.state.counts.nodes ? `${count(this.scene.layout.items.size)} shown of ${count(this.state.counts.nodes)}` : "";
     if (text !== this.factsText && (now - (this.factsAt || 0) > 60 || this.state.run?.state !== "running")) {
       this.factsText = text;
       this.factsAt = now;
@@ -135,7 +143,7 @@ export class GraphPane {
 
   get free() {
     const card = this.card;
-    return { w: this.box.clientWidth - (card ? card.offsetWidth + 16 : 0), h: this.box.clientHeight };
+    return { w: this.size.w - (card ? card.offsetWidth + 16 : 0), h: this.size.h };
   }
 
   /** The width of the lanes in view; beside a card only the forward lane, or the one execution is in. */

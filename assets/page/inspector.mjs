@@ -39,12 +39,15 @@ export class Inspector {
       ran ? "Click a node in the graph, or a line of the source, to see shapes, bytes, time and values." : "Run a node, then click it to see its values, gradients, memory and time."));
   }
 
-  /** Show a slot. `node`: a certain node of it, else the one it is bound to now. */
-  async slot(slot, node = slot.node) {
+  /** Show a slot; `soon`: what the server knows of it may come a moment later. */
+  async slot(slot, { soon = false } = {}) {
+    const { node } = slot;
     this.target = { slot: slot.id, node };
     const mine = (this.asked = (this.asked || 0) + 1);
     this.draw(slot, null);
     if (!node) return;
+    if (soon) await new Promise((done) => { setTimeout(done, 90); });
+    if (mine !== this.asked) return; // someone steps quickly: only the last is asked for
     try {
       const data = await this.live.ask("node", { node });
       if (mine === this.asked && this.target?.slot === slot.id) this.draw(this.state.slots.get(slot.id) || slot, data);
@@ -254,7 +257,7 @@ export class Inspector {
       return group ? this.group(group) : this.nothing();
     }
     const slot = this.state.slots.get(this.target.slot);
-    return slot ? this.slot(slot) : this.nothing();
+    return slot ? this.slot(slot, { soon: true }) : this.nothing();
   }
 }
 

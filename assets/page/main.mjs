@@ -137,7 +137,7 @@ function start() {
     if (slot) {
       const item = graph.scene.layout.itemOf(state, slot);
       graph.select(item ? item.key : null, { quiet: true });
-      inspector.slot(slot);
+      inspector.slot(slot, { soon: true });
     } else inspector.refresh();
     if (state.run.state === "failed" || state.run.state === "killed") tabs.open("console");
     toolbar.announce();

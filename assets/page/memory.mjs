@@ -34,15 +34,21 @@ export class Memory {
     if (open) this.refresh();
   }
 
+  /** Soon, but not between two steps of someone who steps quickly: plotly takes two frames to draw. */
   refresh() {
-    if (!this.open || this.timer) return;
+    if (!this.open) return;
+    const running = this.state.run?.state === "running";
+    const now = performance.now();
+    if (this.timer && (running || now - this.since > 700)) return;
+    if (this.timer) clearTimeout(this.timer);
+    else this.since = now;
     this.timer = setTimeout(() => {
       this.timer = 0;
       if (!window.dash_clientside?.set_props) return this.refresh();
       window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
       this.listen();
       return this.live.ask("memory", { axis: this.axis }).then((view) => this.draw(view), () => undefined);
-    }, this.state.run?.state === "running" ? 600 : 120);
+    }, running ? 600 : 160);
   }
 
   /** Plotly gives its element events of its own as soon as it has drawn the first time. */
@@ -113,7 +119,7 @@ export class Memory {
     if (this.instant) return;
     const now = view?.now || {}, peak = view?.peak || null;
     const cell = (n) => (n === undefined || n === null ? "-" : bytes(n));
-    const rows = CATEGORIES.filter(([key]) => key !== "inputs" || now.inputs || peak?.categories?.inputs).map(([key, title]) =>
+    const rows = CATEGORIES.filter(([key]) => !view || !now.total || now[key] || peak?.categories?.[key]).map(([key, title]) =>
       h("tr", {}, h("td", {}, patch(key), title), h("td", { class: "num" }, cell(now[key])), h("td", { class: "num" }, cell(peak?.categories?.[key]))));
     rows.push(h("tr", { class: "total" }, h("td", { class: "b" }, "Total"), h("td", { class: "num b" }, cell(now.total)), h("td", { class: "num b" }, cell(peak?.bytes))));
     $("memory-legend").replaceChildren(

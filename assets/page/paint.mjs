@@ -31,6 +31,7 @@ export class Painter {
     this.look = { current: null, failed: null, selected: null, hover: null, path: null, colour: "kind" };
     this.cuts = new Map();
     this.drawn = 0;
+    this.size = { w: 0, h: 0 };
     this.theme();
   }
 
@@ -60,7 +61,7 @@ export class Painter {
 
   resize() {
     const ratio = Math.min(devicePixelRatio || 1, 3);
-    const { clientWidth: w, clientHeight: h } = this.canvas;
+    const { w, h } = this.size;
     if (this.canvas.width !== Math.round(w * ratio) || this.canvas.height !== Math.round(h * ratio)) {
       this.canvas.width = Math.round(w * ratio);
       this.canvas.height = Math.round(h * ratio);

@@ -21,9 +21,17 @@ export class SourcePane {
     this.origins = new Set();
     this.heat = "ns";
     this.drawn = new Map();
-    this.box.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.box.addEventListener("scroll", () => {
+      this.scroll = this.box.scrollTop;
+      this.draw();
+    }, { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.draw()).observe(this.box);
+    this.height = 0; // kept, and the scroll with it: to ask in the middle of a step would lay the page out
+    this.scroll = 0;
+    new ResizeObserver(() => {
+      this.height = this.box.clientHeight;
+      this.draw();
+    }).observe(this.box);
     for (const button of $("heat").children) {
       button.onclick = () => {
         this.heat = button.dataset.value;
@@ -78,7 +86,7 @@ export class SourcePane {
     const loaded = this.texts.has(file);
     if (!loaded) await this.load(file);
     if (this.file !== file) return;
-    if (other) this.box.scrollTop = 0;
+    if (other) this.scroll = this.box.scrollTop = 0;
     if (line) this.reveal(line);
     this.draw(true);
     if (other || !loaded) this.refresh();
@@ -93,38 +101,31 @@ export class SourcePane {
 
   reveal(line) {
     const y = TOP + (line - 1) * LINE;
-    const height = this.box.clientHeight;
-    if (y < this.box.scrollTop + LINE || y + 2 * LINE > this.box.scrollTop + height) {
+    if (y < this.scroll + LINE || y + 2 * LINE > this.scroll + this.height) {
       // The list must be as tall as the file before it can be scrolled there.
       this.size();
-      this.box.scrollTop = Math.max(0, y - height * 0.4);
+      this.box.scrollTop = Math.max(0, y - this.height * 0.4);
+      this.scroll = this.box.scrollTop;
     }
   }
 
-  /** Ask for what is known of each line: shapes, times, bytes. At most a few times a second. */
+  /** Ask for what is known of each line: shapes, times, bytes. Soon, and not between two quick steps. */
   refresh() {
-    if (this.asking) {
-      this.again = true;
-      return;
-    }
-    const { file } = this;
-    if (file === null) return;
-    this.asking = true;
-    this.live.ask("lines", { file }).then((data) => {
-      const facts = new Map();
-      const rows = Array.isArray(data) ? data : Object.entries(data?.lines || data || {}).map(([line, fact]) => ({ line: Number(line), ...fact }));
-      for (const row of rows) facts.set(row.line, row);
-      this.notes.set(file, facts);
-      this.draw(true);
-    }, () => undefined).finally(() => {
-      setTimeout(() => {
-        this.asking = false;
-        if (this.again) {
-          this.again = false;
-          this.refresh();
-        }
-      }, 150);
-    });
+    const now = performance.now();
+    if (this.timer && now - this.since > 700) return;
+    if (this.timer) clearTimeout(this.timer);
+    else this.since = now;
+    this.timer = setTimeout(() => {
+      this.timer = 0;
+      const { file } = this;
+      if (file === null) return;
+      this.live.ask("lines", { file }).then((data) => {
+        const facts = new Map();
+        for (const [line, fact] of Object.entries(data.lines)) facts.set(Number(line), fact);
+        this.notes.set(file, facts);
+        this.draw(true);
+      }, () => undefined); // a page that lost its connection asks again at the next stop
+    }, 120);
   }
 
   /** A new stop: show its line. */
@@ -142,7 +143,8 @@ export class SourcePane {
 
   size() {
     const lines = this.texts.get(this.file)?.lines || [];
-    this.roll.style.height = `${lines.length * LINE + 2 * TOP + 60}px`;
+    if (lines !== this.sized) this.roll.style.height = `${lines.length * LINE + 2 * TOP + 60}px`;
+    this.sized = lines;
     return lines;
   }
 
@@ -159,8 +161,8 @@ export class SourcePane {
       return;
     }
     const lines = this.size();
-    const first = Math.max(0, Math.floor((this.box.scrollTop - TOP) / LINE) - SPARE);
-    const last = Math.min(lines.length - 1, Math.ceil((this.box.scrollTop + this.box.clientHeight) / LINE) + SPARE);
+    const first = Math.max(0, Math.floor((this.scroll - TOP) / LINE) - SPARE);
+    const last = Math.min(lines.length - 1, Math.ceil((this.scroll + this.height) / LINE) + SPARE);
     if (all) {
       this.prepare();
       this.drawn.clear();

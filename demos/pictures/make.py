@@ -52,6 +52,12 @@ def nan(page: Page) -> None:
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator("#breakpoints")).to_contain_text("NaN")
     press(page, "continue")
+    for _ in range(3):
+        press(page, "next")
+    page.click("#colour-by")
+    page.get_by_role("menuitemradio", name="Not finite").click()
+    expect(page.locator("#legend")).to_contain_text("Made here")
+    page.click("#tab-events")
 
 
 def memory(page: Page) -> None:

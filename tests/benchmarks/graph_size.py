@@ -21,11 +21,11 @@ class Block{i}(ds.Module):
         y = ds.relu(self.a(x))
         y = ds.tanh(self.b(y))
         y = y * x
-        y = y + x
+        y = y - x
         y = ds.sigmoid(y)
         y = y - x
         y = y * y
-        return y + x
+        return y * x
 """
 # In the page before any of its scripts: when the socket's first message came, and every task over 50 ms.
 WATCH = """
@@ -37,8 +37,9 @@ window.WebSocket = class extends Socket {
 };
 """
 PAINTED = """async () => {
-  const graph = window.dsviz.graph;
   const frame = () => new Promise(requestAnimationFrame);
+  while (!window.dsviz) await frame();
+  const graph = window.dsviz.graph;
   while (!(window.seen.first && graph.visible > 20)) await frame();
   await frame();
   const first = performance.now() - window.seen.first;
@@ -90,10 +91,11 @@ def program(nodes: int) -> str:
         *(f"        x = self.b{i}(x)" for i in range(blocks)),
         "        return x",
     ]
-    return "\n".join([*text, "net = Net()", "with ds.no_grad():", "    net(ds.ones(2, 4))", ""])
+    return "\n".join([*text, "net = Net()", "with ds.no_grad():", "    net(ds.ones(2, 4) / 64)", ""])
 
 
 def measured(page: Page, nodes: int) -> None:
+    page.evaluate("() => { window.seen.tasks = []; }")
     page.click("#btn-continue")
     expect(page.locator("#run-state")).to_have_text("finished", timeout=300_000)
     streaming = page.evaluate("window.seen.tasks")

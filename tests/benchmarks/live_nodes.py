@@ -25,7 +25,7 @@ class Tagger(ds.Module):
         return self.head(h)
 
 net = Tagger()
-for step in range(8):
+for step in range(18):
     loss = ds.cross_entropy(net(ds.randn(40, 16)), np.array([step % 4]))
     loss.backward()
 """
