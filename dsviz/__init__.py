@@ -6,6 +6,8 @@ and `ds.Session`, which runs a script under the debugger from Python. Importing 
 
 from __future__ import annotations
 
+import importlib as _importlib
+import sys as _sys
 from typing import TYPE_CHECKING, Any
 
 from dsviz.shadow import check_import as _check_import
@@ -18,6 +20,14 @@ from engine import *  # noqa: E402, F403
 if TYPE_CHECKING:
     from dsviz import debug as debug
     from dsviz.session import Session as Session
+
+# A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
+# `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
+for _name in (
+    "autograd", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
+    "optim.lr_scheduler", "testing", "utils", "utils.checkpoint",
+):  # fmt: skip
+    _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
 
 __version__ = "0.1.0"
 __all__ = ["Session", "__version__", "debug"]

@@ -21,7 +21,6 @@ EXIT_USAGE = 2
 COMMANDS = {
     "run": ("run", "debug a script"),
     "diagnose": ("diagnose", "run a script once and name what is wrong with it"),
-    "why": ("why", "run a script and say why its shapes clash or its values are not finite"),
     "bench": ("bench", "training steps beside PyTorch's, on this machine"),
     "record": ("record", "run a script and write down all that happens"),
 }

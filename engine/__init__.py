@@ -3,34 +3,53 @@
 The names are PyTorch's. People write `import dsviz as ds` and find all of this there.
 """
 
-from engine import autograd, nn, optim, testing
+import math as _math
+
+import numpy as _numpy
+
+from engine import autograd, linalg, nn, optim, testing, utils
 from engine.amp import report as amp_report
 from engine.asserts import assert_shape
 from engine.autograd import backward, grad
+from engine.backend import Device as device  # noqa: N813 - PyTorch's name
 from engine.bus import bus
 from engine.config import ConfigError, configure, graph_config, load_config
 from engine.creation import (
     arange,
+    asarray,
     bernoulli,
+    can_cast,
+    detach,
     empty,
     empty_like,
     eye,
+    fill,
     full,
     full_like,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
     linspace,
+    logspace,
     ones,
     ones_like,
+    promote_types,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
+    range,
+    result_type,
+    scalar_tensor,
     zeros,
     zeros_like,
 )
 from engine.custom import custom_op, register_derivative
 from engine.dtype import (
+    bfloat16,
     bool,
     double,
     float,
@@ -50,7 +69,8 @@ from engine.dtype import (
     uint8,
 )
 from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
-from engine.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from engine.files import FileFormatError, load, save
+from engine.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from engine.memory_report import memory_report
 from engine.module import Module
 from engine.nn import (
@@ -137,6 +157,44 @@ from engine.nn import (
     Upsample,
 )
 from engine.op import OPS
+
+# fmt: off
+from engine.ops import (
+    aliases as _aliases,
+)
+from engine.ops import (
+    assemble as _assemble,
+)
+from engine.ops import (
+    blend as _blend,
+)
+from engine.ops import (
+    extra_loss as _extra_loss,
+)
+from engine.ops import (
+    fold as _fold,
+)
+from engine.ops import (
+    grid as _grid,
+)
+from engine.ops import (
+    neighbours as _neighbours,
+)
+from engine.ops import (
+    pairwise as _pairwise,
+)
+from engine.ops import (
+    placed as _placed,
+)
+from engine.ops import (
+    shrink as _shrink,
+)
+from engine.ops import (
+    special as _special,
+)
+from engine.ops import (
+    statistics as _statistics,
+)
 from engine.ops.activation import (
     elu,
     gelu,
@@ -157,6 +215,7 @@ from engine.ops.adaptive import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
 )
+from engine.ops.aliases import *  # noqa: F403
 from engine.ops.arithmetic import (
     abs,
     add,
@@ -176,7 +235,9 @@ from engine.ops.arithmetic import (
     square,
     sub,
 )
+from engine.ops.assemble import *  # noqa: F403
 from engine.ops.attention import scaled_dot_product_attention
+from engine.ops.blend import *  # noqa: F403
 from engine.ops.cast import clone
 from engine.ops.close import allclose, equal, is_tensor, numel
 from engine.ops.comparison import (
@@ -213,6 +274,8 @@ from engine.ops.distance import (
 )
 from engine.ops.einsum import einsum
 from engine.ops.exponential import erf, exp, exp2, expm1, log, log1p, log2, log10
+from engine.ops.extra_loss import *  # noqa: F403
+from engine.ops.fold import *  # noqa: F403
 from engine.ops.gates import (
     celu,
     glu,
@@ -227,6 +290,7 @@ from engine.ops.gates import (
     softsign,
 )
 from engine.ops.gather import gather, index_select
+from engine.ops.grid import *  # noqa: F403
 from engine.ops.group_norm import group_norm, instance_norm
 from engine.ops.indexing import embedding, nonzero
 from engine.ops.layout import (
@@ -244,6 +308,7 @@ from engine.ops.layout import (
     unflatten,
     unsqueeze,
 )
+from engine.ops.length import norm
 from engine.ops.linear import bmm, linear, matmul, mm
 from engine.ops.loss import (
     binary_cross_entropy,
@@ -254,10 +319,13 @@ from engine.ops.loss import (
     nll_loss,
 )
 from engine.ops.masked import masked_select
-from engine.ops.noise import dropout
+from engine.ops.neighbours import *  # noqa: F403
+from engine.ops.noise import dropout, normal, poisson
 from engine.ops.norm import batch_norm, layer_norm, rms_norm
 from engine.ops.pad import pad
+from engine.ops.pairwise import *  # noqa: F403
 from engine.ops.part import movedim, narrow, select
+from engine.ops.placed import *  # noqa: F403
 from engine.ops.pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from engine.ops.products import dot, mv, outer, tensordot
 from engine.ops.reduction import (
@@ -272,7 +340,6 @@ from engine.ops.reduction import (
     max,
     mean,
     min,
-    norm,
     prod,
     std,
     sum,
@@ -283,16 +350,28 @@ from engine.ops.resize import interpolate, upsample
 from engine.ops.rounding import ceil, floor, round, trunc
 from engine.ops.running import cumprod
 from engine.ops.scatter import scatter, scatter_add
+from engine.ops.shrink import *  # noqa: F403
 from engine.ops.sort import argsort, sort, topk
+from engine.ops.special import *  # noqa: F403
 from engine.ops.split import chunk, split, unbind
+from engine.ops.statistics import *  # noqa: F403
 from engine.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan
 from engine.partition import Partition, partition
-from engine.random import Generator, initial_seed, manual_seed
+from engine.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from engine.reuse import report as reuse_report
+from engine.state_dict import StateError
 from engine.stream import stream_graph
 from engine.switches import switches
 from engine.tensor import Parameter, Tensor, as_tensor, from_numpy, tensor
 from engine.trace import Graph, trace
+
+# fmt: on
+
+# What PyTorch has as types and constants, and NumPy has already.
+Size = tuple  # type: ignore[type-arg]
+finfo, iinfo = _numpy.finfo, _numpy.iinfo
+inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
+newaxis = None
 
 __all__ = [
     "CELU",
@@ -334,6 +413,7 @@ __all__ = [
     "Dropout3d",
     "DtypeMismatchError",
     "Embedding",
+    "FileFormatError",
     "Flatten",
     "GRUCell",
     "Generator",
@@ -378,10 +458,12 @@ __all__ = [
     "ShapeMismatchError",
     "SiLU",
     "Sigmoid",
+    "Size",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Softsign",
+    "StateError",
     "Tanh",
     "Tensor",
     "TransformerEncoder",
@@ -408,6 +490,7 @@ __all__ = [
     "argmin",
     "argsort",
     "as_tensor",
+    "asarray",
     "asin",
     "asinh",
     "assert_shape",
@@ -421,6 +504,7 @@ __all__ = [
     "backward",
     "batch_norm",
     "bernoulli",
+    "bfloat16",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bitwise_and",
@@ -431,6 +515,7 @@ __all__ = [
     "bool",
     "broadcast_to",
     "bus",
+    "can_cast",
     "cat",
     "ceil",
     "celu",
@@ -451,6 +536,8 @@ __all__ = [
     "cumprod",
     "cumsum",
     "custom_op",
+    "detach",
+    "device",
     "diag",
     "diag_embed",
     "diagonal",
@@ -458,6 +545,7 @@ __all__ = [
     "dot",
     "double",
     "dropout",
+    "e",
     "einsum",
     "elu",
     "embedding",
@@ -471,6 +559,8 @@ __all__ = [
     "exp2",
     "expm1",
     "eye",
+    "fill",
+    "finfo",
     "flatten",
     "flip",
     "float",
@@ -486,6 +576,7 @@ __all__ = [
     "ge",
     "gelu",
     "get_default_dtype",
+    "get_rng_state",
     "glu",
     "grad",
     "graph_config",
@@ -496,7 +587,10 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "huber_loss",
+    "iinfo",
     "index_select",
+    "inf",
+    "inference_mode",
     "initial_seed",
     "instance_norm",
     "int",
@@ -505,7 +599,10 @@ __all__ = [
     "int32",
     "int64",
     "interpolate",
+    "is_complex",
+    "is_floating_point",
     "is_grad_enabled",
+    "is_nonzero",
     "is_tensor",
     "isfinite",
     "isinf",
@@ -515,8 +612,10 @@ __all__ = [
     "layer_norm",
     "le",
     "leaky_relu",
+    "linalg",
     "linear",
     "linspace",
+    "load",
     "load_config",
     "log",
     "log1p",
@@ -528,6 +627,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsigmoid",
+    "logspace",
     "logsumexp",
     "long",
     "lt",
@@ -551,14 +651,17 @@ __all__ = [
     "mse_loss",
     "mul",
     "mv",
+    "nan",
     "narrow",
     "ne",
     "neg",
+    "newaxis",
     "nll_loss",
     "nn",
     "no_grad",
     "nonzero",
     "norm",
+    "normal",
     "normalize",
     "numel",
     "one_hot",
@@ -569,17 +672,22 @@ __all__ = [
     "pad",
     "partition",
     "permute",
+    "pi",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson",
     "pow",
     "prelu",
     "prod",
+    "promote_types",
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "randperm",
+    "range",
     "reciprocal",
     "register_derivative",
     "relu",
@@ -588,18 +696,23 @@ __all__ = [
     "repeat",
     "repeat_interleave",
     "reshape",
+    "result_type",
     "reuse_report",
     "rms_norm",
     "roll",
     "round",
     "rsqrt",
+    "save",
+    "scalar_tensor",
     "scaled_dot_product_attention",
     "scatter",
     "scatter_add",
+    "seed",
     "select",
     "selu",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_rng_state",
     "short",
     "sigmoid",
     "sign",
@@ -638,8 +751,24 @@ __all__ = [
     "unflatten",
     "unsqueeze",
     "upsample",
+    "utils",
     "var",
     "where",
     "zeros",
     "zeros_like",
 ]
+for _part in (
+    _aliases,
+    _assemble,
+    _blend,
+    _extra_loss,
+    _fold,
+    _grid,
+    _neighbours,
+    _pairwise,
+    _placed,
+    _shrink,
+    _special,
+    _statistics,
+):
+    __all__ += _part.__all__

@@ -6,6 +6,7 @@ before and its gradient is complete: no counting of users, one pass.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
@@ -197,10 +198,12 @@ def _plain(
             if accumulate and (only is None or node in only):
                 owned.discard(node)
                 _accumulate(node, g, sources)
+                if _afterwards:
+                    _after(node)
             continue
         saved = node.saved
         if saved is None:
-            raise _released(node)
+            saved = _recomputed(node)
         if node.stamp != writes.count:
             _check_unchanged(node, saved)
         if op.name == "part":
@@ -314,10 +317,12 @@ def _differentiable(
                 node.grad = g if node.grad is None else node.grad + g
                 if bus.gradient:
                     bus.emit("gradient", (node, node.grad.array))
+                if _afterwards:
+                    _after(node)
             continue
         saved = node.saved
         if saved is None:
-            raise _released(node)
+            saved = _recomputed(node)
         if node.stamp != writes.count:
             _check_unchanged(node, saved)
         if op.name == "part":
@@ -476,10 +481,40 @@ def register_hook(node: Node, hook: Any) -> RemovableHandle:
     return handle
 
 
+# Hooks of leaves whose gradient is complete; few programs have any, so nodes have no place for them.
+_afterwards: weakref.WeakKeyDictionary[Node, tuple[weakref.ref[Any], dict[int, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def register_after(tensor: Tensor, hook: Any) -> RemovableHandle:
+    """Call `hook(tensor)` when `.grad` of a leaf has been added to."""
+    node = tensor.node
+    if not node.requires or node.op is not None:
+        raise RuntimeError("register_post_accumulate_grad_hook needs a leaf that requires a gradient")
+    entry = _afterwards.get(node)
+    if entry is None:
+        entry = _afterwards[node] = (weakref.ref(tensor), {})
+    handle = RemovableHandle(entry[1])
+    entry[1][handle.id] = hook
+    return handle
+
+
+def _after(node: Node) -> None:
+    entry = _afterwards.get(node)
+    tensor = None if entry is None else entry[0]()
+    if entry is not None and tensor is not None:
+        for hook in list(entry[1].values()):
+            hook(tensor)
+
+
 def retain(node: Node) -> None:
     """Keep the gradient of a node that is no leaf in its `grad`."""
     if node.op is None or node.grad_source is node:
         return
+    if not node.requires:
+        raise RuntimeError("retain_grad needs a tensor that requires a gradient")
+    node.grad_source = node  # the mark that it is kept already
 
     def store(g: Tensor) -> None:
         held = node.grad
@@ -499,6 +534,16 @@ def _run_hooks(node: Node, g: Any) -> Any:
 
 
 # --- what can go wrong ---------------------------------------------------------------------------------
+
+
+def _recomputed(node: Node) -> tuple[Any, ...]:
+    """What a checkpointed node saved, computed again; anything else was released."""
+    if node.again is None or node.again[0].done:
+        raise _released(node)
+    node.again[0].restore()
+    if node.saved is None:  # it belongs to a checkpoint inside that one
+        return _recomputed(node)
+    return node.saved
 
 
 def _released(node: Node) -> RuntimeError:

@@ -9,9 +9,9 @@ import numpy as np
 
 from engine import backend, random
 from engine.dispatch import apply
-from engine.dtype import as_dtype, get_default_dtype, int64
+from engine.dtype import as_dtype, get_default_dtype, int64, promoted
 from engine.ops.noise import RAND, RANDINT, RANDN, RANDPERM
-from engine.tensor import Tensor
+from engine.tensor import Tensor, as_tensor
 
 
 def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -202,7 +202,85 @@ def randn_like(
     )
 
 
-def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:
-    """1 with the probability each element gives, else 0."""
-    drawn = rand(*input.shape, generator=generator, dtype=input.dtype)
-    return (drawn < input).to(input.dtype)
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability each element gives (or `p`), else 0."""
+    drawn = rand(*input.shape, generator=generator, dtype=input.dtype, device=input.device)
+    return (drawn < (input if p is None else p)).to(input.dtype)
+
+
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """Random whole numbers in the shape and dtype of `input`."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device or input.device)
+
+
+# --- more ways to make a tensor --------------------------------------------------------------------------
+
+
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`steps` numbers from `base ** start` to `base ** end`, their logarithms evenly spaced."""
+    return _finish(np.logspace(start, end, steps, base=base).astype(_kind(dtype)), device, requires_grad)
+
+
+def range(start: float, end: float, step: float = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Numbers from `start` to `end`, which is included, as floats."""
+    count = int((end - start) / step) + 1
+    return _finish((start + step * np.arange(count)).astype(_kind(dtype)), device, False)
+
+
+def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """One number as a tensor without dimensions."""
+    return _finish(np.asarray(value, _kind(dtype)), device, False)
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
+    """`obj` as a tensor, sharing its memory where that is possible unless `copy`."""
+    made = as_tensor(obj, dtype, device)
+    return made.clone() if copy and made is obj else made
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """`value` in the shape, dtype and device of `input`."""
+    return full_like(input, value)
+
+
+def promote_types(type1: Any, type2: Any) -> Any:
+    """The smallest dtype that holds both."""
+    return np.promote_types(as_dtype(type1), as_dtype(type2))
+
+
+def result_type(tensor1: Any, tensor2: Any) -> Any:
+    """The dtype that an op of the two gives."""
+    return promoted(*[t.dtype if hasattr(t, "dtype") else t for t in (tensor1, tensor2)])
+
+
+def can_cast(from_: Any, to: Any) -> builtins.bool:
+    """Whether a value keeps its kind: bool to whole numbers to floats, never back."""
+    kinds = "biuf"
+    a, b = as_dtype(from_).kind, as_dtype(to).kind
+    return kinds.index(a) <= kinds.index(b) or {a, b} == {"i", "u"}
+
+
+def is_floating_point(input: Tensor) -> builtins.bool:
+    """Whether the elements are floating."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> builtins.bool:
+    """False: there are no complex tensors."""
+    return False
+
+
+def is_nonzero(input: Tensor) -> builtins.bool:
+    """Whether the one element of `input` is not 0."""
+    return builtins.bool(input)
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same value outside the graph; shares memory."""
+    return input.detach()

@@ -26,6 +26,7 @@ from engine.node import NO_KWARGS, REACH, Node, behind, ids, leaf, order
 from engine.op import Op
 from engine.pool import LARGE, compute
 from engine.switches import switches
+from engine.views import link
 from engine.writes import writes
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     tensor.array = out
     tensor.node = node
     if op.view:
-        tensor.base = operands[0]
+        link(tensor, operands[0], op, kwargs)
     return tensor
 
 

@@ -24,6 +24,8 @@ uint8: DType = np.dtype("uint8")
 bool: DType = np.dtype("bool")
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
+# NumPy has no bfloat16 of its own: `as_dtype` asks the package ml_dtypes for it when it is first used.
+bfloat16 = "bfloat16"
 
 _default = [float32]
 
@@ -35,7 +37,7 @@ def get_default_dtype() -> DType:
 
 def set_default_dtype(dtype: Any) -> None:
     """Set what `get_default_dtype` gives. Raises `TypeError` for a type that is not floating."""
-    chosen = np.dtype(dtype)
+    chosen = as_dtype(dtype)
     if chosen.kind != "f":
         raise TypeError(f"the default dtype has to be a floating type, got {chosen}")
     _default[0] = chosen
@@ -47,7 +49,20 @@ def as_dtype(dtype: Any) -> DType:
         return _default[0]
     if dtype is builtins.int:
         return int64
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return _bfloat16()
     return np.dtype(dtype)  # type: ignore[no-any-return]
+
+
+def _bfloat16() -> DType:
+    try:
+        from ml_dtypes import bfloat16 as kind
+    except ImportError:
+        raise TypeError(
+            "there is no bfloat16 here: NumPy and CuPy have none of their own. Install the package ml_dtypes "
+            "(pip install ml_dtypes), or use float16"
+        ) from None
+    return np.dtype(kind)  # type: ignore[no-any-return]
 
 
 def is_floating(dtype: DType) -> builtins.bool:

@@ -99,6 +99,23 @@ class enable_grad(_GradMode):  # noqa: N801 - PyTorch's name
         super().__init__(True)
 
 
+class inference_mode(_GradMode):  # noqa: N801 - PyTorch's name
+    """As `no_grad` (with `mode` False it does nothing): `with ds.inference_mode():` or `@ds.inference_mode()`."""
+
+    __slots__ = ()
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """`@ds.inference_mode` without parentheses decorates as well."""
+        made = super().__new__(cls)
+        if callable(mode):
+            _GradMode.__init__(made, False)
+            return made(mode)
+        return made
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__(False if mode else state.grad)
+
+
 class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
     """Set the mode at once, and back at the end when used as a context manager."""
 

@@ -6,20 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from engine.ops import (
     activation,
+    aliases,
     arithmetic,
+    assemble,
+    blend,
     cast,
     close,
     comparison,
     exponential,
     indexing,
     layout,
+    length,
     linear,
     masked,
+    pairwise,
+    placed,
     products,
     reduction,
     repeating,
     rounding,
     running,
+    shrink,
+    special,
+    statistics,
     trigonometric,
 )
 from engine.ops import diagonal as diagonals
@@ -28,18 +37,9 @@ from engine.ops import part as parts
 from engine.ops import scatter as scattering
 from engine.ops import sort as sorting
 from engine.ops import split as splitting
-from engine.ops.inplace import replace
-from engine.ops.noise import random_fill
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
-
-
-def _in_place(op: Any) -> Any:
-    def write(self: Tensor, other: Any) -> Tensor:
-        return replace(self, op, (self, other))
-
-    return write
 
 
 class Methods:
@@ -159,7 +159,7 @@ class Methods:
     var = reduction.var
     std = reduction.std
     logsumexp = reduction.logsumexp
-    norm = reduction.norm
+    norm = length.norm
     cumsum = reduction.cumsum
     cumprod = running.cumprod
     any = reduction.any
@@ -217,70 +217,181 @@ class Methods:
     equal = close.equal
     allclose = close.allclose
 
-    # The names NumPy has for what gradient rules call, so that one rule serves arrays and Tensors.
+    # --- and the rest ---
+    absolute = aliases.absolute
+    arccos = aliases.arccos
+    arccosh = aliases.arccosh
+    arcsin = aliases.arcsin
+    arcsinh = aliases.arcsinh
+    arctan = aliases.arctan
+    arctan2 = aliases.arctan2
+    arctanh = aliases.arctanh
+    divide = aliases.divide
+    fix = aliases.fix
+    ger = aliases.ger
+    greater = aliases.greater
+    greater_equal = aliases.greater_equal
+    less = aliases.less
+    less_equal = aliases.less_equal
+    moveaxis = aliases.moveaxis
+    multiply = aliases.multiply
+    negative = aliases.negative
+    not_equal = aliases.not_equal
+    subtract = aliases.subtract
+    swapaxes = aliases.swapaxes
 
-    def swapaxes(self: Any, axis1: int, axis2: int) -> Tensor:
-        """`transpose`, under NumPy's name."""
-        return layout.transpose(self, axis1, axis2)
+    digamma = special.digamma
+    erfc = special.erfc
+    erfinv = special.erfinv
+    lgamma = special.lgamma
+
+    addcdiv = pairwise.addcdiv
+    addcmul = pairwise.addcmul
+    clamp_max = pairwise.clamp_max
+    clamp_min = pairwise.clamp_min
+    copysign = pairwise.copysign
+    deg2rad = pairwise.deg2rad
+    float_power = pairwise.float_power
+    fmax = pairwise.fmax
+    fmin = pairwise.fmin
+    fmod = pairwise.fmod
+    frac = pairwise.frac
+    heaviside = pairwise.heaviside
+    hypot = pairwise.hypot
+    isclose = pairwise.isclose
+    isneginf = pairwise.isneginf
+    isposinf = pairwise.isposinf
+    isreal = pairwise.isreal
+    ldexp = pairwise.ldexp
+    lerp = pairwise.lerp
+    logaddexp = pairwise.logaddexp
+    logaddexp2 = pairwise.logaddexp2
+    logit = pairwise.logit
+    nan_to_num = pairwise.nan_to_num
+    positive = pairwise.positive
+    rad2deg = pairwise.rad2deg
+    sgn = pairwise.sgn
+    signbit = pairwise.signbit
+    sinc = pairwise.sinc
+    xlogy = pairwise.xlogy
+
+    adjoint = assemble.adjoint
+    diagflat = assemble.diagflat
+    dsplit = assemble.dsplit
+    fliplr = assemble.fliplr
+    flipud = assemble.flipud
+    hsplit = assemble.hsplit
+    kron = assemble.kron
+    ravel = assemble.ravel
+    rot90 = assemble.rot90
+    tensor_split = assemble.tensor_split
+    tile = assemble.tile
+    trace = assemble.trace
+    vsplit = assemble.vsplit
+
+    diagonal_scatter = placed.diagonal_scatter
+    index_add = placed.index_add
+    index_copy = placed.index_copy
+    index_fill = placed.index_fill
+    index_put = placed.index_put
+    scatter_reduce = placed.scatter_reduce
+    select_scatter = placed.select_scatter
+    slice_scatter = placed.slice_scatter
+    take = placed.take
+    take_along_dim = placed.take_along_dim
+
+    aminmax = statistics.aminmax
+    argwhere = statistics.argwhere
+    bincount = statistics.bincount
+    corrcoef = statistics.corrcoef
+    count_nonzero = statistics.count_nonzero
+    cov = statistics.cov
+    cummax = statistics.cummax
+    cummin = statistics.cummin
+    diff = statistics.diff
+    dist = statistics.dist
+    histc = statistics.histc
+    histogram = statistics.histogram
+    isin = statistics.isin
+    kthvalue = statistics.kthvalue
+    logcumsumexp = statistics.logcumsumexp
+    median = statistics.median
+    mode = statistics.mode
+    msort = statistics.msort
+    multinomial = statistics.multinomial
+    nanmean = statistics.nanmean
+    nanmedian = statistics.nanmedian
+    nanquantile = statistics.nanquantile
+    nansum = statistics.nansum
+    quantile = statistics.quantile
+    renorm = statistics.renorm
+    unique = statistics.unique
+    unique_consecutive = statistics.unique_consecutive
+
+    addbmm = blend.addbmm
+    addmm = blend.addmm
+    addmv = blend.addmv
+    addr = blend.addr
+    baddbmm = blend.baddbmm
+    cross = blend.cross
+    inner = blend.inner
+    matrix_power = blend.matrix_power
+    vdot = blend.vdot
+
+    bitwise_and = comparison.bitwise_and
+    bitwise_not = comparison.bitwise_not
+    bitwise_or = comparison.bitwise_or
+    bitwise_xor = comparison.bitwise_xor
+
+    hardshrink = shrink.hardshrink
+    unfold = placed.unfold_dim
+    mH = property(assemble.adjoint)  # noqa: N815 - PyTorch's name
+    H = property(assemble.adjoint)
+    split_with_sizes = splitting.split
+
+    # The names NumPy has for what gradient rules call, so that one rule serves arrays and Tensors.
 
     def astype(self: Any, dtype: Any) -> Tensor:
         """`to(dtype)`, under NumPy's name."""
         return cast.cast(self, dtype=dtype)
 
-    # --- in place ---
-    add_ = _in_place(arithmetic.ADD)
-    sub_ = _in_place(arithmetic.SUB)
-    mul_ = _in_place(arithmetic.MUL)
-    div_ = _in_place(arithmetic.DIV)
-    pow_ = _in_place(arithmetic.POW)
-    __iadd__ = _in_place(arithmetic.ADD)
-    __isub__ = _in_place(arithmetic.SUB)
-    __imul__ = _in_place(arithmetic.MUL)
-    __itruediv__ = _in_place(arithmetic.DIV)
+    def reshape_as(self: Any, other: Any) -> Tensor:
+        """In the shape of `other`."""
+        return layout.reshape(self, *other.shape)
 
-    def neg_(self: Any) -> Tensor:
-        """Negate in place."""
-        return replace(self, arithmetic.NEG, (self,))
+    view_as = reshape_as
 
-    def relu_(self: Any) -> Tensor:
-        """Negative values become 0, in place."""
-        return replace(self, activation.RELU, (self,))
+    def where(self: Any, condition: Any, other: Any) -> Tensor:
+        """This tensor where `condition` is true, `other` elsewhere."""
+        return comparison.where(condition, self, other)  # type: ignore[no-any-return]
 
-    def exp_(self: Any) -> Tensor:
-        """Exponential in place."""
-        return replace(self, exponential.EXP, (self,))
+    def sum_to_size(self: Any, *size: Any) -> Tensor:
+        """Summed over the dimensions that broadcasting `size` to this shape would add."""
+        from engine.autograd import sum_to
 
-    def sqrt_(self: Any) -> Tensor:
-        """Square root in place."""
-        return replace(self, arithmetic.SQRT, (self,))
+        wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+        from engine import functions
 
-    def clamp_(self: Any, min: Any = None, max: Any = None) -> Tensor:
-        """Hold between `min` and `max`, in place."""
-        return replace(self, arithmetic.CLAMP, (self,), {"min": min, "max": max})
+        return sum_to(functions, self, wanted)  # type: ignore[no-any-return]
 
-    def masked_fill_(self: Any, mask: Any, value: Any) -> Tensor:
-        """`value` where `mask` is true, in place."""
-        return replace(self, comparison.MASKED_FILL, (self, mask), {"value": float(value)})
+    def masked_scatter(self: Any, mask: Any, source: Any) -> Tensor:
+        """The elements of `source`, in order, where `mask` is true."""
+        return placed.masked_scatter(self, mask, source)
 
-    def fill_(self: Any, value: Any) -> Tensor:
-        """`value` everywhere, in place."""
-        indexing.setitem(self, Ellipsis, value)
-        return self  # type: ignore[no-any-return]
+    def det(self: Any) -> Tensor:
+        """Determinant."""
+        from engine import linalg
 
-    def zero_(self: Any) -> Tensor:
-        """0 everywhere, in place."""
-        indexing.setitem(self, Ellipsis, 0)
-        return self  # type: ignore[no-any-return]
+        return linalg.det(self)
 
-    def copy_(self: Any, src: Any, non_blocking: bool = False) -> Tensor:
-        """The values of `src`, broadcast, in place."""
-        indexing.setitem(self, Ellipsis, src)
-        return self  # type: ignore[no-any-return]
+    def inverse(self: Any) -> Tensor:
+        """Inverse matrix."""
+        from engine import linalg
 
-    def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Uniform random numbers from `a` to `b`, in place."""
-        return random_fill(self, "uniform", a, b, generator)
+        return linalg.inv(self)
 
-    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Normal random numbers, in place."""
-        return random_fill(self, "normal", mean, std, generator)
+    def bernoulli(self: Any, *, generator: Any = None) -> Tensor:
+        """1 with the probability each element gives, else 0."""
+        from engine.creation import bernoulli
+
+        return bernoulli(self, generator=generator)

@@ -6,21 +6,24 @@ Works without `super().__init__()`: the registers are made when the first attrib
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from engine.autograd import RemovableHandle
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.location import line_of, user_frame
 from engine.names import variable_of
 from engine.node import Node
 from engine.restructure import Parameters, structure
+from engine.state_dict import LoadResult, entries, load
 from engine.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from engine.hooks import Hooks
     from engine.reuse import Silence
 
 _calls = itertools.count(1)
@@ -86,6 +89,7 @@ class Module:
     _modules: dict[str, Module | None]
     _transient: set[str]
     _silence: Silence | None
+    _hooks: Hooks | None
 
     if not TYPE_CHECKING:
 
@@ -99,6 +103,7 @@ class Module:
             fields["_modules"] = {}
             fields["_transient"] = set()
             fields["_silence"] = None
+            fields["_hooks"] = None
             return self
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -111,9 +116,9 @@ class Module:
         stack.append(self)
         if not bus.active:
             try:
-                if self._silence is not None:
-                    return self._silence.call(self, args, kwargs)
-                return self.forward(*args, **kwargs)
+                if self._silence is None and self._hooks is None:
+                    return self.forward(*args, **kwargs)
+                return self._enclosed(args, kwargs)
             finally:
                 stack.pop()
         parent = state.call
@@ -122,10 +127,7 @@ class Module:
         finished = False
         try:
             bus.emit("module_enter", call)
-            if self._silence is not None:
-                result = self._silence.call(self, args, kwargs)
-            else:
-                result = self.forward(*args, **kwargs)
+            result = self._enclosed(args, kwargs)
             finished = True
             return result
         finally:
@@ -133,6 +135,63 @@ class Module:
             state.call = parent
             call.failed = not finished
             bus.emit("module_exit", call)
+
+    def _enclosed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`forward` with hooks and trace switch."""
+        if self._hooks is not None:
+            return self._hooks.call(self, args, kwargs)
+        return self._inner(args, kwargs)
+
+    def _inner(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._silence is not None:
+            return self._silence.call(self, args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    # --- hooks ---
+
+    def _hooked(self) -> Hooks:
+        if self._hooks is None:
+            from engine.hooks import Hooks  # most programs have none
+
+            self.__dict__["_hooks"] = Hooks()
+        assert self._hooks is not None
+        return self._hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments.
+
+        With `with_kwargs` it is `hook(module, args, kwargs)` and returns (args, kwargs) or None.
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.before, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:  # fmt: skip
+        """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output.
+
+        With `with_kwargs` it is `hook(module, args, kwargs, output)`; with `always_call` also after an exception.
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)`, tuples, when the gradients of the inputs are there.
+
+        What it returns, if anything, replaces `grad_input`.
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.backward, hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before gradients pass; what it returns, if anything, replaces them."""
+        hooks = self._hooked()
+        return hooks.add(hooks.before_backward, hook, prepend)
 
     # --- attributes ---
 
@@ -283,6 +342,27 @@ class Module:
             module = child
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "encoder.weight". Raises `AttributeError` where there is none."""
+        return self._at(target, "_parameters", "parameter")  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path such as "norm.running_mean". Raises `AttributeError` where there is none."""
+        return self._at(target, "_buffers", "buffer")  # type: ignore[no-any-return]
+
+    def _at(self, target: str, register: str, word: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        found = getattr(module, register).get(name)
+        if found is None:
+            raise AttributeError(f"{type(module).__name__} has no {word} {name!r} (looking for {target!r})")
+        return found
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Put `module` at a path such as "encoder.layers.0"."""
+        path, _, name = target.rpartition(".")
+        self.get_submodule(path).add_module(name, module)
+
     # --- modes ---
 
     def train(self, mode: bool = True) -> Self:
@@ -376,58 +456,41 @@ class Module:
         """Cast floating parameters and buffers to float16."""
         return self.to(dtype="float16")
 
+    def bfloat16(self) -> Self:
+        """Cast floating parameters and buffers to bfloat16."""
+        return self.to(dtype="bfloat16")
+
+    def type(self, dst_type: Any) -> Self:
+        """Cast all parameters and buffers."""
+        return self._convert(lambda t: t.to(dtype=dst_type))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Move to a device without caring for the values."""
+        return self.to(device=device)
+
+    def share_memory(self) -> Self:
+        """Itself: memory is not shared between processes."""
+        return self
+
     # --- state ---
 
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """All parameters and persistent buffers by path, sharing memory with the module."""
-        found: dict[str, Tensor] = {}
-        for name, parameter in self._parameters.items():
-            if parameter is not None:
-                found[prefix + name] = parameter.detach()
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._transient:
-                found[prefix + name] = buffer.detach()
-        for name, child in self._modules.items():
-            if child is not None:
-                found.update(child.state_dict(f"{prefix}{name}."))
+    def state_dict(
+        self, prefix: str = "", *, keep_vars: bool = False, destination: dict[str, Any] | None = None
+    ) -> dict[str, Tensor]:
+        """All parameters and persistent buffers by path, sharing memory with the module; `keep_vars`: themselves."""
+        found = {} if destination is None else destination
+        found.update((key, t if keep_vars else t.detach()) for key, t in entries(self, prefix))
         return found
 
-    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> LoadResult:
         """Copy values (tensors or arrays) into the parameters and buffers of the same paths.
 
-        Raises `KeyError` that lists missing and unexpected paths when `strict`, and `ValueError` that lists
-        every shape that does not fit; then nothing has been changed.
+        With `assign` they are taken over as they are. Raises `StateError` that lists missing and unexpected paths
+        when `strict`, and every shape that does not fit; then nothing has been changed.
         """
-        own: dict[str, Tensor] = {}
-        for path, module in self.named_modules():
-            lead = path + "." if path else ""
-            for name, parameter in module._parameters.items():
-                if parameter is not None:
-                    own[lead + name] = parameter
-            for name, buffer in module._buffers.items():
-                if buffer is not None and name not in module._transient:
-                    own[lead + name] = buffer
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
-        if strict and (missing or unexpected):
-            lines = [f"the state does not fit {type(self).__name__}:"]
-            if missing:
-                lines.append("missing: " + ", ".join(missing))
-            if unexpected:
-                lines.append("unexpected: " + ", ".join(unexpected))
-            raise KeyError("\n  ".join(lines))
-        wrong = [
-            f"{key}: expected {list(own[key].shape)}, got {list(value.shape)}"
-            for key, value in state_dict.items()
-            if key in own and tuple(value.shape) != own[key].shape
-        ]
-        if wrong:
-            raise ValueError(f"the state does not fit {type(self).__name__}:\n  " + "\n  ".join(wrong))
-        for key, value in state_dict.items():
-            if key in own:
-                source = value.array if isinstance(value, Tensor) else value
-                own[key].data.copy_(source)
-        return LoadResult(missing, unexpected)
+        return load(self, state_dict, strict, assign)
 
     # --- how it prints ---
 
@@ -443,26 +506,6 @@ class Module:
         extra = self.extra_repr()
         head = type(self).__name__ + "(" + extra
         return head + ")" if not lines else head + "\n" + "\n".join(lines) + "\n)"
-
-
-class LoadResult(tuple):  # type: ignore[type-arg]
-    """What `load_state_dict` returns: `missing_keys` and `unexpected_keys`."""
-
-    __slots__ = ()
-
-    def __new__(cls, missing: list[str], unexpected: list[str]) -> LoadResult:
-        """A pair of lists."""
-        return super().__new__(cls, (missing, unexpected))
-
-    @property
-    def missing_keys(self) -> list[str]:
-        """Paths of the module the state has no value for."""
-        return self[0]  # type: ignore[no-any-return]
-
-    @property
-    def unexpected_keys(self) -> list[str]:
-        """Paths of the state the module has no place for."""
-        return self[1]  # type: ignore[no-any-return]
 
 
 def name_parameter(node: Node) -> str:

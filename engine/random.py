@@ -65,6 +65,21 @@ def initial_seed() -> int:
     return default_generator.seed
 
 
+def seed() -> int:
+    """Seed the default generator with a random number, and return it."""
+    return default_generator.manual_seed(secrets.randbits(63)).seed
+
+
+def get_rng_state() -> tuple[int, int]:
+    """Seed and counter of the default generator, for `set_rng_state`."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: tuple[int, int]) -> None:
+    """Continue the default generator where `get_rng_state` was taken."""
+    default_generator.set_state(state)
+
+
 def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:
     """Reserve `count` numbers of a generator: (seed, counter)."""
     return (generator or default_generator).draw(count)

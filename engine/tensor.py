@@ -5,6 +5,7 @@ PyTorch's names and behaviour. Most methods are the functions of `engine.ops` wi
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,27 +16,30 @@ from engine.backend import Array, Device
 from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
 from engine.location import user_frame
 from engine.methods import Methods
-from engine.node import Node, behind, leaf
+from engine.node import Node, leaf
 from engine.ops import indexing
 from engine.ops.cast import cast
 from engine.ops.layout import permute, transpose
 from engine.text import tensor_text
+from engine.writing import Writing
 
 
-class Tensor(Methods):
+class Tensor(Writing, Methods):
     """A multi-dimensional array that remembers how it was computed.
 
     Made by `ds.tensor`, the other creating functions, and every op. `array` is the NumPy or CuPy array itself.
     """
 
-    __slots__ = ("__weakref__", "array", "base", "node")
+    __slots__ = ("__weakref__", "array", "base", "how", "node", "views")
 
     # NumPy asks its right operand first when that one has a higher priority: ndarray * Tensor is ours.
     __array_priority__ = 1000
 
     array: Array
     node: Node
-    base: Tensor  # of a view: the tensor it is a view of
+    base: Tensor  # of a view: the tensor it is a view of ...
+    how: tuple[Any, dict[str, Any]]  # ... and the op, with its attributes, that made it
+    views: list[Any]  # weak references to the views made of this tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, role: str = "input") -> None:
         """Wrap an array without copying it. `ds.tensor` copies and converts."""
@@ -65,6 +69,44 @@ class Tensor(Methods):
         """Number of dimensions."""
         return self.array.ndim  # type: ignore[no-any-return]
 
+    ndimension = dim
+
+    @property
+    def layout(self) -> str:
+        """How the elements lie: all tensors are dense."""
+        return "strided"
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the value lives in main memory."""
+        return isinstance(self.array, np.ndarray)
+
+    def is_complex(self) -> bool:
+        """False: there are no complex tensors."""
+        return False
+
+    def is_nonzero(self) -> Any:
+        """Whether the one element is not 0."""
+        return self.__bool__()
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements lie between neighbours of each dimension, or of `dim`."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def data_ptr(self) -> Any:
+        """The address of the first element."""
+        where = self.array
+        return where.ctypes.data if isinstance(where, np.ndarray) else where.data.ptr
+
+    def get_device(self) -> Any:
+        """The number of the GPU, -1 in main memory."""
+        return -1 if self.device.index is None else self.device.index
+
+    def share_memory_(self) -> Tensor:
+        """Itself: memory is not shared between processes."""
+        return self
+
     def numel(self) -> int:
         """Number of elements."""
         return int(self.array.size)
@@ -93,6 +135,8 @@ class Tensor(Methods):
     def itemsize(self) -> int:
         """Bytes of one element."""
         return int(self.array.itemsize)
+
+    nelement = numel
 
     def element_size(self) -> int:
         """Bytes of one element."""
@@ -202,6 +246,15 @@ class Tensor(Methods):
         """Keep `.grad` of this tensor although it is no leaf."""
         autograd.retain(self.node)
 
+    @property
+    def retains_grad(self) -> Any:
+        """Whether `retain_grad` was called on this tensor, which is no leaf."""
+        return self.node.op is not None and self.node.grad_source is self.node
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> autograd.RemovableHandle:
+        """Call `hook(tensor)` once this leaf's `.grad` is complete."""
+        return autograd.register_after(self, hook)
+
     def register_hook(self, hook: Any) -> autograd.RemovableHandle:
         """Call `hook(gradient)` when this tensor's gradient is computed; what it returns, if anything, replaces it."""
         return autograd.register_hook(self.node, hook)
@@ -287,6 +340,54 @@ class Tensor(Methods):
     def bool(self) -> Tensor:
         """Cast to bool."""
         return cast(self, dtype="bool")
+
+    def short(self) -> Tensor:
+        """Cast to int16."""
+        return cast(self, dtype="int16")
+
+    def char(self) -> Tensor:
+        """Cast to int8."""
+        return cast(self, dtype="int8")
+
+    def byte(self) -> Tensor:
+        """Cast to uint8."""
+        return cast(self, dtype="uint8")
+
+    def bfloat16(self) -> Tensor:
+        """Cast to bfloat16. Raises `TypeError` where the package ml_dtypes, which has that type, is not installed."""
+        return cast(self, dtype="bfloat16")
+
+    # --- others like it ---
+
+    def new_tensor(
+        self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Tensor:
+        """A tensor of `data` with this one's dtype and device, unless told otherwise."""
+        return tensor(
+            data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+        )
+
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Tensor:
+        """`fill_value` in another shape, with this tensor's dtype and device unless told otherwise."""
+        xp = backend.namespace(self.array)
+        shape = (size,) if isinstance(size, builtins.int) else tuple(size)
+        kind = self.dtype if dtype is None else as_dtype(dtype)
+        array = xp.full(shape, getattr(fill_value, "array", fill_value), kind)
+        return Tensor(array if device is None else backend.move(array, device), requires_grad, "constant")
+
+    def new_zeros(self, *size: Any, **more: Any) -> Tensor:
+        """Zeros of another shape, with this tensor's dtype and device unless told otherwise."""
+        return self.new_full(size[0] if len(size) == 1 else size, 0, **more)
+
+    def new_ones(self, *size: Any, **more: Any) -> Tensor:
+        """Ones of another shape, with this tensor's dtype and device unless told otherwise."""
+        return self.new_full(size[0] if len(size) == 1 else size, 1, **more)
+
+    def new_empty(self, *size: Any, **more: Any) -> Tensor:
+        """A tensor of another shape, with this one's dtype and device; its values are not defined (here 0)."""
+        return self.new_full(size[0] if len(size) == 1 else size, 0, **more)
 
     # --- Python's protocols ---
 
@@ -414,11 +515,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = array.astype(as_dtype(dtype), copy=False)
     if device is not None:
         array = backend.move(array, device)
-    made = Tensor(array, requires_grad)
-    if isinstance(data, Tensor) and made.node.shape == data.node.shape:
-        # For error messages: a copy outside the graph comes from somewhere all the same.
-        made.node.inputs = (behind(data.node),)
-    return made
+    return Tensor(array, requires_grad)
 
 
 def _plain(data: Any) -> Any:

@@ -7,12 +7,21 @@ from typing import Any
 import samples_arrange
 import samples_basic
 import samples_layout
+import samples_more
 import samples_normal
 import samples_reduce
 import samples_spatial
 from sample_row import Row
 
-PARTS = (samples_basic, samples_reduce, samples_layout, samples_spatial, samples_normal, samples_arrange)
+PARTS = (
+    samples_basic,
+    samples_reduce,
+    samples_layout,
+    samples_spatial,
+    samples_normal,
+    samples_arrange,
+    samples_more,
+)
 
 SAMPLES: list[Row] = [row for part in PARTS for row in part.SAMPLES]
 ERRORS: list[tuple[str, Any, type[Exception], str]] = [case for part in PARTS for case in part.ERRORS]

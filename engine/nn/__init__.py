@@ -1,7 +1,13 @@
 """Modules, under PyTorch's names."""
 
 from engine.module import Module
+from engine.nn import extra_loss as _extra_loss
 from engine.nn import functional, init, utils
+from engine.nn import padding as _padding
+from engine.nn import parameters as _parameters
+from engine.nn import rearrange as _rearrange
+from engine.nn import shrink as _shrink
+from engine.nn import transformer as _transformer
 from engine.nn.activation import (
     ELU,
     GELU,
@@ -20,6 +26,7 @@ from engine.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspos
 from engine.nn.distance import CosineSimilarity, HuberLoss, KLDivLoss, MarginRankingLoss, SmoothL1Loss
 from engine.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from engine.nn.embedding import Embedding
+from engine.nn.extra_loss import *  # noqa: F403
 from engine.nn.gates import (
     CELU,
     GLU,
@@ -46,6 +53,8 @@ from engine.nn.norm import (
     LayerNorm,
     RMSNorm,
 )
+from engine.nn.padding import *  # noqa: F403
+from engine.nn.parameters import *  # noqa: F403
 from engine.nn.pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -62,8 +71,11 @@ from engine.nn.pool import (
     PixelShuffle,
     Upsample,
 )
+from engine.nn.rearrange import *  # noqa: F403
 from engine.nn.recurrent import GRUCell, LSTMCell, RNNCell
 from engine.nn.sequence import GRU, LSTM, RNN
+from engine.nn.shrink import *  # noqa: F403
+from engine.nn.transformer import *  # noqa: F403
 from engine.tensor import Parameter
 
 __all__ = [
@@ -154,3 +166,5 @@ __all__ = [
     "init",
     "utils",
 ]
+for _part in (_extra_loss, _padding, _parameters, _rearrange, _shrink, _transformer):
+    __all__ += _part.__all__

@@ -1,5 +1,10 @@
 """The functions of the flat namespace under the name PyTorch programs import them by: `ds.nn.functional`."""
 
+from engine.ops import extra_loss as _extra_loss
+from engine.ops import fold as _fold
+from engine.ops import grid as _grid
+from engine.ops import neighbours as _neighbours
+from engine.ops import shrink as _shrink
 from engine.ops.activation import (
     elu,
     gelu,
@@ -20,7 +25,9 @@ from engine.ops.adaptive import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
 )
+from engine.ops.assemble import channel_shuffle
 from engine.ops.attention import scaled_dot_product_attention
+from engine.ops.blend import bilinear
 from engine.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from engine.ops.distance import (
     cosine_similarity,
@@ -31,6 +38,8 @@ from engine.ops.distance import (
     one_hot,
     smooth_l1_loss,
 )
+from engine.ops.extra_loss import *  # noqa: F403
+from engine.ops.fold import *  # noqa: F403
 from engine.ops.gates import (
     celu,
     glu,
@@ -44,6 +53,7 @@ from engine.ops.gates import (
     selu,
     softsign,
 )
+from engine.ops.grid import *  # noqa: F403
 from engine.ops.group_norm import group_norm, instance_norm
 from engine.ops.indexing import embedding
 from engine.ops.linear import linear
@@ -55,12 +65,15 @@ from engine.ops.loss import (
     mse_loss,
     nll_loss,
 )
+from engine.ops.neighbours import *  # noqa: F403
 from engine.ops.noise import dropout
 from engine.ops.norm import batch_norm, layer_norm, rms_norm
 from engine.ops.pad import pad
 from engine.ops.pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from engine.ops.repeating import pixel_shuffle, pixel_unshuffle
 from engine.ops.resize import interpolate, upsample
+from engine.ops.shrink import *  # noqa: F403
+from engine.ops.statistics import pairwise_distance, pdist
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -73,9 +86,11 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -113,6 +128,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",
@@ -130,3 +147,5 @@ __all__ = [
     "tanh",
     "upsample",
 ]
+for _part in (_extra_loss, _fold, _grid, _neighbours, _shrink):
+    __all__ += _part.__all__

@@ -11,6 +11,7 @@ from engine.ops import reduction as reducing
 from engine.ops.arithmetic import abs, clamp, div, maximum, mul, sqrt, square, sub
 from engine.ops.comparison import where
 from engine.ops.exponential import exp, log
+from engine.ops.length import norm
 from engine.ops.loss import mean_or_sum
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """`input` divided by its `p`-norm along `dim`, or by `eps` where that is less."""
-    return div(input, clamp(reducing.norm(input, p, dim, True), min=eps))
+    return div(input, clamp(norm(input, p, dim, True), min=eps))
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from engine import views
 from engine.dispatch import apply
 from engine.grad_mode import state
 from engine.node import NO_KWARGS
@@ -17,37 +19,65 @@ if TYPE_CHECKING:
 def replace(target: Tensor, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> Tensor:
     """Compute `op` and write the result into `target`'s memory; its node becomes that of the result.
 
-    Raises `RuntimeError` for a leaf that requires a gradient (its value would no longer be what the gradient
-    is taken of), and for a view of a tensor that takes part in a gradient.
+    Tensors that share the memory learn of it. Raises `RuntimeError` for a leaf that requires a gradient, or a view
+    of one: its value would no longer be what the gradient is taken of.
     """
     if state.grad:
-        _allowed(target, op, args)
-    elif target.node.requires and target.node.op is None:
-        _write(target, op, apply(op, args, kwargs))
+        _allowed(target, op.name, args)
+        # What the op saves must not be the memory that is written to next.
+        if op.saves and any(getattr(a, "requires_grad", False) for a in args):
+            args = tuple(_copy(a) if a is target else a for a in args)
+    return _take(target, op.name, apply(op, args, kwargs))
+
+
+def put(
+    target: Tensor, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Tensor:
+    """As `replace`, with what a function of the target and `args` gives."""
+    source = target
+    if state.grad:
+        given = (target, *args, *kwargs.values())
+        _allowed(target, function.__name__, given)
+        if any(getattr(a, "requires_grad", False) for a in given):
+            source = _copy(target)
+            args = tuple(source if a is target else a for a in args)
+    return _take(target, function.__name__, function(source, *args, **kwargs))
+
+
+def _take(target: Tensor, name: str, result: Tensor) -> Tensor:
+    """Write `result` into `target`, and let gradients know."""
+    _write(target, name, result)
+    if not state.grad:
+        if not target.node.requires:
+            target.node = result.node
         return target
-    # What the op saves must not be the memory that is written to next.
-    if state.grad and op.saves and any(getattr(a, "requires_grad", False) for a in args):
-        args = tuple(_copy(a) if a is target else a for a in args)
-    result = apply(op, args, kwargs)
-    _write(target, op, result)
+    flows = result.node.requires or target.node.requires
     target.node = result.node
+    if flows or views.root(target).node.requires:
+        views.told(target)
     return target
 
 
-def _write(target: Tensor, op: Op, result: Tensor) -> None:
+def _write(target: Tensor, name: str, result: Tensor) -> None:
     if result.array.dtype != target.array.dtype and result.array.dtype.kind not in _holds(
         target.array.dtype.kind
     ):
         raise TypeError(
-            f"{op.name} in place: the result is {result.array.dtype}, which does not fit into {target.array.dtype}"
+            f"{name.rstrip('_')}_: the result is {result.array.dtype}, which does not fit into {target.array.dtype} "
+            f"of shape {list(target.array.shape)}"
         )
     if result.array.shape != target.array.shape:
         raise ValueError(
-            f"{op.name} in place: the result is {list(result.array.shape)}, "
+            f"{name.rstrip('_')}_: the result is {list(result.array.shape)}, "
             f"which does not fit into {list(target.array.shape)}"
         )
+    if not getattr(target.array.flags, "writeable", True):
+        raise RuntimeError(
+            f"{name.rstrip('_')}_: the elements of this tensor of shape {list(target.array.shape)} share memory "
+            "(expand made it, or the array is read-only); clone() it first"
+        )
     target.array[...] = result.array
-    writes.note(target.array, op.name + "_")
+    writes.note(target.array, name + "_")
 
 
 def _holds(kind: str) -> str:
@@ -62,19 +92,26 @@ def _copy(tensor: Tensor) -> Tensor:
     return copy
 
 
-def _allowed(target: Tensor, op: Op, args: tuple[Any, ...]) -> None:
-    flows = any(getattr(a, "requires_grad", False) for a in args)
-    if not flows:
-        base = getattr(target, "base", None)
-        if base is None or not base.requires_grad:
-            return
+def _allowed(target: Tensor, name: str, args: tuple[Any, ...]) -> None:
+    word = name.rstrip("_") + "_"
     if target.node.requires and target.node.op is None:
         raise RuntimeError(
-            f"{op.name}_ on a leaf that requires a gradient: do it under no_grad(), or use the op without the underscore"
+            f"{word} on a leaf that requires a gradient, of shape {list(target.array.shape)}: do it under no_grad(), "
+            "or use the op without the underscore"
         )
-    base = getattr(target, "base", None)
-    if base is not None:
+    base = views.root(target)
+    if base is not target and base.node.requires and base.node.op is None:
         raise RuntimeError(
-            f"{op.name}_ on a view ({target.node.label}, {target.node.filename}:{target.node.line}) while a gradient flows: "
-            "the tensor it is a view of would not learn of it; write to that tensor itself, x[...] = value"
+            f"{word} on a view of a leaf that requires a gradient, of shape {list(base.array.shape)} "
+            f"({base.node.filename}:{base.node.line}): do it under no_grad(), or on a clone()"
         )
+    node = target.node
+    if node.op is not None and node.op.name == "part":
+        whole = node.inputs[0]
+        flows = node.requires or any(getattr(a, "requires_grad", False) for a in args)
+        if flows and whole is not None and whole.op is not None and whole.op.name in ("split", "unbind"):
+            raise RuntimeError(
+                f"{word} on one of the views that {whole.op.name} made ({node.filename}:{node.line}), while a gradient "
+                "flows: the tensor they are parts of would not learn of it; use slices, x[...], or the op without "
+                "the underscore"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,14 +97,53 @@ def RANDPERM(xp: Any, *, shape: Shape, dtype: str, seed: int, counter: int) -> A
     return random.generator(seed, counter).permutation(shape[0]).astype(dtype, copy=False)
 
 
-def random_fill(target: Tensor, how: str, a: float, b: float, source: Any) -> Tensor:
-    """Write random numbers into `target`: uniform from a to b, or normal with mean a and deviation b."""
+def random_fill(target: Tensor, how: str, shaped: Callable[[Any], Any], source: Any) -> Tensor:
+    """Write random numbers into `target`: `shaped` of uniform or normal ones ("uniform64": drawn in float64)."""
     from engine.ops.indexing import setitem
 
     seed, counter = random.draw(target.numel(), source)
-    if how == "uniform":
-        drawn = random.uniform(seed, counter, target.shape, target.dtype) * (b - a) + a
-    else:
-        drawn = random.normal(seed, counter, target.shape, target.dtype) * b + a
+    kind = target.dtype if types.is_floating(target.dtype) and how != "uniform64" else np.dtype("float64")
+    draw = random.normal if how == "normal" else random.uniform
+    drawn = shaped(draw(seed, counter, target.shape, kind))
     setitem(target, Ellipsis, drawn.astype(target.dtype, copy=False))
     return target
+
+
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None
+) -> Tensor:
+    """Normal random numbers; `mean` and `std` are numbers (then `size` is needed) or tensors that broadcast."""
+    shape = size
+    if shape is None:
+        shapes_ = [tuple(t.shape) for t in (mean, std) if hasattr(t, "node")]
+        if not shapes_:
+            raise ValueError("normal needs a size where mean and std are numbers")
+        shape = np.broadcast_shapes(*shapes_)
+    like = next((t.dtype for t in (mean, std) if hasattr(t, "node")), None)
+    kind = types.as_dtype(dtype) if dtype is not None else like or types.get_default_dtype()
+    seed, counter = random.draw(int(np.prod(shape, dtype=np.int64)), generator)
+    attrs = {"shape": tuple(shape), "dtype": kind.name, "seed": seed, "counter": counter}
+    return apply(RANDN, (), attrs) * std + mean  # type: ignore[no-any-return]
+
+
+def _poisson_shape(input: Any, **_: Any) -> Shape:
+    return shapes.sizes(input)
+
+
+@op(
+    "poisson", family="random", shape=_poisson_shape, dtype=types.first, origin=shapes.same_origin,
+    formula="counts of rate input",
+)  # fmt: skip
+def POISSON(xp: Any, input: Any, *, seed: int, counter: int) -> Any:
+    """Counts drawn from Poisson distributions with the given rates."""
+    from engine.backend import move
+
+    drawn = random.generator(seed, counter).poisson(move(input, "cpu"))
+    return xp.asarray(np.asarray(drawn).astype(input.dtype))
+
+
+def poisson(input: Any, generator: Any = None) -> Tensor:
+    """Counts drawn from Poisson distributions with the rates of `input`."""
+    # Large rates are drawn by rejection, so a number may take several of the stream.
+    seed, counter = random.draw(input.numel() * 16, generator)
+    return apply(POISSON, (input,), {"seed": seed, "counter": counter})  # type: ignore[no-any-return]

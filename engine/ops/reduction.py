@@ -413,19 +413,6 @@ def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Tensor:
     return apply(LOGSUMEXP, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
 
 
-def norm(input: Any, p: Any = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The p-norm over `dim` (one, several, or all); `p` is a number, `inf`, or "fro" for 2."""
-    from engine.ops.arithmetic import abs, pow, root, square
-
-    if p in ("fro", 2):
-        return root(sum(square(input), dim, keepdim))
-    if p == float("inf"):
-        return amax(abs(input), dim, keepdim)
-    if p == 1:
-        return sum(abs(input), dim, keepdim)
-    return pow(sum(pow(abs(input), p), dim, keepdim), 1 / p)
-
-
 def cumsum(input: Any, dim: int) -> Tensor:
     """Sum of all elements up to each, along `dim`."""
     return apply(CUMSUM, (input,), {"dim": dim})  # type: ignore[no-any-return]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def _shape(input: Any, index: Any, src: Any, *, dim: int) -> Shape:
+def _shape(input: Any, index: Any, src: Any, *, dim: int, **_: Any) -> Shape:
     a, b = sizes(input), sizes(index)
     d = check_dim(dim, len(a))
     if len(a) != len(b):

@@ -1,0 +1,212 @@
+"""The error function's relatives and the gamma function's, with the functions that NumPy lacks computed here."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import shapes
+from engine.dispatch import apply, unary
+from engine.dtype import floating
+from engine.errors import ArgumentProblem, Shape
+from engine.op import op
+from engine.ops.exponential import FLOAT_UNARY, erf_of
+from engine.ops.nested import nested
+
+if TYPE_CHECKING:
+    from engine.tensor import Tensor
+
+__all__ = ["digamma", "erfc", "erfinv", "lgamma", "polygamma"]
+
+
+def _in_float64(function: Any, x: Any) -> Any:
+    """`function` of a NumPy array in float64, in the array's own floating type again."""
+    kind = x.dtype if x.dtype.kind == "f" else np.dtype("float64")
+    return function(np.asarray(x, np.float64)).astype(kind)
+
+
+def _on_gpu(name: str) -> Any:
+    import cupyx.scipy.special  # type: ignore[import-not-found]
+
+    return getattr(cupyx.scipy.special, name)
+
+
+# --- erfc, erfinv ------------------------------------------------------------------------------------
+
+
+def _erfc_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (xp.exp(input * input * -1.0) * (-2 / math.sqrt(math.pi)))
+
+
+def _erfc(x: Any) -> Any:
+    # 1 - erf loses everything where erf is nearly 1: there Abramowitz and Stegun 7.1.14 gives the tail itself.
+    far = np.abs(x) >= 2.5
+    near = 1 - erf_of(np, x)
+    if not far.any():
+        return near
+    z = np.where(far, np.minimum(np.abs(x), 30.0), 3.0)
+    tail = z.copy()
+    for n in range(40, 0, -1):
+        tail = z + (n / 2) / tail
+    value = np.exp(-z * z) / (math.sqrt(math.pi) * tail)
+    return np.where(far, np.where(x > 0, value, 2 - value), near)
+
+
+@op("erfc", **FLOAT_UNARY, formula="1 - erf(input)", vjp=_erfc_vjp, saves=("input",))
+def ERFC(xp: Any, input: Any) -> Any:
+    """Complementary error function, exact where erf is nearly 1."""
+    return _in_float64(_erfc, input) if xp is np else _on_gpu("erfc")(input)
+
+
+def _erfinv_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * (xp.exp(out * out) * (math.sqrt(math.pi) / 2))
+
+
+def _erfinv(y: Any) -> Any:
+    inside = np.abs(y) < 1
+    safe = np.where(inside, y, 0.0)
+    # Winitzki's approximation, then Halley's method on erf: three steps reach the last bits.
+    log = np.log1p(-safe * safe)
+    half = 2 / (math.pi * 0.147) + log / 2
+    x = np.sign(safe) * np.sqrt(np.sqrt(half * half - log / 0.147) - half)
+    for _ in range(3):
+        # For large |x| erf is flat and its complement is not.
+        error = np.where(
+            np.abs(x) < 1, erf_of(np, x) - safe, np.sign(x) * ((1 - np.abs(safe)) - _erfc(np.abs(x)))
+        )
+        step = error / (2 / math.sqrt(math.pi) * np.exp(-x * x))
+        x = x - step / (1 + x * step)
+    edge = np.where(y == 1, np.inf, np.where(y == -1, -np.inf, np.nan))
+    return np.where(inside, x, edge)
+
+
+@op("erfinv", **FLOAT_UNARY, formula="x with erf(x) = input", vjp=_erfinv_vjp, saves=("out",))
+def ERFINV(xp: Any, input: Any) -> Any:
+    """The inverse of the error function."""
+    return _in_float64(_erfinv, input) if xp is np else _on_gpu("erfinv")(input)
+
+
+# --- the gamma function and its derivatives ----------------------------------------------------------
+
+_SHIFT = 12  # the asymptotic series below are exact to the last bit from here on
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+def _lgamma(x: Any) -> Any:
+    # ln Γ(x) = ln π - ln |sin πx| - ln Γ(1 - x) left of 1/2; then Stirling's series at x + 12, and back.
+    left = x < 0.5
+    z = np.where(left, 1 - x, x)
+    near = z < _SHIFT
+    product = np.ones_like(z)
+    for k in range(_SHIFT):
+        product = np.where(near, product * (z + k), product)
+    w = np.where(near, z + _SHIFT, z)
+    value = (w - 0.5) * np.log(w) - w + 0.5 * math.log(2 * math.pi)
+    for k, b in enumerate(_BERNOULLI, 1):
+        value = value + b / (2 * k * (2 * k - 1) * w ** (2 * k - 1))
+    value = value - np.where(near, np.log(product), 0.0)
+    reflected = math.log(math.pi) - np.log(np.abs(np.sin(math.pi * (x - np.floor(x))))) - value
+    out = np.where(left, reflected, value)
+    return np.where(np.isinf(x) | ((x <= 0) & (x == np.floor(x))), np.inf, out)
+
+
+def _digamma(x: Any) -> Any:
+    left = x < 0.5
+    z = np.where(left, 1 - x, x)
+    near = z < _SHIFT
+    back = np.zeros_like(z)
+    for k in range(_SHIFT):
+        back = back + np.where(near, 1 / (z + k), 0.0)
+    w = np.where(near, z + _SHIFT, z)
+    value = np.log(w) - 0.5 / w
+    for k, b in enumerate(_BERNOULLI, 1):
+        value = value - b / (2 * k * w ** (2 * k))
+    value = value - back
+    # ψ(x) = ψ(1 - x) - π cot πx
+    out = np.where(left, value - math.pi / np.tan(math.pi * x), value)
+    return np.where((x <= 0) & (x == np.floor(x)), np.where(x == 0, -np.inf, np.nan), out)
+
+
+def _zeta(s: int, x: Any) -> Any:
+    """Hurwitz's Σ (x + k)^-s over k >= 0, by the Euler-Maclaurin formula after twelve terms or more."""
+    below = -float(x.min()) if x.size and np.isfinite(x).all() else 0.0
+    terms = _SHIFT + min(max(0, math.ceil(below)), 10_000)
+    total = np.zeros_like(x)
+    for k in range(terms):
+        total = total + (x + k) ** -float(s)
+    w = np.where(x + terms > 0, x + terms, np.nan)
+    total = total + w ** (1.0 - s) / (s - 1) + 0.5 * w ** -float(s)
+    factor = float(s)
+    for k, b in enumerate(_BERNOULLI, 1):
+        total = total + b * factor / math.factorial(2 * k) * w ** (-(s + 2 * k - 1.0))
+        factor *= (s + 2 * k - 1) * (s + 2 * k)
+    return total
+
+
+def _lgamma_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g * nested(xp, POLYGAMMA, input, n=0)
+
+
+@op("lgamma", **FLOAT_UNARY, formula="ln |Γ(input)|", vjp=_lgamma_vjp, saves=("input",))
+def LGAMMA(xp: Any, input: Any) -> Any:
+    """Logarithm of the gamma function's absolute value."""
+    return _in_float64(_lgamma, input) if xp is np else _on_gpu("gammaln")(input)
+
+
+def _polygamma_vjp(xp: Any, g: Any, out: Any, input: Any, *, n: int) -> Any:
+    return g * nested(xp, POLYGAMMA, input, n=n + 1)
+
+
+def _polygamma_shape(input: Any, *, n: int) -> Shape:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise ArgumentProblem(ValueError, f"n has to be a whole number, 0 or more, got {n!r}")
+    return shapes.sizes(input)
+
+
+@op(
+    "polygamma",
+    **{**FLOAT_UNARY, "shape": _polygamma_shape, "dtype": floating},
+    check=True,
+    formula="the (n + 1)-th derivative of ln Γ(input)",
+    vjp=_polygamma_vjp,
+    saves=("input",),
+    source="Abramowitz and Stegun 6.3.18, 6.4.10",
+)
+def POLYGAMMA(xp: Any, input: Any, *, n: int) -> Any:
+    """Derivatives of the logarithm of the gamma function: `n` 0 is digamma, 1 trigamma."""
+    if xp is not np:
+        return _on_gpu("digamma")(input) if n == 0 else _on_gpu("polygamma")(n, input)
+    if n == 0:
+        return _in_float64(_digamma, input)
+    sign = float((-1) ** (n + 1) * math.factorial(n))
+    return _in_float64(lambda x: sign * _zeta(n + 1, x), input)
+
+
+def erfc(input: Any) -> Tensor:
+    """`1 - erf(input)`, exact where erf is nearly 1."""
+    return unary(ERFC, input)
+
+
+def erfinv(input: Any) -> Tensor:
+    """The inverse of `erf`; infinite at -1 and 1, nan beyond."""
+    return unary(ERFINV, input)
+
+
+def lgamma(input: Any) -> Tensor:
+    """`log(abs(gamma(input)))`; infinite at 0 and at negative whole numbers."""
+    return unary(LGAMMA, input)
+
+
+def digamma(input: Any) -> Tensor:
+    """The derivative of `lgamma`."""
+    return apply(POLYGAMMA, (input,), {"n": 0})  # type: ignore[no-any-return]
+
+
+def polygamma(n: int, input: Any) -> Tensor:
+    """The `n`-th derivative of `digamma`.
+
+    Raises `ValueError` for a negative `n`.
+    """
+    return apply(POLYGAMMA, (input,), {"n": n})  # type: ignore[no-any-return]

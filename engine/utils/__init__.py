@@ -1,0 +1,5 @@
+"""Helpers around training, under PyTorch's names."""
+
+from engine.utils import checkpoint
+
+__all__ = ["checkpoint"]
