@@ -20,6 +20,7 @@ EXIT_USAGE = 2
 # The command, as the person types it: the file of `dsviz.commands`, and what `dsviz --help` says.
 COMMANDS = {
     "run": ("run", "debug a script"),
+    "ops": ("ops", "what the engine computes: signature, formula, what is saved"),
     "diagnose": ("diagnose", "run a script once and name what is wrong with it"),
     "bench": ("bench", "training steps beside PyTorch's, on this machine"),
     "record": ("record", "run a script and write down all that happens"),
