@@ -15,7 +15,7 @@ SIDE = 64  # rows and columns of a picture
 MAPS = 16  # maps of a grid, in one answer
 MAP_SIDE = 32
 
-_PART = re.compile(r"\s*(?:(-?\d+)|(-?\d*)\s*:\s*(-?\d*)(?:\s*:\s*(-?\d*))?)\s*\Z")
+_PART = re.compile(r"\s*(?:(-?\d+)|(-?\d+)?\s*:\s*(-?\d+)?(?:\s*:\s*(-?\d+)?)?)\s*\Z")
 
 
 class BadIndex(ValueError):  # noqa: N818 - an answer, not a fault

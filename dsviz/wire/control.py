@@ -144,7 +144,18 @@ class Listener:
         return self._socket.fileno()
 
     def accept(self, secret: bytes, timeout: float) -> Channel | None:
-        """The channel of whoever connects and knows `secret`; None where nobody did in `timeout` seconds."""
+        """The channel of whoever connects and knows `secret`; None where nobody did in `timeout` seconds.
+
+        None as well where the door is closed meanwhile.
+        """
+        try:
+            return self._accept(secret, timeout)
+        except (OSError, ValueError):
+            if self._socket.fileno() < 0:
+                return None
+            raise
+
+    def _accept(self, secret: bytes, timeout: float) -> Channel | None:
         deadline = time.monotonic() + timeout
         while readable(self._socket, max(0.0, deadline - time.monotonic())):
             connection, _ = self._socket.accept()
