@@ -16,7 +16,19 @@ from typing import Any
 
 from dash import html
 
-from layouts import breakpoints, console, events, graph, inspector, iterations, memory, source, stack, toolbar
+from layouts import (
+    breakpoints,
+    console,
+    events,
+    graph,
+    inspector,
+    iterations,
+    memory,
+    source,
+    stack,
+    toolbar,
+    watches,
+)
 from layouts.parts import grip
 
 ASSETS_IGNORE = r"\.mjs$"
@@ -44,7 +56,7 @@ def bind_all(app: Any, session: Any) -> None:
 
 
 def _side() -> html.Aside:
-    lower = html.Div([stack.layout(), breakpoints.layout()], id="lower")
+    lower = html.Div([watches.layout(), stack.layout(), breakpoints.layout()], id="lower")
     return html.Aside(
         [grip("--right", "left", -1), inspector.layout(), lower],
         id="side",

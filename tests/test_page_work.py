@@ -97,6 +97,40 @@ def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, 
     expect(legend).to_contain_text("Total")
 
 
+def test_watches_follow_every_stop_and_are_remembered(bug: tuple[Run, Path]) -> None:
+    run, _script = bug
+    page = run.page()
+    page.click("#watches-add")
+    page.get_by_label("Expression to watch").fill("x.shape")
+    page.keyboard.press("Enter")
+    watches = page.locator("#watches")
+    expect(watches).to_contain_text("NameError")  # before the first line of forward has made it
+    press(page, "next")
+    expect(watches).to_contain_text(", 128)")
+    page.reload()
+    expect(watches).to_contain_text(", 128)")
+    page.get_by_label("Remove the watch x.shape").click(force=True)
+    expect(watches).to_contain_text("Add an expression")
+    assert run.problems == []
+
+
+def test_a_breakpoint_with_a_condition_stops_only_where_it_holds(bug: tuple[Run, Path]) -> None:
+    run, _script = bug
+    page = run.page()
+    page.click("#breakpoints-add")
+    page.locator(".breakform select").select_option("op")
+    page.get_by_label("Where", exact=True).fill("mean")
+    page.get_by_label("Condition").fill("len(ids) == 9")
+    page.keyboard.press("Enter")
+    expect(page.locator("#breakpoints")).to_contain_text("Op mean if len(ids) == 9")
+    press(page, "continue")
+    expect(page.locator("#current-node")).to_contain_text("mean")
+    page.click("#tab-console")
+    page.fill("#console-input", "len(ids)")
+    page.keyboard.press("Enter")
+    expect(page.locator("#console-log")).to_contain_text("9")
+
+
 def test_layers_unfold_in_place(bug: tuple[Run, Path]) -> None:
     run, _script = bug
     page = run.page()

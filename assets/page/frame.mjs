@@ -4,7 +4,7 @@ import { $, copy, h, icon } from "./dom.mjs";
 const STEP = 16;
 const LEAST = 120;
 
-function remember(name, value) {
+export function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(`dsviz.${name}`);
     else localStorage.setItem(`dsviz.${name}`, value);
@@ -13,7 +13,7 @@ function remember(name, value) {
   }
 }
 
-function remembered(name) {
+export function remembered(name) {
   try {
     return localStorage.getItem(`dsviz.${name}`);
   } catch {

@@ -70,6 +70,7 @@ export class Layout {
     this.columns = [];
     this.squeezed = new Set(); // groups shown folded because there was no room for their box
     this.usedBy = new Map(); // leaf slot -> the first slot that uses it
+    this.foldOf = new Map(); // group -> the outermost folded group around it, or null
     this.waiting = new Map(); // frame -> arms not taken yet, to be placed in the order of their lines
     this.seen = new Set();
     this.version = (this.version || 0) + 1;
@@ -96,9 +97,14 @@ export class Layout {
 
   /** The outermost folded group around `id`, or null. */
   foldedAround(state, id) {
-    let found = null;
-    for (const group of state.around(id)) if (this.isFolded(group)) found = group;
-    return found;
+    // Asked for every slot and every end of an edge: what was found is kept until groups come or folds change.
+    let found = this.foldOf.get(id);
+    if (found === undefined) {
+      found = null;
+      for (const group of state.around(id)) if (this.isFolded(group)) found = group.id;
+      this.foldOf.set(id, found);
+    }
+    return found === null ? null : state.groups.get(found) || null;
   }
 
   /** What stands for a slot on the page: its own item, or the folded group's. */
@@ -174,6 +180,7 @@ export class Layout {
 
   /** Note arms: until something in them has run, room is kept for them where they stand in the program. */
   addGroup(state, group) {
+    this.foldOf.clear();
     if (group.kind !== "branch" || this.boxes.has(group.id)) return;
     if (this.foldedAround(state, group.id)) return;
     const host = state.groups.has(group.parent) ? group.parent : 0;

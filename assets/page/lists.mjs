@@ -87,17 +87,19 @@ export class Breakpoints {
       text.placeholder = example;
       text.disabled = !example;
     };
+    const when = h("input", { "aria-label": "Condition, a Python expression", placeholder: "only if, such as loss > 2", spellcheck: "false" });
     const add = async () => {
       const more = this.wanted(kind.value, text.value.trim());
       if (typeof more === "string") return this.on.problem(more);
       this.adding = false;
+      if (when.value.trim()) more.condition = when.value.trim();
       return this.ask({ action: "add", kind: kind.value, ...more });
     };
-    text.onkeydown = (event) => {
+    text.onkeydown = when.onkeydown = (event) => {
       if (event.key === "Enter") add();
       if (event.key === "Escape") { this.adding = false; this.update(); }
     };
-    return h("div", { class: "breakform" }, kind, text, h("button", { class: "btn small", type: "button", onclick: add }, "Add"));
+    return h("div", { class: "breakform" }, kind, text, when, h("button", { class: "btn small", type: "button", onclick: add }, "Add"));
   }
 
   wanted(kind, text) {

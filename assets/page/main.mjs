@@ -15,6 +15,7 @@ import { SourcePane } from "./source.mjs";
 import { State } from "./state.mjs";
 import { StopCard } from "./stopcard.mjs";
 import { Toolbar } from "./toolbar.mjs";
+import { Watches } from "./watches.mjs";
 
 /** Dash draws the shell; the panels move in when it is there. */
 function whenDrawn(then) {
@@ -50,12 +51,14 @@ function start() {
   const log = new Console(state, live);
   const stack = new Stack(state, { place });
   const breakpoints = new Breakpoints(state, live, { place, problem });
+  const watches = new Watches(state, live);
   const memory = new Memory(state, live, { place, node: showNode, problem });
   const iterations = new Iterations(state, live, { compared: (differs) => graph.difference(differs), problem, node: showSlot });
   const events = new Events(state, live, { node: showNode });
   const panels = { memory, iterations, events };
   const tabs = new Tabs(["memory", "iterations", "events", "console"], (name) => {
     for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
+    if ($("memory-axis")) $("memory-axis").hidden = name !== "memory";
   });
   const palette = new Palette(state, commands, { slot: (slot) => graph.selectSlot(slot), file: (file) => source.open(file) });
   axisButtons(memory);
@@ -130,6 +133,7 @@ function start() {
     stack.update();
     breakpoints.update();
     log.update();
+    watches.update();
     if (state.run.state === "running") return;
     source.stopped();
     memory.refresh();
