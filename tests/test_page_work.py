@@ -82,7 +82,7 @@ def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, 
     legend = page.locator("#memory-legend")
     box = plot.locator(".nsewdrag").first.bounding_box()
     assert box
-    for way in (0.60, 0.61, 0.62, 0.63):  # a click while plotly draws anew is lost
+    for way in (0.60, 0.61, 0.62, 0.63, 0.64, 0.65):  # a click while plotly draws anew is lost
         page.mouse.move(box["x"] + box["width"] * way, box["y"] + box["height"] * 0.95)
         page.mouse.down()
         page.mouse.up()
@@ -90,7 +90,7 @@ def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, 
             expect(legend.locator(".alive-h")).to_be_attached(timeout=2000)
             break
     expect(legend.locator(".alive-h")).to_contain_text("Parameters")
-    expect(legend.locator(".alive")).to_contain_text("shape_bug.py:29")
+    expect(legend.locator(".alive")).to_contain_text("shape_bug.py:26")
     legend.get_by_role("button", name="All").click()
     expect(legend.locator(".alive-h")).to_contain_text("buffers")
     legend.get_by_role("button", name="Back to the legend").click()
@@ -199,4 +199,47 @@ def test_two_iterations_are_compared(chromium: Browser) -> None:
         expect(page.locator("#legend")).to_contain_text("Only in B")
         page.locator("#iterations .differs .b", has_text="cat").click()
         expect(page.locator("#inspector")).to_contain_text("cat")
+        assert run.problems == []
+
+
+ENDLESS = """
+import dsviz as ds
+
+layer = ds.Linear(2, 2)
+while True:
+    ds.relu(layer(ds.ones(1, 2)))
+    layer(ds.zeros(1, 2))
+"""
+
+
+def test_levels_and_switches_change_while_the_program_runs(chromium: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS, encoding="utf-8")
+    with running(chromium, script) as run:
+        page = run.page()
+        page.locator(".ln", has_text="ds.relu").locator(".tx").click()
+        page.click("#btn-continue")
+        expect(page.locator("#run-state")).to_have_text("running")
+        poll(page, "window.dsviz.graph.count > 20")
+        ops = {node["id"]: node["op"] for node in graph(page, "nodes()")}
+        assert not [
+            e for e in graph(page, "edges()") if ops.get(e["from"]) == ops.get(e["to"]) == "linear"
+        ], "two calls of one layer share its weight, which is no way from one to the other"
+        page.click("#trace-level-0")
+        expect(page.locator("#trace-level-0")).to_have_attribute("aria-checked", "true")
+        still = "window.still = window.still?.[0] === window.dsviz.graph.count ? [window.still[0], window.still[1] + 1] : [window.dsviz.graph.count, 0], window.still[1] > 20"
+        poll(page, still)
+        count = graph(page, "count")
+        page.click("#trace-level-1")
+        poll(page, f"window.dsviz.graph.count > {count + 20}")
+        switch = page.locator('#inspector .sw[data-target="op"]')
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "false")
+        name = switch.get_attribute("data-name")
+        poll(
+            page,
+            f"window.dsviz.graph.nodes().filter(n => n.op === {name!r}).every(n => n.status === 'skipped')",
+        )
+        press(page, "pause")
+        expect(page.locator("#run-state")).to_have_text("paused")
         assert run.problems == []

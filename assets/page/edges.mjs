@@ -44,7 +44,8 @@ export class Edges {
     if (!target) return;
     for (const [id, facts] of this.known.get(slot.id) || []) {
       const from = state.slots.get(id);
-      const source = from && layout.itemOf(state, from);
+      // A parameter is part of its layer: where that is folded, the layer would seem to feed whoever else uses it.
+      const source = from && from.role !== "parameter" && layout.itemOf(state, from);
       if (!source || source === target) continue;
       const key = `${source.key}>${target.key}`;
       const old = this.drawn.get(key);

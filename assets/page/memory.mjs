@@ -22,6 +22,7 @@ export class Memory {
     this.view = null;
     this.instant = null; // what was alive at the instant clicked
     this.draw(null);
+    this.listen();
   }
 
   clear() {
@@ -46,37 +47,33 @@ export class Memory {
       this.timer = 0;
       if (!window.dash_clientside?.set_props) return this.refresh();
       window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
-      this.listen();
       return this.live.ask("memory", { axis: this.axis }).then((view) => this.draw(view), () => undefined);
     }, running ? 600 : 160);
   }
 
-  /** Plotly gives its element events of its own as soon as it has drawn the first time. */
+  /** Clicks are taken from the pointer itself: plotly drops its listeners and its clicks whenever it draws anew. */
   listen() {
-    const plot = document.querySelector("#memory-figure .js-plotly-plot");
-    if (!plot?.on || plot === this.plot) return;
-    this.plot = plot;
-    plot.on("plotly_click", (event) => {
-      const [point] = event.points;
-      if (!point) return;
-      const origin = plot.layout.meta?.origin || 0;
-      const x = this.axis === "events" ? point.x : Math.round(point.x * 1e6 + origin);
-      // With the hover unified every band has a point at this x; the one under the pointer is meant.
-      this.at(x, origin, this.bandUnder(event));
-    });
+    let from = null;
+    addEventListener("pointerdown", (event) => { from = event.target.closest?.("#memory-figure .nsewdrag") ? event : null; }, true);
+    addEventListener("pointerup", (event) => {
+      if (from && Math.abs(event.clientX - from.clientX) + Math.abs(event.clientY - from.clientY) < 4) this.clicked(event);
+      from = null;
+    }, true);
   }
 
-  bandUnder(event) {
-    const box = this.plot.querySelector(".nsewdrag")?.getBoundingClientRect();
-    const axis = this.plot._fullLayout?.yaxis;
-    if (!box || !axis || !event.event) return null;
-    const y = axis.p2d(event.event.clientY - box.top);
+  clicked(event) {
+    const plot = document.querySelector("#memory-figure .js-plotly-plot");
+    const box = plot?.querySelector(".nsewdrag")?.getBoundingClientRect();
+    const { xaxis, yaxis, meta } = plot?._fullLayout || {};
+    if (!box || !xaxis || !plot.data?.length) return;
+    const x = xaxis.p2d(event.clientX - box.left), y = yaxis.p2d(event.clientY - box.top);
+    const origin = meta?.origin || 0;
+    // The bands are stacked and hold their value from one point to the next.
+    let at = 0;
+    while (at + 1 < plot.data[0].x.length && plot.data[0].x[at + 1] <= x) at++;
     let sum = 0;
-    for (const point of [...event.points].sort((a, b) => a.curveNumber - b.curveNumber)) {
-      sum += point.y;
-      if (y <= sum) return point.data.meta || null;
-    }
-    return null;
+    const band = plot.data.find((trace) => (sum += trace.y[at]) >= y);
+    this.at(Math.round(this.axis === "events" ? x : x * 1e6 + origin), origin, band?.meta || null);
   }
 
   async at(x, origin, category) {

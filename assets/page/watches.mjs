@@ -59,7 +59,7 @@ export class Watches {
         h("button", { class: "ib small del", type: "button", "aria-label": `Remove the watch ${text}`, title: "Remove", onclick: () => { this.list = list.filter((other) => other !== text); } }, icon("x")));
     });
     if (this.adding) rows.push(this.form());
-    else if (!rows.length) rows.push(h("div", { class: "hint" }, "Add an expression, such as ", h("code", { class: "mono" }, "x.shape"), ", to see it at every stop."));
+    else if (!rows.length) rows.push(h("div", { class: "hint" }, "Add an expression to see it at every stop."));
     const typing = this.box.contains(document.activeElement) && this.adding;
     if (typing && this.box.querySelector("input")) return; // not under the person's hands
     this.box.replaceChildren(...rows);
