@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from engine import random
+from engine.ops.special import erfinv
 from engine.tensor import Tensor
 from engine.writes import writes
 
@@ -95,3 +98,55 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Normal with the deviation of Glorot and Bengio 2010, eq. 12."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))))
+
+
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> Tensor:
+    """Normal, drawn again where it lies outside `a` to `b`; those bounds are values, not deviations."""
+    if not a < b or std <= 0:
+        raise ValueError(f"trunc_normal_ needs a below b and std above 0, got a={a}, b={b}, std={std}")
+    low, high = ((x - mean) / (std * math.sqrt(2)) for x in (a, b))
+    if high < -5 or low > 5:
+        raise ValueError(f"nearly nothing of a normal of mean {mean} and std {std} lies from {a} to {b}")
+    seed, counter = random.draw(tensor.numel())
+    drawn = random.uniform(seed, counter, tensor.shape, "float64")
+    # The inverse of the cumulative distribution between its values at a and b.
+    share = math.erf(low) + drawn * (math.erf(high) - math.erf(low))
+    values = erfinv(Tensor(share)).array * math.sqrt(2) * std + mean
+    return _put(tensor, values.clip(a, b))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """A (half) orthogonal matrix, of the first dimension against all others (Saxe et al. 2014)."""
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_ needs two or more dimensions, got {list(tensor.shape)}")
+    rows, columns = tensor.shape[0], tensor.numel() // max(tensor.shape[0], 1)
+    seed, counter = random.draw(rows * columns)
+    flat = random.normal(seed, counter, (max(rows, columns), min(rows, columns)), "float64")
+    q, r = np.linalg.qr(flat)
+    q *= np.sign(np.diag(r))  # makes the distribution uniform
+    return _put(tensor, (q if rows >= columns else q.T).reshape(tensor.shape) * gain)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_ needs a matrix, got {list(tensor.shape)}")
+    return _put(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution [out, in, ...] that changes nothing, as far as there are channels."""
+    if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
+        raise ValueError(
+            f"dirac_ needs [out, in, 1 to 3 sizes], out divided by groups, got {list(tensor.shape)}"
+        )
+    values = np.zeros(tensor.shape)
+    size = tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for group in range(groups):
+        for channel in range(min(size, tensor.shape[1])):
+            at = (group * size + channel, channel, *middle)
+            values[at] = 1
+    return _put(tensor, values)

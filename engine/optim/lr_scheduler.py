@@ -210,3 +210,13 @@ class ReduceLROnPlateau:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self.__dict__.update(state_dict)
+
+
+from engine.optim.schedules import (  # noqa: E402, F401 - made of the base class above, under PyTorch's name
+    ConstantLR,
+    CosineAnnealingWarmRestarts,
+    MultiplicativeLR,
+    OneCycleLR,
+    PolynomialLR,
+    SequentialLR,
+)
