@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
@@ -18,9 +19,10 @@ from typing import Any
 
 import msgspec
 
-from dsviz import events, stop
+from dsviz import events, saved, stop
 from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH, Breakpoint, checked
 from dsviz.endings import ended
+from dsviz.moving import Moving
 from dsviz.process import LaunchError, Process
 from dsviz.recording.format import RecordingError
 from dsviz.recording.recorder import Recorder, beside, meta_of
@@ -30,7 +32,8 @@ from dsviz.store import GraphStore
 
 __all__ = ["LaunchError", "Refused", "Session", "Stop"]
 
-MOVES = ("continue", "next", "into", "over", "out")
+RUN_TO = {"run_to_node": "node", "run_to_line": "line"}
+MOVES = ("continue", "next", "into", "over", "out", "next_line", "next_iteration", *RUN_TO)
 _ALIASES = {"resume": "continue"}
 
 
@@ -38,7 +41,7 @@ class Refused(ValueError):  # noqa: N818 - an answer to the person, not a fault
     """A command that makes no sense now; the text is the sentence for the person."""
 
 
-class Session:
+class Session(Moving):
     """Runs a script under the debugger. Every method may be called from any thread."""
 
     def __init__(
@@ -83,6 +86,7 @@ class Session:
         self._next_breakpoint = 0
         self._breakpoints: dict[int, Breakpoint] = {}
         self._switches: dict[tuple[str, str], bool] = {}
+        self.logs: deque[str] = deque(maxlen=10_000)  # what logpoints told
         if breakpoints:
             self.add_breakpoint(SHAPE_MISMATCH)
             self.add_breakpoint(EXCEPTION)
@@ -155,35 +159,11 @@ class Session:
 
     # Moving
 
-    def next(self, timeout: float | None = None) -> Stop:
-        """Run exactly one node; stop before the next one, in whatever phase and module it is."""
-        return self._move("next", timeout)
-
-    def into(self, timeout: float | None = None) -> Stop:
-        """Go to the next position: a module's entry or a node."""
-        return self._move("into", timeout)
-
-    def over(self, timeout: float | None = None) -> Stop:
-        """Run what stands here whole, a module or a node; stop at this depth or a shallower one."""
-        return self._move("over", timeout)
-
-    def out(self, timeout: float | None = None) -> Stop:
-        """Run until the module we are in has been left."""
-        return self._move("out", timeout)
-
-    def resume(self, timeout: float | None = None) -> Stop:
-        """Run to the next breakpoint or the end."""
-        return self._move("continue", timeout)
-
     def pause(self, timeout: float | None = None) -> Stop:
         """Stop before the next node. A program that stands already stays where it is."""
         if (now := self.stop_now) is not None:
             return now
         return self._move("pause", timeout)
-
-    def restart(self, timeout: float | None = None) -> Stop:
-        """Run the same script again from its beginning, with the same arguments, breakpoints and switches."""
-        return self._move("restart", timeout)
 
     def stop(self, timeout: float | None = None) -> Stop:
         """End the program: asked first, then by SIGTERM, then by SIGKILL."""
@@ -191,16 +171,14 @@ class Session:
             return self.wait(0)
         return self._move("stop", timeout)
 
-    def _move(self, verb: str, timeout: float | None) -> Stop:
-        return self._wait(self.send(verb), timeout)
-
-    def send(self, verb: str) -> int:
+    def send(self, verb: str, **fields: Any) -> int:
         """Start a command without waiting for what comes of it.
 
-        `verb`: continue, pause, next, into, over, out, restart, stop. Raises `Refused`
-        with a sentence where it makes no sense now. Listeners hear of the stop that follows.
+        `verb`: continue, pause, next, into, over, out, next_line, next_iteration, run_to_node (`node`),
+        run_to_line (`file`, `line`), restart, stop. Raises `Refused` with a sentence where it makes no sense now. Listeners hear of the stop that follows.
         """
         verb = _ALIASES.get(verb, verb)
+        until = self._until(verb, fields)
         if verb in ("restart", "stop"):
             return self._end_or_restart(verb)
         if verb not in (*MOVES, "pause"):
@@ -216,9 +194,24 @@ class Session:
             assert self._process is not None
             number = self._stop.number if self._stop else 0
             self._set(RUNNING, None)
-            self._process.send({"t": "go", "verb": verb, "number": number})
+            go = "continue" if until is not None else verb
+            self._process.send({"t": "go", "verb": go, "number": number, "until": until})
         self._tell("state")
         return generation
+
+    def _until(self, verb: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+        # "Run to" is a breakpoint that is gone at the next stop, whatever that is.
+        kind = RUN_TO.get(verb)
+        if kind is None:
+            if fields:
+                raise Refused(f"'{verb}' takes no {next(iter(fields))!r}.")
+            return None
+        if kind == "node" and self.store.nodes and fields.get("node") in self.store.nodes:
+            raise Refused(f"Node {fields['node']} has run already; step back or restart to see it.")
+        try:
+            return dict(msgspec.to_builtins(checked(0, kind, fields)))
+        except ValueError as error:
+            raise Refused(str(error).replace("A breakpoint of kind", f"'{verb}': a place of kind")) from None
 
     def _refuse_unless(self, *states: str, verb: str) -> None:
         if self._moving.locked():
@@ -286,6 +279,24 @@ class Session:
         """The value of a Python expression in the paused frame (0 innermost), or what a statement printed."""
         return str(self.request("evaluate", text=text, frame=frame).result(timeout))
 
+    def set_value(self, node: int, index: str, value: object, timeout: float = 10.0) -> dict[str, Any]:
+        """Write to a part of the value of `node`: `set_value(7, "0, :", 1.5)`; text is an expression.
+
+        Gives what `inspect` gives, with the new numbers.
+        """
+        text = value if isinstance(value, str) else repr(value)
+        return dict(self.request("set", node=node, index=index, value=text).result(timeout))
+
+    def supply(self, value: object, timeout: float = 10.0) -> list[int]:
+        """Give the result of the op that cannot run, as an expression in the paused frame or as nested
+        lists; the program uses it when it goes on. Gives its shape.
+        """
+        now = self.stop_now
+        if now is None or now.error is None or now.position != "node":
+            raise Refused("A result can be supplied only at a stop before an op that cannot run.")
+        text = value if isinstance(value, str) else repr(value)
+        return list(self.request("supply", value=text).result(timeout))
+
     # Settings
 
     def set_level(self, level: int) -> None:
@@ -307,7 +318,12 @@ class Session:
 
     def add_breakpoint(self, kind: str, **fields: Any) -> Breakpoint:
         """Add a breakpoint: "line" (file, line), "op" or "module" (name), "node" (node), "shape mismatch",
-        "exception" or "nan"; `condition` is a Python expression. Raises `Refused` with a sentence.
+        "type mismatch", "exception", "nan", "if" (any op for which `condition` holds), "gradient" (of the
+        parameter that expression `name` gives, or any), "memory" (limit, in bytes) or "data" (the tensor that expression `name` gives).
+
+        `condition` is a Python expression over the frame's names and the op's `args`, `out`, `op`, `shape`,
+        `module`, `iteration` (of a gradient: `grad`, `norm`, `zero`); `hit` counts, as "3", ">= 5" or
+        "% 10"; `log` is told instead of pausing: "loss {loss.item():.3f}". Raises `Refused` with a sentence.
         """
         with self._changed:
             try:
@@ -335,6 +351,44 @@ class Session:
         with self._changed:
             self._breakpoint(id).enabled = on
         self._breakpoints_changed()
+
+    def edit_breakpoint(self, id: int, **fields: Any) -> Breakpoint:
+        """Change what is given (condition, hit, log, name, line ...) of breakpoint `id`; "" takes it away."""
+        with self._changed:
+            old = self._breakpoint(id)
+            names = ("file", "line", "name", "node", "condition", "enabled", "hit", "log", "limit")
+            try:
+                new = checked(
+                    id, old.kind, {**{name: getattr(old, name) or None for name in names}, **fields}
+                )
+            except ValueError as error:
+                raise Refused(str(error)) from None
+            new.enabled, new.hits = bool(fields.get("enabled", old.enabled)), old.hits
+            self._breakpoints[id] = new
+        self._breakpoints_changed()
+        return new
+
+    def save_breakpoints(self, path: str | os.PathLike[str]) -> None:
+        """Keep the breakpoints in a file; those on lines with the line's text, by which it is found again."""
+        with self._changed:
+            saved.save(os.fspath(path), list(self._breakpoints.values()))
+
+    def load_breakpoints(self, path: str | os.PathLike[str]) -> list[Breakpoint]:
+        """Add the breakpoints that `save_breakpoints` kept. A line that has moved is followed to where its
+        text is now. Raises `Refused` with a sentence where the file is none of ours.
+        """
+        try:
+            items = saved.load(os.fspath(path))
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        added = []
+        for fields in items:
+            on = fields.pop("enabled", True)
+            new = self.add_breakpoint(**fields)
+            if not on:
+                self.enable_breakpoint(new.id, False)
+            added.append(new)
+        return added
 
     def _breakpoint(self, id: int) -> Breakpoint:
         if id not in self._breakpoints:
@@ -389,6 +443,9 @@ class Session:
                         "file": item.file,
                         "line": item.line,
                         "condition": item.condition,
+                        "hit": item.hit,
+                        "log": item.log,
+                        "problem": item.problem,
                     }
                     for item in self._breakpoints.values()
                 ],
@@ -476,7 +533,7 @@ class Session:
         elif kind == "stop":
             now = stop.paused(message)
             self.store.overhead = message.get("overhead")
-            if now.position == "node" and now.error is None and now.reason != "nan":
+            if now.pending and now.error is None and not message.get("ran"):
                 self._expect(now)
             with self._changed:
                 for id in now.breakpoints:
@@ -496,6 +553,14 @@ class Session:
             self._tell("state")
         elif kind == "reply":
             self._answer(message)
+        elif kind == "log":
+            self.logs.append(str(message["text"]))
+            self._on_events([events.Output(1, f"{message['text']}\n", 0)])
+        elif kind == "condition":
+            with self._changed:
+                if message["id"] in self._breakpoints:
+                    self._breakpoints[message["id"]].problem = str(message["error"])
+            self._tell("settings")
         elif kind == "level":
             self._on_events([events.Level(message["level"], message["time"])])
         elif kind == "switch":

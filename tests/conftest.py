@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from dsviz.session import Session
 
 try:
     from playwright.sync_api import Browser, sync_playwright
@@ -26,6 +32,26 @@ def chromium() -> Iterator[Browser]:
         yield browser
         asyncio._set_running_loop(loop)
         browser.close()
+
+
+@pytest.fixture
+def session_of(tmp_path: Path) -> Iterator[Callable[[str], Session]]:
+    """Starts a program under a session and waits until it stands before its first node."""
+    from dsviz.session import Session
+
+    started: list[Session] = []
+
+    def start(source: str) -> Session:
+        path = tmp_path / "train.py"
+        path.write_text(source, encoding="utf-8")
+        session = Session.launch(path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started.append(session)
+        session.wait(60)
+        return session
+
+    yield start
+    for session in started:
+        session.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -42,11 +42,20 @@ def ask(session):
     return lambda do, **fields: verbs.answer({"id": 1, "do": do, **fields})
 
 
-@pytest.mark.parametrize("verb", sorted(MOVES))
+@pytest.mark.parametrize("verb", sorted(MOVES - {"run_to_node", "run_to_line"}))
 def test_commands_go_to_the_session(ask, session, verb):
     assert Verbs(session).moves(verb)
     ask(verb)
     assert session.told == [("send", verb)]
+
+
+def test_running_to_a_place_names_it(ask, session):
+    ask("run_to_node", node=7)
+    assert session.told == [("send", "run_to_node", ("node", 7))]
+    with pytest.raises(Refusal, match="'run_to_node' needs 'node', a whole number"):
+        ask("run_to_node", node="7")
+    with pytest.raises(Refusal, match="There is no file number 99"):
+        ask("run_to_line", file=99, line=3)
 
 
 def test_a_command_meant_for_an_earlier_stop_is_refused(ask, session):

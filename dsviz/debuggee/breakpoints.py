@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,9 @@ import msgspec
 
 SHAPE_MISMATCH, EXCEPTION, NAN = "shape mismatch", "exception", "nan"
 LINE, OP, MODULE, NODE = "line", "op", "module", "node"
-KINDS = (SHAPE_MISMATCH, EXCEPTION, NAN, LINE, OP, MODULE, NODE)
+TYPE_MISMATCH, ANY, GRADIENT, MEMORY, DATA = "type mismatch", "if", "gradient", "memory", "data"
+KINDS = (SHAPE_MISMATCH, TYPE_MISMATCH, EXCEPTION, NAN, LINE, OP, MODULE, NODE, ANY, GRADIENT, MEMORY, DATA)
+_HIT = re.compile(r"\s*(>=|<=|==|!=|>|<|=|%)?\s*(\d{1,15})\s*\Z")
 
 
 class Breakpoint(msgspec.Struct):
@@ -25,6 +29,10 @@ class Breakpoint(msgspec.Struct):
     name: str = ""  # "op": the op's name (with ' for its backward); "module": its path
     node: int = 0  # "node": its number
     condition: str = ""  # Python, evaluated in the paused frame; empty: always
+    hit: str = ""  # which of the times it is reached count: ">= 5", "% 10", "3"; empty: each
+    log: str = ""  # a logpoint: this is told, with {expressions} filled in, and nothing pauses
+    limit: int = 0  # "memory": live bytes
+    problem: str = ""  # what its condition raised, for the person
 
     @property
     def label(self) -> str:
@@ -37,16 +45,36 @@ class Breakpoint(msgspec.Struct):
             OP: f"Op {self.name}",
             MODULE: f"Module {self.name}",
             NODE: f"Node {self.node}",
+            TYPE_MISMATCH: "Dtype or device mismatch",
+            ANY: "Any op",
+            GRADIENT: f"Gradient of {self.name}" if self.name else "Any gradient",
+            MEMORY: f"More than {self.limit} bytes live",
+            DATA: f"{self.name} changed",
         }[self.kind]
-        return f"{label} if {self.condition}" if self.condition else label
+        label = f"{label} if {self.condition}" if self.condition else label
+        label = f"{label}, hit {self.hit}" if self.hit else label
+        return f"{label}, log {self.log!r}" if self.log else label
+
+    @property
+    def after(self) -> bool:
+        """Whether it asks for the op's result, and so is decided once the op ran."""
+        return "out" in _names(self.condition) or any("out" in _names(e) for e in fields_of(self.log))
 
 
 def checked(id: int, kind: str, fields: dict[str, Any]) -> Breakpoint:
     """A breakpoint from what a person asked for. Raises ValueError with a sentence."""
     if kind not in KINDS:
         raise ValueError(f"There is no breakpoint kind {kind!r}; there are: {', '.join(KINDS)}.")
-    wanted = {LINE: ("file", "line"), OP: ("name",), MODULE: ("name",), NODE: ("node",)}.get(kind, ())
-    known = {"file", "line", "name", "node", "condition", "enabled"}
+    wanted = {
+        LINE: ("file", "line"),
+        OP: ("name",),
+        MODULE: ("name",),
+        NODE: ("node",),
+        ANY: ("condition",),
+        MEMORY: ("limit",),
+        DATA: ("name",),
+    }.get(kind, ())
+    known = {"file", "line", "name", "node", "condition", "enabled", "hit", "log", "limit"}
     given = {key: value for key, value in fields.items() if value is not None and value != ""}
     if unknown := sorted(set(given) - known):
         raise ValueError(f"A breakpoint has no {unknown[0]!r}.")
@@ -56,14 +84,71 @@ def checked(id: int, kind: str, fields: dict[str, Any]) -> Breakpoint:
     if kind == LINE:
         given["file"] = os.path.realpath(given["file"])
     if condition := given.get("condition"):
-        try:
-            compile(condition, "<condition>", "eval")
-        except (SyntaxError, ValueError) as error:
-            raise ValueError(f"The condition {condition!r} is no Python expression: {error}.") from None
+        _expression(condition, "condition")
+    if kind in (DATA, GRADIENT) and given.get("name"):
+        _expression(given["name"], "name")
+    if hit := given.get("hit"):
+        found = _HIT.match(str(hit))
+        if found is None or (found[1] == "%" and int(found[2]) == 0):
+            raise ValueError(f"The hit count is a number such as '3', '>= 5' or '% 10', not {hit!r}.")
+        given["hit"] = str(hit).strip()
+    if log := given.get("log"):
+        for expression in fields_of(str(log)):
+            _expression(expression, "expression")
+    if kind == MEMORY and isinstance(given["limit"], int) and given["limit"] < 0:
+        raise ValueError(f"The memory limit is a number of bytes, not {given['limit']}.")
     try:
         return msgspec.convert({"id": id, "kind": kind, **given}, Breakpoint)
     except msgspec.ValidationError as error:
         raise ValueError(f"A breakpoint of kind {kind!r} cannot be set: {error}.") from None
+
+
+def counts(hit: str, reached: int) -> bool:
+    """Whether the `reached`-th time is one that a hit count asks for.
+
+    >>> [n for n in range(1, 8) if counts("% 3", n)]
+    [3, 6]
+    """
+    found = _HIT.match(hit)
+    if found is None:
+        return True
+    sign, number = found[1] or "==", int(found[2])
+    if sign == "%":
+        return number > 0 and reached % number == 0
+    return {
+        ">=": reached >= number,
+        "<=": reached <= number,
+        "==": reached == number,
+        "=": reached == number,
+        "!=": reached != number,
+        ">": reached > number,
+        "<": reached < number,
+    }[sign]
+
+
+def fields_of(log: str) -> list[str]:
+    """The expressions between the braces of a log text. Raises ValueError where the braces do not match.
+
+    >>> fields_of("loss {loss.item():.3f} at {{step}} {step}")
+    ['loss.item()', 'step']
+    """
+    try:
+        tree = ast.parse("f" + repr(log), mode="eval").body if log else None
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"The log text {log!r} cannot be filled in: {error}.") from None
+    parts = tree.values if isinstance(tree, ast.JoinedStr) else []
+    return [ast.unparse(part.value) for part in parts if isinstance(part, ast.FormattedValue)]
+
+
+def _expression(text: Any, what: str) -> None:
+    try:
+        compile(str(text), f"<{what}>", "eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"The {what} {text!r} is no Python expression: {error}.") from None
+
+
+def _names(expression: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(expression)) if isinstance(node, ast.Name)}
 
 
 class Table:
@@ -71,21 +156,33 @@ class Table:
 
     def __init__(self, items: Sequence[Breakpoint] = ()) -> None:
         enabled = [item for item in items if item.enabled]
-        self.ops = _by(enabled, OP, "name")
-        self.modules = _by(enabled, MODULE, "name")
-        self.nodes = _by(enabled, NODE, "node")
+        before = [item for item in enabled if not item.after]
+        self.ops = _by(before, OP, "name")
+        self.modules = _by(before, MODULE, "name")
+        self.nodes = _by(before, NODE, "node")
         self.lines: dict[tuple[str, int], list[Breakpoint]] = {}
-        for item in enabled:
+        for item in before:
             if item.kind == LINE:
                 self.lines.setdefault((item.file, item.line), []).append(item)
+        self.any = [item for item in before if item.kind == ANY]
+        self.after = [item for item in enabled if item.after and item.kind in (OP, NODE, LINE, ANY)]
         self.shape = [item for item in enabled if item.kind == SHAPE_MISMATCH]
+        self.types = [item for item in enabled if item.kind == TYPE_MISMATCH]
         self.exception = [item for item in enabled if item.kind == EXCEPTION]
         self.nan = [item for item in enabled if item.kind == NAN]
+        self.gradient = [item for item in enabled if item.kind == GRADIENT]
+        self.memory = [item for item in enabled if item.kind == MEMORY]
+        self.data = [item for item in enabled if item.kind == DATA]
 
     @property
     def wants_nodes(self) -> bool:
         """Whether every op must be looked at before it runs."""
-        return bool(self.ops or self.nodes or self.lines)
+        return bool(self.ops or self.nodes or self.lines or self.any)
+
+    @property
+    def wants_results(self) -> bool:
+        """Whether every op must be looked at after it ran."""
+        return bool(self.nan or self.after or self.memory or self.data)
 
     @property
     def wants_modules(self) -> bool:

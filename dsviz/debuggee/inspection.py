@@ -9,7 +9,7 @@ import io
 import reprlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from dsviz.debuggee.script import strip, traceback_text
 from dsviz.debuggee.summary import summarize
-from dsviz.debuggee.view import BadIndex, look
+from dsviz.debuggee.view import BadIndex, look, parse
 from engine.memory import memory
 
 PATIENCE = 2.0  # seconds an expression may run
@@ -31,7 +31,11 @@ class Overtime(BaseException):
 
 
 class Inspection:
-    """Answers the questions of one session. `current` knows the arrays of the op that is paused."""
+    """Answers the questions of one session."""
+
+    supply: Callable[[Any], None] = staticmethod(
+        lambda value: None
+    )  # takes the result of an op that cannot run
 
     def answer(self, request: dict[str, Any], frames: list[FrameType]) -> dict[str, Any]:
         """`{"ok": True, "data": ...}` or `{"ok": False, "error": sentence}`."""
@@ -44,6 +48,13 @@ class Inspection:
             if do == "evaluate":
                 data = evaluate(str(request["text"]), frames, int(request.get("frame", 0)))
                 return {"ok": True, "data": data}
+            if do == "set":
+                node, index = int(request["node"]), str(request.get("index", ""))
+                return {"ok": True, "data": self.set(node, index, str(request["value"]), frames)}
+            if do == "supply":
+                value = value_of(str(request["value"]), frames)
+                self.supply(value)
+                return {"ok": True, "data": list(value.shape)}
             return {"ok": False, "error": f"The program knows no question {do!r}."}
         except (Refusal, BadIndex) as refused:
             return {"ok": False, "error": str(refused)}
@@ -74,6 +85,25 @@ class Inspection:
             raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
         return look(array, index)
 
+    def set(self, node: int, index: str, value: str, frames: list[FrameType]) -> dict[str, Any]:
+        """Write `value`, an expression, to the part `[index]` of the value of `node`; gives its new look."""
+        array = find_array(node, frames)
+        if array is None:
+            raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
+        part = parse(index, array.shape)
+        new = value_of(value, frames)
+        if not getattr(getattr(array, "flags", None), "writeable", True):
+            raise Refusal(f"The value of node {node} cannot be written to: it is a view of something else.")
+        old = array[part]
+        try:
+            array[part] = new
+        except (TypeError, ValueError) as error:
+            raise Refusal(
+                f"Expected a value of shape {list(old.shape)} and {array.dtype}, "
+                f"got one of shape {list(new.shape)} and {new.dtype}: {error}."
+            ) from None
+        return self.node(node, frames)
+
 
 class Refusal(ValueError):  # noqa: N818 - an answer, not a fault
     """A question that has no answer; the text is the sentence for the person."""
@@ -92,6 +122,31 @@ def find_array(node: int, frames: list[FrameType]) -> Any:
         if buffer.node == node:
             return buffer()
     return None
+
+
+def value_of(text: str, frames: list[FrameType]) -> Any:
+    """The array that expression `text` gives in the innermost frame. Raises Refusal with a sentence."""
+    if not frames:
+        raise Refusal("There is no such frame: no line of the program is running.")
+    try:
+        with overtime(PATIENCE):
+            value = eval(text.strip(), frames[0].f_globals, frames[0].f_locals)
+    except Overtime:
+        raise Refusal(f"The expression ran longer than {PATIENCE:g} s and was interrupted.") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a person's expression may raise anything
+        raise Refusal(f"{text!r} raised {type(error).__name__}: {error}") from None
+    value = getattr(value, "array", value)
+    array = value if hasattr(value, "shape") and hasattr(value, "dtype") else None
+    if array is None:
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise Refusal(f"{text!r} gives no array: {error}.") from None
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)  # what a list of numbers is to the engine
+    if array.dtype.kind not in "fiubc":
+        raise Refusal(f"Expected numbers or a tensor, got {text!r}, which is of type {type(value).__name__}.")
+    return array
 
 
 def evaluate(text: str, frames: list[FrameType], index: int = 0, patience: float = PATIENCE) -> str:

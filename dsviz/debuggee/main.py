@@ -36,7 +36,9 @@ class Debuggee:
         self.level: int = setup["level"]
         self.link = Link(setup, began)
         self.tracer = Tracer(bus, self.link.outlet, began, self.level)
-        self.stepper = Stepper(bus, self.tracer, self.link.send, Inspection().answer, self._before_stop)
+        inspection = Inspection()
+        self.stepper = Stepper(bus, self.tracer, self.link.send, inspection.answer, self._before_stop)
+        inspection.supply = self.stepper.supply
         self.stepper.set_breakpoints([msgspec.convert(item, Breakpoint) for item in setup["breakpoints"]])
         for target, name, on in setup["switches"]:
             self._switch(target, name, on)

@@ -20,6 +20,7 @@ def describe_node(tracer: Tracer, node: Node, ran: bool = False) -> dict[str, An
     line = node.line
     return {
         "position": "node",
+        "ran": ran,
         "node": node.id,
         "op": op,
         "phase": node.phase,

@@ -16,18 +16,30 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import msgspec
+
 from dsviz.debuggee.breakpoints import Breakpoint, Table
+from dsviz.debuggee.conditions import Conditions, means
 from dsviz.debuggee.frames import line_of, user_frames
 from dsviz.debuggee.positions import describe_error, describe_module, describe_node, describe_post_mortem
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
-from engine.errors import ShapeMismatchError
+from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
+from engine.iteration import iteration
 from engine.module import ModuleCall
 from engine.node import Node
 
-RUN, ENTRY, PAUSE, NEXT, INTO, OVER, OUT, TERMINATE = range(8)
-_VERBS = {"continue": RUN, "next": NEXT, "into": INTO, "over": OVER, "out": OUT}
-_REASON = {ENTRY: "entry", PAUSE: "pause", NEXT: "step", INTO: "step", OVER: "step", OUT: "step"}
+RUN, ENTRY, PAUSE, NEXT, INTO, OVER, OUT, TERMINATE, LINE, ITERATION = range(10)
+_VERBS = {
+    "continue": RUN,
+    "next": NEXT,
+    "into": INTO,
+    "over": OVER,
+    "out": OUT,
+    "next_line": LINE,
+    "next_iteration": ITERATION,
+}
+_REASON = {ENTRY: "entry", PAUSE: "pause"}  # any other mode: "step"
 _DEEP = 1 << 30
 
 
@@ -58,6 +70,11 @@ class Stepper:
         self._mode = RUN
         self._depth = 0
         self._thread: int | None = None  # the thread a step belongs to; None: any
+        self._items: list[Breakpoint] = []
+        self._until: Breakpoint | None = None  # where "run to" runs to: gone at the next stop
+        self._from: tuple[int, int, int, int] = (0, 0, 0, 0)  # the line a step by lines left
+        self._conditions = Conditions(send)
+        self._supplied: Any = None
         self._table = Table()
         self._lines: dict[tuple[int, int], list[Breakpoint]] = {}
         self._on_line: dict[int, tuple[int, int, int]] = {}
@@ -109,9 +126,18 @@ class Stepper:
     def set_breakpoints(self, items: list[Breakpoint]) -> None:
         """These are the breakpoints from now on."""
         with self._lock:
-            self._table = Table(items)
-            self._lines = {}
-            self._arm()
+            self._items = items
+            self._build()
+
+    def supply(self, value: Any) -> None:
+        """At a stop before an op that cannot run: its result."""
+        self._supplied = value
+
+    def _build(self) -> None:
+        self._table = Table(self._items if self._until is None else [*self._items, self._until])
+        self._lines = {}
+        self._conditions.forget()
+        self._arm()
 
     def close(self) -> None:
         """Never pause again; a paused program goes on."""
@@ -141,7 +167,8 @@ class Stepper:
             self._module_enter,
             self._mode in (INTO, OVER, OUT, TERMINATE) or table.wants_modules,
         )
-        self._want("op_finish", self._op_finish, bool(table.nan))
+        self._want("op_finish", self._op_finish, table.wants_results)
+        self._want("gradient", self._gradient, bool(table.gradient))
 
     def _want(self, kind: str, sink: Callable[[str, Any], None], wanted: bool) -> None:
         if wanted and kind not in self._handles:
@@ -155,6 +182,8 @@ class Stepper:
     # Sinks
 
     def _op_start(self, kind: str, node: Node) -> None:
+        if self._conditions.asking():
+            return
         self._wait_for_the_paused()
         mode = self._mode
         if mode == TERMINATE:
@@ -164,10 +193,12 @@ class Stepper:
         hits = self._hits_at(node) if table.wants_nodes else []
         if hits:
             self._stop("breakpoint", hits, describe_node(self._tracer, node), depth_of(node))
-        elif mode != RUN and self._reached(depth_of(node)):
-            self._stop(_REASON[mode], [], describe_node(self._tracer, node), depth_of(node))
+        elif mode != RUN and self._reached(depth_of(node), node):
+            self._stop(_REASON.get(mode, "step"), [], describe_node(self._tracer, node), depth_of(node))
 
     def _module_enter(self, kind: str, call: ModuleCall) -> None:
+        if self._conditions.asking():
+            return
         self._wait_for_the_paused()
         mode, depth = self._mode, depth_of_entry(call)
         if mode == TERMINATE:
@@ -184,27 +215,77 @@ class Stepper:
             self._stop("step", [], describe_module(self._tracer, call), depth)
 
     def _op_finish(self, kind: str, node: Node) -> None:
-        if not self._table.nan or not produced_nan(node):
+        if self._conditions.asking():
             return
-        hits = self._satisfied(self._table.nan)
+        table = self._table
+        if table.nan and produced_nan(node):
+            hits = self._satisfied(table.nan, node)
+            if hits:
+                self._stop_after("nan", hits, node, f"{node.label} produced NaN or Inf")
+        hits = [hit for hit in table.after if self._matches(hit, node)] if table.after else []
+        hits = self._satisfied(hits, node) if hits else hits
+        if hits:
+            self._stop_after("breakpoint", hits, node, f"Paused after {node.label}")
+        if table.memory:
+            hits = self._satisfied(self._conditions.over_limit(table.memory), node)
+            if hits:
+                self._stop_after("memory", hits, node, f"{hits[0].label}, after {node.label}")
+        if table.data:
+            frames = user_frames(sys._getframe(1), self._tracer.places)
+            hits = self._satisfied(self._conditions.changed(table.data, frames), node)
+            if hits:
+                self._stop_after("data changed", hits, node, f"{hits[0].name} was changed by {node.label}")
+
+    def _stop_after(self, reason: str, hits: list[Breakpoint], node: Node, text: str) -> None:
+        position = describe_node(self._tracer, node, ran=True)
+        position["text"] = text
+        self._stop(reason, hits, position, depth_of(node))
+
+    def _matches(self, hit: Breakpoint, node: Node) -> bool:
+        if hit.kind == "op":
+            return hit.name == node.label
+        if hit.kind == "node":
+            return hit.node == node.id
+        if hit.kind == "line":
+            return not node.phase and (os.path.realpath(node.filename), node.line) == (hit.file, hit.line)
+        return True
+
+    def _gradient(self, kind: str, subject: tuple[Node, Any]) -> None:
+        if self._conditions.asking():
+            return
+        node, grad = subject
+        frames = user_frames(sys._getframe(1), self._tracer.places)
+        with self._conditions.quiet():
+            hits = [hit for hit in self._table.gradient if not hit.name or means(hit.name, node, frames)]
+        hits = self._satisfied(hits, node, grad) if hits else hits
         if hits:
             position = describe_node(self._tracer, node, ran=True)
-            position["text"] = f"{position['op']} produced NaN or Inf"
-            self._stop("nan", hits, position, depth_of(node))
+            position["text"] = f"{hits[0].label}, of shape {list(node.shape)}, is complete"
+            position["pending"], position["iteration"] = {}, iteration.index
+            self._stop("gradient", hits, position, 0)
 
     def _op_error(self, kind: str, failure: Any) -> None:
+        if self._conditions.asking():
+            return
         exception = failure.exception
         shape = isinstance(exception, ShapeMismatchError)
+        types = isinstance(exception, (DtypeMismatchError, DeviceMismatchError))
         self._seen = exception
         hits = self._table.shape if shape else self._table.exception
+        if types and self._table.types:
+            hits = self._table.types
         if not hits or self._mode == TERMINATE:
             return
         self._wait_for_the_paused()
-        reason = "shape mismatch" if shape else "exception"
+        reason = "shape mismatch" if shape else "type mismatch" if types else "exception"
         node: Node = failure.node
-        hits = self._satisfied(hits)
+        hits = self._satisfied(hits, node)
         if hits:
+            self._supplied = None
             self._stop(reason, hits, describe_error(self._tracer, failure), depth_of(node))
+            if self._supplied is not None:
+                failure.replacement, self._supplied = self._supplied, None
+                self._seen = None
 
     def post_mortem(self, exception: BaseException) -> None:
         """An exception is about to end the program: stop where it was raised, unless that was done."""
@@ -223,10 +304,19 @@ class Stepper:
 
     # Deciding
 
-    def _reached(self, depth: int) -> bool:
+    def _reached(self, depth: int, node: Node | None = None) -> bool:
         if self._thread is not None and self._thread != get_ident():
             return False
         mode = self._mode
+        if mode == LINE:
+            frames = user_frames(sys._getframe(1), self._tracer.places)
+            now, before = place_of(frames), self._from
+            if now[0] != before[0]:
+                return now[0] < before[0]
+            # The same line in a later turn of its loop is reached anew.
+            return now[1:3] != before[1:3] or now[3] < before[3]
+        if mode == ITERATION:
+            return node is not None and not node.phase and node.iteration > self._from[0]
         if mode == OVER:
             return depth <= self._depth
         if mode == OUT:
@@ -242,7 +332,8 @@ class Stepper:
             hits += table.nodes.get(node.id, ())
         if table.lines and node.code is not None and not node.phase:
             hits += self._hits_on_line(node.code, node.lasti)
-        return self._satisfied(hits) if hits else hits
+        hits += table.any
+        return self._satisfied(hits, node) if hits else hits
 
     def _hits_on_line(self, code: Any, lasti: int) -> list[Breakpoint]:
         key = (id(code), lasti)
@@ -260,21 +351,13 @@ class Stepper:
         again = before is not None and before[:2] == (id(code), line) and lasti > before[2]
         return [] if again else found
 
-    def _satisfied(self, hits: list[Breakpoint]) -> list[Breakpoint]:
-        return [hit for hit in hits if not hit.condition or self._holds(hit)]
-
-    def _holds(self, hit: Breakpoint) -> bool:
+    def _satisfied(
+        self, hits: list[Breakpoint], node: Node | None = None, grad: Any = None
+    ) -> list[Breakpoint]:
+        if not any(hit.condition or hit.hit or hit.log for hit in hits):
+            return hits
         frames = user_frames(sys._getframe(1), self._tracer.places)
-        if not frames:
-            return False
-        try:
-            return bool(eval(hit.condition, frames[0].f_globals, dict(frames[0].f_locals)))
-        except Exception as error:  # noqa: BLE001 - a person's expression may raise anything
-            what = f"{type(error).__name__}: {error}"
-            sentence = f"The condition {hit.condition!r} of breakpoint {hit.id} raised {what}"
-            self._send({"t": "condition", "id": hit.id, "error": sentence})
-            hit.condition = "False"
-            return False
+        return self._conditions.satisfied(hits, frames, node, grad)
 
     # Standing still
 
@@ -302,6 +385,13 @@ class Stepper:
                 self._paused, self._pause_next = True, False
                 self._stops += 1
                 number = self._stops
+                self._mode = RUN
+                if self._until is not None:
+                    if self._until in hits:
+                        hits = [hit for hit in hits if hit is not self._until]
+                        reason = reason if hits else "step"
+                    self._until = None
+                    self._build()
                 self._set(RUN, 0, None)
             try:
                 if frames is None:
@@ -319,7 +409,7 @@ class Stepper:
                 }
                 stop.update(self._before_stop())
                 if self._send(stop):
-                    self._serve(frames, depth)
+                    self._serve(frames, depth, position.get("iteration", 0))
             except KeyboardInterrupt:
                 # Ctrl-C is the program's, paused or not: it goes on with the interrupt.
                 self._send({"t": "resumed"})
@@ -332,11 +422,13 @@ class Stepper:
                         self._set(PAUSE, 0, None)
                     self._arm()
 
-    def _serve(self, frames: list[FrameType], depth: int) -> None:
+    def _serve(self, frames: list[FrameType], depth: int, turn: int) -> None:
         while True:
             message = self._commands.get()
             if message["t"] == "request":
-                self._send({"t": "reply", "id": message.get("id"), **self._answer(message, frames)})
+                with self._conditions.quiet():
+                    answer = self._answer(message, frames)
+                self._send({"t": "reply", "id": message.get("id"), **answer})
                 continue
             verb = message.get("verb")
             if verb == "terminate":
@@ -345,8 +437,13 @@ class Stepper:
             if message.get("number", self._stops) != self._stops:
                 continue  # meant for a stop that is over
             if verb in _VERBS:
-                me = get_ident()
-                self._set(_VERBS[verb], depth, me if verb != "continue" else None)
+                mode = _VERBS[verb]
+                self._from = (turn, 0, 0, 0) if mode == ITERATION else place_of(frames)
+                if message.get("until") is not None:
+                    with self._lock:
+                        self._until = msgspec.convert(message["until"], Breakpoint)
+                        self._build()
+                self._set(mode, depth, get_ident() if mode not in (RUN, ITERATION) else None)
                 return
 
     def _end(self) -> None:
@@ -367,6 +464,14 @@ def depth_of(node: Node) -> int:
 def depth_of_entry(call: ModuleCall) -> int:
     """How many modules the entry of `call` stands in."""
     return 0 if call.parent is None else call.parent.depth + 1
+
+
+def place_of(frames: list[FrameType]) -> tuple[int, int, int, int]:
+    """Where a thread stands: how many frames deep, in which frame, its line and its bytecode offset."""
+    if not frames:
+        return (0, 0, 0, 0)
+    frame = frames[0]
+    return (len(frames), id(frame), frame.f_lineno or 0, frame.f_lasti)
 
 
 def frame_list(tracer: Tracer, frames: list[FrameType]) -> list[dict[str, Any]]:

@@ -22,8 +22,18 @@ if TYPE_CHECKING:
     from dsviz.session import Session
     from dsviz.store import GraphStore
 
-MOVES = frozenset({"continue", "pause", "next", "into", "over", "out", "restart", "stop"})
+MOVES = frozenset(
+    {
+        *("continue", "pause", "next", "into", "over", "out", "restart", "stop"),
+        *("next_line", "next_iteration", "run_to_node", "run_to_line"),
+    }
+)
 TEXT_LIMIT = 10_000  # characters of a console line, a condition or a name
+
+_BREAKPOINT: tuple[tuple[str, type[int | str | bool]], ...] = (
+    *(("line", int), ("name", str), ("node", int), ("condition", str)),
+    *(("hit", str), ("log", str), ("limit", int)),
+)
 
 T = TypeVar("T")
 _REQUIRED: Any = object()
@@ -45,6 +55,8 @@ class Verbs:
             "output": self._output,
             "node": self._node,
             "look": self._look,
+            "set_value": self._set_value,
+            "supply": self._supply,
             "source": self._source,
             "save": self._save,
             "lines": self._lines,
@@ -95,7 +107,12 @@ class Verbs:
         now = self.session.stop_now
         if seen is not None and verb != "pause" and (now is None or now.number != seen):
             raise Refusal("The program has moved on since this page showed it: another page was quicker.")
-        self.session.send(verb)
+        if verb == "run_to_node":
+            self.session.send(verb, node=field(request, "node", int))
+        elif verb == "run_to_line":
+            self.session.send(verb, file=self._path(request), line=field(request, "line", int))
+        else:
+            self.session.send(verb)
 
     def _level(self, request: Json) -> None:
         self.session.set_level(field(request, "level", int))
@@ -111,10 +128,7 @@ class Verbs:
     def _breakpoint(self, request: Json) -> Json | None:
         action = field(request, "action", str)
         if action == "add":
-            fields: Json = {
-                name: field(request, name, kind, None)
-                for name, kind in (("line", int), ("name", str), ("node", int), ("condition", str))
-            }
+            fields: Json = {name: field(request, name, kind, None) for name, kind in _BREAKPOINT}
             if request.get("file") is not None:
                 fields["file"] = self._path(request)
             added = self.session.add_breakpoint(field(request, "kind", str), **fields)
@@ -122,10 +136,15 @@ class Verbs:
         number = field(request, "breakpoint", int)
         if action == "remove":
             self.session.remove_breakpoint(number)
+        elif action == "edit":
+            changed = {name: field(request, name, kind) for name, kind in _BREAKPOINT if name in request}
+            self.session.edit_breakpoint(number, **changed)
         elif action in ("enable", "disable"):
             self.session.enable_breakpoint(number, action == "enable")
         else:
-            raise Refusal(f"A breakpoint can be added, removed, enabled or disabled, not {action[:40]!r}.")
+            raise Refusal(
+                f"A breakpoint can be added, edited, removed, enabled or disabled, not {action[:40]!r}."
+            )
         return None
 
     # Questions
@@ -160,6 +179,13 @@ class Verbs:
         """A part of a node's value, small enough for a picture; only at a stop."""
         node, index = field(request, "node", int), field(request, "index", str, "")
         return dict(self.session.request("look", node=node, index=index).result(5.0))
+
+    def _set_value(self, request: Json) -> Json:
+        node, index = field(request, "node", int), field(request, "index", str, "")
+        return self.session.set_value(node, index, field(request, "value", str))
+
+    def _supply(self, request: Json) -> Json:
+        return {"shape": self.session.supply(field(request, "value", str))}
 
     def _source(self, request: Json) -> Json:
         self._path(request)

@@ -1,0 +1,172 @@
+"""Decides whether a breakpoint that was reached counts: its condition, its hit count, its log text."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from _thread import get_ident
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+from dsviz.debuggee.breakpoints import Breakpoint, counts
+from engine.iteration import iteration
+from engine.memory import memory
+from engine.node import Node
+
+LONGEST = 2_000  # characters of a log line
+
+
+class Conditions:
+    """Evaluates what a person wrote, in the person's own frame, with the names of the op beside it.
+
+    `args`, `out`, `op`, `shape`, `phase`, `node`, `module` and `iteration` speak of the op; `grad`, `norm`,
+    `zero` of a gradient. The frame's own names come first where both have one.
+    """
+
+    def __init__(self, send: Callable[[dict[str, Any]], bool]) -> None:
+        self._send = send
+        self._reached: dict[int, int] = {}
+        self._told: set[tuple[int, str]] = set()
+        self._busy: set[int] = set()  # threads in which an expression runs: its ops are no positions
+        self._over: set[int] = set()
+        self._sums: dict[int, int] = {}
+        self._codes: dict[str, CodeType] = {}
+
+    def asking(self) -> bool:
+        """Whether this thread runs an expression of the person's, and not the program."""
+        return bool(self._busy) and get_ident() in self._busy
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Ops in this block are the person's questions: nothing stops at them."""
+        me = get_ident()
+        if me in self._busy:
+            yield
+            return
+        self._busy.add(me)
+        try:
+            yield
+        finally:
+            self._busy.discard(me)
+
+    def forget(self) -> None:
+        """The breakpoints were changed: what was above a limit is asked anew."""
+        self._over = set()
+
+    def satisfied(
+        self, hits: list[Breakpoint], frames: list[FrameType], node: Node | None, grad: Any
+    ) -> list[Breakpoint]:
+        """Those of `hits` that pause the program; those that only log are told on the way."""
+        kept = []
+        with self.quiet():
+            for hit in hits:
+                if hit.condition and not self._ask(hit, hit.condition, frames, node, grad):
+                    continue
+                if hit.hit:
+                    self._reached[hit.id] = reached = self._reached.get(hit.id, 0) + 1
+                    if not counts(hit.hit, reached):
+                        continue
+                if hit.log:
+                    text = self._ask(hit, "f" + repr(hit.log), frames, node, grad)
+                    if text is not None:
+                        self._send({"t": "log", "id": hit.id, "text": str(text)[:LONGEST]})
+                    continue
+                kept.append(hit)
+        return kept
+
+    def _ask(self, hit: Breakpoint, text: str, frames: list[FrameType], node: Node | None, grad: Any) -> Any:
+        names = names_of(node, grad)
+        if frames:
+            # In one dict: what a comprehension in the expression looks up are globals to it.
+            names = {**frames[0].f_globals, **names, **frames[0].f_locals}
+        try:
+            code = self._codes.get(text)
+            if code is None:
+                code = self._codes[text] = compile(text, "<breakpoint>", "eval")
+            answer = eval(code, names)
+            return bool(answer) if text == hit.condition else answer
+        except Exception as error:  # noqa: BLE001 - a person's expression may raise anything
+            if (hit.id, text) not in self._told:
+                self._told.add((hit.id, text))
+                what = f"{type(error).__name__}: {error}"
+                shown = f"condition {text!r}" if text == hit.condition else f"log text {hit.log!r}"
+                self._send(
+                    {
+                        "t": "condition",
+                        "id": hit.id,
+                        "error": f"The {shown} of breakpoint {hit.id} raised {what}",
+                    }
+                )
+            return None
+
+    def over_limit(self, items: list[Breakpoint]) -> list[Breakpoint]:
+        """Those whose limit the live bytes have just crossed."""
+        live = sum(buffer.nbytes for buffer in memory.live())
+        above = {item.id for item in items if live > item.limit}
+        new, self._over = above - self._over, above
+        return [item for item in items if item.id in new]
+
+    def changed(self, items: list[Breakpoint], frames: list[FrameType]) -> list[Breakpoint]:
+        """Those whose value differs from what it was after the op before."""
+        found = []
+        with self.quiet():
+            for item in items:
+                total = _checksum(item.name, frames)
+                if total is None:
+                    continue  # not there yet, or out of sight from here
+                before = self._sums.get(item.id)
+                self._sums[item.id] = total
+                if before is not None and before != total:
+                    found.append(item)
+        return found
+
+
+def means(name: str, node: Node, frames: list[FrameType]) -> bool:
+    """Whether expression `name`, such as `net.head.bias`, is the tensor that `node` stands for."""
+    for frame in frames:
+        try:
+            value = eval(name, frame.f_globals, dict(frame.f_locals))
+        except Exception:  # noqa: BLE001 - a frame where the name means nothing
+            continue
+        return getattr(value, "node", None) is node
+    return False
+
+
+def names_of(node: Node | None, grad: Any = None) -> dict[str, Any]:
+    """What a condition may name of an op or a gradient."""
+    if node is None:
+        return {}
+    call = node.twin.call if node.twin is not None else node.call
+    names: dict[str, Any] = {
+        "args": node.arrays or (),
+        "out": node.out,
+        "op": node.label,
+        "shape": node.shape,
+        "phase": ("forward", "backward", "optimizer")[node.phase],
+        "node": node.id,
+        "module": "" if call is None else call.path,
+        "iteration": iteration.index,
+    }
+    if grad is not None:
+        norm = float(np.sqrt(float((abs(grad) ** 2).sum())))
+        names.update(grad=grad, norm=norm, zero=norm == 0.0)
+    return names
+
+
+def _checksum(name: str, frames: list[FrameType]) -> int | None:
+    for frame in frames:
+        try:
+            value = eval(name, frame.f_globals, dict(frame.f_locals))
+        except Exception:  # noqa: BLE001 - a frame where the name means nothing yet
+            continue
+        array = getattr(value, "array", value)
+        if hasattr(array, "get") and not isinstance(array, (np.ndarray, dict)):
+            array = array.get()
+        try:
+            return zlib.crc32(np.ascontiguousarray(array).tobytes())
+        except (TypeError, ValueError):
+            return None
+    return None

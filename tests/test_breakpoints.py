@@ -1,0 +1,195 @@
+"""Breakpoints of every kind: where each stops, what it counts, what it tells, how they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_session import MISMATCH, TRAIN, WAIT, launch, line
+
+from dsviz.debuggee.breakpoints import counts
+from dsviz.saved import moved
+from dsviz.session import Refused, Session
+
+
+def stops(session: Session) -> list[Any]:
+    """Every stop until the program ends."""
+    found = []
+    stop = session.wait(WAIT)
+    while (stop := session.resume(WAIT)).state == "paused":
+        found.append(stop)
+    assert stop.state == "finished", stop.text
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        ("if", {"condition": "op == 'relu'"}, [("breakpoint", "relu", 1), ("breakpoint", "relu", 3)]),
+        ("if", {"condition": "out.shape == (2, 2) and op == 'linear'", "hit": "4"}, [("breakpoint", "linear", 3)]),
+        ("if", {"condition": "any(a.shape == (2, 2) for a in args) and op == 'sum'", "hit": "% 2"},
+         [("breakpoint", "sum", 1), ("breakpoint", "sum", 3)]),
+        ("op", {"name": "tanh", "hit": ">= 3"}, [("breakpoint", "tanh", 2), ("breakpoint", "tanh", 3)]),
+        ("op", {"name": "tanh'", "condition": "(x := turn) == 2"}, [("breakpoint", "tanh", 2)]),
+        ("gradient", {"name": "net.head.bias", "condition": "norm > 0", "hit": "2"}, [("gradient", "", 1)]),
+        ("gradient", {"condition": "zero"}, [("gradient", "", 3)] * 3),
+        ("data", {"name": "net.head.weight", "hit": "1"}, [("data changed", "sgd", 0)]),
+        ("memory", {"limit": 1}, [("memory", "linear", 0)]),
+        ("memory", {"limit": 1 << 40}, []),
+        ("nan", {}, []),
+    ],
+)  # fmt: skip
+def test_each_kind_stops_where_it_says(
+    tmp_path: Path, kind: str, fields: dict[str, Any], expected: Any
+) -> None:
+    with launch(tmp_path) as session:
+        session.wait(WAIT)
+        session.add_breakpoint(kind, **fields)
+        assert [(stop.reason, stop.op, stop.iteration) for stop in stops(session)] == expected
+
+
+def test_a_condition_may_run_ops_of_its_own(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    session.add_breakpoint("if", condition="op == 'tanh' and (net.head.weight * 2).sum().item() != 12345.0")
+    session.add_breakpoint("op", name="mul")
+    assert [stop.op for stop in stops(session)] == ["tanh"] * 4, "the condition's own ops are no positions"
+
+
+def test_nan_in_the_backward_pass_is_told_at_its_node(session_of: Any) -> None:
+    source = "import dsviz as ds\nx = ds.tensor([0.0, 1.0], requires_grad=True)\ny = ds.sqrt(x).sum()\ny.backward()\n"
+    session = session_of(source)
+    session.add_breakpoint("nan")
+    found = stops(session)
+    assert [(stop.reason, stop.op, stop.phase) for stop in found] == [("nan", "sqrt", 1)]
+    assert found[0].line == 3
+
+
+def test_a_logpoint_tells_and_does_not_pause(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    session.add_breakpoint("op", name="sum", log="turn {turn} shape {args[0].shape} {{x}}", hit=">= 3")
+    session.add_breakpoint("op", name="sum'", log="loss {loss.item() * 0:.1f}")
+    assert stops(session) == []
+    assert [text for text in session.logs if "turn" in text] == [
+        "turn 2 shape (2, 2) {x}",
+        "turn 3 shape (2, 2) {x}",
+    ]
+    assert [text.lstrip("-").replace("loss -", "loss ") for text in session.logs if "loss" in text] == [
+        "loss 0.0"
+    ] * 4
+
+
+def test_a_condition_that_raises_is_told_once(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    point = session.add_breakpoint("op", name="tanh", condition="1 / 0")
+    assert stops(session) == []
+    assert (
+        point.problem
+        == f"The condition '1 / 0' of breakpoint {point.id} raised ZeroDivisionError: division by zero"
+    )
+
+
+def test_a_breakpoint_is_edited(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    point = session.add_breakpoint("op", name="tanh", condition="turn == 1")
+    edited = session.edit_breakpoint(point.id, condition="turn == 2", hit="1")
+    assert (edited.id, edited.label) == (point.id, "Op tanh if turn == 2, hit 1")
+    assert [stop.iteration for stop in stops(session)] == [2]
+    assert session.edit_breakpoint(point.id, condition="", hit="").label == "Op tanh"
+    with pytest.raises(Refused, match="is no Python expression"):
+        session.edit_breakpoint(point.id, condition="1 +")
+    assert session.breakpoints[-1].condition == "", "a refused edit changes nothing"
+
+
+def test_breakpoints_are_kept_in_a_file_and_follow_their_line(session_of: Any, tmp_path: Path) -> None:
+    session = session_of(TRAIN)
+    kept = tmp_path / "train.breakpoints"
+    session.add_breakpoint("line", file=session.script, line=line("ds.relu(x)"), condition="flag")
+    off = session.add_breakpoint("op", name="tanh", hit="% 2")
+    session.enable_breakpoint(off.id, False)
+    session.save_breakpoints(kept)
+    session.stop(WAIT)
+    longer = "# one\n# line more\n" + TRAIN
+    other = session_of(longer)
+    added = other.load_breakpoints(kept)
+    point = next(item for item in added if item.kind == "line")
+    assert (point.line, point.condition) == (line("ds.relu(x)", longer), "flag")
+    assert [(item.kind, item.hit) for item in added if not item.enabled] == [("op", "% 2")]
+    assert [stop.op for stop in stops(other)] == ["relu", "relu"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"dsviz breakpoints": 1, "breakpoints": [{"kind": "op"}]}', "\0"]
+)
+def test_a_file_that_is_none_of_ours_is_refused(session_of: Any, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    session = session_of(TRAIN)
+    before = session.breakpoints
+    with pytest.raises(Refused, match=r"other\.json"):
+        session.load_breakpoints(path)
+    assert session.breakpoints == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("if", {}, "needs 'condition'"),
+        ("memory", {}, "needs 'limit'"),
+        ("memory", {"limit": -1}, "is a number of bytes, not -1"),
+        ("op", {"name": "x", "hit": "often"}, "The hit count is a number such as"),
+        ("op", {"name": "x", "hit": "% 0"}, "The hit count is a number such as"),
+        ("op", {"name": "x", "log": "loss {"}, "cannot be filled in"),
+        ("data", {"name": "net."}, "is no Python expression"),
+        ("op", {"name": "x", "colour": "red"}, "has no 'colour'"),
+    ],
+)
+def test_nonsense_is_refused(session_of: Any, kind: str, fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(Refused, match=says):
+        session_of(TRAIN).add_breakpoint(kind, **fields)
+
+
+def test_the_result_of_an_op_that_cannot_run_is_supplied(session_of: Any) -> None:
+    session = session_of(MISMATCH + "y = ds.relu(ds.ones(2) + 1)\n")
+    with pytest.raises(Refused, match="only at a stop before an op that cannot run"):
+        session.supply([1.0])
+    assert session.resume(WAIT).reason == "shape mismatch"
+    with pytest.raises(Refused, match="NameError"):
+        session.supply("nowhere")
+    with pytest.raises(Refused, match="Expected numbers or a tensor"):
+        session.supply("'text'")
+    assert session.supply("ds.ones(3, 2)") == [3, 2]
+    stop = session.resume(WAIT)
+    assert (stop.state, stop.status) == ("finished", 0)
+
+
+def test_a_value_is_changed_and_the_program_goes_on_with_it(session_of: Any) -> None:
+    session = session_of("import dsviz as ds\nx = ds.ones(2, 3) + 1\ny = x * 2\nz = y + 0\nprint(z)\n")
+    session.next(WAIT)
+    node = session.wait(WAIT).pending["inputs"][0]
+    assert session.set_value(node, "0, 1:", 5.0)["values"] == [2.0, 5.0, 5.0, 2.0, 2.0, 2.0]
+    session.next(WAIT)
+    assert session.evaluate("y.tolist()") == "[[4.0, 10.0, 10.0], [4.0, 4.0, 4.0]]"
+    with pytest.raises(Refused, match=r"has 2 entries, so 7 is outside"):
+        session.set_value(node, "7", 1)
+    with pytest.raises(Refused, match=r"Expected a value of shape \[2, 3\]"):
+        session.set_value(node, "", [1.0, 2.0])
+    with pytest.raises(Refused, match="is not held any more"):
+        session.set_value(9_999, "", 1)
+
+
+def test_hit_counts() -> None:
+    asked = {
+        "3": [3],
+        ">= 5": [5, 6],
+        "% 3": [3, 6],
+        "<2": [1],
+        "!= 1": [2, 3, 4, 5, 6],
+        "": [1, 2, 3, 4, 5, 6],
+    }
+    assert {hit: [n for n in range(1, 7) if counts(hit, n)] for hit in asked} == asked
+
+
+def test_a_line_is_found_again_nearest_to_where_it_was() -> None:
+    assert moved(["a", "b", "a", "c", "a"], 4, "a") == 3
+    assert moved(["b"], 7, "gone") == 7
