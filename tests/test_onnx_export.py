@@ -80,7 +80,10 @@ def exported(row: Row, path: Path) -> bool:
     except ExportError as error:
         reason = str(error)
     if not reason:
-        agree(path, model, arrays)
+        try:
+            agree(path, model, arrays)
+        except ort.capi.onnxruntime_pybind11_state.NotImplemented:
+            return False  # the file is valid, but onnxruntime has no kernel for it in float64
     elif not any(words in reason for words in NO_FORM):
         pytest.fail(reason)
     return not reason

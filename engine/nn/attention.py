@@ -193,11 +193,17 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerEncoder(Module):
-    """`num_layers` copies of a layer, one after another, and an optional normalisation at the end."""
+    """`num_layers` copies of a layer, one after another, and an optional normalisation at the end.
+
+    `enable_nested_tensor` and `mask_check` are accepted as PyTorch has them; they change nothing here.
+    """
 
     norm: Module | None
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+    def __init__(
+        self, encoder_layer: Module, num_layers: int, norm: Module | None = None,
+        enable_nested_tensor: bool = True, mask_check: bool = True,
+    ) -> None:  # fmt: skip
         self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
         self.norm = norm

@@ -14,7 +14,7 @@ from engine.ops.layout import cat, stack, transpose
 from engine.ops.linear import linear
 from engine.ops.noise import dropout
 from engine.ops.recurrent import lstm_cell
-from engine.ops.split import unbind
+from engine.ops.split import split, unbind
 from engine.tensor import Parameter, Tensor
 
 
@@ -64,8 +64,11 @@ class _Recurrent(Module):
 
         Gives (output, state): output [steps, batch, directions · hidden] of the last layer, state
         [layers · directions, batch, hidden], for an LSTM the pair (h, c) of them; `hx` is the state to start with.
+        A `PackedSequence` gives a `PackedSequence`, and the state after the last step of each sequence.
         Raises `ValueError` for an input of another rank.
         """
+        if hasattr(input, "batch_sizes"):
+            return self._packed(input, hx)
         if len(input.shape) not in (2, 3):
             raise ValueError(f"{type(self).__name__} needs 2 or 3 dimensions, got {list(input.shape)}")
         single = len(input.shape) == 2
@@ -92,6 +95,46 @@ class _Recurrent(Module):
         elif self.batch_first:
             input = transpose(input, 0, 1)
         return input, states[0] if self.states == 1 else tuple(states)
+
+    def _packed(self, packed: Any, hx: Any) -> Any:
+        """Sequences of different length: each step is of those that still run."""
+        sizes = [int(n) for n in packed.batch_sizes.tolist()]
+        data, batch = packed.data, sizes[0]
+        if hx is not None and packed.sorted_indices is not None:
+            given = [hx] if self.states == 1 else list(hx)
+            sorted_ = [h[:, packed.sorted_indices] for h in given]
+            hx = sorted_[0] if self.states == 1 else tuple(sorted_)
+        firsts = self._start(data[None, :1].expand(1, batch, data.shape[-1]), hx, False)
+        finals: list[list[Any]] = [[] for _ in range(self.states)]
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction, suffix in enumerate(self._suffixes(layer)):
+                at = layer * self.directions + direction
+                output, state = self._run_packed(data, sizes, [f[at] for f in firsts], suffix, direction == 1)
+                outputs.append(output)
+                for kept, value in zip(finals, state, strict=True):
+                    kept.append(value)
+            data = outputs[0] if len(outputs) == 1 else cat(outputs, dim=-1)
+            if self.dropout and layer + 1 < self.num_layers:
+                data = dropout(data, self.dropout, self.training)
+        states = [stack(kept, dim=0) for kept in finals]
+        if packed.unsorted_indices is not None:
+            states = [s[:, packed.unsorted_indices] for s in states]
+        return packed._replace(data=data), states[0] if self.states == 1 else tuple(states)
+
+    def _run_packed(
+        self, data: Any, sizes: list[int], state: list[Any], suffix: str, backwards: bool
+    ) -> tuple[Any, list[Any]]:  # fmt: skip
+        mapped = linear(data, getattr(self, "weight_ih" + suffix), self._bias("ih", suffix))
+        weight, bias = getattr(self, "weight_hh" + suffix), self._bias("hh", suffix)
+        outputs: list[Any] = []
+        steps = list(zip(split(mapped, sizes), sizes, strict=True))
+        for step, n in reversed(steps) if backwards else steps:
+            fresh = self.step(step, weight, bias, [s[:n] for s in state])
+            outputs.append(fresh[0])
+            # Who has ended keeps its last state; backwards, who has not begun its first.
+            state = [f if n == s.shape[0] else cat([f, s[n:]]) for f, s in zip(fresh, state, strict=True)]
+        return cat(outputs[::-1] if backwards else outputs), state
 
     def _start(self, input: Any, hx: Any, single: bool) -> list[Any]:
         shape = (self.num_layers * self.directions, input.shape[1], self.hidden_size)
