@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 START = """
 import numpy as np
 import dsviz as ds
@@ -253,3 +255,6 @@ for _ in range(8):
     total += loss.item()
 """,
 }
+
+for path in sorted((Path(__file__).parent / "faults" / "healthy").glob("*.py")):
+    HEALTHY[path.stem.replace("_", " ") + " (file)"] = path.read_text(encoding="utf-8")

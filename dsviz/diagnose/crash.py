@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose.learning import cut_of
 from dsviz.diagnose.record import Record
 from engine.errors import DtypeMismatchError, Origin, ShapeMismatchError
 from engine.location import is_engine_code
@@ -22,11 +23,30 @@ def crash(record: Record) -> Iterator[Finding]:
     if isinstance(error, ShapeMismatchError):
         yield from _mismatch(record, error)
     elif isinstance(error, Changed):
+        if record.old_inputs and any(steps.count for steps in record.optimizers):
+            carried = max(record.old_inputs, key=lambda place: record.old_inputs[place])
+            stepping = {steps.step_place for steps in record.optimizers}
+            if (error.filename, error.line) in stepping:
+                yield _finding("graph grows over turns", error, *carried, "A value of an earlier turn is used with its graph, whose parameters a step has changed since.", (
+                    "Carry values, not graphs, to the next turn: detach() them."
+                ))  # fmt: skip
         yield _finding("in-place change", error, error.filename, error.line, _first_line(error), (
             "Use the op without the underscore, or clone() what is changed."
         ))  # fmt: skip
     else:
         file, line = _raised_at(error)
+        if "no gradient flows" in str(error):
+            for facts in record.parameters.values():
+                cut = cut_of(record, facts.consumer)
+                if cut is not None and not facts.frozen:
+                    yield _finding(
+                        "gradient path cut",
+                        error,
+                        *cut.place,
+                        "No gradient leads from the loss through here to the parameters.",
+                        "Look for detach(), no_grad(), .data, .item() or a new tensor made of the values.",
+                    )
+                    break
         again = "a second time" in str(error)
         kind = (
             "graph used twice"
@@ -74,6 +94,11 @@ def _mismatch(record: Record, error: ShapeMismatchError) -> Iterator[Finding]:
             # The argument that came second (a weight, say) was chosen to fit the first.
             suspects.append((doubt + 0.5 * side - 0.1 * depth, origin))
     suspects.append((0.0, Origin(error.filename, error.line, "clashes here", "")))
+    for node in failed.inputs if failed is not None else ():
+        while node is not None and any(i is not None and i.role != "parameter" for i in node.inputs):
+            node = next(i for i in node.inputs if i is not None and i.role != "parameter")
+        if node is not None and node.op is None and node.role != "parameter" and node.filename:
+            suspects.append((-1.0, Origin(node.filename, node.line, "the data come from here", "")))
     told: set[tuple[str, int]] = set()
     weight = 1.0
     for _, origin in sorted(suspects, key=lambda s: -s[0]):

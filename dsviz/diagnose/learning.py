@@ -30,6 +30,10 @@ def optimizers(record: Record) -> Iterator[Finding]:
                 f"{steps.name} is made here, and {backward} backward passes ran, but step() was never called.",
                 [], {"backward passes": backward}, "Call optimizer.step() after backward().", 0.9,
             )  # fmt: skip
+            yield Finding(
+                "optimizer never steps", "error", *record.losses[-1].place, "The gradients that are computed here are never used.",
+                [Place(*place, steps.name)], {"backward passes": backward}, "Call optimizer.step() after backward().", 0.89,
+            )  # fmt: skip
         elif steps.count and steps.empty == steps.count:
             yield Finding(
                 "step without gradients", "error", *(steps.step_place if steps.step_place[0] else place),
@@ -125,9 +129,16 @@ def no_gradient(record: Record) -> Iterator[Finding]:
 def _kind(
     record: Record, number: int, facts: ParameterFacts, owned: set[int], stepped: bool, backward: int
 ) -> str:  # fmt: skip
-    if facts.used >= 2 and not facts.used_recording and number in owned and backward >= 2 and stepped:
+    if (
+        facts.used >= 2
+        and not facts.frozen
+        and not facts.used_recording
+        and number in owned
+        and backward >= 2
+        and stepped
+    ):
         return "no gradient"  # it is only ever used under no_grad
-    if facts.used_recording < 2 or backward < 2:
+    if facts.used_recording < 2 or backward < 2 or facts.frozen:
         return ""
     if number in owned:
         return "no gradient" if facts.gradients == 0 else ""
@@ -197,6 +208,16 @@ def flow(record: Record) -> Iterator[Finding]:
                 [], {"norm": middle[worst], "largest": max(middle.values())},
                 "Use an activation with a slope, normalise, scale the initial weights, or add a way around.", 0.5,
             )  # fmt: skip
+    broken = {n for n in norms if n in owned and not all(map(math.isfinite, record.parameters[n].norms))}
+    large = sorted(
+        broken | {n for n in middle if middle[n] > HUGE * 1000}, key=lambda n: -middle.get(n, math.inf)
+    )[:3]
+    for n in large:  # which of them grows the others is not told by the gradients alone
+        facts = record.parameters[n]
+        yield Finding(
+            "exploding gradient", "error", facts.file, facts.line, f"{_label(facts)} gets gradients as large, or not finite ones.",
+            [], {"not finite": n in broken, "median": middle.get(n, 0.0)}, "Scale the initial values down.", 0.92 if record.not_finite else 0.74,
+        )  # fmt: skip
     biggest = max(middle, key=lambda n: middle[n], default=0)
     if biggest and middle[biggest] > HUGE * 10:
         facts = record.parameters[biggest]
@@ -218,8 +239,14 @@ def symmetric(record: Record) -> Iterator[Finding]:
     """Weights that start with all rows alike stay alike: a layer of copies."""
     for facts in record.parameters.values():
         if facts.alike and facts.gradients:
+            where = facts.written if facts.written[0] else (facts.file, facts.line)
+            if facts.written[0]:
+                yield Finding(
+                    "symmetric initial weights", "error", facts.file, facts.line, "The layer with the equal rows is made here.",
+                    [Place(*facts.written, "first values")], {"rows": facts.shape[0]}, "Draw the initial weights at random.", 0.59,
+                )  # fmt: skip
             yield Finding(
-                "symmetric initial weights", "error", facts.file, facts.line,
+                "symmetric initial weights", "error", *where,
                 f"All {facts.shape[0]} rows of {_label(facts)} started as one and the same: they get the same gradient and stay alike.",
                 [], {"rows": facts.shape[0]}, "Draw the initial weights at random.", 0.6,
             )  # fmt: skip

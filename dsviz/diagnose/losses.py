@@ -138,6 +138,12 @@ def targets(record: Record) -> Iterator[Finding]:
             and facts.get("items", 0) >= 24
         ):
             (value,) = facts["values"]
+            file, line = facts["made"]
+            if file and (file, line) != place:
+                yield Finding(
+                    "constant labels", "error", file, line, f"These labels are all {value}.", [Place(*place, "the loss")],
+                    {"value": value}, "Look at how the labels are made.", 0.71,
+                )  # fmt: skip
             yield Finding(
                 "constant labels", "error", *place,
                 f"Every label of {facts['calls']} batches is {value}, although there are {facts['classes']} classes.",

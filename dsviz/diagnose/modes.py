@@ -50,3 +50,18 @@ def growth(record: Record) -> Iterator[Finding]:
         [Place(*where, what)], {"nodes held": counts[-1], "turns": held[-1][0]},
         "Keep numbers, not tensors: loss.item(), or detach() what is carried on.", 0.8,
     )  # fmt: skip
+
+
+def stuck(record: Record) -> Iterator[Finding]:
+    """A model that was put into evaluation and then trained on."""
+    if not any(steps.count >= 2 for steps in record.optimizers):
+        return
+    for facts in record.evaluated.values():
+        trained = [n for n in facts["calls"] if n < len(record.losses)]
+        file, line = facts["place"]
+        if len(trained) >= 2:
+            yield Finding(
+                "evaluation mode in training", "error", file, line,
+                f"The model is put into evaluation here and trained on after: {', '.join(facts['kind'])} does nothing in {len(trained)} calls.",
+                [Place(file, line, "eval")], {"calls": len(trained)}, "Call model.train() before training goes on.", 0.75,
+            )  # fmt: skip

@@ -92,6 +92,8 @@ class ParameterFacts:
     alike: bool = False  # all its rows were one and the same, and not zero
     last_used: int = 0
     consumer: int = 0  # the node that took it last
+    frozen: bool = False  # it took no gradient when it was used last
+    written: tuple[str, int] = ("", 0)  # who put its first values there, where it is another line
 
 
 @dataclass
@@ -115,6 +117,8 @@ class Record:
         self.registered: set[int] = set()
         self.losses: list[Loss] = []
         self.not_finite: list[tuple[Seen, dict[str, Any]]] = []  # nodes that made one from finite values
+        self.outside: dict[tuple[str, int], dict[str, Any]] = {}  # targets an output cannot reach
+        self.evaluated: dict[int, dict[str, Any]] = {}  # modules that were trained in evaluation, by id()
         self.modes: dict[tuple[str, int], dict[str, Any]] = {}
         self.targets: dict[tuple[str, int], dict[str, Any]] = {}
         self.softmaxed: dict[tuple[str, int], dict[str, Any]] = {}

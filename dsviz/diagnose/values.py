@@ -70,6 +70,7 @@ def masked_rows(record: Record) -> Iterator[Finding]:
                 _back_from(record, facts), {"calls": facts["masked"]},
                 "Leave one element of each row unmasked, or put 0 where a whole row is masked.", 0.95,
             )  # fmt: skip
+            yield from _makers(facts["made"], "all-masked row", 0.948)
 
 
 def masks(record: Record) -> Iterator[Finding]:
@@ -91,6 +92,13 @@ def masks(record: Record) -> Iterator[Finding]:
                     f"In the attention softmaxed here {words}.", chain, {"calls": facts[kind]},
                     "Mask what lies above the diagonal: triu(ones, diagonal=1) is True where a position may not look.", 0.8,
                 )  # fmt: skip
+                yield from _makers(record.softmaxed[place]["made"], "information leak through a mask", 0.79)
+
+
+def _makers(places: list[tuple[str, int]], kind: str, weight: float) -> Iterator[Finding]:
+    """The lines that decided which positions are masked."""
+    for n, place in enumerate(places[:2]):
+        yield Finding(kind, "error", *place, "The mask comes from here.", [], {}, "", weight - 0.001 * n)
 
 
 def _back_from(record: Record, facts: dict[str, object]) -> list[Place]:
@@ -105,6 +113,18 @@ def dead_units(record: Record) -> Iterator[Finding]:
         if units.calls < 3 or not units.training:
             continue
         if units.alive is not None:
+            written = next((f.written for f in record.parameters.values() if f.written[0]), None)
+            if written is not None and units.alive.size >= 4 and not units.alive.any():
+                yield Finding(
+                    "dead units",
+                    "error",
+                    *written,
+                    "These first values leave the units dead.",
+                    [],
+                    {},
+                    "Begin with other values.",
+                    0.91,
+                )
             share = 1.0 - float(units.alive.mean())
             if units.alive.size >= 4 and share >= 0.9:
                 yield Finding(
@@ -133,7 +153,7 @@ def inputs(record: Record) -> Iterator[Finding]:
     for place, facts in record.inputs.items():
         if not trained or facts["calls"] < 2:
             continue
-        if facts["largest"] > 30:
+        if facts.get("many", 0) > 0.5 * facts["calls"]:
             yield Finding(
                 "inputs not normalised", "warning", *place,
                 f"What enters here has a mean size of {facts['largest']:.3g}; layers are initialised for about 1.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import weakref
 from collections.abc import Callable, Iterator
@@ -11,16 +12,21 @@ from typing import Any
 import numpy as np
 
 from dsviz.diagnose.record import Loss, ParameterFacts, Record, Seen, Steps, Units
+from dsviz.diagnose.structure import pattern
 from engine import autograd
+from engine.backend import owner
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.location import user_frame
+from engine.location import line_of, user_frame
 from engine.module import Module, ModuleCall
 from engine.node import Node
 from engine.optim.optimizer import Optimizer
+from engine.writes import writes
 
 ACTIVATIONS = {"relu", "sigmoid", "tanh"}
+# What an activation can give, with some room.
+REACHES = {"relu": (-0.05, math.inf), "sigmoid": (-0.25, 1.25), "tanh": (-1.25, 1.25)}
 LOOKED_AT = 24  # turns in which activations and updates are all measured; then every tenth
 LARGEST = 1 << 22  # elements of an array that are looked at one by one
 
@@ -118,6 +124,12 @@ class Watch:
             for ref in refs
             if ref() is not None
         )
+        if held and turn_now < 24 and turn_now % 3 == 0:
+            # Gradients of gradients leave cycles, which are garbage and not kept by anybody.
+            gc.collect()
+            held = sum(
+                1 for t, refs in self._nodes.items() if t < turn_now - 1 for ref in refs if ref() is not None
+            )
         self.record.alive.append((turn_now, held))
         for turn in sorted(self._nodes)[:-40]:
             del self._nodes[turn]
@@ -178,7 +190,8 @@ class Watch:
         while call is not None and call.parent is not None:
             call = call.parent
         if call is not None and not state.grad:
-            facts["call"] = (call.filename, call.line)
+            # A model that is in evaluation and drops all the same: its own line forgets to ask.
+            facts["call"] = (call.filename, call.line) if call.module.training else seen.place
 
     def _softmax(self, seen: Seen, arrays: Any) -> None:
         facts = self.record.softmaxed.setdefault(
@@ -195,6 +208,8 @@ class Watch:
             return
         dim = seen.kwargs.get("dim", -1)
         facts["masked"] += int(low.all(axis=dim).any())
+        if "made" not in facts:  # now, while the turn that made the mask is remembered
+            facts["made"] = list(dict.fromkeys(s.place for s in pattern(self.record, seen.id)))
         if array.shape[-1] == array.shape[-2] > 2:
             square = low.reshape(-1, *low.shape[-2:])
             n = square.shape[-1]
@@ -216,13 +231,35 @@ class Watch:
         facts["calls"] += 1
         facts["ids"] = [*facts["ids"][-2:], seen.id]
         target = arrays[1] if len(arrays) > 1 else None
+        if "made" not in facts:
+            made = self.record.find(seen.inputs[1]) if len(seen.inputs) > 1 else None
+            facts["made"] = made.place if made is not None else seen.place
         if target is not None and getattr(target, "dtype", None) is not None and target.dtype.kind in "iu":
             facts["classes"] = arrays[0].shape[1] if arrays[0].ndim > 1 else arrays[0].shape[0]
             facts["items"] = facts.get("items", 0) + int(target.size)
             if len(facts["values"]) < 64:
                 facts["values"] |= {int(v) for v in np.unique(target[:4096] if target.ndim else target)}
 
+    def _reach(self, seen: Seen, node: Node) -> None:
+        """Note how many targets lie outside what the activation that made a prediction can give."""
+        arrays = node.arrays or ()
+        for mine, other in ((0, 1), (1, 0)):
+            made, target = self.record.find(seen.inputs[mine]), self.record.find(seen.inputs[other])
+            while made is not None and made.op in ("reshape", "getitem", "transpose") and made.inputs:
+                made = self.record.find(made.inputs[0])
+            if made is None or made.op not in REACHES or not made.requires:
+                continue
+            if target is None or target.op or target.role == "parameter" or target.requires:
+                continue
+            low, high = REACHES[made.op]
+            values = arrays[other]
+            if getattr(values, "size", 0) >= 4 and values.dtype.kind == "f" and values.size <= LARGEST:
+                share = float(((values < low) | (values > high)).mean())
+                self.record.outside[seen.place] = {"id": seen.id, "made": made.id, "share": share}
+
     def _elementwise(self, seen: Seen, node: Node) -> None:
+        if seen.op == "sub" and self._looks(seen.iteration):
+            self._reach(seen, node)
         a, b = seen.shapes[0], seen.shapes[1]
         if a is None or b is None or len(seen.shape) < 2:
             return
@@ -270,7 +307,9 @@ class Watch:
                 },
             )
             facts["calls"] += 1
-            facts["largest"] = max(facts["largest"], float(np.abs(array).mean()))
+            size = float(np.abs(array).mean())
+            facts["many"] = facts.get("many", 0) + (size > 30)
+            facts["largest"] = max(facts["largest"], size)
             facts["constant"] += bool(array.shape[0] > 1 and (array == array[:1]).all())
 
     def _parameter(self, leaf: Node, array: Any, seen: Seen) -> None:
@@ -281,10 +320,16 @@ class Watch:
             facts = self.record.parameters[id(leaf)] = ParameterFacts(
                 leaf.filename, leaf.line, leaf.name, leaf.shape
             )
+            note = writes._last.get(id(owner(array)))
+            if note is not None and note[1]() is owner(array) and note[3] is not None:
+                written = note[3].co_filename, line_of(note[3], note[4])
+                if written != (facts.file, facts.line):  # a layer's own first values are nobody's mistake
+                    facts.written = written
             facts.size = float(np.linalg.norm(array)) if array.size <= LARGEST else 1.0
             if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
                 facts.alike = bool((array == array[:1]).all() and array.any())
         facts.used += 1
+        facts.frozen = not leaf.requires
         facts.used_recording += state.grad
         facts.consumer = seen.id
         facts.last_used = seen.iteration
@@ -304,6 +349,10 @@ class Watch:
     def _entered(self, call: ModuleCall) -> None:
         if call.parent is None and call.module not in self._roots:
             self._roots.add(call.module)
+        if call.parent is None and not call.module.training and state.grad:
+            facts = self.record.evaluated.get(id(call.module))
+            if facts is not None and facts["on"]:
+                facts["calls"].append(len(self.record.losses))
         if call.parent is None:
             for parameter in call.module.parameters():
                 self.record.registered.add(id(parameter.node))
@@ -313,6 +362,7 @@ class Watch:
     @contextmanager
     def _doors(self) -> Iterator[None]:
         init, step, run = Optimizer.__init__, Optimizer.step, autograd.run
+        train = Module.train
         watch = self
 
         def made(self: Optimizer, params: Any, defaults: dict[str, Any]) -> None:
@@ -369,10 +419,23 @@ class Watch:
                 watch.record.losses.append(Loss(root.id, value, watch._iteration, place))
             return run(roots, seeds, *args, **kwargs)
 
+        def turned(self: Module, mode: bool = True) -> Module:
+            frame = user_frame(2)
+            kinds = [type(m).__name__ for m in self.modules()]
+            loud = [k for k in kinds if k.startswith(("Dropout", "BatchNorm"))]
+            before = watch.record.evaluated.get(id(self), {"calls": []})
+            watch.record.evaluated[id(self)] = {
+                "place": (frame.f_code.co_filename, frame.f_lineno), "calls": before["calls"], "kind": loud[:1], "module": self,
+                "on": not mode and bool(loud) and any(p.requires_grad for p in self.parameters()),
+            }  # fmt: skip
+            return train(self, mode)
+
+        Module.train = turned  # type: ignore[assignment,method-assign]
         Optimizer.__init__, Optimizer.step, autograd.run = made, stepped, ran  # type: ignore[method-assign]
         try:
             yield
         finally:
+            Module.train = train  # type: ignore[method-assign]
             Optimizer.__init__, Optimizer.step, autograd.run = init, step, run  # type: ignore[method-assign]
 
     def _before_backward(self, place: tuple[str, int]) -> None:
