@@ -374,3 +374,13 @@ def test_first_values_are_what_they_say() -> None:
         nn.functional.conv1d(x, nn.init.dirac_(ds.empty(3, 3, 3)), padding=1).numpy(), x.numpy()
     )
     assert nn.init.eye_(ds.empty(2, 3)).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_a_pretrained_table_is_frozen_and_arguments_stand_where_pytorchs_do() -> None:
+    table = nn.Embedding.from_pretrained(ds.ones(4, 2))
+    assert not table.weight.requires_grad
+    assert table(ds.tensor([3])).tolist() == [[1.0, 1.0]]
+    attention = nn.MultiheadAttention(4, 2, 0.0, True, False, False, 3, 5)
+    assert (attention.kdim, attention.vdim) == (3, 5)
+    with pytest.raises(ValueError, match="no add_bias_kv"):
+        nn.MultiheadAttention(4, 2, add_bias_kv=True)

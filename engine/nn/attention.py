@@ -40,9 +40,12 @@ class MultiheadAttention(Module):
     v_proj_weight: Parameter | None
 
     def __init__(
-        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, kdim: int | None = None,
+        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
+        add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
         vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
+        if add_bias_kv or add_zero_attn:
+            raise ValueError("MultiheadAttention has no add_bias_kv or add_zero_attn; both have to be False")
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.dropout, self.batch_first = dropout, batch_first
@@ -204,6 +207,7 @@ class TransformerEncoder(Module):
         self, encoder_layer: Module, num_layers: int, norm: Module | None = None,
         enable_nested_tensor: bool = True, mask_check: bool = True,
     ) -> None:  # fmt: skip
+        # The last two choose between ways of computing the same in PyTorch; here there is one.
         self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
         self.norm = norm

@@ -28,6 +28,21 @@ class Embedding(Module):
         if padding_idx is not None:
             self.weight.array[padding_idx] = 0
 
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """A table with these rows [num_embeddings, embedding_dim]; `freeze`: it is not learned.
+
+        Raises `ValueError` for another rank.
+        """
+        if len(embeddings.shape) != 2:
+            raise ValueError(f"embeddings have to be [rows, features], got {list(embeddings.shape)}")
+        rows, features = embeddings.shape
+        made = cls(rows, features, padding_idx)
+        made.weight = Parameter(embeddings, requires_grad=not freeze)
+        return made
+
     def forward(self, input: Any) -> Tensor:
         """`input` [...] of row numbers to [..., embedding_dim]."""
         return embedding(input, self.weight, self.padding_idx)
