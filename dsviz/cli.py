@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("run", "debug a script"),
     "ops": ("ops", "what the engine computes: signature, formula, what is saved"),
     "diagnose": ("diagnose", "run a script once and name what is wrong with it"),
+    "why": ("why", "run a script and say why its shapes clash or its values are not finite"),
     "bench": ("bench", "training steps beside PyTorch's, on this machine"),
     "record": ("record", "run a script and write down all that happens"),
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from engine.trace import Graph, latest
+
+if TYPE_CHECKING:
+    from dsviz.why import Answer
 
 NOTHING = (
     "There is no graph to print: nothing was traced yet. Run the part that matters inside\n"
@@ -36,3 +39,29 @@ def print_graph(graph: Graph | None = None, file: IO[str] | None = None) -> None
     from dsviz.inprocess import store_of
 
     terminal.print_graph(store_of(graph), file)
+
+
+def why_shape(tensor: Any, dim: int) -> Answer:
+    """Where the size of dimension `dim` of a tensor was chosen: the way back, each step with its line.
+
+    >>> import dsviz as ds
+    >>> print(ds.debug.why_shape(ds.ones(4, 6).reshape(3, 8), 1).decided.op)
+    reshape
+    """
+    from dsviz.why import why_shape as ask
+
+    return ask(tensor, dim)
+
+
+def why_value(tensor: Any, graph: Graph | None = None) -> Answer:
+    """Where the NaN or Inf of a tensor first appeared; `graph` is a trace of level 2 (by default the last trace)."""
+    from dsviz.why import why_value as ask
+
+    return ask(tensor, graph)
+
+
+def why_no_grad(parameter: Any, loss: Any = None, graph: Graph | None = None) -> Answer:
+    """Where the way from `loss` to a parameter stops carrying gradients."""
+    from dsviz.why import why_no_grad as ask
+
+    return ask(parameter, loss, graph)

@@ -275,6 +275,24 @@ class Session(Moving):
         """What the paused program still holds of `node`: statistics of its value, and some of its numbers."""
         return dict(self.request("inspect", node=node).result(timeout))
 
+    def why(self, question: str, node: int, dim: int = 0, timeout: float = 10.0) -> dict[str, Any]:
+        """Ask the paused program "shape", "value" or "no_grad" of a node: the sentence and the chain of lines."""
+        if question not in ("shape", "value", "no_grad"):
+            raise Refused(f"There is no question {question[:40]!r}; there are shape, value and no_grad.")
+        return dict(self.request("why", question=question, node=node, dim=dim).result(timeout))
+
+    def why_shape(self, node: int, dim: int) -> dict[str, Any]:
+        """Where dimension `dim` of `node` was chosen."""
+        return self.why("shape", node, dim)
+
+    def why_value(self, node: int) -> dict[str, Any]:
+        """Where the NaN or Inf of `node` first appeared."""
+        return self.why("value", node)
+
+    def why_no_grad(self, node: int) -> dict[str, Any]:
+        """Why the leaf `node` has no gradient."""
+        return self.why("no_grad", node)
+
     def evaluate(self, text: str, frame: int = 0, timeout: float = 10.0) -> str:
         """The value of a Python expression in the paused frame (0 innermost), or what a statement printed."""
         return str(self.request("evaluate", text=text, frame=frame).result(timeout))

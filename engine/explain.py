@@ -240,8 +240,10 @@ def way_back(node: Node | None, dim: int) -> list[Origin]:
                 parent = node.inputs[argument] if argument < len(node.inputs) else None
                 if parent is not None:
                     before.append((parent, d))
-        elif op is not None and op.name == "part":
-            before = [(node.inputs[0], dim)] if node.inputs[0] is not None else []
+        elif op is None or op.name == "part":
+            # A result's piece, or a copy outside the graph: the dimensions are those of what it was taken from.
+            first = node.inputs[0] if node.inputs else None
+            before = [(first, dim)] if first is not None and first.shape is not None else []
         keeps = any(
             p.shape is not None and -len(p.shape) <= d < len(p.shape) and p.shape[d] == size
             for p, d in before

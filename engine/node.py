@@ -70,6 +70,7 @@ class Node:
     arrays: tuple[Any, ...] | None = None  # the op's arguments, from op_start until op_finish
     call: ModuleCall | None = None  # the module call the op ran in
     duration: int = 0  # nanoseconds
+    flowed: bool = False  # of a copy kept for error messages: a gradient flowed through what it is a copy of
     grad: Tensor | None = None  # of a leaf: its accumulated gradient
     grad_source: Node | None = None  # of a leaf: the backward node that last gave it a gradient
     hooks: dict[int, Any] | None = None
@@ -181,6 +182,8 @@ def behind(node: Node, reach: int = 8) -> Node:
     copy.name = node.name
     copy.call = node.call
     copy.requires = False
+    if node.requires or node.flowed:
+        copy.flowed = True
     copy.order = node.order
     copy.saved = ()
     copy.stamp = node.stamp

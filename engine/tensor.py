@@ -16,7 +16,7 @@ from engine.backend import Array, Device
 from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
 from engine.location import user_frame
 from engine.methods import Methods
-from engine.node import Node, leaf
+from engine.node import Node, behind, leaf
 from engine.ops import indexing
 from engine.ops.cast import cast
 from engine.ops.layout import permute, transpose
@@ -515,7 +515,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = array.astype(as_dtype(dtype), copy=False)
     if device is not None:
         array = backend.move(array, device)
-    return Tensor(array, requires_grad)
+    made = Tensor(array, requires_grad)
+    if isinstance(data, Tensor) and made.node.shape == data.node.shape:
+        # For error messages: a copy outside the graph comes from somewhere all the same.
+        made.node.inputs = (behind(data.node),)
+    return made
 
 
 def _plain(data: Any) -> Any:

@@ -45,6 +45,13 @@ class Inspection:
                 return {"ok": True, "data": self.node(int(request["node"]), frames)}
             if do == "look":
                 return {"ok": True, "data": self.look(int(request["node"]), str(request["index"]), frames)}
+            if do == "why":
+                from dsviz.why.paused import ask
+
+                return {
+                    "ok": True,
+                    "data": ask(str(request["question"]), int(request["node"]), int(request.get("dim", 0))),
+                }
             if do == "evaluate":
                 data = evaluate(str(request["text"]), frames, int(request.get("frame", 0)))
                 return {"ok": True, "data": data}
@@ -56,7 +63,7 @@ class Inspection:
                 self.supply(value)
                 return {"ok": True, "data": list(value.shape)}
             return {"ok": False, "error": f"The program knows no question {do!r}."}
-        except (Refusal, BadIndex) as refused:
+        except (Refusal, BadIndex, LookupError) as refused:
             return {"ok": False, "error": str(refused)}
 
     def node(self, node: int, frames: list[FrameType]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Verbs:
             "alive": self._alive,
             "turn": self._turn,
             "evaluate": self._evaluate,
+            "why": self._why,
             "output": self._output,
             "node": self._node,
             "look": self._look,
@@ -151,6 +152,10 @@ class Verbs:
 
     def _evaluate(self, request: Json) -> str:
         return self.session.evaluate(field(request, "text", str), field(request, "frame", int, 0))
+
+    def _why(self, request: Json) -> Json:
+        question, node = field(request, "question", str), field(request, "node", int)
+        return self.session.why(question, node, field(request, "dim", int, 0))
 
     def _memory(self, request: Json) -> Json:
         axis = _axis(request)

@@ -1,0 +1,32 @@
+"""Questions to a paused program, about a node by its number."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+from dsviz.why.gradient import why_no_grad
+from dsviz.why.shape import why_shape
+from dsviz.why.value import why_value
+from engine.node import Node
+
+
+def ask(question: str, number: int, dim: int) -> dict[str, Any]:
+    """The answer as JSON. Raises `LookupError` with a sentence for a node or dimension there is not."""
+    node = find(number)
+    if question == "shape":
+        return why_shape(node, dim).as_json()
+    if question == "value":
+        return why_value(node).as_json()
+    return why_no_grad(node).as_json()
+
+
+def find(number: int) -> Node:
+    """The node of a number, while anything in the program still holds it."""
+    pieces = [o for o in gc.get_objects() if type(o) is Node and o.id == number]
+    for node in pieces:
+        if node.op is None or node.op.name != "part":
+            return node
+    if pieces:
+        return pieces[0]
+    raise LookupError(f"Node {number} is not held any more: nothing in the program needs it.")
