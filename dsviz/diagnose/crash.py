@@ -59,6 +59,15 @@ def crash(record: Record) -> Iterator[Finding]:
             # What was carried over from the turn before is where the graphs of two turns meet.
             file, line = max(record.old_inputs, key=lambda place: record.old_inputs[place])
         text = f"{type(error).__name__}: {_first_line(error)}"
+        failed = (
+            record.failure.node if record.failure is not None and record.failure.exception is error else None
+        )
+        for node in failed.inputs if failed is not None else ():
+            if node is not None and node.filename and (node.filename, node.line) != (file, line):
+                given = f"{_first_line(error)} An argument was made here."
+                found = _finding(kind, error, node.filename, node.line, given, "")
+                found.weight = 0.8
+                yield found
         tries = "Carry values, not graphs, to the next turn: detach() them." if again else ""
         yield _finding(kind, error, file, line, text, tries)
 

@@ -14,7 +14,7 @@ DETECTORS: tuple[Callable[[Record], Iterator[Finding]], ...] = (
     crash.crash, values.not_finite, values.masked_rows, values.masks, values.dead_units, values.inputs,
     losses.broadcast, losses.double_softmax, losses.wrong_dim, losses.targets, learning.optimizers, learning.diverging,
     learning.no_gradient, learning.flow, learning.symmetric, modes.evaluation, modes.growth,
-    modes.stuck, structure.attention, structure.reshapes, structure.squeezed,
+    modes.stuck, structure.attention, structure.reshapes, structure.squeezed, structure.probabilities,
 )  # fmt: skip
 
 

@@ -99,6 +99,32 @@ def squeezed(record: Record) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
+def probabilities(record: Record) -> Iterator[Finding]:
+    """nll_loss of probabilities, and a softmax over one score."""
+    for seen in record.nodes():
+        if seen.phase != 0 or not seen.requires:
+            continue
+        if seen.op == "nll_loss":
+            made = record.find(seen.inputs[0])
+            if made is not None and made.op in ("softmax", "sigmoid", "linear", "relu"):
+                yield Finding(
+                    "no logarithm before nll_loss", "error", *made.place,
+                    f"nll_loss takes log probabilities, and is given the result of {made.op}.",
+                    [Place(*made.place, made.op), Place(*seen.place, "nll_loss")], {}, "Use log_softmax, or cross_entropy of the scores.", 0.9,
+                )  # fmt: skip
+        elif (
+            seen.op in ("softmax", "log_softmax")
+            and len(seen.shape) == 2
+            and seen.shape[seen.kwargs.get("dim", -1)] == 1
+            and seen.shape[0] > 1
+        ):
+            yield Finding(
+                "softmax of one", "error", *seen.place, f"{seen.op} over a dimension of size 1 gives the same whatever the score.",
+                [Place(*seen.place, str(list(seen.shape)))], {"shape": list(seen.shape)},
+                "Use sigmoid for one score, or as many scores as classes.", 0.96,
+            )  # fmt: skip
+
+
 def pattern(record: Record, number: int) -> list[Seen]:
     """The ops that decided which positions of a softmax are masked, nearest to the mask's making first."""
     found = [s for s in record.back(number) if s.op in PATTERNS]
