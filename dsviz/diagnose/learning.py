@@ -34,7 +34,11 @@ def optimizers(record: Record) -> Iterator[Finding]:
                 "optimizer never steps", "error", *record.losses[-1].place, "The gradients that are computed here are never used.",
                 [Place(*place, steps.name)], {"backward passes": backward}, "Call optimizer.step() after backward().", 0.89,
             )  # fmt: skip
-        elif steps.count and steps.empty == steps.count:
+        elif (
+            steps.count
+            and steps.empty == steps.count
+            and any(id(p.node) in record.parameters for p in steps.params)
+        ):
             yield Finding(
                 "step without gradients", "error", *(steps.step_place if steps.step_place[0] else place),
                 f"In all {steps.count} steps of {steps.name} no parameter had a gradient.",
@@ -216,7 +220,7 @@ def flow(record: Record) -> Iterator[Finding]:
         facts = record.parameters[n]
         yield Finding(
             "exploding gradient", "error", facts.file, facts.line, f"{_label(facts)} gets gradients as large, or not finite ones.",
-            [], {"not finite": n in broken, "median": middle.get(n, 0.0)}, "Scale the initial values down.", 0.92 if record.not_finite else 0.74,
+            [], {"not finite": n in broken, "median": middle.get(n, 0.0)}, "Scale the initial values down.", 0.89 if record.not_finite else 0.74,
         )  # fmt: skip
     biggest = max(middle, key=lambda n: middle[n], default=0)
     if biggest and middle[biggest] > HUGE * 10:
