@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from engine import backend
 from engine.backend import Device
 from engine.dispatch import apply, unary
-from engine.dtype import as_dtype
+from engine.dtype import as_dtype, is_floating
+from engine.grad_mode import no_grad
 from engine.op import op
 from engine.ops.arithmetic import UNARY
 
@@ -59,7 +60,12 @@ def cast(input: Tensor, *, dtype: Any = None, device: Any = None, copy: bool = F
         if target != input.device:
             changed = apply(MOVE, (changed,), {"device": str(target), "source": str(input.device)})
     if dtype is not None and as_dtype(dtype) != changed.dtype:
-        changed = apply(CAST, (changed,), {"dtype": as_dtype(dtype).name})
+        kind = as_dtype(dtype)
+        if is_floating(kind):
+            changed = apply(CAST, (changed,), {"dtype": kind.name})
+        else:
+            with no_grad():  # whole numbers are constant between their steps
+                changed = apply(CAST, (changed,), {"dtype": kind.name})
     return clone(changed) if copy and changed is input else changed
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
@@ -57,11 +59,15 @@ def _diagonal_vjp(xp: Any, g: Any, out: Any, input: Any, *, offset: int, dim1: i
     origin=_diagonal_origin,
     vjp=_diagonal_vjp,
     check=True,
+    view=True,
     formula="out[..., i] = input[..., i, i + offset]",
 )
 def DIAGONAL(xp: Any, input: Any, *, offset: int, dim1: int, dim2: int) -> Any:
-    """The diagonal of two dimensions, as the last dimension."""
-    return xp.diagonal(input, offset, dim1, dim2).copy()
+    """The diagonal of two dimensions, as the last dimension; a view."""
+    line = xp.diagonal(input, offset, dim1, dim2)
+    if xp is np and input.flags.writeable:
+        line.flags.writeable = True  # NumPy hands it out locked
+    return line
 
 
 def _zeros_shape(x: Any, *, shape: Shape, offset: int, dim1: int, dim2: int) -> Shape:

@@ -213,7 +213,7 @@ def _flip_vjp(xp: Any, g: Any, out: Any, input: Any, *, dims: tuple[int, ...]) -
 
 @op(
     "flip",
-    **LAYOUT,
+    **{**LAYOUT, "view": False},
     shape=_flip_shape,
     origin=shapes.same_origin,
     formula="dims in reverse order",
@@ -221,7 +221,7 @@ def _flip_vjp(xp: Any, g: Any, out: Any, input: Any, *, dims: tuple[int, ...]) -
 )
 def FLIP(xp: Any, input: Any, *, dims: tuple[int, ...]) -> Any:
     """Elements in reverse order along `dims`."""
-    return xp.flip(input, axis=dims)
+    return xp.flip(input, axis=dims).copy()
 
 
 # --- joining -----------------------------------------------------------------------------------------
@@ -442,7 +442,9 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     shape = (1,) * (len(times) - len(input.shape)) + tuple(input.shape)
     woven = reshape(input, tuple(x for s in shape for x in (1, s)))
     spread = expand(woven, *[x for n, s in zip(times, shape, strict=True) for x in (n, s)])
-    return reshape(spread, tuple(n * s for n, s in zip(times, shape, strict=True)))
+    made = reshape(spread, tuple(n * s for n, s in zip(times, shape, strict=True)))
+    # Where nothing is repeated the steps are views; a result of `repeat` never is.
+    return made.clone() if all(n == 1 for n in times) or not made.array.flags.writeable else made
 
 
 def flip(input: Any, dims: Any) -> Tensor:

@@ -75,7 +75,9 @@ def ATAN(xp: Any, input: Any) -> Any:
 
 def _atan2_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     norm = input * input + other * other
-    return g * (other / norm), -g * (input / norm)
+    # At the origin there is no angle to change: 0 there, as in PyTorch.
+    share = g / xp.where(norm == 0, 1.0, norm)
+    return share * other, -share * input
 
 
 @op(
