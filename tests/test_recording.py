@@ -58,6 +58,8 @@ def test_every_kind_of_event_survives(path):
         events.GradientReady(1, 2, 0.5), events.Iteration(1, 13), events.Switched("op", "mul", False),
         events.Level(2, 14), events.Output(1, "hello\n", 15), events.Uncaught("E", "m", "t", 1, 16),
         events.Thread(1, "worker"), events.Gap(3, "summaries", 17),
+        events.Value(2, "output", "<f4", (2, 2), (1, 0), key=b"0" * 16),
+        events.Recipe(2, (-1, 0), {"index": {"slice": [0, None, 2]}}),
     ]  # fmt: skip
     assert {type(event) for event in some} == set(events.AnyEvent.__args__)
     writer = Recording.create(path, META)
