@@ -60,10 +60,23 @@ def locals_of(frame: FrameType) -> Mapping[str, Any]:
     return copy
 
 
+# The lines that were asked for, by code object. The code is held beside them: a number may be used again.
+_LINES: dict[int, tuple[CodeType, dict[int, int]]] = {}
+_MOST_CODES = 4096
+
+
 def line_of(code: CodeType, lasti: int) -> int:
     """The source line of the instruction at byte offset `lasti` of `code`."""
-    line = code.co_firstlineno
-    for start, end, number in code.co_lines():
-        if start <= lasti < end and number is not None:
-            line = number
+    known = _LINES.get(id(code))
+    if known is None or known[0] is not code:
+        if len(_LINES) >= _MOST_CODES:
+            _LINES.clear()
+        known = _LINES[id(code)] = (code, {})
+    line = known[1].get(lasti)
+    if line is None:
+        line = code.co_firstlineno
+        for start, end, number in code.co_lines():
+            if start <= lasti < end and number is not None:
+                line = number
+        known[1][lasti] = line
     return line

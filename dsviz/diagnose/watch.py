@@ -458,6 +458,8 @@ def finite(array: Any) -> bool:
     """Whether no element is nan or infinite; other kinds of elements always are."""
     if getattr(array, "dtype", None) is None or array.dtype.kind != "f":
         return True
+    if array.size <= 4096:
+        return bool(np.isfinite(array).all())
     with np.errstate(all="ignore"):
         # A sum that is finite has finite parts, and is found in one pass.
         return math.isfinite(array.sum()) or bool(np.isfinite(array).all())
