@@ -198,3 +198,21 @@ def test_weighted_losses() -> None:
     assert a.item() == pytest.approx(
         torch.nn.KLDivLoss(reduction="sum")(torch.tensor(logs), torch.tensor(goals)).item()
     )
+
+
+def test_bfloat16_where_the_package_has_it(monkeypatch: Any) -> None:
+    """With ml_dtypes a layer computes and learns in bfloat16; without it the message says what to install."""
+    import sys
+
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed: NumPy has no bfloat16 of its own")
+    layer = ds.Linear(4, 3).to(dtype=ds.bfloat16)
+    x = ds.randn(5, 4).to(dtype=ds.bfloat16)
+    out = ds.tanh(layer(x))
+    assert out.dtype.name == "bfloat16"
+    out.sum().backward()
+    assert layer.weight.grad.dtype.name == "bfloat16"
+    exact = ds.tanh(x.float() @ layer.weight.float().T + layer.bias.float())
+    assert float(abs(out.float() - exact).max()) < 0.05
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(TypeError, match="Install the package ml_dtypes"):
+        ds.ones(2).to(dtype="bfloat16")

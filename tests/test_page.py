@@ -243,6 +243,20 @@ def test_two_pages_show_the_same_and_the_slower_command_is_told(run: Run) -> Non
     assert graph(two, "count") == 1
 
 
+def test_a_closed_page_leaves_the_program_paused_and_the_terminal_says_how_to_open_it_again(run: Run) -> None:
+    page = run.page()
+    press(page, "next")
+    where = page.text_content("#current-node")
+    page.close()
+    assert run.process.stdout is not None
+    said = run.process.stdout.readline()
+    assert "the page was closed; branches.py stays paused. Open it again: http://127.0.0.1:" in said
+    run.address, run._opened = said.split("again: ")[1].strip(), False
+    again = run.page()
+    expect(again.locator("#current-node")).to_have_text(where or "")
+    press(again, "next")
+
+
 def test_a_killed_program_is_told_at_once_and_the_graph_stays(run: Run) -> None:
     page = run.page()
     for _ in range(4):

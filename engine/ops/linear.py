@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def product(xp: Any, a: Any, b: Any) -> Any:
-    """`a @ b`; NumPy has no fast product of float16, and its sums would lose digits, so float32 serves."""
-    if xp is np and a.dtype.char == "e" and b.dtype.char == "e":
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+    """`a @ b`; NumPy has no fast product of float16 or bfloat16, and its sums would lose digits: float32 serves."""
+    if xp is np and a.dtype.char in "eE" and a.dtype == b.dtype:  # E: bfloat16, as ml_dtypes has it
+        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
     return pool.matmul(a, b) if xp is np and b.ndim == 2 else a @ b
 
 
