@@ -1,4 +1,4 @@
-"""`dsviz run SCRIPT`: debug a script in the browser, or without a page."""
+"""`dsviz run SCRIPT`: debug a script in the browser, in the terminal, or to its end without a page."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ examples:
   dsviz run train.py                    pause before the first node, open the page
   dsviz run --port 0 train.py --epochs 3
   dsviz run --headless --break nan train.py
+  dsviz run --terminal train.py         step it by typed commands, over ssh too
 """
 
 
@@ -37,6 +38,7 @@ class RunOptions:
     breaks: tuple[str, ...] = ("shape",)
     record: str | None = None  # absolute path; None: to a temporary file
     value_budget: int = 256 << 20
+    terminal: bool = False
 
 
 def main(words: list[str]) -> int:
@@ -51,6 +53,8 @@ def run(options: RunOptions) -> int:
     runner: Callable[[RunOptions], int]
     if options.headless:
         runner = importlib.import_module("dsviz.headless").run
+    elif options.terminal:
+        runner = importlib.import_module("dsviz.terminal_stepper").run
     else:
         runner = importlib.import_module("dsviz.web.launch").run
     return runner(options)
@@ -60,6 +64,7 @@ def _run_options(words: list[str]) -> RunOptions:
     parser = Parser(
         prog="dsviz run",
         usage="dsviz run [--port N] [--no-browser] [--trace-level 0|1|2] [--headless] [--break KIND] "
+        "[--terminal] "
         "[--record FILE] [--value-budget BYTES] SCRIPT [ARGS...]",
         description="Run a script in a process of its own, paused before its first node, "
         "and open the page that steps it.",
@@ -84,6 +89,11 @@ def _run_options(words: list[str]) -> RunOptions:
         "--headless", action="store_true", help="no page: run to the end and print what it stops at"
     )
     parser.add_argument(
+        "--terminal",
+        action="store_true",
+        help="no page: step it by commands typed here, or from a pipe, one a line (help lists them)",
+    )
+    parser.add_argument(
         "--break",
         dest="breaks",
         action="append",
@@ -105,9 +115,13 @@ def _run_options(words: list[str]) -> RunOptions:
     given = parser.parse_args(ours)
     if not rest:
         raise UsageError("no script was given. Name one: dsviz run SCRIPT [ARGS...].")
+    if given.terminal and (given.headless or given.port is not None):
+        other = "--headless" if given.headless else "--port"
+        raise UsageError(f"--terminal steps the program here, so {other} has no meaning beside it. Give one.")
     if given.breaks and not given.headless:
         raise UsageError(
-            "--break belongs to --headless; on the page, breakpoints are set in its Breakpoints panel."
+            "--break belongs to --headless; on the page, breakpoints are set in its Breakpoints panel, "
+            "in the terminal by the command b."
         )
     script = check_script(rest[0])
     record = target(given.record) if given.record else None
@@ -118,6 +132,7 @@ def _run_options(words: list[str]) -> RunOptions:
         browser=not given.no_browser,
         trace_level=given.trace_level,
         headless=given.headless,
+        terminal=given.terminal,
         breaks=tuple(dict.fromkeys(given.breaks or ["shape"])),
         record=record,
         value_budget=given.value_budget,
