@@ -19,7 +19,7 @@ _WITH_VALUE = {"-o", "--output", "--trace-level", "--value-budget"}
 
 _EPILOG = """\
 Options come before SCRIPT; all that follows SCRIPT is given to the script. What the script prints and
-its exit status are its own. Look at the recording with dsviz open, print, diff or export.
+its exit status are its own. Look at the recording with dsviz print, diff or export.
 
 examples:
   dsviz record train.py                          to train.dsviz, or the next free name like it

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import TYPE_CHECKING
 
 from dsviz.commands.usage import UsageError
+
+if TYPE_CHECKING:
+    from dsviz.recording.reader import Reader
+    from dsviz.store import GraphStore
 
 
 def target(name: str, force: bool = False, of: str = "the recording") -> str:
@@ -69,3 +74,33 @@ def size(text: str) -> int:
     if not 0 <= found < 1 << 50:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; give bytes, or a number with K, M or G")
     return int(found)
+
+
+def opened(name: str) -> Reader:
+    """The recording `name`. Raises UsageError with a sentence where it cannot be opened."""
+    from dsviz.recording import Recording, RecordingError
+
+    path = os.path.abspath(name)
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder, but a recording was expected. Name a .dsviz file.")
+    if not os.path.exists(path):
+        raise UsageError(f"there is no file {path}. Make one with dsviz record SCRIPT.")
+    try:
+        return Recording.open(path)
+    except RecordingError as error:
+        raise UsageError(str(error)) from None
+
+
+def stored(recording: Reader) -> GraphStore:
+    """All that a recording tells, as the views want it; damage is told on standard error."""
+    import sys
+
+    from dsviz.store import GraphStore
+
+    store = GraphStore()
+    store.begin(recording.meta.script, list(recording.meta.args))
+    for _, batch in recording.batches():
+        store.feed_many(batch)
+    for damage in recording.damage:
+        print(f"dsviz: {recording.path} is damaged: {damage}", file=sys.stderr)
+    return store
