@@ -59,7 +59,7 @@ for number, batch in enumerate(data_stream(480)):
     model.update_rules()
     if number % 80 == 79:
         gc.collect()
-        tensors = sum(isinstance(thing, ds.Tensor) for thing in gc.get_objects())
+        tensors = sum(issubclass(type(thing), ds.Tensor) for thing in gc.get_objects())
         print(
             f"batch {number + 1}: right {model.right:.0%}, {len(graph.nodes)} nodes in the window, "
             f"{graph.dropped} let go, {tensors} tensors alive"

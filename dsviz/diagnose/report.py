@@ -51,4 +51,4 @@ def text(found: list[Finding], script: str) -> str:
 
 def _short(file: str) -> str:
     near = os.path.relpath(file)
-    return near if len(near) < len(file) else file
+    return file if near.startswith("..") else near
