@@ -15,11 +15,24 @@ NOTHING = (
 )
 
 
-def print_graph(graph: Graph | None = None, file: IO[str] | None = None) -> None:
+def print_graph(
+    graph: Graph | None = None,
+    file: IO[str] | None = None,
+    *,
+    module: str | None = None,
+    op: str | None = None,
+    phase: str | None = None,
+    depth: int | None = None,
+    json: bool = False,
+) -> None:
     """Print `graph` (by default that of the running or last `with ds.trace():`) as a tree to `file` (stdout).
 
     Modules are nested, turns of a loop are folded (`×64`), an `if` says whether it was taken where that is
     certain; each line has shape, bytes and time. Raises `TypeError` for anything that is no graph.
+
+    Only a part: `module` ("net.head", with all inside it), `op` ("relu", "relu'" for its backward), `phase`
+    ("forward", "backward", "optimizer"); `depth` folds what is nested deeper. Raises `ValueError` for what the
+    graph does not have. `json` prints the same as JSON (`null` where nothing was traced).
 
     >>> import sys
     >>> import dsviz as ds
@@ -31,14 +44,14 @@ def print_graph(graph: Graph | None = None, file: IO[str] | None = None) -> None
     """
     graph = latest() if graph is None else graph
     if graph is None:
-        print(NOTHING, file=file)
+        print("null" if json else NOTHING, file=file)
         return
     if not isinstance(graph, Graph):
         raise TypeError(f"graph has to be what `with ds.trace() as graph:` gives, got {type(graph).__name__}")
     from dsviz import terminal
     from dsviz.inprocess import store_of
 
-    terminal.print_graph(store_of(graph), file)
+    terminal.print_graph(store_of(graph), file, json=json, module=module, op=op, phase=phase, depth=depth)
 
 
 def why_shape(tensor: Any, dim: int) -> Answer:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from json import dumps
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from dsviz.events import Op
-from dsviz.query.graph import graph
+from dsviz.query.filters import filtered
+from dsviz.query.node import plain
 
 if TYPE_CHECKING:
     from dsviz.stop import Stop
@@ -37,13 +39,17 @@ def console(file: IO[str] | None = None) -> Console:
     )
 
 
-def print_graph(store: GraphStore, file: IO[str] | None = None) -> None:
+def print_graph(store: GraphStore, file: IO[str] | None = None, *, json: bool = False, **only: Any) -> None:
     """Print the graph of `store`: modules as a tree, loops folded (`×64`), branches with what was decided.
 
     Each line has the op, the shape of what it made (dtype where it is not float32), bytes, and the time of
-    the forward node and, after the prime, of its backward twin.
+    the forward node and, after the prime, of its backward twin. `only` is what `query.filters.filtered` takes;
+    `json` prints the view model itself.
     """
-    view = graph(store)
+    view = filtered(store, **only)
+    if json:
+        print(dumps(plain(view), ensure_ascii=False, indent=1), file=file)
+        return
     out = console(file)
     rows = list(_rows(store, view["root"]["items"], ""))
     phases = ", ".join(
@@ -53,6 +59,10 @@ def print_graph(store: GraphStore, file: IO[str] | None = None) -> None:
     out.print(
         Text(f"Graph of {name}: {view['nodes']:,} nodes" + (f" ({phases})" if phases else ""), style="bold")
     )
+    if view["filter"]:
+        said = ", ".join(f"{name} {value}" for name, value in view["filter"].items() if name != "depth")
+        if said:
+            out.print(Text(f"Only {said}: {view['matching']:,} nodes", style="dim"))
     for line in _aligned(rows, out.width):
         out.print(line, no_wrap=True, overflow="ellipsis", crop=True)
     total = sum(facts["ns"] for facts in view["phases"].values())
@@ -95,10 +105,12 @@ def _group_row(head: Text, group: dict[str, Any]) -> Row:
         head.append(decided, style="green" if group["taken"] else "dim")
     elif group["kind"] == "optimizer":
         head.append(label, style="bold")
-        head.append(f"  {len(group['items'])} updates", style="dim")
+        head.append(f"  {group.get('folded') or len(group['items'])} updates", style="dim")
     else:
         head.append(label, style="bold")
         head.append(f"  {note}", style="dim")
+    if group.get("folded") and group["kind"] != "optimizer":
+        head.append(f"  {group['folded']} ops inside", style="dim")
     time = time_text(group["ns"], group["backward_ns"]) if group["ns"] else ""
     return head, "", "", time, group["place"]
 

@@ -41,7 +41,8 @@ clear N        remove one (clear all)             enable N, disable N
 p EXPR         evaluate or execute Python in the paused frame
 supply EXPR    give the result of the op that cannot run; c then goes on with it
 where          module and Python stack            args      the op's inputs and attributes
-graph          the graph so far                   mem       live bytes by category, and the peak
+graph          the graph so far (module=net.head op=relu phase=backward depth=1)
+mem            live bytes by category, and the peak
 stop           this stop, told again              q, quit   end the program and leave
 An empty line repeats the last command. The commands are read from standard input; the program's own
 standard input is empty (/dev/null)."""
@@ -354,7 +355,16 @@ class Stepper:
         return f"{found['dtype']}{spread or '  '}from {stats['minimum']:.4g} to {stats['maximum']:.4g}{odd}"
 
     def _graph(self, rest: str) -> None:
-        terminal.print_graph(self.session.store)
+        only: dict[str, Any] = {}
+        for word in rest.split():
+            name, equals, value = word.partition("=")
+            if not equals or name not in ("module", "op", "phase", "depth"):
+                raise Refused(f"graph takes module=PATH, op=NAME, phase=NAME and depth=N, not {word!r}.")
+            only[name] = int(value) if name == "depth" and value.isdecimal() else value
+        try:
+            terminal.print_graph(self.session.store, **only)
+        except TypeError as error:
+            raise Refused(str(error)) from None
 
     def _mem(self, rest: str) -> None:
         store = self.session.store
