@@ -106,3 +106,21 @@ def test_what_the_graph_does_not_have(
     with pytest.raises(error) as raised:
         printed(graph, **only)
     assert says in str(raised.value)
+
+
+def test_turns_are_counted_as_the_program_ran_them() -> None:
+    """Many updates from one step, and many ops of one of the engine's modules, are no turns of the loop around."""
+    attend, net = ds.nn.MultiheadAttention(4, 2), Net()
+    optimizer = ds.optim.Adam([*attend.parameters(), *net.parameters()], lr=0.1)
+    with ds.trace() as graph:
+        for _ in range(3):
+            x = ds.ones(2, 3, 4)
+            for _ in range(2):
+                x = ds.relu(x)
+            net(attend(x, x, x)[0]).sum().backward()
+            optimizer.step()
+    text = printed(graph)
+    assert "for _ in range(3)  ×3  turn 2 shown" in text
+    assert "for _ in range(2)  ×2  turn 1 shown" in text
+    assert "not run in this turn" not in text
+    assert "Adam  8 updates" in text

@@ -138,7 +138,9 @@ class Structure:
         if slot is None or path is None:
             thread = self.thread
             if self._inferring:
-                self._inference.move(thread, op.call, op.frame, op.op)
+                # An optimizer's step updates one parameter after the other from one place.
+                update = op.phase == OPTIMIZER and op.inputs
+                self._inference.move(thread, op.call, op.frame, -op.inputs[0] if update else op.op)
             around = self._call_group.get(op.call)
             if around is None:
                 around = self._group_of_call(op.call)

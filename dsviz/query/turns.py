@@ -59,11 +59,12 @@ class Inference:
         self._chains: dict[int, list[Frame]] = {}
 
     def move(self, thread: Thread, call: int, frame: int, what: int) -> None:
-        """`thread` runs a node from `frame` within module call `call`; `what` tells ops apart."""
+        """`thread` runs a node from `frame` within module call `call`; `what` tells apart what runs there."""
         position = (call, frame)
         if position == thread.position:
-            if what != thread.first:
-                return
+            entered = self.calls.get(call)
+            if what != thread.first or (entered is not None and entered.frame == frame):
+                return  # what the engine's own modules do, however often, stands where they were called
             steps = self._steps(call, frame)
             level = self._last_frame(steps, len(steps))
             self._turn(thread, steps, level, self._innermost(steps, level, None))
