@@ -38,7 +38,7 @@ def print_graph(
     >>> import dsviz as ds
     >>> with ds.trace() as graph:
     ...     y = ds.relu(ds.ones(2, 3))
-    >>> ds.debug.print_graph(graph)  # doctest: +ELLIPSIS
+    >>> ds.debug.print_graph(graph)  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
     Graph of ...: 1 nodes (1 forward)
     └─ relu  2×3  24 B ...
     """

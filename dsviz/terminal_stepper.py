@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import io
 import math
 import os
 import queue
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dsviz.debuggee.breakpoints import Breakpoint
 
 PROMPT = "(dsviz) "
+CLOSED = 128 + 13  # as a shell tells SIGPIPE
 HELP = """\
 c, continue    run to the next breakpoint or the end (Ctrl-C pauses; a second Ctrl-C ends the program)
 n, next        run one node                       s, into   to the next module entry or node
@@ -59,6 +61,9 @@ def run(options: RunOptions) -> int:
     """Step the script by commands from standard input; gives the script's exit status."""
     from dsviz.commands.usage import UsageError
 
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)  # bytes that are no text cost one line, not all that follow
     stepper = Stepper()
     try:
         with interrupts(stepper.interrupted):
@@ -78,6 +83,10 @@ def run(options: RunOptions) -> int:
                 return stepper.follow(session)
     except Interrupted as asked:
         return exit_status(-asked.number)
+    except BrokenPipeError:
+        # Nobody reads any more (`| head`). Python's own flush at the end must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
 
 
 class Stepper:
@@ -149,10 +158,6 @@ class Stepper:
             except KeyboardInterrupt:
                 self._reading = False
                 _say("\nq ends the program and leaves.")
-                continue
-            except UnicodeDecodeError as error:
-                self._reading = False
-                _say(f"That line is no text ({error.reason}).")
                 continue
             if not tty:
                 if not text:

@@ -198,3 +198,21 @@ def test_options_that_contradict(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "--headless has no meaning beside it" in done.stderr
+
+
+def test_a_closed_output_ends_it_quietly(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text("import dsviz as ds\nx = ds.ones(2)\nwhile True:\n    x = x * 1\n")
+    with subprocess.Popen(
+        [*COMMAND, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=ENV,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write("n\n" * 3)
+        process.stdin.flush()
+        assert process.wait(60) == 141
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
