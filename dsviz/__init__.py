@@ -1,7 +1,8 @@
 """dsviz: dynamic neural networks, and a debugger that lets you watch and step them.
 
 `import dsviz as ds` gives the engine's names (`ds.Module`, `ds.matmul`, ...), `ds.debug.print_graph()`
-and `ds.Session`, which runs a script under the debugger from Python. Importing it loads no web server.
+and `ds.Session`, which runs a script under the debugger from Python; `ds.record(path)` writes a recording from
+inside a program and `ds.open(path)` reads one. Importing it loads no web server.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from engine import *  # noqa: E402, F403
 
 if TYPE_CHECKING:
     from dsviz import debug as debug
+    from dsviz.playback import Playback as open  # noqa: F401, N813
+    from dsviz.recorded import record as record
     from dsviz.session import Session as Session
 
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
@@ -30,13 +33,18 @@ for _name in (
     _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "debug"]
+__all__ = ["Session", "__version__", "debug", "record"]
 __all__ += _engine.__all__
 
 _LAZY = {
     "debug": ("dsviz.debug", None),
     "onnx": ("engine.onnx", None),
     "Session": ("dsviz.session", "Session"),
+    "open": (
+        "dsviz.playback",
+        "Playback",
+    ),  # not in __all__: it is Python's open that `import *` should leave
+    "record": ("dsviz.recorded", "record"),
 }
 
 

@@ -216,7 +216,10 @@ class Process:
         batch: list[events.AnyEvent] = []
         try:
             for record in reader.read(BATCH):
-                batch.append(events.decoder.decode(record))
+                event = events.decoder.decode(record)
+                if type(event) is events.Value and event.file:
+                    event = self._from_file(event)
+                batch.append(event)
         except msgspec.MsgspecError:
             reader.damaged = True
         self.damaged = self.damaged or reader.damaged
@@ -228,6 +231,17 @@ class Process:
         self._last = reader
         self._on_events(batch)
         return True
+
+    def _from_file(self, event: events.Value) -> events.Value:
+        """A value whose bytes were too many for the ring; without them where they cannot be had."""
+        data = b""
+        if event.file == os.path.basename(event.file):
+            path = os.path.join(self.folder, event.file)
+            with contextlib.suppress(OSError):
+                with open(path, "rb") as file:
+                    data = file.read()
+                os.unlink(path)
+        return events.Value(event.node, event.name, event.dtype, event.shape, event.axes, data)
 
     def _close(self) -> None:
         if self._channel is not None:

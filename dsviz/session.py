@@ -22,13 +22,14 @@ import msgspec
 from dsviz import events, saved, stop
 from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH, Breakpoint, checked
 from dsviz.endings import ended
-from dsviz.moving import Moving
+from dsviz.playback import NotKeptError, Playback
 from dsviz.process import LaunchError, Process
 from dsviz.recording.format import RecordingError
 from dsviz.recording.recorder import Recorder, beside, meta_of
 from dsviz.recording.writer import DEFAULT_BUDGET
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
 from dsviz.store import GraphStore
+from dsviz.travelling import BACK, Travelling
 
 __all__ = ["LaunchError", "Refused", "Session", "Stop"]
 
@@ -41,7 +42,7 @@ class Refused(ValueError):  # noqa: N818 - an answer to the person, not a fault
     """A command that makes no sense now; the text is the sentence for the person."""
 
 
-class Session(Moving):
+class Session(Travelling):
     """Runs a script under the debugger. Every method may be called from any thread."""
 
     def __init__(
@@ -61,8 +62,8 @@ class Session(Moving):
         self.args = [str(arg) for arg in args]
         self.level = _checked_level(trace_level)
         self.run = 0
-        self.store = GraphStore()
-        self.store.script, self.store.args, self.store.level = self.script, self.args, self.level
+        self._present = GraphStore()
+        self._present.script, self._present.args, self._present.level = self.script, self.args, self.level
         self._pause_at_entry = pause_at_entry
         self._capacity = capacity
         self._record = None if record is None else os.path.abspath(os.fspath(record))
@@ -111,13 +112,21 @@ class Session(Moving):
 
     @property
     def state(self) -> str:
-        """starting, running, paused, finished, failed, killed, stopped or lost."""
-        return self._state
+        """starting, running, paused, finished, failed, killed, stopped or lost; paused too while in the past."""
+        return self._state if self._past is None else PAUSED
+
+    @property
+    def store(self) -> GraphStore:
+        """What the program has told; in the past, what it had told by then."""
+        with self._changed:
+            return self._present if self._past is None else self._past.store
 
     @property
     def stop_now(self) -> Stop | None:
-        """The stop the program stands at, or how it ended; None while it runs."""
+        """The stop the program stands at, or how it ended; None while it runs. In the past, the moment looked at."""
         with self._changed:
+            if self._past is not None:
+                return self._past.stop
             return self._stop if self._state == PAUSED or self._state in ENDS else None
 
     @property
@@ -153,6 +162,8 @@ class Session(Moving):
             reached = self._changed.wait_for(
                 lambda: self._generation > generation or self._state == PAUSED or self._state in ENDS, timeout
             )
+            if self._past is not None:
+                return self._past.stop
             if reached and self._stop is not None:
                 return self._stop
         raise TimeoutError(f"The program is still {self._state} after {timeout} s.")
@@ -168,6 +179,7 @@ class Session(Moving):
     def stop(self, timeout: float | None = None) -> Stop:
         """End the program: asked first, then by SIGTERM, then by SIGKILL."""
         if self._state in ENDS:
+            self._back_to_present()
             return self.wait(0)
         return self._move("stop", timeout)
 
@@ -175,9 +187,12 @@ class Session(Moving):
         """Start a command without waiting for what comes of it.
 
         `verb`: continue, pause, next, into, over, out, next_line, next_iteration, run_to_node (`node`),
-        run_to_line (`file`, `line`), restart, stop. Raises `Refused` with a sentence where it makes no sense now. Listeners hear of the stop that follows.
+        run_to_line (`file`, `line`), step_back, reverse_continue, present, restart, stop. Raises `Refused` with a
+        sentence where it makes no sense now. Listeners hear of the stop that follows.
         """
         verb = _ALIASES.get(verb, verb)
+        if verb in BACK or (self._past is not None and verb in MOVES):
+            return self._look(verb, fields)
         until = self._until(verb, fields)
         if verb in ("restart", "stop"):
             return self._end_or_restart(verb)
@@ -199,6 +214,32 @@ class Session(Moving):
         self._tell("state")
         return generation
 
+    def _look(self, verb: str, fields: dict[str, Any]) -> int:
+        """Move the view between past and present; the program stands still meanwhile."""
+        with self._changed:
+            if verb in BACK and fields:
+                raise Refused(f"'{verb}' takes no {next(iter(fields))!r}.")
+            if self._moving.locked():
+                raise Refused("The program is being restarted or stopped; wait for that.")
+            if self._state != PAUSED and self._state not in ENDS:
+                raise Refused(f"The program is {self._state}: pause it before '{verb}'.")
+            if self._past is not None:
+                self._until(verb, fields)
+            self._travel(verb, fields)
+            generation = self._generation
+        self._tell("state")
+        return generation
+
+    def _back_to_present(self) -> None:
+        with self._changed:
+            self._leave_past()
+
+    def _refusal(self, sentence: str) -> Refused:
+        return Refused(sentence)
+
+    def _breakpoints_now(self) -> list[Breakpoint]:
+        return list(self._breakpoints.values())
+
     def _until(self, verb: str, fields: dict[str, Any]) -> dict[str, Any] | None:
         # "Run to" is a breakpoint that is gone at the next stop, whatever that is.
         kind = RUN_TO.get(verb)
@@ -206,7 +247,7 @@ class Session(Moving):
             if fields:
                 raise Refused(f"'{verb}' takes no {next(iter(fields))!r}.")
             return None
-        if kind == "node" and self.store.nodes and fields.get("node") in self.store.nodes:
+        if kind == "node" and self._past is None and fields.get("node") in self._present.nodes:
             raise Refused(f"Node {fields['node']} has run already; step back or restart to see it.")
         try:
             return dict(msgspec.to_builtins(checked(0, kind, fields)))
@@ -232,6 +273,7 @@ class Session(Moving):
                 self._moving.release()
                 raise Refused(f"The program has {_ENDED[self._state]} already.")
             generation = self._generation
+            self._leave_past()
             self._stopping = True
 
         def work() -> None:
@@ -259,6 +301,10 @@ class Session(Moving):
         """Ask the paused program; the future holds its answer or raises `Refused` with its sentence."""
         future: Future[Any] = Future()
         with self._changed:
+            if self._past is not None:
+                raise Refused(
+                    "This moment is past: its frames are gone. Continue to the present to look into the program."
+                )
             if self._state != PAUSED:
                 raise Refused(f"The program is {self._state}: it can be looked into only while it is paused.")
             self._next_request += 1
@@ -272,8 +318,35 @@ class Session(Moving):
         return future
 
     def inspect(self, node: int, timeout: float = 10.0) -> dict[str, Any]:
-        """What the paused program still holds of `node`: statistics of its value, and some of its numbers."""
-        return dict(self.request("inspect", node=node).result(timeout))
+        """What the paused program still holds of `node`: statistics of its value, and some of its numbers.
+
+        What it no longer holds, and all that is past, is read from the recording or computed again: `how` says which.
+        """
+        if self._past is None and self._state == PAUSED:
+            try:
+                return dict(self.request("inspect", node=node).result(timeout))
+            except Refused as refused:
+                try:
+                    return self.recall(node)
+                except Refused as why:
+                    raise Refused(f"{refused} {why}") from None
+        return self.recall(node)
+
+    def recall(self, node: int) -> dict[str, Any]:
+        """What `inspect` gives, from the recording only, at the moment looked at. The program may run or have ended."""
+        with self._changed:
+            past = self._past
+            if past is None:
+                if self._recorder is None:
+                    raise Refused("This run is not recorded, so nothing of it was kept.")
+                past = Playback(self._recorder.snapshot())
+            try:
+                return past.inspect(node)
+            except NotKeptError as error:
+                raise Refused(str(error)) from None
+            finally:
+                if past is not self._past:
+                    past.close()
 
     def why(self, question: str, node: int, dim: int = 0, timeout: float = 10.0) -> dict[str, Any]:
         """Ask the paused program "shape", "value" or "no_grad" of a node: the sentence and the chain of lines."""
@@ -430,7 +503,7 @@ class Session(Moving):
     def state_message(self) -> dict[str, Any]:
         """The page's `state` message: the state, the stop, one sentence, and what to do next."""
         with self._changed:
-            state, now = self._state, self.stop_now
+            state, now = self.state, self.stop_now
         message, advice = _say(state, now)
         shown = now.as_dict() if now else None
         if shown is not None and now is not None:
@@ -500,7 +573,8 @@ class Session(Moving):
         with self._changed:
             self.run += 1
             if self.run > 1:
-                self.store.begin(self.script, self.args, level=self.level)
+                self._leave_past()
+                self._present.begin(self.script, self.args, level=self.level)
             self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
             self._state, self._stop = STARTING, None
             self._begin_recording()
@@ -533,7 +607,7 @@ class Session(Moving):
     def _on_events(self, batch: list[events.AnyEvent]) -> None:
         if self._recorder is not None:
             batch = self._recorder.take(batch)
-        self.store.feed_many(batch)
+        self._present.feed_many(batch)
         for event in batch:
             if type(event) is events.Uncaught:
                 self._uncaught = event
@@ -544,13 +618,13 @@ class Session(Moving):
         if kind == "hello":
             with self._changed:
                 self._hello = message
-                self.store.pid, self.store.python = message["pid"], message["python"]
+                self._present.pid, self._present.python = message["pid"], message["python"]
                 if self._state == STARTING and not self._stopping:
                     self._set(RUNNING, None)
             self._tell("state")
         elif kind == "stop":
             now = stop.paused(message)
-            self.store.overhead = message.get("overhead")
+            self._present.overhead = message.get("overhead")
             if now.pending and now.error is None and not message.get("ran"):
                 self._expect(now)
             with self._changed:
@@ -592,7 +666,7 @@ class Session(Moving):
     def _expect(self, now: Stop) -> None:
         # The node about to run gets its place in the graph before it ran.
         pending = now.pending
-        self.store.expect(
+        self._present.expect(
             events.Op(
                 pending["node"], pending["op"], pending["phase"], tuple(pending["inputs"]), (), 0,
                 pending["call"], pending["frame"], pending["twin"], pending["iteration"],
@@ -628,7 +702,7 @@ class Session(Moving):
             stopped=self._stopping,
             uncaught=self._uncaught,
             breadcrumb=self._process.last_breadcrumb,
-            store=self.store,
+            store=self._present,
             connected=bool(self._hello),
             level=self.level,
         )
@@ -676,6 +750,7 @@ class Session(Moving):
             self._stopping = self._stopping or self._state not in ENDS
             if self._process is not None:
                 self._process.end()
+            self._back_to_present()
             if self._recorder is not None:
                 self._recorder.discard()
         finally:
@@ -710,6 +785,8 @@ _SAY = {
 def _say(state: str, now: Stop | None) -> tuple[str, str]:
     if now is None or state not in (PAUSED, *ENDS):
         return _SAY.get(state, _SAY[RUNNING])
+    if now.past:
+        return f"{now.text}.", "Next and Continue go forward, at last to where the program is."
     if state == PAUSED:
         if now.position == "end":
             return now.text, "Look at what it held; Continue lets it end."

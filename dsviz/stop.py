@@ -49,7 +49,8 @@ class Stop:
     breakpoints: tuple[int, ...] = ()
     thread: str = ""
     file: int = 0  # the source file's number in this run
-    number: int = 0  # counts the stops of a run
+    number: int = 0  # counts the stops of a run; negative: moments in the past that were gone to
+    past: bool = False  # this is how it was; the program itself has gone on from there
 
     @property
     def line(self) -> int:
@@ -79,6 +80,7 @@ class Stop:
             "thread": self.thread,
             "status": self.status,
             "number": self.number,
+            "past": self.past,
         }
 
 

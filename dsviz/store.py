@@ -219,6 +219,12 @@ class GraphStore:
                 handlers[type(event)](event)
             self.version += self.events - before
 
+    def skip(self, nodes: int) -> None:
+        """So many nodes ran of which nothing is kept."""
+        with self.lock:
+            self.count += nodes
+            self.dropped += nodes
+
     def pin(self, group: int, index: int | None) -> None:
         """Show turn `index` of a loop; None follows the program again."""
         with self.lock:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from dsviz.commands.usage import UsageError
+from dsviz.recording.recorder import is_recording, make_room
+
+__all__ = ["is_recording", "make_room", "opened", "size", "stored", "target"]
 
 if TYPE_CHECKING:
     from dsviz.recording.reader import Reader
@@ -35,25 +37,6 @@ def target(name: str, force: bool = False, of: str = "the recording") -> str:
                 "Name another file, or give --force to replace it."
             )
     return path
-
-
-def make_room(path: str) -> None:
-    """Remove the file that `target` allowed to replace, and what SQLite left beside it."""
-    for name in (path, path + "-wal", path + "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-
-
-def is_recording(path: str) -> bool:
-    """Whether the file says that it is a recording (one of a newer dsviz is one too)."""
-    from dsviz.recording.format import APPLICATION_ID
-
-    try:
-        with open(path, "rb") as file:
-            header = file.read(72)
-    except OSError:
-        return False
-    return header[:6] == b"SQLite" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def size(text: str) -> int:

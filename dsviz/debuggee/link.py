@@ -42,9 +42,9 @@ class RingOutlet:
         """A Text, Frame, Site or Thread that later events refer to: never lost."""
         self.ring.put_definition(self._encode(event))
 
-    def extra(self, event: events.Event, what: str) -> None:
-        """A summary, value or output: given up first when the reader is slow."""
-        self.ring.put_if_room(self._encode(event), IMPORTANCE[what], what)
+    def extra(self, event: events.Event, what: str) -> bool:
+        """A summary, value or output: given up first when the reader is slow. False: it was."""
+        return self.ring.put_if_room(self._encode(event), IMPORTANCE[what], what)
 
     def breadcrumb(self, node: int, op: int, frame: int) -> None:
         """Leave word of the node that starts."""
@@ -157,7 +157,9 @@ class Link:
                 with contextlib.suppress(OSError):
                     os.unlink(ring.path)
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self.folder, "control"))
+            for name in os.listdir(self.folder):
+                if name == "control" or name.startswith(f"value-{self._owner}-"):
+                    os.unlink(os.path.join(self.folder, name))
         with contextlib.suppress(OSError):
             os.rmdir(self.folder)
 

@@ -21,6 +21,7 @@ from dsviz.debuggee.output import Tee, tee
 from dsviz.debuggee.script import Script, traceback_text
 from dsviz.debuggee.stepper import Stepper, Terminate
 from dsviz.debuggee.tracer import Tracer
+from dsviz.debuggee.values import Values
 from engine.bus import bus
 from engine.switches import switches
 
@@ -35,7 +36,9 @@ class Debuggee:
         self.script = script
         self.level: int = setup["level"]
         self.link = Link(setup, began)
-        self.tracer = Tracer(bus, self.link.outlet, began, self.level)
+        budget: int = setup.get("values", 0)
+        values = Values(budget, self.link.folder) if budget else None
+        self.tracer = Tracer(bus, self.link.outlet, began, self.level, values)
         inspection = Inspection()
         self.stepper = Stepper(bus, self.tracer, self.link.send, inspection.answer, self._before_stop)
         inspection.supply = self.stepper.supply

@@ -23,6 +23,7 @@ from dsviz import events
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places, Walker
 from dsviz.debuggee.probes import Pending
 from dsviz.debuggee.summary import summarize
+from dsviz.debuggee.values import Values
 from engine.bus import Bus
 from engine.grad_mode import state
 from engine.location import is_engine_code
@@ -44,8 +45,8 @@ class Outlet(Protocol):
     def definition(self, event: events.Event) -> None:
         """Take a record that later events refer to."""
 
-    def extra(self, event: events.Event, what: str) -> None:
-        """Take an event that may be dropped."""
+    def extra(self, event: events.Event, what: str) -> bool:
+        """Take an event that may be dropped; False where it was."""
 
     def breadcrumb(self, node: int, op: int, frame: int) -> None:
         """Note which node starts."""
@@ -55,13 +56,18 @@ class DirectOutlet:
     """Hands every event to one function, at once."""
 
     def __init__(self, receive: Callable[[Any], object]) -> None:
-        self.event = receive
-        self.definition = receive
         self._receive = receive
 
-    def extra(self, event: events.Event, what: str) -> None:
+    def event(self, event: events.Event) -> None:
+        """Hand it on."""
+        self._receive(event)
+
+    definition = event
+
+    def extra(self, event: events.Event, what: str) -> bool:
         """Nothing is dropped inside one process."""
         self._receive(event)
+        return True
 
     def breadcrumb(self, node: int, op: int, frame: int) -> None:
         """Nobody needs to know after a crash."""
@@ -71,11 +77,18 @@ class Tracer:
     """Follows a bus at a trace level: 0 nothing, 1 operations, 2 also statistics of each result.
 
     `outlet()` makes the outlet of the thread that calls it. Times count from `began` (perf_counter_ns).
+    `values` sends arrays at level 2.
     """
 
     def __init__(
-        self, bus: Bus, outlet: Callable[[], Outlet], began: int | None = None, level: int = 1
+        self,
+        bus: Bus,
+        outlet: Callable[[], Outlet],
+        began: int | None = None,
+        level: int = 1,
+        values: Values | None = None,
     ) -> None:
+        self._values = values
         self._bus = bus
         self._outlet = outlet
         self.began = time.perf_counter_ns() if began is None else began
@@ -206,6 +219,8 @@ class Tracer:
         if op is None:
             op = lane.ops[node.op] = lane.walker.text(node.op.name)
         lane.breadcrumb(node.id, op, frame)
+        if self.level == 2 and self._values is not None:
+            self._values.inputs(lane.outlet, node)
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
@@ -247,6 +262,8 @@ class Tracer:
         )  # fmt: skip
         if self.level == 2:
             self._summary(lane, node)
+            if self._values is not None:
+                self._values.output(lane.outlet, node)
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
@@ -325,6 +342,8 @@ class Tracer:
                 frame,
             )
         )
+        if self.level == 2 and self._values is not None:
+            self._values.leaf(lane.outlet, node)
 
     def _buffer(self, kind: str, change: Any) -> None:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())

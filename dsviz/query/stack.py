@@ -22,10 +22,10 @@ def stack(store: GraphStore, node: int = 0) -> dict[str, Any]:
     while call and (entered := store.calls.get(call)) is not None and len(modules) < 1000:
         modules.append(
             {
-                "path": store.text(entered.path),
+                **place(store, entered.frame),
+                "path": store.text(entered.path),  # of the module: the file has its number
                 "cls": store.text(entered.cls),
                 "call": call,
-                **place(store, entered.frame),
             }
         )
         call = entered.parent

@@ -9,6 +9,7 @@ from dsviz.query.parts import KEPT_TURNS, Entry, Group, Path, Place, Point, Reco
 from dsviz.query.sites import INNER, Around, Sites
 from dsviz.query.turns import Inference, Thread
 
+KEPT_CALLS = 400_000  # module calls remembered: more than there are nodes in a store's window
 REPEATS = 16  # times one thing may happen at one place before it is folded without a loop being known
 SIGNATURE = 4  # numbers that a frame adds to a position's signature
 CALLS = 4  # the same for calls of one module
@@ -80,6 +81,16 @@ class Structure:
         """A module call begins."""
         self.calls[event.call] = event
         self.thread.calls.append(event.call)
+        if len(self.calls) > KEPT_CALLS:
+            self._forget_calls()
+
+    def _forget_calls(self) -> None:
+        """The older half of the module calls, except those that are still open; their nodes are gone by then."""
+        active = {call for thread in self.threads.values() for call in thread.calls}
+        for call in list(self.calls)[: KEPT_CALLS // 2]:
+            if call not in active:
+                del self.calls[call]
+                self._call_group.pop(call, None)
 
     def leave(self, call: int) -> None:
         """A module call ended."""

@@ -6,6 +6,7 @@ live in the file only; nothing here raises, and a full disk ends the recording, 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import linecache
 import os
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import dsviz
 from dsviz import events as ev
-from dsviz.recording.format import SUFFIX, Meta
+from dsviz.recording.format import APPLICATION_ID, SUFFIX, Meta
 from dsviz.recording.reader import Reader
 from dsviz.recording.writer import DEFAULT_BUDGET, Writer
 from dsviz.stop import PAUSED, Stop
@@ -166,6 +167,23 @@ def beside(path: str) -> str:
     """
     stem, ending = os.path.splitext(path)
     return next(name for n in itertools.count(2) if not os.path.lexists(name := f"{stem}-{n}{ending}"))
+
+
+def make_room(path: str) -> None:
+    """Remove a recording that is to be replaced, and what SQLite left beside it."""
+    for name in (path, path + "-wal", path + "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def is_recording(path: str) -> bool:
+    """Whether the file says that it is a recording (one of a newer dsviz is one too)."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(72)
+    except OSError:
+        return False
+    return header[:6] == b"SQLite" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _text_of(path: str) -> str | None:

@@ -36,6 +36,7 @@ class Page:
         session = self.session
         # State first, store after: the store then holds at least what the state speaks of.
         state, settings = session.state_message(), session.settings_message()
+        self._stream.store = session.store  # another one in the past: the stream starts over with it
         running = state["state"] in (RUNNING, STARTING)
         memory = self._memory_changes()
         messages: list[Json] = self._stream.collect(ROWS if running else None)
