@@ -70,8 +70,9 @@ class Process:
         self._ended = threading.Event()
         self.damaged = False
         self._secret = secrets.token_bytes(32)
+        listener = None
         try:
-            self._listener = control.Listener(self.folder)
+            self._listener = listener = control.Listener(self.folder)
             setup = {
                 "capacity": DEFAULT_CAPACITY,
                 **setup,
@@ -81,6 +82,8 @@ class Process:
             }
             self.popen = _start(script, args, json.dumps(setup), popen)
         except OSError as error:
+            if listener is not None:
+                listener.close()
             shutil.rmtree(self.folder, ignore_errors=True)
             raise LaunchError(f"The program cannot be started: {error}.") from None
         self._thread = threading.Thread(target=self._follow, name="dsviz-session", daemon=True)
@@ -118,6 +121,10 @@ class Process:
                     self.popen.send_signal(number)
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def refuse(self) -> None:
+        """From the reading thread: what the program speaks is not understood; it is ended."""
+        self.popen.terminate()
 
     # The reading thread
 
@@ -262,9 +269,13 @@ def _private_folder() -> str:
 
 
 def _start(script: str, args: Sequence[str], setup: str, popen: dict[str, Any]) -> subprocess.Popen[bytes]:
+    popen = dict(popen)  # a restart needs it again
     python = popen.pop("python", None) or sys.executable
     environment = dict(popen.pop("env", None) or os.environ)
-    command = [python, "-c", _BOOTSTRAP.format(root=shadow.ROOT), script, *args]
+    command = popen.pop("command", None)  # of a program that speaks the protocol by itself
+    command = (
+        [*command, *args] if command else [python, "-c", _BOOTSTRAP.format(root=shadow.ROOT), script, *args]
+    )
     if sys.platform == "win32":
         environment[SETUP] = setup
         return subprocess.Popen(command, env=environment, **popen)

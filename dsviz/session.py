@@ -25,7 +25,7 @@ from dsviz.endings import ended
 from dsviz.playback import NotKeptError, Playback
 from dsviz.process import LaunchError, Process
 from dsviz.recording.format import RecordingError
-from dsviz.recording.recorder import Recorder, beside, meta_of
+from dsviz.recording.recorder import Recorder, beside, make_room, meta_of
 from dsviz.recording.writer import DEFAULT_BUDGET
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
 from dsviz.store import GraphStore
@@ -82,6 +82,7 @@ class Session(Travelling):
         self._uncaught: events.Uncaught | None = None
         self._stopping = False
         self._lost = False
+        self._mismatch: Any = None  # the version of a program that speaks another one
         self._requests: dict[int, Future[Any]] = {}
         self._next_request = 0
         self._next_breakpoint = 0
@@ -101,7 +102,7 @@ class Session(Travelling):
 
         `options`: `pause_at_entry=False` runs on at once; `stdin`, `stdout`, `stderr`, `cwd` and `env` are
         those of `subprocess.Popen` (the program has this process's own streams where they are left out); `python` is
-        another interpreter. `record` is the file the run is recorded to (without it a temporary one, removed
+        another interpreter, `command` a program of any kind that speaks `dsviz/protocol.md`. `record` is the file the run is recorded to (without it a temporary one, removed
         by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays.
         `breakpoints=False` starts with none, not even those for mismatches and exceptions.
         Raises `LaunchError` with a sentence where the script cannot be run.
@@ -576,6 +577,7 @@ class Session(Travelling):
                 self._leave_past()
                 self._present.begin(self.script, self.args, level=self.level)
             self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
+            self._mismatch = None
             self._state, self._stop = STARTING, None
             self._begin_recording()
             setup: dict[str, Any] = {
@@ -587,15 +589,21 @@ class Session(Travelling):
             }
             if self._capacity is not None:
                 setup["capacity"] = self._capacity
-            self._process = Process(
-                self.script,
-                self.args,
-                setup,
-                on_events=self._on_events,
-                on_message=self._on_message,
-                on_end=self._on_end,
-                **self._popen,
-            )
+            try:
+                self._process = Process(
+                    self.script,
+                    self.args,
+                    setup,
+                    on_events=self._on_events,
+                    on_message=self._on_message,
+                    on_end=self._on_end,
+                    **self._popen,
+                )
+            except LaunchError:
+                if self._recorder is not None:
+                    self._recorder.discard()
+                    make_room(self._recorder.path)  # nothing ran: there is nothing to keep
+                raise
 
     def _set(self, state: str, now: Stop | None) -> None:
         with self._changed:
@@ -616,6 +624,11 @@ class Session(Travelling):
     def _on_message(self, message: dict[str, Any]) -> None:
         kind = message.get("t")
         if kind == "hello":
+            if message.get("version") != events.VERSION:
+                self._mismatch = message.get("version")
+                assert self._process is not None
+                self._process.refuse()
+                return
             with self._changed:
                 self._hello = message
                 self._present.pid, self._present.python = message["pid"], message["python"]
@@ -706,6 +719,9 @@ class Session(Travelling):
             connected=bool(self._hello),
             level=self.level,
         )
+        if self._mismatch is not None:
+            text = f"The program speaks version {self._mismatch} of the protocol, and this dsviz version {events.VERSION}."
+            now = Stop("failed", text=text, state=stop.FAILED, status=status)
         if self._recorder is not None:
             self._recorder.end(now)
         self._set(now.state, now)
