@@ -25,6 +25,7 @@ COMMANDS = {
     "why": ("why", "run a script and say why its shapes clash or its values are not finite"),
     "bench": ("bench", "training steps beside PyTorch's, on this machine"),
     "record": ("record", "run a script and write down all that happens"),
+    "open": ("open", "a recording in the page, at any moment of its run"),
     "print": ("print", "the graph of a recording, in the terminal"),
     "diff": ("diff", "what differs between two iterations, or two recordings"),
     "export": ("export", "a recording as a trace for Perfetto, or its graph as DOT"),

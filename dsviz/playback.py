@@ -19,6 +19,7 @@ import numpy as np
 
 from dsviz import events as ev
 from dsviz.debuggee.breakpoints import EXCEPTION, LINE, MODULE, NAN, NODE, OP, SHAPE_MISMATCH, Breakpoint
+from dsviz.debuggee.view import look
 from dsviz.query import iterations, memory
 from dsviz.query import node as nodes
 from dsviz.query.graph import graph
@@ -147,6 +148,11 @@ class Playback:
             "how": known.how,
         }
 
+    def look(self, node: int, index: str = "") -> dict[str, Any]:
+        """The part `[index]` of a value, small enough for a picture. Raises BadIndex where the index does not fit."""
+        known = self.known(node)
+        return {**look(known.array, index), "how": known.how}
+
     def iterations(self) -> dict[str, Any]:
         """The iterations: a row each."""
         store = self.store
@@ -178,6 +184,14 @@ class Playback:
             what = "is a tensor that no op made" if found else "is not in this recording"
             raise LookupError(f"Node {node} {what}; go to a node that ran.")
         return self._arrive(found[0], found[1], "go to")
+
+    def near(self, node: int) -> Stop:
+        """`at`, or for a tensor that no op made the moment before the node that ran next."""
+        found = self.reader.find(node)
+        if found is None or not isinstance(found[1], ev.Leaf):
+            return self.at(node)
+        following = after(self.reader, found[0], _ran)
+        return self.end() if following is None else self._arrive(*following, "go to")
 
     def step_back(self) -> Stop:
         """Go to the node before. At the first one it stays there and says so."""

@@ -57,6 +57,7 @@ class record:  # noqa: N801 - written as a function, `with ds.record(path):`
             make_room(self.path)
         script = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
         self._recorder = Recorder(self.path, meta_of(script, sys.argv[1:]), budget=self._budget)
+        self._recorder.take([ev.Level(self.level, 0)])
         values = Values(self._budget) if self.level == 2 else None
         self._tracer = Tracer(bus, self._outlet, time.perf_counter_ns(), self.level, values)
         return self

@@ -21,10 +21,12 @@ import msgspec
 
 from dsviz import events, saved, stop
 from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH, Breakpoint, checked
+from dsviz.debuggee.view import BadIndex
 from dsviz.endings import ended
 from dsviz.playback import NotKeptError, Playback
 from dsviz.process import LaunchError, Process
 from dsviz.recording.format import RecordingError
+from dsviz.recording.reader import Reader
 from dsviz.recording.recorder import Recorder, beside, make_room, meta_of
 from dsviz.recording.writer import DEFAULT_BUDGET
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
@@ -45,6 +47,8 @@ class Refused(ValueError):  # noqa: N818 - an answer to the person, not a fault
 class Session(Travelling):
     """Runs a script under the debugger. Every method may be called from any thread."""
 
+    recorded_only = False  # whether there is no program, only what was recorded of one
+
     def __init__(
         self,
         script: str | os.PathLike[str],
@@ -58,19 +62,26 @@ class Session(Travelling):
         breakpoints: bool = True,
         **popen: Any,
     ) -> None:
-        self.script = _checked_script(os.fspath(script))
-        self.args = [str(arg) for arg in args]
-        self.level = _checked_level(trace_level)
-        self.run = 0
-        self._present = GraphStore()
-        self._present.script, self._present.args, self._present.level = self.script, self.args, self.level
+        self._prepare(_checked_script(os.fspath(script)), args, _checked_level(trace_level))
         self._pause_at_entry = pause_at_entry
         self._capacity = capacity
         self._record = None if record is None else os.path.abspath(os.fspath(record))
         self._value_budget = value_budget
+        self._popen = popen
+        if breakpoints:
+            self.add_breakpoint(SHAPE_MISMATCH)
+            self.add_breakpoint(EXCEPTION)
+        self._start()
+
+    def _prepare(self, script: str, args: Sequence[str], level: int) -> None:
+        """What there is before a program runs."""
+        self.script, self.args = script, [str(arg) for arg in args]
+        self.level = level
+        self.run = 0
+        self._present = GraphStore()
+        self._present.script, self._present.args, self._present.level = self.script, self.args, self.level
         self._recorder: Recorder | None = None
         self._unrecorded = ""
-        self._popen = popen
         self._changed = threading.Condition(threading.RLock())
         self._moving = threading.Lock()  # restart and stop, one at a time
         self._listeners: list[Callable[[str], object]] = []
@@ -89,10 +100,6 @@ class Session(Travelling):
         self._breakpoints: dict[int, Breakpoint] = {}
         self._switches: dict[tuple[str, str], bool] = {}
         self.logs: deque[str] = deque(maxlen=10_000)  # what logpoints told
-        if breakpoints:
-            self.add_breakpoint(SHAPE_MISMATCH)
-            self.add_breakpoint(EXCEPTION)
-        self._start()
 
     @classmethod
     def launch(
@@ -188,12 +195,12 @@ class Session(Travelling):
         """Start a command without waiting for what comes of it.
 
         `verb`: continue, pause, next, into, over, out, next_line, next_iteration, run_to_node (`node`),
-        run_to_line (`file`, `line`), step_back, reverse_continue, present, restart, stop. Raises `Refused` with a
+        run_to_line (`file`, `line`), step_back, reverse_continue, go_to (`node`), present, restart, stop. Raises `Refused` with a
         sentence where it makes no sense now. Listeners hear of the stop that follows.
         """
         verb = _ALIASES.get(verb, verb)
         if verb in BACK or (self._past is not None and verb in MOVES):
-            return self._look(verb, fields)
+            return self._visit(verb, fields)
         until = self._until(verb, fields)
         if verb in ("restart", "stop"):
             return self._end_or_restart(verb)
@@ -215,16 +222,18 @@ class Session(Travelling):
         self._tell("state")
         return generation
 
-    def _look(self, verb: str, fields: dict[str, Any]) -> int:
+    def _visit(self, verb: str, fields: dict[str, Any]) -> int:
         """Move the view between past and present; the program stands still meanwhile."""
         with self._changed:
-            if verb in BACK and fields:
+            if verb == "go_to" and not isinstance(fields.get("node"), int):
+                raise Refused("'go_to' needs 'node', the number of a node.")
+            if verb in BACK and set(fields) - ({"node"} if verb == "go_to" else set()):
                 raise Refused(f"'{verb}' takes no {next(iter(fields))!r}.")
             if self._moving.locked():
                 raise Refused("The program is being restarted or stopped; wait for that.")
             if self._state != PAUSED and self._state not in ENDS:
                 raise Refused(f"The program is {self._state}: pause it before '{verb}'.")
-            if self._past is not None:
+            if self._past is not None and verb not in BACK:
                 self._until(verb, fields)
             self._travel(verb, fields)
             generation = self._generation
@@ -335,15 +344,36 @@ class Session(Travelling):
 
     def recall(self, node: int) -> dict[str, Any]:
         """What `inspect` gives, from the recording only, at the moment looked at. The program may run or have ended."""
-        with self._changed:
-            past = self._past
-            if past is None:
-                if self._recorder is None:
-                    raise Refused("This run is not recorded, so nothing of it was kept.")
-                past = Playback(self._recorder.snapshot())
+        return self._from_record(lambda past: past.inspect(node))
+
+    def look(self, node: int, index: str = "", timeout: float = 5.0) -> dict[str, Any]:
+        """The part `[index]` of the value of `node`, small enough for a picture; from the program where it holds it."""
+        if self._past is None and self._state == PAUSED:
             try:
-                return past.inspect(node)
-            except NotKeptError as error:
+                return dict(self.request("look", node=node, index=index).result(timeout))
+            except Refused as refused:
+                if "not held any more" not in str(refused):
+                    raise
+                try:
+                    return self._looked(node, index)
+                except Refused as why:
+                    raise Refused(f"{refused} {why}") from None
+        return self._looked(node, index)
+
+    def _looked(self, node: int, index: str) -> dict[str, Any]:
+        return self._from_record(lambda past: past.look(node, index))
+
+    def _snapshot(self) -> Reader:
+        if self._recorder is None:
+            raise Refused("This run is not recorded, so nothing of it was kept.")
+        return self._recorder.snapshot()
+
+    def _from_record(self, ask: Callable[[Playback], dict[str, Any]]) -> dict[str, Any]:
+        with self._changed:
+            past = self._past or Playback(self._snapshot())
+            try:
+                return ask(past)
+            except (NotKeptError, BadIndex) as error:
                 raise Refused(str(error)) from None
             finally:
                 if past is not self._past:
@@ -517,6 +547,7 @@ class Session(Travelling):
             "stop": shown,
             "message": message,
             "next": advice,
+            "last": self._present.structure.latest,  # the newest node, as far as one can go forward again
         }
 
     def settings_message(self) -> dict[str, Any]:
@@ -736,6 +767,7 @@ class Session(Travelling):
             path = beside(path)
         try:
             self._recorder = Recorder(path, meta_of(self.script, self.args), budget=self._value_budget)
+            self._recorder.take([events.Level(self.level, 0)])
         except (RecordingError, OSError) as error:
             if self.run == 1 and path is not None:
                 raise LaunchError(str(error)) from None

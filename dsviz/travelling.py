@@ -13,10 +13,11 @@ from typing import Any
 from dsviz.moving import Moving
 from dsviz.playback import Playback
 from dsviz.recording.format import RecordingError
+from dsviz.recording.reader import Reader
 from dsviz.recording.recorder import Recorder
 from dsviz.stop import Stop
 
-BACK = ("step_back", "reverse_continue", "present")
+BACK = ("step_back", "reverse_continue", "go_to", "present")
 
 
 class Travelling(Moving):
@@ -41,6 +42,10 @@ class Travelling(Moving):
         """Go back to the latest stop or breakpoint hit before this moment, else to the first node."""
         return self._move("reverse_continue", timeout)
 
+    def go_to(self, node: int, timeout: float | None = None) -> Stop:
+        """Go to the moment before node number `node` ran."""
+        return self._move("go_to", timeout, node=node)
+
     def present(self, timeout: float | None = None) -> Stop:
         """Come back to where the program is."""
         return self._move("present", timeout)
@@ -56,9 +61,16 @@ class Travelling(Moving):
             self._leave_past()
         elif verb in BACK:
             past = self._past or self._enter_past()
-            past.step_back() if verb == "step_back" else past.reverse_continue()
+            past.breakpoints = self._breakpoints_now()
+            if verb == "go_to":
+                self._go_to(past, fields["node"])
+            elif verb == "step_back":
+                past.step_back()
+            else:
+                past.reverse_continue()
         else:
             assert self._past is not None
+            self._past.breakpoints = self._breakpoints_now()
             try:
                 _forward(self._past, verb, fields)
             except LookupError as error:
@@ -70,16 +82,27 @@ class Travelling(Moving):
         if self._recorder is None:
             raise self._refusal("This run is not recorded, so there is no going back in it.")
         try:
-            past = Playback(self._recorder.snapshot())
+            reader = self._recorder.snapshot()
         except (RecordingError, OSError) as error:
             raise self._refusal(f"The run's recording cannot be read: {error}") from None
-        past.breakpoints = self._breakpoints_now()
+        return self._begin_past(reader)
+
+    def _begin_past(self, reader: Reader) -> Playback:
+        past = Playback(reader)
         past.present = self._stop
         if not past.reader.count:
             past.close()
             raise self._refusal("Nothing has run yet that one could go back to.")
         self._past = past
         return past
+
+    def _go_to(self, past: Playback, node: int) -> None:
+        try:
+            past.near(node)
+        except LookupError as error:
+            if past.at_end:
+                self._leave_past()
+            raise self._refusal(str(error)) from None
 
     def _breakpoints_now(self) -> list[Any]:
         raise NotImplementedError

@@ -13,6 +13,8 @@ VERBS = [
     ("into", "into", "Step into module", "F11", ""),
     ("over", "over", "Step over module", "Shift+F10", ""),
     ("out", "out", "Step out", "Shift+F11", ""),
+    ("step_back", "back", "Step back", "F7", ""),
+    ("reverse_continue", "reverse", "Back to the stop or breakpoint before", "Shift+F7", ""),
     ("", "", "", "", ""),
     ("restart", "restart", "Restart", "Ctrl+Shift+F5", ""),
     ("stop", "stop", "Stop", "Shift+F5", "stop"),

@@ -42,7 +42,7 @@ def ask(session):
     return lambda do, **fields: verbs.answer({"id": 1, "do": do, **fields})
 
 
-@pytest.mark.parametrize("verb", sorted(MOVES - {"run_to_node", "run_to_line"}))
+@pytest.mark.parametrize("verb", sorted(MOVES - {"run_to_node", "run_to_line", "go_to"}))
 def test_commands_go_to_the_session(ask, session, verb):
     assert Verbs(session).moves(verb)
     ask(verb)

@@ -14,6 +14,7 @@ import { Palette } from "./palette.mjs";
 import { SourcePane } from "./source.mjs";
 import { State } from "./state.mjs";
 import { StopCard } from "./stopcard.mjs";
+import { Scrub } from "./scrub.mjs";
 import { Toolbar } from "./toolbar.mjs";
 import { Watches } from "./watches.mjs";
 
@@ -47,6 +48,10 @@ function start() {
   });
   const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
   const card = new StopCard(state, { place, edit: (file, line) => editor.open(file, line), path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
+  const scrub = new Scrub(state, graph.box, {
+    go: (node) => live.ask("go_to", { node, at: state.run?.stop?.number }).catch((error) => { problem(error.message); scrub.update(); }),
+    present: () => verb("present"),
+  });
   const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const log = new Console(state, live);
   const stack = new Stack(state, { place });
@@ -128,6 +133,7 @@ function start() {
   function stopped() {
     graph.flush();
     toolbar.update();
+    scrub.update();
     graph.card = card.update();
     graph.stopped();
     stack.update();
@@ -194,7 +200,7 @@ function start() {
   }
 
   function commands() {
-    const run = ["continue", "pause", "next", "into", "over", "out", "restart", "stop"].filter((name) => toolbar.can(name)).map((name) => {
+    const run = ["continue", "pause", "next", "into", "over", "out", "step_back", "reverse_continue", "restart", "stop"].filter((name) => toolbar.can(name)).map((name) => {
       const button = $(`btn-${name}`);
       return [button.getAttribute("aria-label"), (button.title.split("  ")[1] || ""), () => verb(name)];
     });

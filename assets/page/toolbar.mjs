@@ -1,7 +1,7 @@
 // The verbs, their keys, and what the bar says of the run.
 import { $, prime, say } from "./dom.mjs";
 
-const VERBS = ["continue", "pause", "next", "into", "over", "out", "restart", "stop"];
+const VERBS = ["continue", "pause", "next", "into", "over", "out", "step_back", "reverse_continue", "restart", "stop"];
 const STEPS = new Set(["continue", "next", "into", "over", "out"]);
 const ENDED = new Set(["finished", "failed", "killed", "stopped", "lost"]);
 const TONES = { paused: "paused", running: "running", starting: "", finished: "", stopped: "", failed: "bad", killed: "bad", lost: "bad" };
@@ -28,6 +28,8 @@ export class Toolbar {
     const state = this.state.run?.state;
     if (!this.linked || !state) return false;
     if (STEPS.has(verb)) return state === "paused";
+    if (verb === "step_back" || verb === "reverse_continue") return state === "paused" || ENDED.has(state);
+    if (this.state.run.recording) return false; // there is no program
     if (verb === "pause") return state === "running";
     if (verb === "stop") return !ENDED.has(state);
     return state !== "starting";
@@ -39,6 +41,7 @@ export class Toolbar {
       F8: event.shiftKey || ctrl ? null : this.state.paused ? "continue" : "pause",
       F10: ctrl ? null : event.shiftKey ? "over" : "next",
       F11: ctrl ? null : event.shiftKey ? "out" : "into",
+      F7: ctrl ? null : event.shiftKey ? "reverse_continue" : "step_back",
       F5: event.shiftKey ? (ctrl ? "restart" : "stop") : null,
     }[event.key];
     if (!verb) return;
@@ -72,7 +75,7 @@ export class Toolbar {
       else delete element.dataset.on;
       element.classList.toggle("wide", !on);
     });
-    document.title = `${state.hello ? `${state.hello.script} \u00b7 ` : ""}${name} \u00b7 dsviz`;
+    document.title = `${state.hello ? `${state.hello.script} \u00b7 ` : ""}${run?.recording ? "recording" : name} \u00b7 dsviz`;
   }
 
   here(stop) {

@@ -89,7 +89,8 @@ export class Values {
       ? h("div", { class: "maps" }, look.maps.map((map, i) => heatmap(map, look.range, `${label}, map ${i}`)))
       : heatmap(look.rows, look.range, label);
     const skipped = look.every?.some((n) => n > 1) ? `every ${look.every.join(" by ")}` : look.maps && look.count > look.maps.length ? `${look.maps.length} of ${look.count} maps` : "";
-    return h("div", { class: "tile" }, caption, body, skipped ? h("div", { class: "dim note2" }, skipped) : "");
+    const how = look.how === "recomputed" ? h("div", { class: "dim note2" }, "recomputed") : "";
+    return h("div", { class: "tile" }, caption, body, how, skipped ? h("div", { class: "dim note2" }, skipped) : "");
   }
 
   written(look) {

@@ -51,6 +51,31 @@ def run(options: RunOptions) -> int:
             return _run(options, listener, terminal, address, news)
 
 
+def show(path: str, port: int | None, browser: bool) -> int:
+    """Show a recording in the page until Ctrl-C. Raises UsageError where the port is taken."""
+    from dsviz.opened import Opened
+
+    with bind(port) as listener:
+        terminal = Terminal(Keys(listener.getsockname()[1]), os.path.basename(path), recording=True)
+        address = terminal.keys.address()
+        terminal.say(address)
+        news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        with interrupts(news.put), Opened(path) as session:
+            server = Server(session, listener, terminal, news.put)
+            server.start()
+            if browser:
+                threading.Thread(target=open_browser, args=(address, terminal), daemon=True).start()
+            try:
+                while True:
+                    with contextlib.suppress(queue.Empty):
+                        what = news.get(timeout=_TICK)
+                        if isinstance(what, BaseException):
+                            raise what
+                        return 0  # there is no program whose end could be reported
+            finally:
+                server.stop()
+
+
 def bind(port: int | None) -> socket.socket:
     """A listening socket on 127.0.0.1; None: the usual port, or any free one where that is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -74,9 +99,10 @@ def bind(port: int | None) -> socket.socket:
 class Terminal:
     """What is said in the terminal, and the addresses it hands out."""
 
-    def __init__(self, keys: Keys, script: str) -> None:
+    def __init__(self, keys: Keys, script: str, recording: bool = False) -> None:
         self.keys = keys
         self.script = script
+        self.recording = recording
         keys.on_reuse = lambda: self.say(f"a new address, good for one visit: {keys.address()}")
 
     def say(self, text: str) -> None:
@@ -92,6 +118,8 @@ class Terminal:
             "running": f"{self.script} keeps running",
             "starting": f"{self.script} keeps starting",
         }.get(state, f"{self.script} has ended")
+        if self.recording:
+            what = f"{self.script} can still be looked at"
         self.say(f"the page was closed; {what}. Open it again: {self.keys.address()}")
 
 

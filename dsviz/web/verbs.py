@@ -26,6 +26,7 @@ MOVES = frozenset(
     {
         *("continue", "pause", "next", "into", "over", "out", "restart", "stop"),
         *("next_line", "next_iteration", "run_to_node", "run_to_line"),
+        *("step_back", "reverse_continue", "go_to", "present"),
     }
 )
 TEXT_LIMIT = 10_000  # characters of a console line, a condition or a name
@@ -108,7 +109,7 @@ class Verbs:
         now = self.session.stop_now
         if seen is not None and verb != "pause" and (now is None or now.number != seen):
             raise Refusal("The program has moved on since this page showed it: another page was quicker.")
-        if verb == "run_to_node":
+        if verb in ("run_to_node", "go_to"):
             self.session.send(verb, node=field(request, "node", int))
         elif verb == "run_to_line":
             self.session.send(verb, file=self._path(request), line=field(request, "line", int))
@@ -181,9 +182,8 @@ class Verbs:
         return answer
 
     def _look(self, request: Json) -> Json:
-        """A part of a node's value, small enough for a picture; only at a stop."""
-        node, index = field(request, "node", int), field(request, "index", str, "")
-        return dict(self.session.request("look", node=node, index=index).result(5.0))
+        """A part of a node's value, small enough for a picture."""
+        return self.session.look(field(request, "node", int), field(request, "index", str, ""))
 
     def _set_value(self, request: Json) -> Json:
         node, index = field(request, "node", int), field(request, "index", str, "")
@@ -198,6 +198,8 @@ class Verbs:
 
     def _save(self, request: Json) -> Json:
         path = self._path(request)
+        if self.session.recorded_only:
+            raise Refusal("This is a recording: its files are as they were, and are not written to.")
         text = field(request, "text", str, limit=editing.LONGEST)
         try:
             return editing.save(path, field(request, "hash", str), text)

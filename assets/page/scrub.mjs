@@ -1,0 +1,37 @@
+// The time line of a past that is being looked at: which node was about to run, and the way to any other.
+import { count, h } from "./dom.mjs";
+
+export class Scrub {
+  /** `on.go(node)` goes to the moment before a node, `on.present()` back to the end. */
+  constructor(state, box, on) {
+    this.state = state;
+    this.on = on;
+    this.range = h("input", { type: "range", id: "scrub-node", min: "1", step: "1", "aria-label": "Moment: the node that was about to run" });
+    this.label = h("span", { class: "num ell", id: "scrub-label" });
+    this.mark = h("span", { class: "chip", id: "scrub-mark" });
+    this.present = h("button", { type: "button", class: "btn small", id: "btn-present", onclick: () => on.present() }, "To the end");
+    this.box = h("div", { class: "scrub", id: "scrub", hidden: true }, this.mark, this.range, this.label, this.present);
+    // What begins here is not the canvas's: it would take hold of the pointer and drag.
+    for (const kind of ["pointerdown", "wheel", "dblclick", "keydown"]) this.box.addEventListener(kind, (event) => event.stopPropagation());
+    box.append(this.box);
+    // While it is dragged only the label moves: each moment is a graph of its own.
+    this.range.oninput = () => { this.label.textContent = `node ${count(Number(this.range.value))}`; };
+    this.range.onchange = () => on.go(Number(this.range.value));
+  }
+
+  update() {
+    const { run } = this.state;
+    const stop = run?.stop;
+    const past = Boolean(stop?.past);
+    this.box.hidden = !run || run.state === "running" || !(past || run.recording);
+    if (this.box.hidden) return;
+    const last = Math.max(run.last || 1, 1);
+    this.range.max = String(last);
+    this.range.value = String(past ? stop.node || 1 : last);
+    this.mark.textContent = run.recording ? (past ? "Recording, past" : "Recording") : "Past";
+    this.mark.dataset.tone = past ? "paused" : "";
+    this.label.textContent = past ? (stop.node ? `before node ${count(stop.node)} of ${count(last)}` : stop.text) : `at its end, ${count(last)} nodes`;
+    this.present.textContent = run.recording ? "To the end" : "To the present";
+    this.present.disabled = !past;
+  }
+}
