@@ -38,6 +38,8 @@ n, next        run one node                       s, into   to the next module e
 o, over        run what stands here whole         u, out    until this module has been left
 l, line        to the next line with an op        i, iter   to the next iteration
 to N | to FILE:LINE    run to a node or a line    restart   run again from the beginning
+back           one node back, into the past       rc        back to the stop or breakpoint before
+now            from the past to where the program is
 b KIND ...     set a breakpoint (help b)          breaks    list them
 clear N        remove one (clear all)             enable N, disable N
 p EXPR         evaluate or execute Python in the paused frame
@@ -53,6 +55,7 @@ MOVES = {
     "c": "continue", "continue": "continue", "n": "next", "next": "next", "s": "into", "into": "into",
     "o": "over", "over": "over", "u": "out", "out": "out", "l": "next_line", "line": "next_line",
     "i": "next_iteration", "iter": "next_iteration", "restart": "restart",
+    "back": "step_back", "rc": "reverse_continue", "now": "present",
 }  # fmt: skip
 SHORT = {"b": "break", "p": "print", "q": "quit", "w": "where", "h": "help", "?": "help", "g": "graph"}
 
@@ -131,6 +134,8 @@ class Stepper:
                 self._do(before)
             if self._left:
                 break
+        if session.past is not None:
+            session.present()
         now = session.stop_now
         if now is None or now.state not in ENDS:
             session.stop()

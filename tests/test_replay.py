@@ -215,3 +215,33 @@ def test_gradients_are_kept_small_and_refused_large(tmp_path):
         refused = [e.node for e in backward if e.shape == (300, 300)]
         with pytest.raises(NotKeptError, match="is a gradient, which is not run again"):
             run.value(refused[-1])
+
+
+def test_a_hostile_recording_cannot_ask_for_all_memory(tmp_path):
+    from dsviz.recording import Meta, Recording
+
+    for nbytes, shape in ((1 << 50, (3,)), (12, (1 << 20, 1 << 20))):
+        path = tmp_path / f"{nbytes}.dsviz"
+        writer = Recording.create(path, Meta())
+        attrs = {"shape": list(shape), "dtype": "float32", "seed": 1, "counter": 0}
+        writer.extend([
+            events.Text(1, "rand"), events.Text(2, "float32"),
+            events.Op(1, 1, 0, (), (3,), 2, 0, 0, 0, 0, 0, 1, nbytes, 0, attrs),
+        ])  # fmt: skip
+        writer.close()
+        with ds.open(path) as run, pytest.raises(NotKeptError, match="too large to be made again"):
+            run.value(1)
+
+
+def test_a_chain_longer_than_python_recursion_is_recomputed(tmp_path):
+    def block():
+        x = big(1.0)
+        for _ in range(1500):
+            x = x * 1.001
+        return x
+
+    node, real = recorded(tmp_path / "run.dsviz", block)
+    with ds.open(tmp_path / "run.dsviz") as run:
+        known = run.known(node)
+        assert (known.how, known.array.tobytes()) == ("recomputed", real.tobytes())
+        assert known.ops >= 1500

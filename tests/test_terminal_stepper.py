@@ -216,3 +216,18 @@ def test_a_closed_output_ends_it_quietly(tmp_path: Path) -> None:
         assert process.wait(60) == 141
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_back_into_the_past_and_forward_again(tmp_path: Path) -> None:
+    source = "import dsviz as ds\nx = ds.ones(3)\ny = x * 2\nz = y + 1\nprint('sum', z.sum().item())\nraise SystemExit(5)\n"
+    status, said = type_in(tmp_path, source, "n", "n", "back", "p y", "rc", "n", "now", "c", "back", "q")
+    assert "Paused before sum" in said[2]
+    assert "In the past: before add" in said[3]
+    assert "->    4  z = y + 1" in said[3]
+    assert "This moment is past" in said[4]
+    assert "In the past: paused before mul  [entry]" in said[5]
+    assert "->    4" in said[6]
+    assert "Paused before sum" in said[7]
+    assert "exit status 5" in said[8]
+    assert "In the past: before sum" in said[9]
+    assert status == 5, "a look back at the end does not change how the program ended"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
-from dsviz.commands.recordings import opened, stored
+from dsviz.commands.recordings import opened
 from dsviz.commands.usage import Parser, UsageError
+from dsviz.events import Op
 
 if TYPE_CHECKING:
-    from dsviz.store import GraphStore
+    from dsviz.query.difference import Turn
+    from dsviz.recording.reader import Reader
 
 
 def main(words: list[str]) -> int:
@@ -18,7 +21,7 @@ def main(words: list[str]) -> int:
         prog="dsviz diff",
         usage="dsviz diff [--json] RUN.dsviz --iterations A B\n       dsviz diff [--json] A.dsviz B.dsviz [--iterations A B]",
         description="What differs between two iterations of a run, or between two runs (their last iterations, or those named): "
-        "nodes added and removed, shapes, dtypes and statistics changed. Exit status 0: nothing; 1: something.",
+        "nodes added and removed, branches flipped, shapes, dtypes and statistics changed. Exit status 0: nothing; 1: something.",
         allow_abbrev=False,
     )
     parser.add_argument("recordings", nargs="+", metavar="RUN.dsviz")
@@ -31,25 +34,36 @@ def main(words: list[str]) -> int:
         raise UsageError(
             "one recording has nothing to be compared with: name a second one, or --iterations A B."
         )
-    stores = []
-    for name in given.recordings:
-        with opened(name) as recording:
-            stores.append(stored(recording))
-    from dsviz.query.difference import difference, sentences, turn_of
+    from dsviz.query.difference import difference, differs, sentences
 
-    first, second = stores[0], stores[-1]
-    turns = given.iterations or [_last(first), _last(second)]
-    for store, name, index in zip(
-        (first, second), (given.recordings[0], given.recordings[-1]), turns, strict=True
-    ):
-        known = [record.index for record in store.iterations]
-        if index not in known:
-            span = f"{known[0]} to {known[-1]}" if known else "none"
-            raise UsageError(f"{name} has no iteration {index}; it has {span}.")
-    found = difference(turn_of(first, turns[0]), turn_of(second, turns[1]))
-    print(json.dumps(found) if given.json else "\n".join(sentences(found)))
-    return 1 if found["added"] or found["removed"] or found["changed"] else 0
+    names = given.recordings
+    last = given.iterations is None
+    with opened(names[0]) as one, opened(names[-1]) as other:
+        wanted = [_last(one), _last(other)] if last else given.iterations
+        turns = [
+            _turn(side, name, index)
+            for side, name, index in zip((one, other), (names[0], names[-1]), wanted, strict=True)
+        ]
+        for recording in (one, other):
+            for damage in recording.damage:
+                print(f"dsviz: {recording.path} is damaged: {damage}", file=sys.stderr)
+    found = difference(*turns)
+    if given.json:
+        print(json.dumps({"iterations": wanted, **found}, allow_nan=False))
+    else:
+        print("\n".join(sentences(found)))
+    return 1 if differs(found) else 0
 
 
-def _last(store: GraphStore) -> int:
-    return store.iterations[-1].index if store.iterations else 0
+def _turn(recording: Reader, name: str, index: int) -> Turn:
+    from dsviz.query.difference import turns_of
+
+    turns, known = turns_of(recording.events(), [index], recording.source)
+    if index not in known and (known or index):
+        span = f"{min(known)} to {max(known)}" if known else "none: no node ran in it"
+        raise UsageError(f"{name} has no iteration {index}; it has {span}.")
+    return turns[index]
+
+
+def _last(recording: Reader) -> int:
+    return max((event.iteration for event in recording.events() if isinstance(event, Op)), default=0)

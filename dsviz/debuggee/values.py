@@ -32,7 +32,7 @@ class InexactError(Exception):
 
 
 class Values:
-    """Sends arrays within `budget` bytes each quarter; `folder` takes those too large for a ring."""
+    """Sends arrays of at most a quarter of `budget` bytes each; `folder` takes those too large for a ring."""
 
     def __init__(self, budget: int, folder: str | None = None) -> None:
         self._largest = budget // 4
@@ -119,7 +119,7 @@ class Values:
         path = os.path.join(self._folder, file)
         try:
             with open(path, "xb") as out:
-                out.write(array.tobytes())
+                out.write(np.ascontiguousarray(array).data)
         except OSError:
             return False  # no room for it; the program goes on
         if outlet.extra(events.Value(node, name, dtype, shape, axes, file=file), "values"):

@@ -44,6 +44,8 @@ def trace(store: GraphStore, events: list[Any]) -> dict[str, Any]:
         elif isinstance(event, ev.Released):
             live -= sizes.pop(event.buffer, 0)
             made.append(_counter(live, event.time))
+    for name, start in opened.values():  # still open where the recording ends
+        made.append(_span(name, 0, start, max(store.time - start, 0), {}))
     return {"traceEvents": made, "displayTimeUnit": "ns"}
 
 

@@ -280,6 +280,11 @@ class _Run:
         for at, source in enumerate(record.inputs):
             if not source:
                 attrs.pop(op.arg_names[min(at, len(op.arg_names) - 1)], None)
+        # A recording may say anything: what would not fit into memory is not begun.
+        asked = attrs.get("shape", ())
+        numbers = math.prod(n for n in asked if isinstance(n, int)) if isinstance(asked, tuple) else 0
+        if max(record.nbytes, numbers) > MOST_BYTES:
+            raise NotKeptError(f"The result of node {node} ({name}) is too large to be made again.")
         try:
             with np.errstate(all="ignore"):
                 out = op.on_numpy(*args, **attrs)
