@@ -87,10 +87,8 @@ def test_a_moment_has_its_stack_and_place(session):
     assert [module["path"] for module in stop.modules] == ["net"]
     assert stop.module == "net"
     assert stop.line == 10
-    assert [(frame["function"], frame["line"]) for frame in stop.frames][:2] == [
-        ("Net.forward", 10),
-        ("<module>", 17),
-    ]
+    assert [frame["line"] for frame in stop.frames] == [10, 17]
+    assert stop.frames[0]["function"].endswith("forward")  # Python 3.10 knows no qualified names
     assert session.state_message()["stop"]["past"] is True
     assert session.state_message()["message"].startswith("In the past")
 
