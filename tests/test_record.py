@@ -203,3 +203,23 @@ def test_an_unasked_recording_ends_where_it_would_grow_too_large(script, monkeyp
         assert end.status == 3
         assert session.store.count > 500
         assert "has taken them" in session.recording_problem
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks by signal")
+def test_what_killed_debuggers_left_goes_away_after_a_day(script, tmp_path, monkeypatch):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, fresh, used = (
+        tmp_path / f"dsviz-recording-{pid}-{n}" for n, pid in enumerate((gone.pid, gone.pid, os.getpid()))
+    )
+    for folder in (old, fresh, used):
+        folder.mkdir()
+        (folder / "run.dsviz").write_text("")
+    for folder in (old, used):
+        os.utime(folder, (1, 1))
+    with Session.launch(script, ["1"], stdout=-3, stderr=-3) as session:
+        session.wait(20)
+        assert not old.exists()
+        assert fresh.exists(), "it can still be looked at"
+        assert used.exists(), "its debugger still runs"

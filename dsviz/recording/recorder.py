@@ -7,6 +7,7 @@ live in the file only; nothing here raises, and a full disk ends the recording, 
 from __future__ import annotations
 
 import contextlib
+import glob
 import itertools
 import linecache
 import os
@@ -24,6 +25,7 @@ from dsviz.recording.writer import DEFAULT_BUDGET, Writer
 from dsviz.stop import PAUSED, Stop
 
 FLUSH = 1.0  # seconds an event may wait for its row to fill while others come
+LEFT = 24 * 3600.0  # seconds that the recording of a killed debugger can still be found
 MOST_BYTES = 4 << 30  # of events in a recording nobody asked for
 
 
@@ -49,7 +51,7 @@ class Recorder:
         read: Callable[[str], str | None] | None = None,
         on_damage: Callable[[str], None] | None = None,
     ) -> None:
-        self._folder = None if path else tempfile.mkdtemp(prefix="dsviz-recording-")
+        self._folder = None if path else _temporary()
         self.path = path or os.path.join(str(self._folder), "run" + SUFFIX)
         self._read = read or _text_of
         self._texts: dict[int, str] = {}
@@ -184,6 +186,33 @@ def is_recording(path: str) -> bool:
     except OSError:
         return False
     return header[:6] == b"SQLite" and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def _temporary() -> str:
+    """A folder for a recording nobody asked for, after those that killed debuggers left a day ago are gone."""
+    for name in glob.glob(os.path.join(tempfile.gettempdir(), "dsviz-recording-*")):
+        with contextlib.suppress(OSError):  # somebody else's, or gone by now
+            about = os.stat(name)
+            ours = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+            if ours and time.time() - about.st_mtime > LEFT and not _alive(name):
+                shutil.rmtree(name, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"dsviz-recording-{os.getpid()}-")
+
+
+def _alive(name: str) -> bool:
+    """Whether the process that made such a folder still runs."""
+    pid = os.path.basename(name).split("-")[2]
+    if not pid.isdigit():
+        return False
+    if os.name == "nt":
+        return True  # there, asking would end it
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _text_of(path: str) -> str | None:
