@@ -66,6 +66,8 @@ class Process:
         self._names: dict[str, str] = {}
         self._last: RingReader | None = None
         self._channel: control.Channel | None = None
+        self._unsent: list[control.Message] = []  # what was said before the program had connected
+        self._sending = threading.Lock()
         self._ready = threading.Event()
         self._ended = threading.Event()
         self.damaged = False
@@ -95,10 +97,12 @@ class Process:
         return self.popen.pid
 
     def send(self, message: control.Message) -> bool:
-        """Send to the program; False where it cannot hear any more."""
-        channel = self._channel
-        if channel is None:
-            return False
+        """Send to the program, or keep it until the program has connected; False where it cannot hear any more."""
+        with self._sending:
+            channel = self._channel
+            if channel is None:
+                self._unsent.append(message)
+                return True
         try:
             channel.send(message)
         except OSError:
@@ -130,8 +134,15 @@ class Process:
 
     def _follow(self) -> None:
         try:
-            self._channel = self._accept()
-            if self._channel is not None:
+            channel = self._accept()
+            with self._sending:
+                if channel is not None:
+                    with contextlib.suppress(OSError):  # it ended at once: the reading below tells
+                        for message in self._unsent:
+                            channel.send(message)
+                    self._unsent.clear()
+                    self._channel = channel
+            if channel is not None:
                 self._read()
         finally:
             status = self.popen.wait()

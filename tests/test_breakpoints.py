@@ -89,6 +89,14 @@ def test_a_condition_that_raises_is_told_once(session_of: Any) -> None:
     )
 
 
+def test_a_breakpoint_set_before_the_program_has_connected_counts(tmp_path: Path) -> None:
+    endless = "import dsviz as ds\nwhile True:\n    ds.ones(2).tanh()\n"
+    with launch(tmp_path, endless, pause_at_entry=False) as session:
+        session.add_breakpoint("op", name="tanh")
+        stop = session.wait(WAIT)
+        assert (stop.state, stop.reason, stop.op) == ("paused", "breakpoint", "tanh")
+
+
 def test_a_breakpoint_is_edited(session_of: Any) -> None:
     session = session_of(TRAIN)
     point = session.add_breakpoint("op", name="tanh", condition="turn == 1")
