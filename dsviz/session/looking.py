@@ -1,0 +1,150 @@
+"""Looking into a program that stands: its values, its reasons, and expressions in its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from dsviz.debuggee.view import BadIndex
+from dsviz.playback import NotKeptError, Playback
+from dsviz.recording.reader import Reader
+from dsviz.session.refused import Refused
+from dsviz.session.state import State
+from dsviz.stop import PAUSED
+
+
+class Looking(State):
+    """The part of a session that asks its program, and its recording where the program cannot tell."""
+
+    # Looking
+
+    def request(self, do: str, **fields: Any) -> Future[Any]:
+        """Ask the paused program; the future holds its answer or raises `Refused` with its sentence."""
+        future: Future[Any] = Future()
+        with self._changed:
+            if self._past is not None:
+                raise Refused(
+                    "This moment is past: its frames are gone. Continue to the present to look into the program."
+                )
+            if self._state != PAUSED:
+                raise Refused(f"The program is {self._state}: it can be looked into only while it is paused.")
+            self._next_request += 1
+            number = self._next_request
+            self._requests[number] = future
+            assert self._process is not None
+            sent = self._process.send({"t": "request", "id": number, "do": do, **fields})
+            if not sent:
+                del self._requests[number]
+                raise Refused("The program does not hear any more.")
+        return future
+
+    def inspect(self, node: int, timeout: float = 10.0) -> dict[str, Any]:
+        """What the paused program still holds of `node`: statistics of its value, and some of its numbers.
+
+        What it no longer holds, and all that is past, is read from the recording or computed again: `how` says which.
+        """
+        if self._past is None and self._state == PAUSED:
+            try:
+                return dict(self.request("inspect", node=node).result(timeout))
+            except Refused as refused:
+                try:
+                    return self.recall(node)
+                except Refused as why:
+                    raise Refused(f"{refused} {why}") from None
+        return self.recall(node)
+
+    def recall(self, node: int) -> dict[str, Any]:
+        """What `inspect` gives, from the recording only, at the moment looked at. The program may run or have ended."""
+        return self._from_record(lambda past: past.inspect(node))
+
+    def look(self, node: int, index: str = "", timeout: float = 5.0) -> dict[str, Any]:
+        """The part `[index]` of the value of `node`, small enough for a picture; from the program where it holds it."""
+        if self._past is None and self._state == PAUSED:
+            try:
+                return dict(self.request("look", node=node, index=index).result(timeout))
+            except Refused as refused:
+                if "not held any more" not in str(refused):
+                    raise
+                try:
+                    return self._looked(node, index)
+                except Refused as why:
+                    raise Refused(f"{refused} {why}") from None
+        return self._looked(node, index)
+
+    def _looked(self, node: int, index: str) -> dict[str, Any]:
+        return self._from_record(lambda past: past.look(node, index))
+
+    def _snapshot(self) -> Reader:
+        if self._recorder is None:
+            raise Refused("This run is not recorded, so nothing of it was kept.")
+        return self._recorder.snapshot()
+
+    def _from_record(self, ask: Callable[[Playback], dict[str, Any]]) -> dict[str, Any]:
+        with self._changed:
+            past = self._past or Playback(self._snapshot())
+            try:
+                return ask(past)
+            except (NotKeptError, BadIndex) as error:
+                raise Refused(str(error)) from None
+            finally:
+                if past is not self._past:
+                    past.close()
+
+    def why(self, question: str, node: int, dim: int = 0, timeout: float = 10.0) -> dict[str, Any]:
+        """Ask the paused program "shape", "value" or "no_grad" of a node: the sentence and the chain of lines."""
+        if question not in ("shape", "value", "no_grad"):
+            raise Refused(f"There is no question {question[:40]!r}; there are shape, value and no_grad.")
+        return dict(self.request("why", question=question, node=node, dim=dim).result(timeout))
+
+    def why_shape(self, node: int, dim: int) -> dict[str, Any]:
+        """Where dimension `dim` of `node` was chosen."""
+        return self.why("shape", node, dim)
+
+    def why_value(self, node: int) -> dict[str, Any]:
+        """Where the NaN or Inf of `node` first appeared."""
+        return self.why("value", node)
+
+    def why_no_grad(self, node: int) -> dict[str, Any]:
+        """Why the leaf `node` has no gradient."""
+        return self.why("no_grad", node)
+
+    def evaluate(self, text: str, frame: int = 0, timeout: float = 10.0) -> str:
+        """The value of a Python expression in the paused frame (0 innermost), or what a statement printed."""
+        return str(self.request("evaluate", text=text, frame=frame).result(timeout))
+
+    def set_value(self, node: int, index: str, value: object, timeout: float = 10.0) -> dict[str, Any]:
+        """Write to a part of the value of `node`: `set_value(7, "0, :", 1.5)`; text is an expression.
+
+        Gives what `inspect` gives, with the new numbers.
+        """
+        text = value if isinstance(value, str) else repr(value)
+        return dict(self.request("set", node=node, index=index, value=text).result(timeout))
+
+    def supply(self, value: object, timeout: float = 10.0) -> list[int]:
+        """Give the result of the op that cannot run, as an expression in the paused frame or as nested
+        lists; the program uses it when it goes on. Gives its shape.
+        """
+        now = self.stop_now
+        if now is None or now.error is None or now.position != "node":
+            raise Refused("A result can be supplied only at a stop before an op that cannot run.")
+        text = value if isinstance(value, str) else repr(value)
+        return list(self.request("supply", value=text).result(timeout))
+
+    # Answers
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        with self._changed:
+            future = self._requests.pop(message.get("id", 0), None)
+        if future is None:
+            return
+        if message.get("ok"):
+            future.set_result(message.get("data"))
+        else:
+            future.set_exception(Refused(str(message.get("error", "The program gave no answer."))))
+
+    def _fail_requests(self, sentence: str) -> None:
+        with self._changed:
+            waiting, self._requests = self._requests, {}
+        for future in waiting.values():
+            future.set_exception(Refused(sentence))

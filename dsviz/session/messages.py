@@ -1,0 +1,88 @@
+"""What a page is told of a session: its `state` and its `settings` message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsviz import stop
+from dsviz.session.state import State
+from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
+
+
+class Messages(State):
+    """The part of a session that describes itself."""
+
+    def state_message(self) -> dict[str, Any]:
+        """The page's `state` message: the state, the stop, one sentence, and what to do next."""
+        with self._changed:
+            state, now = self.state, self.stop_now
+        message, advice = _say(state, now)
+        shown = now.as_dict() if now else None
+        if shown is not None and now is not None:
+            with self.store.lock:
+                slot = self.store.structure.slot_of.get(now.node)
+            shown["slot"] = None if slot is None else slot.id
+        return {
+            "t": "state",
+            "state": state,
+            "stop": shown,
+            "message": message,
+            "next": advice,
+            "last": self._present.structure.latest,  # the newest node, as far as one can go forward again
+        }
+
+    def settings_message(self) -> dict[str, Any]:
+        """The page's `settings` message: trace level, breakpoints and switches."""
+        with self._changed:
+            return {
+                "t": "settings",
+                "level": self.level,
+                "breakpoints": [
+                    {
+                        "id": item.id,
+                        "kind": item.kind,
+                        "label": item.label,
+                        "enabled": item.enabled,
+                        "hits": item.hits,
+                        "file": item.file,
+                        "line": item.line,
+                        "condition": item.condition,
+                        "hit": item.hit,
+                        "log": item.log,
+                        "problem": item.problem,
+                    }
+                    for item in self._breakpoints.values()
+                ],
+                "switches": [
+                    {"target": target, "name": name, "on": on}
+                    for (target, name), on in self._switches.items()
+                ],
+            }
+
+
+SAY = {
+    STARTING: ("The program is starting.", "It pauses before its first node."),
+    RUNNING: ("The program is running.", "Pause stops it before the next node."),
+    stop.LOST: (
+        "The program let go of the debugger and runs on.",
+        "Restart runs it again under the debugger.",
+    ),
+}
+
+
+def _say(state: str, now: Stop | None) -> tuple[str, str]:
+    if now is None or state not in (PAUSED, *ENDS):
+        return SAY.get(state, SAY[RUNNING])
+    if now.past:
+        return f"{now.text}.", "Next and Continue go forward, at last to where the program is."
+    if state == PAUSED:
+        if now.position == "end":
+            return now.text, "Look at what it held; Continue lets it end."
+        if now.error is not None:
+            return (
+                now.text,
+                "Look at the operands and where their sizes come from; Continue lets the op raise.",
+            )
+        return now.text, "Next runs it; Continue runs to the next breakpoint."
+    advice = "Restart runs it again from the beginning."
+    return now.text, advice

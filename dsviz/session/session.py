@@ -1,0 +1,83 @@
+"""A session, whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH
+from dsviz.process import LaunchError
+from dsviz.recording.writer import DEFAULT_BUDGET
+from dsviz.session.commands import Commands
+from dsviz.session.looking import Looking
+from dsviz.session.messages import Messages
+from dsviz.session.program import Program
+from dsviz.session.settings import Settings, checked_level
+
+
+class Session(Commands, Looking, Settings, Messages, Program):
+    """Runs a script under the debugger. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        script: str | os.PathLike[str],
+        args: Sequence[str] = (),
+        trace_level: int = 1,
+        *,
+        pause_at_entry: bool = True,
+        capacity: int | None = None,
+        record: str | os.PathLike[str] | None = None,
+        value_budget: int = DEFAULT_BUDGET,
+        breakpoints: bool = True,
+        **popen: Any,
+    ) -> None:
+        self._prepare(_checked_script(os.fspath(script)), args, checked_level(trace_level))
+        self._pause_at_entry = pause_at_entry
+        self._capacity = capacity
+        self._record = None if record is None else os.path.abspath(os.fspath(record))
+        self._value_budget = value_budget
+        self._popen = popen
+        if breakpoints:
+            self.add_breakpoint(SHAPE_MISMATCH)
+            self.add_breakpoint(EXCEPTION)
+        self._start()
+
+    @classmethod
+    def launch(
+        cls, script: str | os.PathLike[str], args: Sequence[str] = (), trace_level: int = 1, **options: Any
+    ) -> Session:
+        """Start `script` with `args`, paused before its first node; use it as a context manager.
+
+        `options`: `pause_at_entry=False` runs on at once; `stdin`, `stdout`, `stderr`, `cwd` and `env` are
+        those of `subprocess.Popen` (the program has this process's own streams where they are left out); `python` is
+        another interpreter, `command` a program of any kind that speaks `dsviz/protocol.md`. `record` is the file the run is recorded to (without it a temporary one, removed
+        by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays.
+        `breakpoints=False` starts with none, not even those for mismatches and exceptions.
+        Raises `LaunchError` with a sentence where the script cannot be run.
+        """
+        return cls(script, args, trace_level, **options)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _checked_script(name: str) -> str:
+    path = os.path.abspath(name)
+    if os.path.isdir(path):
+        raise LaunchError(f"{name} is a folder, but a Python script was expected. Name a file in it.")
+    try:
+        with open(path, "rb"):
+            return path
+    except FileNotFoundError:
+        raise LaunchError(
+            f"There is no file {path}. Check the name, or give the script's full path."
+        ) from None
+    except OSError as error:
+        raise LaunchError(f"{path} cannot be read ({error.strerror}).") from None

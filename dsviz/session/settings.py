@@ -1,0 +1,124 @@
+"""What can be set at any time: the trace level, trace switches and breakpoints."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from dsviz import saved
+from dsviz.debuggee.breakpoints import Breakpoint, checked
+from dsviz.session.refused import Refused
+from dsviz.session.state import State
+
+
+class Settings(State):
+    """The part of a session that says what is traced and where the program stops."""
+
+    # Settings
+
+    def set_level(self, level: int) -> None:
+        """Trace level 0 (off), 1 (operations) or 2 (with statistics), at once."""
+        self.level = checked_level(level)
+        self._forward({"t": "level", "level": level})
+        self._tell("settings")
+
+    def switch(self, target: str, name: str, on: bool) -> None:
+        """Trace or do not trace a module ("net.cell"), an op ("relu") or a place ("/path/model.py:31")."""
+        if target not in ("module", "op", "place"):
+            raise Refused(f"There is no switch for {target!r}; there are module, op and place.")
+        if target == "place" and not (name.rpartition(":")[0] and name.rpartition(":")[2].isdigit()):
+            raise Refused(f"A place is FILE:LINE, not {name!r}.")
+        with self._changed:
+            self._switches[target, name] = on
+        self._forward({"t": "switch", "target": target, "name": name, "on": on})
+        self._tell("settings")
+
+    def add_breakpoint(self, kind: str, **fields: Any) -> Breakpoint:
+        """Add a breakpoint: "line" (file, line), "op" or "module" (name), "node" (node), "shape mismatch",
+        "type mismatch", "exception", "nan", "if" (any op for which `condition` holds), "gradient" (of the
+        parameter that expression `name` gives, or any), "memory" (limit, in bytes) or "data" (the tensor that expression `name` gives).
+
+        `condition` is a Python expression over the frame's names and the op's `args`, `out`, `op`, `shape`,
+        `module`, `iteration` (of a gradient: `grad`, `norm`, `zero`); `hit` counts, as "3", ">= 5" or
+        "% 10"; `log` is told instead of pausing: "loss {loss.item():.3f}". Raises `Refused` with a sentence.
+        """
+        with self._changed:
+            try:
+                new = checked(self._next_breakpoint + 1, kind, fields)
+            except ValueError as error:
+                raise Refused(str(error)) from None
+            for old in self._breakpoints.values():
+                if old.kind == kind and old.label == new.label:
+                    old.enabled = True
+                    new = old
+            self._next_breakpoint = max(self._next_breakpoint, new.id)
+            self._breakpoints[new.id] = new
+        self._breakpoints_changed()
+        return new
+
+    def remove_breakpoint(self, id: int) -> None:
+        """Remove breakpoint `id`."""
+        with self._changed:
+            self._breakpoint(id)
+            del self._breakpoints[id]
+        self._breakpoints_changed()
+
+    def enable_breakpoint(self, id: int, on: bool = True) -> None:
+        """Enable or disable breakpoint `id`."""
+        with self._changed:
+            self._breakpoint(id).enabled = on
+        self._breakpoints_changed()
+
+    def edit_breakpoint(self, id: int, **fields: Any) -> Breakpoint:
+        """Change what is given (condition, hit, log, name, line ...) of breakpoint `id`; "" takes it away."""
+        with self._changed:
+            old = self._breakpoint(id)
+            names = ("file", "line", "name", "node", "condition", "enabled", "hit", "log", "limit")
+            try:
+                new = checked(
+                    id, old.kind, {**{name: getattr(old, name) or None for name in names}, **fields}
+                )
+            except ValueError as error:
+                raise Refused(str(error)) from None
+            new.enabled, new.hits = bool(fields.get("enabled", old.enabled)), old.hits
+            self._breakpoints[id] = new
+        self._breakpoints_changed()
+        return new
+
+    def save_breakpoints(self, path: str | os.PathLike[str]) -> None:
+        """Keep the breakpoints in a file; those on lines with the line's text, by which it is found again."""
+        with self._changed:
+            saved.save(os.fspath(path), list(self._breakpoints.values()))
+
+    def load_breakpoints(self, path: str | os.PathLike[str]) -> list[Breakpoint]:
+        """Add the breakpoints that `save_breakpoints` kept. A line that has moved is followed to where its
+        text is now. Raises `Refused` with a sentence where the file is none of ours.
+        """
+        try:
+            items = saved.load(os.fspath(path))
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        added = []
+        for fields in items:
+            on = fields.pop("enabled", True)
+            new = self.add_breakpoint(**fields)
+            if not on:
+                self.enable_breakpoint(new.id, False)
+            added.append(new)
+        return added
+
+    def _breakpoint(self, id: int) -> Breakpoint:
+        if id not in self._breakpoints:
+            raise Refused(f"There is no breakpoint {id}.")
+        return self._breakpoints[id]
+
+    def _breakpoints_changed(self) -> None:
+        self._forward({"t": "breakpoints", "items": self._breakpoint_records()})
+        self._tell("settings")
+
+
+def checked_level(level: int) -> int:
+    """The trace level itself. Raises `Refused` where there is no such level."""
+    if level not in (0, 1, 2):
+        raise Refused(f"The trace level is 0, 1 or 2, not {level!r}.")
+    return level
