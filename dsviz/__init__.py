@@ -31,6 +31,8 @@ for _name in (
     "optim.lr_scheduler", "testing", "utils", "utils.checkpoint",
 ):  # fmt: skip
     _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
+_sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.function")
+_sys.modules["dsviz.autograd.functional"] = _importlib.import_module("engine.jacobians")
 
 __version__ = "0.1.0"
 __all__ = ["Session", "__version__", "debug", "record"]

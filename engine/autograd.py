@@ -18,6 +18,7 @@ import numpy as np
 
 from engine import backend, config
 from engine.amp import autocast
+from engine.anomaly import anomaly
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
@@ -32,6 +33,30 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 _ndarray = np.ndarray
+
+# What `ds.autograd` offers beside this module's own names; made of it, so loaded when asked for.
+_LAZY = {
+    "Function": "engine.function",
+    "detect_anomaly": "engine.anomaly",
+    "enable_grad": "engine.grad_mode",
+    "function": "engine.function",
+    "functional": "engine.jacobians",
+    "gradcheck": "engine.testing",
+    "inference_mode": "engine.grad_mode",
+    "no_grad": "engine.grad_mode",
+    "set_detect_anomaly": "engine.anomaly",
+    "set_grad_enabled": "engine.grad_mode",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """`Function`, `functional`, `detect_anomaly` and the gradient modes, as PyTorch has them here."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(_LAZY[name])
+    return module if name in ("function", "functional") else getattr(module, name)
 
 
 def bind(tensor: type[Tensor]) -> None:
@@ -179,6 +204,7 @@ def _plain(
     owned: set[Node] = set()
     sources: dict[Node, list[Node]] | None = {} if bus.active else None
     looked_at = scale != 1.0 or only is not None
+    anomalous = anomaly.on
     pop = grads.pop
     while heap:
         node = heappop(heap)[1]
@@ -249,6 +275,8 @@ def _plain(
                 node.saved = None
         if type(result) is not tuple:
             result = (result,)
+        if anomalous:
+            anomaly.look(node, tuple(g.value() if type(g) is Product else g for g in result))
         if back is not None:
             _finish(back, result)
         shape = node.shape
@@ -347,6 +375,8 @@ def _differentiable(
             node.saved = None
         if type(result) is not tuple:
             result = (result,)
+        if anomaly.on:
+            anomaly.look(node, result)
         for parent, pg in zip(node.inputs, result, strict=True):
             if (
                 pg is None
