@@ -2,7 +2,8 @@
 
 `import dsviz as ds` gives the engine's names (`ds.Module`, `ds.matmul`, ...), `ds.debug.print_graph()`
 and `ds.Session`, which runs a script under the debugger from Python; `ds.record(path)` writes a recording from
-inside a program and `ds.open(path)` reads one. Importing it loads no web server.
+inside a program and `ds.open(path)` reads one; `ds.breakpoint()` is a line at which the debugger pauses.
+Importing it loads no web server.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _check_import("engine")
 
 import engine as _engine  # noqa: E402
 from engine import *  # noqa: E402, F403
+from engine.pausing import breakpoint as breakpoint  # noqa: E402
 
 if TYPE_CHECKING:
     from dsviz import debug as debug

@@ -40,7 +40,9 @@ class Stop:
     text: str = ""
     state: str = PAUSED
     iteration: int = 0
-    position: str = "node"  # or "module": at a module's entry; "end": after the program's last line
+    position: str = (
+        "node"  # or "module": at a module's entry; "line": at a breakpoint(); "end": after the last line
+    )
     status: int | None = None  # exit status of the ended program; negative: the signal that killed it
     pending: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None

@@ -15,6 +15,7 @@ import msgspec
 from dsviz import events, shadow
 from dsviz.debuggee import hook, probes
 from dsviz.debuggee.breakpoints import Breakpoint
+from dsviz.debuggee.halts import Halts
 from dsviz.debuggee.inspection import Inspection
 from dsviz.debuggee.link import Link, tell
 from dsviz.debuggee.output import Tee, tee
@@ -47,6 +48,7 @@ class Debuggee:
             self._switch(target, name, on)
         if setup["pause_at_entry"]:
             self.stepper.stop_at_entry()
+        self.halts = Halts(self.stepper.halt if setup.get("halts", True) else lambda: None)
         self._next_site = 1
         probes.install()
         probes.listen(self.tracer.branch, self.tracer.turn)
@@ -59,6 +61,7 @@ class Debuggee:
         """Run the script; what it raises goes on to the interpreter."""
         self.script.enter()
         self.finder.install()
+        self.halts.install()
         self.tees = tee(self._output)
         os.register_at_fork(
             before=self.link.quiet, after_in_parent=self._after_fork, after_in_child=self._in_child
@@ -153,6 +156,7 @@ class Debuggee:
 
     def _let_go(self) -> None:
         self.tracer.close()
+        self.halts.close()
         self.stepper.close()
         self.finder.close()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from types import FrameType
 from typing import Any
 
 from dsviz.debuggee.frames import line_of, user_frames
 from dsviz.debuggee.tracer import Tracer, ids_of, shape_of, simple_attrs
+from engine.grad_mode import state
+from engine.iteration import iteration
 from engine.module import ModuleCall
 from engine.node import Node
 
@@ -60,6 +64,27 @@ def describe_module(tracer: Tracer, call: ModuleCall) -> dict[str, Any]:
         "path": filename,
         "line": 0 if code is None else line_of(code, call.lasti),
         "text": f"Paused before module {call.path} ({call.cls})",
+        "modules": module_list(tracer, call),
+    }
+
+
+def describe_line(tracer: Tracer, frame: FrameType | None) -> dict[str, Any]:
+    """The position at a line that asked for the pause itself, in the person's innermost `frame`."""
+    call = state.call
+    path = "" if frame is None else frame.f_code.co_filename
+    line = 0 if frame is None else frame.f_lineno or 0
+    where = f" in {os.path.basename(path)}:{line}" if path else ""
+    return {
+        "position": "line",
+        "node": 0,
+        "op": "",
+        "phase": 0,
+        "module": "" if call is None else call.path,
+        "file": tracer.lane().walker.text(path) if path else 0,
+        "path": path,
+        "line": line,
+        "iteration": iteration.index,
+        "text": f"Paused at breakpoint(){where}",
         "modules": module_list(tracer, call),
     }
 

@@ -1,6 +1,6 @@
 """Pauses the program: the sink that blocks, and the verbs that say when it blocks again.
 
-A position is a node about to run or a module about to be entered. Depth counts the modules a position
+A position is a node about to run, a module about to be entered, or a line that asks for it. Depth counts the modules a position
 stands in: a node of module call `c` is one deeper than the entry of `c`.
 """
 
@@ -21,10 +21,17 @@ import msgspec
 from dsviz.debuggee.breakpoints import Breakpoint, Table
 from dsviz.debuggee.conditions import Conditions, means
 from dsviz.debuggee.frames import line_of, user_frames
-from dsviz.debuggee.positions import describe_error, describe_module, describe_node, describe_post_mortem
+from dsviz.debuggee.positions import (
+    describe_error,
+    describe_line,
+    describe_module,
+    describe_node,
+    describe_post_mortem,
+)
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
 from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
+from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.module import ModuleCall
 from engine.node import Node
@@ -301,6 +308,19 @@ class Stepper:
             trace = trace.tb_next
         position = describe_post_mortem(self._tracer, exception)
         self._stop("exception", self._table.exception, position, 0, frames[::-1])
+
+    def halt(self) -> None:
+        """A line of the program asks to pause there, whatever the trace level."""
+        if self._closed or self._conditions.asking():
+            return
+        self._wait_for_the_paused()
+        if self._mode == TERMINATE:
+            self._end()
+            return
+        frames = user_frames(sys._getframe(1), self._tracer.places)
+        position = describe_line(self._tracer, frames[0] if frames else None)
+        call = state.call
+        self._stop("breakpoint", [], position, 0 if call is None else call.depth + 1, frames)
 
     # Deciding
 

@@ -139,10 +139,12 @@ class Commands(State):
                 self._tell("run")
                 self._tell("state")
 
-        if verb == "restart":
-            with self._changed:
+        with self._changed:
+            if verb == "restart":
                 # The old run's end is no stop of the new one.
                 self._set(STARTING, None)
+            elif self._state == PAUSED:
+                self._set(RUNNING, None)  # whoever waits, waits for the end and not for where it stood
         threading.Thread(target=work, name="dsviz-" + verb, daemon=True).start()
         return generation
 

@@ -23,6 +23,7 @@ class Program(State):
     _record: str | None
     _value_budget: int
     _popen: dict[str, Any]
+    _halts: bool  # whether a breakpoint() in the source stops
 
     # What the process reports, in its reading thread
 
@@ -42,6 +43,7 @@ class Program(State):
                 "breakpoints": self._breakpoint_records(),
                 "switches": self.switches,
                 "values": self._value_budget,
+                "halts": self._halts,
             }
             if self._capacity is not None:
                 setup["capacity"] = self._capacity

@@ -39,6 +39,7 @@ class Session(Commands, Looking, Settings, Messages, Program):
         self._record = None if record is None else os.path.abspath(os.fspath(record))
         self._value_budget = value_budget
         self._popen = popen
+        self._halts = breakpoints
         if breakpoints:
             self.add_breakpoint(SHAPE_MISMATCH)
             self.add_breakpoint(EXCEPTION)
@@ -54,7 +55,8 @@ class Session(Commands, Looking, Settings, Messages, Program):
         those of `subprocess.Popen` (the program has this process's own streams where they are left out); `python` is
         another interpreter, `command` a program of any kind that speaks `dsviz/protocol.md`. `record` is the file the run is recorded to (without it a temporary one, removed
         by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays.
-        `breakpoints=False` starts with none, not even those for mismatches and exceptions.
+        `breakpoints=False` starts with none, not even those for mismatches and exceptions, and passes by the
+        source's own `breakpoint()`.
         Raises `LaunchError` with a sentence where the script cannot be run.
         """
         return cls(script, args, trace_level, **options)
