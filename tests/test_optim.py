@@ -23,6 +23,19 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("RMSprop", {"lr": 0.05}),
     ("RMSprop", {"lr": 0.05, "momentum": 0.9, "centered": True, "weight_decay": 0.1}),
     ("Adagrad", {"lr": 0.1}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.1, "maximize": True}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "momentum_decay": 0.01}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("ASGD", {}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.01, "t0": 2, "weight_decay": 0.1}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (1e-3, 0.2), "maximize": True}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
 ]  # fmt: skip
 
@@ -45,7 +58,9 @@ def test_steps_are_pytorchs(name: str, options: dict[str, Any]) -> None:
         np.testing.assert_allclose(ours.array, theirs.detach().numpy(), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", [
+    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop",
+])  # fmt: skip
 def test_state_continues_where_it_was_taken(name: str) -> None:
     def run(steps: range, parameter: Any, optimizer: Any) -> None:
         for step in steps:
@@ -216,3 +231,73 @@ def test_a_schedule_continues_where_it_was_taken() -> None:
     assert two.get_last_lr() == one.get_last_lr()
     with pytest.raises(ValueError, match="mode is"):
         optim.lr_scheduler.ReduceLROnPlateau(made(), mode="up")
+
+
+def rosenbrock(lib: Any, **options: Any) -> list[float]:
+    p = lib.tensor([-1.5, 2.0], dtype=lib.float64, requires_grad=True)
+    lbfgs = lib.optim.LBFGS([p], **options)
+    seen = []
+
+    def closure() -> Any:
+        lbfgs.zero_grad()
+        loss = (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+        loss.backward()
+        return loss
+
+    for _ in range(4):
+        seen.append(lbfgs.step(closure).item())
+    return [*seen, *p.tolist()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 0.1, "max_iter": 5},
+        {"lr": 0.5, "max_iter": 4, "history_size": 2},
+        {"lr": 0.1, "max_iter": 10, "max_eval": 3, "tolerance_change": 1e-3},
+    ],
+)
+def test_lbfgs_goes_where_pytorchs_goes(options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    np.testing.assert_allclose(rosenbrock(ds, **options), rosenbrock(torch, **options), rtol=1e-8)
+
+
+def test_lbfgs_with_its_line_search_finds_the_minimum() -> None:
+    found = rosenbrock(ds, line_search_fn="strong_wolfe", max_iter=30, max_eval=200)
+    np.testing.assert_allclose(found[-2:], [1.0, 1.0], rtol=1e-5)
+
+
+def test_lbfgs_trains_a_layer_and_shows_its_updates() -> None:
+    ds.manual_seed(0)
+    layer = nn.Linear(3, 1)
+    x = ds.randn(20, 3)
+    y = x @ ds.tensor([[1.0], [-2.0], [0.5]]) + 0.25
+    lbfgs = optim.LBFGS(layer.parameters(), line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        lbfgs.zero_grad()
+        loss = nn.functional.mse_loss(layer(x), y)
+        loss.backward()
+        return loss
+
+    with ds.trace() as graph:
+        lbfgs.step(closure)
+    np.testing.assert_allclose(layer.weight.array, [[1.0, -2.0, 0.5]], atol=1e-3)
+    assert {node.op.name for node in graph.nodes if node.phase == 2 and node.op} == {"lbfgs"}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda p: optim.LBFGS([p]).step(), "needs a closure"),
+        (lambda p: optim.LBFGS([p], line_search_fn="armijo"), "got 'armijo'"),
+        (lambda p: optim.LBFGS([{"params": [p]}, {"params": [nn.Parameter(ds.ones(1))]}]), "one group"),
+        (lambda p: optim.NAdam([p], betas=(1.0, 0.9)), r"betas\[0\]"),
+        (lambda p: optim.Rprop([p], etas=(1.5, 1.2)), "etas has to be"),
+        (lambda p: optim.Adadelta([p], rho=2), "rho"),
+        (lambda p: optim.ASGD([p], lr=-1), "lr has to be 0 or more, got -1"),
+    ],
+)
+def test_bad_options_of_the_others_are_told(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call(nn.Parameter(ds.ones(2)))

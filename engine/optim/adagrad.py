@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
 
 ADAGRAD_OP = update_op(
     "adagrad",
@@ -31,25 +31,19 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        options = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-        }
-        for name, value in options.items():
-            if value < 0:
-                raise ValueError(f"{name} has to be 0 or more, got {value}")
+        options = at_least_zero(
+            lr=lr,
+            lr_decay=lr_decay,
+            eps=eps,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+        )
         super().__init__(params, {**options, "maximize": maximize})
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of one parameter."""
         xp = namespace(parameter)
-        if group["maximize"]:
-            gradient = -gradient
-        if group["weight_decay"]:
-            gradient = gradient + parameter * group["weight_decay"]
+        gradient = leaned(parameter, gradient, group)
         if not state:
             state["step"] = 0
             state["sum"] = xp.full_like(parameter, group["initial_accumulator_value"])

@@ -45,6 +45,34 @@ def update_op(name: str, formula: str, source: str, state_names: tuple[str, ...]
     return made
 
 
+def at_least_zero(**options: float) -> dict[str, float]:
+    """The options, if none is negative. Raises `ValueError` that names the one that is."""
+    for name, value in options.items():
+        if value < 0:
+            raise ValueError(f"{name} has to be 0 or more, got {value}")
+    return options
+
+
+def betas_of(betas: tuple[float, float]) -> tuple[float, float]:
+    """The betas, if both are at least 0 and below 1. Raises `ValueError` that names the one that is not."""
+    for i, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"betas[{i}] has to be at least 0 and below 1, got {beta}")
+    return betas
+
+
+def leaned(parameter: Any, gradient: Any, group: dict[str, Any]) -> Any:
+    """The gradient with `maximize` and `weight_decay` applied; a decoupled decay shrinks the parameter instead."""
+    if group["maximize"]:
+        gradient = -gradient
+    if group.get("weight_decay"):
+        if group.get("decoupled_weight_decay"):
+            parameter *= 1 - group["lr"] * group["weight_decay"]
+        else:
+            gradient = gradient + parameter * group["weight_decay"]
+    return gradient
+
+
 class Optimizer:
     """Base class: subclasses give `op` and `update(parameter, gradient, state, group)`.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
 
 RMSPROP_OP = update_op(
     "rmsprop",
@@ -32,19 +32,13 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        options = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
-        for name, value in options.items():
-            if value < 0:
-                raise ValueError(f"{name} has to be 0 or more, got {value}")
+        options = at_least_zero(lr=lr, momentum=momentum, alpha=alpha, eps=eps, weight_decay=weight_decay)
         super().__init__(params, {**options, "centered": centered, "maximize": maximize})
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of one parameter."""
         xp = namespace(parameter)
-        if group["maximize"]:
-            gradient = -gradient
-        if group["weight_decay"]:
-            gradient = gradient + parameter * group["weight_decay"]
+        gradient = leaned(parameter, gradient, group)
         if not state:
             state["step"] = 0
             state["square_avg"] = xp.zeros_like(parameter)
