@@ -23,7 +23,7 @@ from engine.iteration import iteration
 from engine.location import INTERNAL, is_engine_code
 from engine.memory import memory
 from engine.node import NO_KWARGS, REACH, Node, behind, ids, leaf, order
-from engine.op import Op
+from engine.op import Op, given
 from engine.pool import LARGE, compute
 from engine.switches import switches
 from engine.views import link
@@ -283,6 +283,7 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 
         out = fail(node, list(operands), arrays, error, frame)
+        op = node.op = given(op)
     if autocast.running:
         autocast.measure(op, arrays, kwargs, out[0] if op.extras else out)
     if loud:

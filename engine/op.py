@@ -5,6 +5,7 @@ Tests, error messages, the debugger, export and the reference read `OPS`; nothin
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -172,6 +173,21 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"
+
+
+def given(op: Op) -> Op:
+    """`op` as it stands at a node whose result a person gave: nothing was computed, so no gradient goes back through it."""
+    made = copy.copy(op)
+    made.vjp = _no_gradient
+    made.vjp_numpy = partial(_no_gradient, np)
+    made._vjps = {}
+    made.saves, made.extras, made.saves_args = (), (), (None,) * len(op.saves_args)
+    made.saves_out = made.keeps = made.cross = made.overwrites = made.view = False
+    return made
+
+
+def _no_gradient(xp: Any, g: Any, out: Any, *args: Any, **attrs: Any) -> tuple[None, ...]:
+    return (None,) * len(args)
 
 
 def quietly(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -114,7 +114,12 @@ def test_an_error_is_told_before_it_is_raised_and_can_be_replaced(fresh: Any) ->
 
     with bus.subscribe(mend, "op_error"):
         out = ds.ones(2, 3) + ds.ones(2, 4)
+        x, after = ds.ones(2, 4, requires_grad=True), ds.ones(3, requires_grad=True)
+        ((ds.ones(2, 3) * x) * after).sum().backward()
     assert out.tolist() == [[0.0] * 3] * 2
+    assert x.grad is None, "what was given was not computed from x"
+    assert after.grad is not None
+    assert after.grad.tolist() == [0.0] * 3
     assert isinstance(failures[0].exception, ds.ShapeMismatchError)
     assert failures[0].clash == [(0, 1), (1, 1)]
 

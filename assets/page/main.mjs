@@ -47,7 +47,7 @@ function start() {
     marks: () => live.ask("marks").catch(() => ({ slots: [] })),
   });
   const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
-  const card = new StopCard(state, { place, edit: (file, line) => editor.open(file, line), path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
+  const card = new StopCard(state, live, { place, node: showNode, edit: (file, line) => editor.open(file, line), path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
   const scrub = new Scrub(state, graph.box, {
     go: (node) => live.ask("go_to", { node, at: state.run?.stop?.number }).catch((error) => { problem(error.message); scrub.update(); }),
     present: () => verb("present"),

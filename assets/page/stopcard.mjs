@@ -1,5 +1,7 @@
 // The card in the free lane at a stop that needs explaining: what, shown, since when, and the way on.
 import { $, copy, h, icon, prime, s } from "./dom.mjs";
+import { tell, TOLD } from "./reasons.mjs";
+import { supplyForm } from "./supply.mjs";
 
 /** A matrix drawn to scale (within reason), with its clashing sides in red. */
 function operandBox(shape, clash) {
@@ -12,6 +14,7 @@ function operandBox(shape, clash) {
   const x = 46, y = 6;
   const text = (tx, ty, value, dim, anchor) => s("text", { x: tx, y: ty, "text-anchor": anchor, "font-size": red(dim) ? 13 : 11, "font-weight": red(dim) ? 700 : 400, fill: red(dim) ? "var(--red)" : "var(--ink2)" }, value);
   return s("svg", { width: x + w + 8, height: y + t + 24, "aria-hidden": "true" },
+    shape.length > 2 && [2, 1].map((i) => s("rect", { x: x + 3 * i, y: y - 3 * i, width: w, height: t, rx: 2, fill: "var(--panel)", stroke: "var(--line2)" })),
     s("rect", { x, y, width: w, height: t, rx: 2, fill: "var(--sunk)", stroke: "var(--line2)" }),
     [1, 2, 3].map((i) => s("path", { d: `M${x} ${y + (t * i) / 4}h${w}M${x + (w * i) / 4} ${y}v${t}`, stroke: "var(--line)" })),
     shape.length > 1 && text(x - 6, y + t / 2 + 4, rows, last - 1, "end"),
@@ -21,12 +24,13 @@ function operandBox(shape, clash) {
 }
 
 export class StopCard {
-  /** `on.place(file, line)`, `on.slot(slot)`, `on.path()`, `on.verb(name)` */
-  constructor(state, on) {
+  /** `on.place(file, line)`, `on.node(node)`, `on.path()`, `on.edit(file, line)`, `on.verb(name)`, `on.changed()` */
+  constructor(state, live, on) {
     this.state = state;
+    this.live = live;
     this.on = on;
     this.card = null;
-    this.closed = null; // number of the stop whose card was closed
+    this.closed = null; // key of the stop whose card was closed
   }
 
   /** Show, keep or take away the card, as the latest state asks. Returns it. */
@@ -34,12 +38,13 @@ export class StopCard {
     const { run } = this.state;
     const ended = ["failed", "killed", "lost"].includes(run?.state);
     const error = run?.stop?.error;
-    const key = run && (error || ended) ? `${run.state}|${run.stop?.number ?? ""}|${run.stop?.text}|${run.message}` : null;
+    const told = run?.state === "paused" && !error && TOLD[run.stop?.reason];
+    const key = run && (error || ended || told) ? `${run.state}|${run.stop?.number ?? ""}|${run.stop?.text}|${run.message}` : null;
     if (key && key === this.key && (this.card || this.closed === key)) return this.card;
     this.close(false);
     this.key = key;
     if (!key) return null;
-    this.card = error ? this.explain(run, error, ended) : this.ending(run);
+    this.card = error ? this.explain(run, error, ended) : told ? this.told(run.stop, told) : this.ending(run);
     $("canvas").append(this.card);
     return this.card;
   }
@@ -53,12 +58,16 @@ export class StopCard {
 
   frame(title, tone, sentence, body, buttons, whole) {
     return h("section", { class: `card ${tone}`.trim(), role: "region", "aria-label": title, tabindex: -1 },
-      h("div", { class: "top" }, icon("warn"), h("span", { class: "grow" }, title),
-        h("button", { class: "ib small", type: "button", title: "Copy this message", "aria-label": "Copy this message", onclick: () => copy(whole) }, icon("copy")),
+      h("div", { class: "top" }, icon("warn"), h("span", { class: "grow ell", title }, title),
+        h("button", { class: "ib small", type: "button", title: "Copy this message", "aria-label": "Copy this message", onclick: () => copy(typeof whole === "function" ? whole() : whole) }, icon("copy")),
         h("button", { class: "ib small", type: "button", title: "Close this card  Esc", "aria-label": "Close this card", onclick: () => this.close() }, icon("x"))),
       h("div", { class: "say" }, sentence),
       h("div", { class: "scroll" }, body),
-      h("div", { class: "acts" }, buttons));
+      buttons.some(Boolean) ? h("div", { class: "acts" }, buttons) : null);
+  }
+
+  button(text, sign, action, kind = "", title = "") {
+    return h("button", { class: `btn ${kind}`.trim(), type: "button", title, onclick: action }, sign && icon(sign), text);
   }
 
   explain(run, error, ended) {
@@ -66,29 +75,85 @@ export class StopCard {
     const operands = error.operands || [];
     const mismatch = operands.some((operand) => operand.clash?.length);
     const what = mismatch ? "Shape mismatch" : error.error;
-    const title = ended ? `${what} ended the program` : `${what}, stopped before ${prime(stop.op)}`;
+    const before = Boolean(stop.op) && stop.position === "node";
+    const title = ended ? `${what} ended the program` : before ? `${what}, stopped before ${prime(stop.op)}` : what;
     const numbers = new Set();
     for (const operand of operands) for (const dim of operand.clash || []) numbers.add(String(operand.shape?.[dim]));
     const body = [];
+    const asked = h("div", { class: "asked", role: "status" });
     if (mismatch) {
-      body.push(h("div", { class: "ops", role: "img", "aria-label": operands.map((o) => `${o.name} is ${(o.shape || []).join(" by ")}`).join(", ") },
-        operands.filter((o) => o.shape && o.clash?.length).slice(0, 4).map((operand, i) => [
+      const shown = operands.filter((o) => o.shape && (o.clash?.length || operands.length < 3)).slice(0, 4);
+      body.push(h("div", { class: "ops", role: "group", "aria-label": operands.map((o) => `${o.name} is ${(o.shape || []).join(" by ")}`).join(", ") },
+        shown.map((operand, i) => [
           i ? h("span", { class: "sign red", title: "does not fit" }, "\u2260") : null,
-          h("div", { class: "operand" }, h("div", { class: "nm ell", title: operand.name }, operand.name || `argument ${i + 1}`), h("div", { class: "sh" }, this.tuple(operand)), operandBox(operand.shape, operand.clash || [])),
-        ])));
+          h("div", { class: "operand" }, h("div", { class: "nm ell", title: operand.name }, operand.name || `argument ${i + 1}`), h("div", { class: "sh" }, this.tuple(operand, ended ? null : asked)), operandBox(operand.shape, operand.clash || [])),
+        ])), asked);
     }
-    for (const operand of operands) if (operand.origins?.length) body.push(this.chain(operand));
+    for (const operand of operands) if (operand.origins?.length) body.push(this.chainOf(operand));
     if (error.hint) body.push(h("div", { class: "note" }, icon("info"), h("span", {}, error.hint)));
     if (!mismatch || !body.length) body.push(h("pre", { class: "trace-text" }, error.traceback || `${error.error}: ${error.message}`));
     const whole = [title, error.sentence, `${error.error}: ${error.message}`].filter(Boolean).join("\n");
+    const edit = this.button("Edit and rerun", "edit", () => this.edit(stop, operands), "primary", "Edit the line that chose the size, save, and run again");
+    const line = this.button("Go to the line", "here", () => this.on.place(stop.file, stop.line));
+    const live = run.state === "paused" && !stop.past && !run.recording;
     const buttons = ended
-      ? [h("button", { class: "btn primary", type: "button", onclick: () => this.on.verb("restart") }, icon("restart"), "Restart")]
-      : [
-        h("button", { class: "btn primary", type: "button", title: "Edit the line that chose the size, save, and run again", onclick: () => this.edit(stop, operands) }, icon("edit"), "Edit and rerun"),
-        h("button", { class: "btn", type: "button", onclick: () => this.on.place(stop.file, stop.line) }, icon("here"), "Go to the line"),
-        h("button", { class: "btn", type: "button", onclick: () => this.on.path() }, "Show path"),
-      ];
+      ? [this.button("Restart", "restart", () => this.on.verb("restart"), "primary"), stop.file && this.button("Edit and rerun", "edit", () => this.edit(stop, operands)), stop.file && line]
+      : [live && edit, live && before && this.button("Give a value and go on", "", () => this.give(stop, operands), "", "The op does not run; you say what it gives"), this.button("Show path", "", () => this.on.path()), !(live && before) && line];
     return this.frame(title, "", this.marked(error.sentence || error.message || "", numbers), body, buttons, whole);
+  }
+
+  /** The form that supplies the op's result, in place of the explanation's foot. */
+  give(stop, operands) {
+    const acts = this.card.querySelector(".acts");
+    if (this.card.querySelector(".supply")) return;
+    const slot = this.state.slotOfNode(stop.node);
+    const before = slot ? this.shapeBefore(slot) : null;
+    const form = supplyForm({
+      op: stop.op, operands, before,
+      ask: (value) => this.live.ask("supply", { value }),
+      go: () => this.on.verb("continue"),
+      close: () => { form.remove(); acts.hidden = false; acts.querySelectorAll("button")[1]?.focus(); },
+    });
+    acts.hidden = true;
+    this.card.append(form);
+    form.querySelector("input:checked")?.focus();
+  }
+
+  /** What the op at this place made in an earlier turn. */
+  shapeBefore(slot) {
+    return Array.isArray(slot.shape) ? slot.shape : null;
+  }
+
+  /** A stop at values: nothing failed, but it is worth a sentence. */
+  told(stop, [title]) {
+    const alarm = stop.reason === "nan";
+    const sentence = h("span", {}, stop.text);
+    const body = h("div", { class: "told-body" });
+    const label = prime(stop.op) + (stop.phase === 1 ? "\u2032" : "");
+    const whole = () => [title, sentence.textContent, body.innerText].join("\n");
+    const live = !stop.past && !this.state.run.recording;
+    const card = this.frame(alarm ? `${title}, after ${label}` : title, alarm ? "" : "calm", sentence, body, [
+      this.button("Go to the line", "here", () => this.on.place(stop.file, stop.line), "primary"),
+      live && this.button("Edit and rerun", "edit", () => this.on.edit(stop.file, stop.line)),
+      alarm && this.button("Show path", "", () => this.on.path())], whole);
+    if (live) {
+      const asker = {
+        ask: (verb, more) => this.live.ask(verb, more), node: (node) => this.on.node(node), place: (file, line) => this.on.place(file, line),
+        where: (file, line) => this.state.place(file, line), chain: (size, text, steps) => this.chain("", text, this.steps(steps)),
+      };
+      tell(stop, this.state, asker, sentence, body).catch((error) => { body.append(h("div", { class: "hint" }, error.message)); });
+    }
+    return card;
+  }
+
+  /** Steps of an answer to "why": their files are told by path. */
+  steps(chain) {
+    return (chain || []).map((step) => ({ ...step, file: this.fileOf(step.file), path: step.file, name: step.op }));
+  }
+
+  fileOf(path) {
+    for (const file of this.state.files.values()) if (file.path === path) return file.id;
+    return null;
   }
 
   /** Edit where the size was decided: the last step of the last operand that clashes, usually a layer's definition. */
@@ -104,27 +169,49 @@ export class StopCard {
     return text.split(/(\d+)/).map((part) => (numbers.has(part) ? h("b", { class: "red" }, part) : part));
   }
 
-  tuple(operand) {
+  /** (1, 64); each size is a button that asks where it came from. */
+  tuple(operand, asked) {
     const clash = operand.clash || [];
-    return ["(", operand.shape.map((size, i) => [i ? ", " : "", clash.includes(i) ? h("b", { class: "red" }, size) : String(size)]), operand.shape.length === 1 ? ",)" : ")"];
+    const size = (n, dim) => {
+      const tone = clash.includes(dim) ? "red b" : "";
+      if (!asked || !operand.node) return clash.includes(dim) ? h("b", { class: "red" }, n) : String(n);
+      return h("button", { class: `dim-b ${tone}`, type: "button", title: `Why is dimension ${dim} of ${operand.name || "it"} ${n}?`, onclick: () => this.why(operand, dim, n, asked) }, n);
+    };
+    return ["(", operand.shape.map((n, dim) => [dim ? ", " : "", size(n, dim)]), operand.shape.length === 1 ? ",)" : ")"];
   }
 
-  chain(operand) {
+  async why(operand, dim, size, asked) {
+    try {
+      const answer = await this.live.ask("why", { question: "shape", node: operand.node, dim });
+      asked.replaceChildren(this.chain(size, `why dimension ${dim} of ${operand.name || "it"} is ${size}`, this.steps(answer.chain)));
+    } catch (error) {
+      asked.replaceChildren(h("div", { class: "hint" }, error.message));
+    }
+  }
+
+  chainOf(operand) {
     const dim = operand.clash?.[0];
     const size = dim === undefined ? "" : operand.shape?.[dim];
-    const last = operand.origins.length - 1;
+    return this.chain(size, `where ${operand.name || "it"} got ${size === "" ? "its shape" : "it"}`, operand.origins);
+  }
+
+  /** Lines that lead to an answer, each a button; the first is nearest to the stop. */
+  chain(size, title, steps) {
+    const last = steps.length - 1;
     return h("div", { class: "chain" },
-      h("h4", {}, h("span", { class: "mono red" }, size), h("span", { class: "dim" }, `where ${operand.name || "it"} got ${size === "" ? "its shape" : "it"}`)),
-      operand.origins.map((origin, i) => h("button", {
-        class: `step${i === 0 ? " first" : ""}${i === last ? " last" : ""}`, type: "button", title: `Open ${this.state.place(origin.file, origin.line)}`, onclick: () => this.on.place(origin.file, origin.line),
-      }, h("span", { class: "rail" }), h("span", { class: "link mono" }, this.state.place(origin.file, origin.line) || "?"), h("span", { class: "mono ell" }, origin.text || ""), h("span", { class: "remark" }, origin.note || ""))));
+      h("h4", {}, size === "" ? "" : h("span", { class: "mono red" }, size), h("span", { class: "dim" }, title)),
+      steps.map((origin, i) => {
+        const place = this.state.place(origin.file, origin.line) || (origin.path ? `${origin.path.split("/").pop()}:${origin.line}` : "?");
+        return h("button", {
+          class: `step${i === 0 ? " first" : ""}${i === last ? " last" : ""}`, type: "button", title: `${place}  ${origin.text || ""}\n${origin.note || ""}`, disabled: !origin.file, onclick: () => this.on.place(origin.file, origin.line),
+        }, h("span", { class: "rail" }), h("span", { class: "link mono ell" }, place), h("span", { class: "mono ell" }, origin.text || origin.name || ""), h("span", { class: "remark ell" }, origin.note || ""));
+      }));
   }
 
   ending(run) {
     const titles = { failed: "The program failed", killed: "The program was killed", lost: "The program is out of reach" };
     const whole = [run.message, run.next].filter(Boolean).join("\n");
     const body = [run.stop?.text && run.stop.text !== run.message ? h("div", { class: "hint" }, run.stop.text) : null, run.next && h("div", { class: "note" }, icon("info"), h("span", {}, run.next))];
-    return this.frame(titles[run.state], "", run.message || run.stop?.text || "", body, [h("button", { class: "btn primary", type: "button", onclick: () => this.on.verb("restart") }, icon("restart"), "Restart")], whole);
+    return this.frame(titles[run.state], "", run.message || run.stop?.text || "", body, [!run.recording && this.button("Restart", "restart", () => this.on.verb("restart"), "primary")], whole);
   }
 }
-

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
-from dsviz.debuggee.frames import line_of, user_frames
+from dsviz.debuggee.frames import USER, line_of, user_frames
 from dsviz.debuggee.tracer import Tracer, ids_of, shape_of, simple_attrs
 from engine.grad_mode import state
 from engine.iteration import iteration
@@ -161,11 +161,9 @@ def describe_post_mortem(tracer: Tracer, exception: BaseException) -> dict[str, 
     trace = exception.__traceback__
     path, line, frame = "", 0, 0
     innermost = None
-    while trace is not None:
-        if tracer.places.kind(trace.tb_frame.f_code) == 0:
-            path, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-            innermost = trace
-        trace = trace.tb_next
+    for own in persons(tracer, trace):
+        path, line = own.tb_frame.f_code.co_filename, own.tb_lineno
+        innermost = own
     if isinstance(exception, SyntaxError) and exception.filename:
         path, line = exception.filename, exception.lineno or 0
     elif innermost is not None:
@@ -186,6 +184,21 @@ def describe_post_mortem(tracer: Tracer, exception: BaseException) -> dict[str, 
         "frame": frame,
         "error": {"error": name, "message": message, "sentence": message or name, "operands": [], "hint": ""},
     }
+
+
+def persons(tracer: Tracer, trace: TracebackType | None) -> list[TracebackType]:
+    """The person's own part of a traceback, outermost first: not the libraries it ran into, unless there is nothing else."""
+    found = []
+    while trace is not None:
+        if tracer.places.kind(trace.tb_frame.f_code) == USER:
+            found.append(trace)
+        trace = trace.tb_next
+    own = [one for one in found if not _installed(one.tb_frame.f_code.co_filename)]
+    return own or found
+
+
+def _installed(path: str) -> bool:
+    return f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path
 
 
 def module_list(tracer: Tracer, call: ModuleCall | None) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from dsviz.debuggee.positions import (
     describe_module,
     describe_node,
     describe_post_mortem,
+    persons,
 )
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
@@ -301,11 +302,7 @@ class Stepper:
             return
         if isinstance(exception, SyntaxError) and exception.__traceback__ is None:
             return  # the script itself: nothing ran, and there is nothing to look at
-        frames = []
-        trace = exception.__traceback__
-        while trace is not None:
-            frames.append(trace.tb_frame)
-            trace = trace.tb_next
+        frames = [one.tb_frame for one in persons(self._tracer, exception.__traceback__)]
         position = describe_post_mortem(self._tracer, exception)
         self._stop("exception", self._table.exception, position, 0, frames[::-1])
 
