@@ -28,6 +28,7 @@ COMMANDS = {
     "open": ("open", "a recording in the page, at any moment of its run"),
     "print": ("print", "the graph of a recording, in the terminal"),
     "diff": ("diff", "what differs between two iterations, or two recordings"),
+    "graph": ("graph", "draw the graph of a script or a recording: SVG, PNG, HTML, DOT"),
     "export": ("export", "a recording as a trace for Perfetto, or its graph as DOT"),
 }
 

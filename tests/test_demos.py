@@ -55,6 +55,7 @@ def test_shape_bug_dies_on_its_rare_branch_and_names_both_lines() -> None:
 
 
 SAYS = {
+    "execution_flow.py": r"flow.svg shows \d+ nodes\nlarge buffers asked of the allocator: \d+ with the optimisation, \d+ without",
     "live_heads.py": r"two heads become four[^$]*changes nothing yet[^$]*28 parameters with a state",
     "frozen_features.py": r"19 of 20 results used again",
     "online_stream.py": r"grows to 10 classes[^$]*200 nodes in the window",

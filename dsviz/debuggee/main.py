@@ -24,6 +24,7 @@ from dsviz.debuggee.stepper import Stepper, Terminate
 from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
 from engine.bus import bus
+from engine.config import configure
 from engine.switches import switches
 
 SETUP = "DSVIZ_SESSION"
@@ -46,6 +47,7 @@ class Debuggee:
         self.stepper.set_breakpoints([msgspec.convert(item, Breakpoint) for item in setup["breakpoints"]])
         for target, name, on in setup["switches"]:
             self._switch(target, name, on)
+        configure(**setup.get("config", {}))
         if setup["pause_at_entry"]:
             self.stepper.stop_at_entry()
         self.halts = Halts(self.stepper.halt if setup.get("halts", True) else lambda: None)

@@ -22,6 +22,7 @@ class Program(State):
     _capacity: int | None
     _record: str | None
     _value_budget: int
+    _config: dict[str, Any]
     _popen: dict[str, Any]
     _halts: bool  # whether a breakpoint() in the source stops
 
@@ -43,6 +44,7 @@ class Program(State):
                 "breakpoints": self._breakpoint_records(),
                 "switches": self.switches,
                 "values": self._value_budget,
+                "config": self._config,
                 "halts": self._halts,
             }
             if self._capacity is not None:

@@ -31,6 +31,7 @@ class Session(Commands, Looking, Settings, Messages, Program):
         record: str | os.PathLike[str] | None = None,
         value_budget: int = DEFAULT_BUDGET,
         breakpoints: bool = True,
+        config: dict[str, Any] | None = None,
         **popen: Any,
     ) -> None:
         self._prepare(_checked_script(os.fspath(script)), args, checked_level(trace_level))
@@ -38,6 +39,7 @@ class Session(Commands, Looking, Settings, Messages, Program):
         self._capacity = capacity
         self._record = None if record is None else os.path.abspath(os.fspath(record))
         self._value_budget = value_budget
+        self._config = dict(config or {})
         self._popen = popen
         self._halts = breakpoints
         if breakpoints:
@@ -56,7 +58,7 @@ class Session(Commands, Looking, Settings, Messages, Program):
         another interpreter, `command` a program of any kind that speaks `dsviz/protocol.md`. `record` is the file the run is recorded to (without it a temporary one, removed
         by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays.
         `breakpoints=False` starts with none, not even those for mismatches and exceptions, and passes by the
-        source's own `breakpoint()`.
+        source's own `breakpoint()`. `config` are keys of `ds.graph_config` that are in force from the start.
         Raises `LaunchError` with a sentence where the script cannot be run.
         """
         return cls(script, args, trace_level, **options)
