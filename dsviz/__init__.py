@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
 for _name in (
     "autograd", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
-    "optim.lr_scheduler", "testing", "utils", "utils.checkpoint",
+    "optim.lr_scheduler", "testing", "utils", "utils.checkpoint", "utils.data",
 ):  # fmt: skip
     _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
 _sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.function")

@@ -1,5 +1,5 @@
 """Helpers around training, under PyTorch's names."""
 
-from engine.utils import checkpoint
+from engine.utils import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]
