@@ -56,24 +56,52 @@ class Product:
         total = self._total
         if not self._left:
             return total
-        left = self._left[0] if len(self._left) == 1 else np.concatenate(self._left)
-        right = self._right[0] if len(self._right) == 1 else np.concatenate(self._right)
-        # A product over one row is left to the multiplication: the matrix routine takes thrice as long for it.
-        if left.shape[0] == 1:
-            made = np.multiply(left.T, right, out=pool.empty(self.shape, self.dtype))
-        else:
-            made = matmul(left.T, right)
+        # The backward pass meets the last step of a loop first: turned round they are in the order of time.
+        left = self._left[0] if len(self._left) == 1 else np.concatenate(self._left[::-1])
+        right = self._right[0] if len(self._right) == 1 else np.concatenate(self._right[::-1])
+        made = multiplied(left, right)
         return made if total is None else np.add(total, made, out=total)
+
+
+def multiplied(left: Any, right: Any) -> Any:
+    """`left.T @ right` of rows."""
+    # A product over one row is left to the multiplication: the matrix routine takes thrice as long for it.
+    if left.shape[0] == 1:
+        return np.multiply(left.T, right, out=pool.empty((left.shape[1], right.shape[1]), left.dtype))
+    return matmul(left.T, right)
+
+
+def gathered(xp: Any, left: Any, right: Any) -> Any:
+    """The gradient of a weight from all steps of a loop, [steps, rows, p] and [steps, rows, q] in the order of time.
+
+    To the last bit what steps that come one by one would give.
+    """
+    steps, rows, p = left.shape
+    q = right.shape[2]
+    if xp is not np:
+        return left.reshape(-1, p).T @ right.reshape(-1, q)
+    size, together = rows * (p + q), 1
+    if fits(left[0], right[0]):
+        together = max(p * q, ROOM // left.itemsize) // size + 1
+    total = None
+    for end in range(steps, 0, -together):
+        part = slice(max(end - together, 0), end)
+        made = multiplied(left[part].reshape(-1, p), right[part].reshape(-1, q))
+        total = made if total is None else np.add(total, made, out=total)
+    return total
+
+
+def fits(left: Any, right: Any) -> bool:
+    """Whether rows to multiply take no more room than what they make."""
+    return bool(
+        left.size + right.size <= left.shape[1] * right.shape[1]
+        and left.dtype == right.dtype
+        and left.itemsize > 2
+    )
 
 
 def put_off(xp: Any, left: Any, right: Any) -> Product | None:
     """`left.T @ right` in a gradient rule, put off; None where the rows take more room than what they make."""
-    if (
-        xp is np
-        and left.size + right.size <= left.shape[1] * right.shape[1]
-        and left.dtype == right.dtype
-        and left.itemsize > 2
-        and type(left) is type(right) is np.ndarray
-    ):
+    if xp is np and type(left) is type(right) is np.ndarray and fits(left, right):
         return Product(left, right)
     return None

@@ -201,11 +201,17 @@ def compute(ufunc: Any, first: Any, *others: Any) -> Any:
     return ufunc(first, *others, out=pool.like(first))
 
 
-def matmul(a: Any, b: Any) -> Any:
-    """`a @ b` of a [..., n, k] and b [k, m] in floats, into a pooled buffer where the result is large."""
+def matmul(a: Any, b: Any, out: Any = None) -> Any:
+    """`a @ b` of a [..., n, k] and b [k, m] in floats, into `out` or a pooled buffer where the result is large."""
+    if out is not None:
+        return np.matmul(a, b, out=out)
     if b.ndim != 2 or a.ndim < 2 or a.dtype != b.dtype or a.shape[-1] != b.shape[0]:
         return np.matmul(a, b)
-    size = a.size // max(a.shape[-1], 1) * b.shape[1] * a.itemsize
-    if size < LARGE or a.dtype.kind != "f":
+    shape = (*a.shape[:-1], b.shape[1])
+    if a.ndim > 2 and a.flags.c_contiguous:  # one product of many rows is faster than many of few
+        made = pool.empty(shape, a.dtype)
+        np.matmul(a.reshape(-1, a.shape[-1]), b, out=made.reshape(-1, shape[-1]))
+        return made
+    if math.prod(shape) * a.itemsize < LARGE or a.dtype.kind != "f":
         return np.matmul(a, b)
-    return np.matmul(a, b, out=pool.empty((*a.shape[:-1], b.shape[1]), a.dtype))
+    return np.matmul(a, b, out=pool.empty(shape, a.dtype))

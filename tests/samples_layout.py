@@ -12,6 +12,7 @@ from samples_spatial import F, inner, x
 import engine as ds
 from engine import Tensor, tensor
 from engine.errors import ShapeMismatchError
+from engine.ops.lstm import lstm
 from engine.ops.recurrent import lstm_cell
 
 try:
@@ -28,6 +29,15 @@ def torch_cell(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any = None, d: Any = N
     i, f, g, o = torch.chunk(mapped + torch.nn.functional.linear(h, u, d), 4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def torch_lstm(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any = None) -> Any:
+    """A loop over that cell."""
+    out = []
+    for step in x:
+        h, c = torch_cell(step, h, c, w, u, b)
+        out.append(h)
+    return torch.stack(out), h, c
 
 
 def same(op: str, call: Any, inputs: tuple[Any, ...] = (SHAPE,), note: str = "", numpy: Any = None) -> Row:
@@ -92,6 +102,26 @@ SAMPLES: list[Row] = [
         None if torch is None else lambda x, h, c, w, u: torch_cell(x, h, c, w, u)[0],
         ((1, 2), (1, 1), (1, 1), (4, 2), (4, 1)),
         "one-row-output-alone",
+    ),
+    Row(
+        "lstm",
+        lstm,
+        None if torch is None else torch_lstm,
+        ((3, 2, 4), (2, 2), (2, 2), (8, 4), (8, 2), (8,)),
+    ),
+    Row(
+        "lstm",
+        lambda x, h, c, w, u: lstm(x, h, c, w, u, backwards=True)[0],
+        None if torch is None else lambda x, h, c, w, u: torch_lstm(x.flip(0), h, c, w, u)[0].flip(0),
+        ((2, 1, 2), (1, 3), (1, 3), (12, 2), (12, 3)),
+        "backwards-output-alone",
+    ),
+    Row(
+        "lstm",
+        lambda *t: lstm(*t)[2],
+        None if torch is None else lambda *t: torch_lstm(*t)[2],
+        ((2, 2, 1), (2, 1), (2, 1), (4, 1), (4, 1)),
+        "state-alone",
     ),
     Row(
         "split",
@@ -206,6 +236,24 @@ ERRORS: list[tuple[str, Any, type[Exception], str]] = [
         lambda: ds.nn.LSTMCell(3, 2)(x(5, 3), (x(5, 2), x(5, 1))),
         ShapeMismatchError,
         "got [5, 1]",
+    ),
+    (
+        "lstm",
+        lambda: lstm(x(5, 2, 4), x(2, 3), x(2, 3), x(12, 3), x(12, 3)),
+        ShapeMismatchError,
+        "[steps, batch, 3]",
+    ),
+    (
+        "lstm",
+        lambda: lstm(x(5, 2, 4), x(2, 3), x(1, 3), x(12, 4), x(12, 3)),
+        ShapeMismatchError,
+        "Expected [2, 3], got [1, 3]",
+    ),
+    (
+        "lstm",
+        lambda: lstm(x(5, 2, 4), x(2, 3), x(2, 3), x(9, 4), x(12, 3)),
+        ShapeMismatchError,
+        "the 12 gates",
     ),
     ("split", lambda: ds.split(x(5), [2, 2]), ValueError, "do not add up"),
     ("split", lambda: ds.split(x(5), 0), ValueError, "has to be positive"),

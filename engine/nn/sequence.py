@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from engine.bus import bus
 from engine.creation import empty, zeros
+from engine.grad_mode import state as thread
 from engine.module import Module
 from engine.nn import init
 from engine.nn.recurrent import gru_step
 from engine.ops.activation import relu, tanh
 from engine.ops.layout import cat, stack, transpose
 from engine.ops.linear import linear
+from engine.ops.lstm import lstm
 from engine.ops.noise import dropout
 from engine.ops.recurrent import lstm_cell
 from engine.ops.split import split, unbind
@@ -24,6 +29,8 @@ class _Recurrent(Module):
 
     gates = 1
     states = 1
+    keeps_apart = False  # whether the two biases are added at different places
+    single: Any = None  # the step that `sequence` does all at once
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
@@ -125,8 +132,9 @@ class _Recurrent(Module):
     def _run_packed(
         self, data: Any, sizes: list[int], state: list[Any], suffix: str, backwards: bool
     ) -> tuple[Any, list[Any]]:  # fmt: skip
-        mapped = linear(data, getattr(self, "weight_ih" + suffix), self._bias("ih", suffix))
-        weight, bias = getattr(self, "weight_hh" + suffix), self._bias("hh", suffix)
+        before, bias = self._biases(suffix)
+        mapped = linear(data, getattr(self, "weight_ih" + suffix), before)
+        weight = getattr(self, "weight_hh" + suffix)
         outputs: list[Any] = []
         steps = list(zip(split(mapped, sizes), sizes, strict=True))
         for step, n in reversed(steps) if backwards else steps:
@@ -152,18 +160,49 @@ class _Recurrent(Module):
         return given
 
     def _run(self, input: Any, state: list[Any], suffix: str, backwards: bool) -> tuple[Any, list[Any]]:
-        """One layer in one direction: all maps of the input at once, then step by step."""
-        mapped = linear(input, getattr(self, "weight_ih" + suffix), self._bias("ih", suffix))
-        weight, bias = getattr(self, "weight_hh" + suffix), self._bias("hh", suffix)
+        """One layer in one direction: as one op, or, for those who watch, step by step."""
+        weight_ih, weight_hh = getattr(self, "weight_ih" + suffix), getattr(self, "weight_hh" + suffix)
+        before, within = self._biases(suffix)
+        weights = weight_ih, weight_hh, before, within
+        if self.whole(input, state, *weights):
+            output, *state = self.sequence(input, state, *weights, backwards=backwards)
+            return output, state
+        mapped = linear(input, weight_ih, before)
         steps = list(unbind(mapped, 0))
         outputs = []
         for step in reversed(steps) if backwards else steps:
-            state = self.step(step, weight, bias, state)
+            state = self.step(step, weight_hh, within, state)
             outputs.append(state[0])
         return stack(outputs[::-1] if backwards else outputs, dim=0), state
 
-    def _bias(self, which: str, suffix: str) -> Parameter | None:
-        return getattr(self, f"bias_{which}{suffix}") if self.bias else None
+    def whole(self, input: Any, states: list[Any], *weights: Any) -> bool:
+        """Whether the sequence runs as one op: nobody watches, and it is the plain case that the op was made for.
+
+        In the others the steps run one by one; it is they who say what is wrong with an argument.
+        """
+        kind = type(self)
+        if bus.active or thread.stepwise or kind.step is not kind.single or not all(input.shape):
+            return False
+        rows, hidden = self.gates * self.hidden_size, self.hidden_size
+        shapes = [(rows, input.shape[2]), (rows, hidden), *((rows,) for w in weights[2:] if w is not None)]
+        arrays: list[Any] = [getattr(t, "array", None) for t in (input, *states, *weights) if t is not None]
+        return (
+            [w.shape for w in weights if w is not None] == shapes
+            and all(type(array) is np.ndarray for array in arrays)
+            and len({array.dtype for array in arrays}) == 1
+            and arrays[0].dtype.char in "fd"
+        )
+
+    def sequence(self, input: Any, states: list[Any], *weights: Any, backwards: bool) -> Any:
+        """All steps as one op: the output of each, and the last states."""
+        raise NotImplementedError(f"{type(self).__name__} has no sequence")
+
+    def _biases(self, suffix: str) -> tuple[Any, Any]:
+        """What is added to the mapped input, for all steps at once, and in each step."""
+        if not self.bias:
+            return None, None
+        from_input, from_state = getattr(self, "bias_ih" + suffix), getattr(self, "bias_hh" + suffix)
+        return (from_input, from_state) if self.keeps_apart else (from_input + from_state, None)
 
     def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
         """The next state from the mapped input, and the map of the state."""
@@ -213,11 +252,20 @@ class LSTM(_Recurrent):
         """The next state from the mapped input, and the map of the state."""
         return list(lstm_cell(from_input, state[0], state[1], None, weight, None, bias))
 
+    single = step
+
+    def sequence(self, input: Any, states: list[Any], *weights: Any, backwards: bool) -> Any:
+        """All steps as one op: the output of each, and the last states."""
+        h, c = states
+        weight_ih, weight_hh, bias, _ = weights
+        return lstm(input, h, c, weight_ih, weight_hh, bias, backwards)
+
 
 class GRU(_Recurrent):
     """A gated recurrent unit (Cho et al. 2014); gates r, z, n."""
 
     gates = 3
+    keeps_apart = True
 
     def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
         """The next state from the mapped input, and the map of the state."""

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def product(xp: Any, a: Any, b: Any) -> Any:
-    """`a @ b`; NumPy has no fast product of float16 or bfloat16, and its sums would lose digits: float32 serves."""
-    if xp is np and a.dtype.char in "eE" and a.dtype == b.dtype:  # E: bfloat16, as ml_dtypes has it
+def product(xp: Any, a: Any, b: Any, out: Any = None) -> Any:
+    """`a @ b`, into `out` where it is given and fits.
+
+    NumPy has no fast product of float16 or bfloat16, and its sums would lose digits: float32 serves.
+    """
+    if xp is not np:
+        return a @ b
+    if a.dtype.char in "eE" and a.dtype == b.dtype:  # E: bfloat16, as ml_dtypes has it
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-    return pool.matmul(a, b) if xp is np and b.ndim == 2 else a @ b
+    return pool.matmul(a, b, out) if b.ndim == 2 else a @ b
 
 
 # Rows and elements of a weight between which the transposed product is faster (measured on OpenBLAS 0.3).
@@ -73,7 +78,8 @@ def MATMUL(xp: Any, input: Any, other: Any) -> Any:
     return xp.matmul(input, other)
 
 
-def _linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
+def linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
+    """The gradients of input, weight and bias; None for those that are not needed."""
     to_input = None if weight is None else product(xp, g, weight)
     rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
     to_weight = to_bias = None
@@ -95,7 +101,7 @@ def _linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -
     origin=shapes.linear_origin,
     onnx="Gemm",
     formula="input @ weight.T + bias",
-    vjp=_linear_vjp,
+    vjp=linear_vjp,
     saves=("input", "weight"),
     saved_for={"input": ("weight",), "weight": ("input",)},
 )
@@ -104,7 +110,7 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     if bias is not None and bias.shape != weight.shape[:1]:
         shapes.linear(input.shape, weight.shape, bias.shape)
     if weight.size >= LARGE and xp is np and turns(input, weight):
-        turned = np.matmul(weight, input.T).T
+        turned = mapped(xp, input, weight)
         return np.ascontiguousarray(turned) if bias is None else np.add(turned, bias, order="C")
     out = product(xp, input, weight.T)
     if bias is None:
@@ -113,6 +119,13 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
         out += bias
         return out
     return out + bias
+
+
+def mapped(xp: Any, input: Any, weight: Any, out: Any = None) -> Any:
+    """`input @ weight.T`, possibly in `out`, possibly the other way round in memory."""
+    if weight.size >= LARGE and xp is np and turns(input, weight):
+        return np.matmul(weight, input.T).T
+    return product(xp, input, weight.T, out)
 
 
 def turns(input: Any, weight: Any) -> bool:

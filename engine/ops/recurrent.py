@@ -120,36 +120,66 @@ def _vjp(
 
 def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any) -> tuple[Any, Any]:
     """The gradients of the gates before their activation, and of c."""
+    slope, onward, f = slopes(xp, bare, c, None)
+    into = xp.empty_like(slope)
+    if to_h is None:
+        through = to_c
+        pieces(into)[3][...] = 0
+    else:
+        through = onward
+        through *= to_h
+        if to_c is not None:
+            through += to_c
+        xp.multiply(to_h, pieces(slope)[3], out=pieces(into)[3])
+    for gate, rate in zip(pieces(into)[:3], pieces(slope), strict=False):
+        xp.multiply(through, rate, out=gate)
+    return into, through * f
+
+
+def slopes(xp: Any, bare: Any, c: Any, after: Any) -> tuple[Any, Any, Any]:
+    """What gradients are multiplied by on their way through a step, or through several steps at once.
+
+    From c' to the gates i, f and g, and from h' to the gate o [..., 4 hidden]; from h' to c'; from c' to c.
+    `after` is c' where it is known.
+    """
     half, shift, quarter = rows_of(xp, bare.shape[-1] // 4, bare.dtype.name)
     full = bare * half
     full += shift
     i, f, new, o = pieces(full)
-    into = xp.empty_like(full)
-    to_i, to_f, to_new, to_o = pieces(into)
-    if to_h is None:
-        to_o[...] = 0
-        through = to_c
-    else:
+    # σ' = (1 - tanh²(x/2)) / 4, tanh' = 1 - tanh².
+    slope = bare * bare
+    slope = xp.subtract(1, slope, out=slope)
+    slope *= quarter
+    if after is None:
         t = f * c
         t += i * new
         xp.tanh(t, out=t)
-        xp.multiply(to_h, t, out=to_o)
-        t *= t
-        through = xp.subtract(1, t, out=t)
-        through *= o
-        through *= to_h
-        if to_c is not None:
-            through += to_c
-    xp.multiply(through, new, out=to_i)
-    xp.multiply(through, c, out=to_f)
-    xp.multiply(through, i, out=to_new)
-    back = through * f
-    # σ' = (1 - tanh²(x/2)) / 4, tanh' = 1 - tanh². The gates themselves are not needed any more.
-    slope = xp.multiply(bare, bare, out=full)
-    slope = xp.subtract(1, slope, out=slope)
-    slope *= quarter
-    into *= slope
-    return into, back
+    else:
+        t = xp.tanh(after)
+    for rate, factor in zip(pieces(slope), (new, c, i, t), strict=True):
+        rate *= factor
+    t *= t
+    onward = xp.subtract(1, t, out=t)
+    onward *= o
+    return slope, onward, f
+
+
+def activate(xp: Any, gates: Any, c: Any, rows: Any, full: Any, cell: Any, after: Any) -> None:
+    """A step from its gates: makes tanh of them of `gates`, and writes c' to `cell` and h' to `after`.
+
+    `full` is room for the gates; `rows` is `rows_of`.
+    """
+    half, shift, _ = rows
+    gates *= half
+    xp.tanh(gates, out=gates)
+    xp.multiply(gates, half, out=full)
+    full += shift
+    i, f, new, o = pieces(full)
+    xp.multiply(f, c, out=cell)
+    xp.multiply(i, new, out=after)
+    cell += after
+    xp.tanh(cell, out=after)
+    after *= o
 
 
 def _recorded(xp: Any, to_h: Any, to_c: Any, gates: Any, c: Any) -> Any:
@@ -197,17 +227,10 @@ def LSTM_CELL(
         _shape(*(getattr(a, "shape", a) for a in (input, h, c, weight_ih, weight_hh, bias_ih, bias_hh)))
     gates = LINEAR.on(xp)(h, weight_hh, bias_hh)
     gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
-    half, shift, _ = rows_of(xp, hidden, gates.dtype.name)
-    gates *= half
-    bare = xp.tanh(gates, out=gates)
-    full = bare * half
-    full += shift
-    i, f, new, o = pieces(full)
-    cell = f * c
-    cell += i * new
-    after = xp.tanh(cell)
-    after *= o
-    return (after, cell), bare
+    kind = xp.result_type(gates, c)
+    full, cell, after = xp.empty_like(gates), xp.empty(c.shape, kind), xp.empty(c.shape, kind)
+    activate(xp, gates, c, rows_of(xp, hidden, gates.dtype.name), full, cell, after)
+    return (after, cell), gates
 
 
 def lstm_cell(

@@ -57,7 +57,7 @@ class Region:
     def run(self) -> Any:
         """Call the function and let go of what its nodes saved."""
         start = next(order)
-        result = self.function(*self.args, **self.kwargs)
+        result = self._call()
         for i, node in enumerate(_made(result, start)):
             self.nodes.append(weakref.ref(node))
             saved = node.saved
@@ -67,6 +67,13 @@ class Region:
             self.skeletons.append(tuple(None if backend.is_array(v) else v for v in saved or ()))
             node.saved, node.again = None, (self, i)
         return result
+
+    def _call(self) -> Any:
+        before, state.stepwise = state.stepwise, True
+        try:
+            return self.function(*self.args, **self.kwargs)
+        finally:
+            state.stepwise = before
 
     def restore(self) -> None:
         """Run the function again and give the nodes back what they saved."""
@@ -78,7 +85,7 @@ class Region:
         if self.keep_random:
             random.set_rng_state(self.random)
         try:
-            fresh = _made(self.function(*self.args, **self.kwargs), start)
+            fresh = _made(self._call(), start)
         finally:
             state.grad, state.phase, state.twin = kept
             if self.keep_random:
