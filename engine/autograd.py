@@ -263,6 +263,8 @@ def _plain(
         elif n == 2:
             result = vjp(g, saved[2], saved[0], saved[1], **kwargs)
         elif n == 1:
+            if back is not None and op.overwrites and not bus.arguments:
+                back.arrays = ()  # held for nobody, it may be computed in place
             if op.overwrites and g.nbytes >= LARGE and getrefcount(g) == 2 and owns(g):
                 result = vjp(g, saved[1], saved[0], spare=True, **kwargs)
             else:
@@ -646,9 +648,8 @@ def _finish(back: Node, result: tuple[Any, ...]) -> None:
     back.duration = perf_counter_ns() - back.start
     twin = back.twin
     assert twin is not None
-    # A product that was put off is computed for those who look; the gradient goes on as it would unseen.
     useful = [
-        (g.value() if type(g) is Product else g) if parent is not None and parent.requires else None
+        g if parent is not None and parent.requires else None
         for g, parent in zip(result, twin.inputs, strict=True)
     ]
     outputs: list[Any] = []
@@ -669,7 +670,7 @@ def _finish(back: Node, result: tuple[Any, ...]) -> None:
     back.nbytes = size
     back.shape = () if first is None else first.shape
     back.dtype = twin.dtype if first is None else first.dtype
-    back.out = tuple(useful) if len(useful) != 1 else useful[0]
+    back.made = tuple(useful) if len(useful) != 1 else useful[0]
     bus.emit("op_finish", back)
-    back.out = None
+    back.made = None
     back.arrays = None

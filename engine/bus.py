@@ -7,7 +7,7 @@ arrays its gradient needs, and keeping it would keep them.
 | kind | subject |
 | --- | --- |
 | `op_start` | the `Node`, before it computes; `inputs` and `arrays` are there |
-| `op_finish` | the `Node`, after; `out` is there until the sinks return |
+| `op_finish` | the `Node`, after; `out` is there until the sinks return, and `arrays` as far as its gradient was not computed in their place |
 | `op_error` | `Failure`, before the exception reaches the person; a sink may set its `replacement` |
 | `module_enter`, `module_exit` | `ModuleCall` |
 | `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is; `out` is there |
@@ -44,10 +44,11 @@ class Bus:
     """Holds one tuple of sinks for each kind, so that an empty kind costs one truth test.
 
     `active` is all that an op looks at: true while anything but `op_error` is subscribed, or while somebody
-    holds the ops on their long way, where they can be changed (mixed precision, streams).
+    holds the ops on their long way, where they can be changed (mixed precision, streams). `arguments` says whether
+    a sink of `op_finish` looks at the arguments: without one, a gradient may be computed in the place of another.
     """
 
-    __slots__ = (*KINDS, "_held", "_lock", "active")
+    __slots__ = (*KINDS, "_held", "_incurious", "_lock", "active", "arguments")
 
     op_start: tuple[Sink, ...]
     op_finish: tuple[Sink, ...]
@@ -61,14 +62,16 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.active = False
+        self.active = self.arguments = False
         self._held = 0
+        self._incurious: tuple[Sink, ...] = ()
         for kind in KINDS:
             setattr(self, kind, ())
 
-    def subscribe(self, sink: Sink, *kinds: str) -> Handle:
+    def subscribe(self, sink: Sink, *kinds: str, arguments: bool = True) -> Handle:
         """Call `sink(kind, subject)` for each event of `kinds` (all kinds when none is named).
 
+        Without `arguments` the sink does not look at `arrays` when an op has finished.
         Raises `ValueError` for a kind that does not exist.
         """
         kinds = kinds or KINDS
@@ -78,6 +81,8 @@ class Bus:
         with self._lock:
             for kind in kinds:
                 setattr(self, kind, (*getattr(self, kind), sink))
+            if not arguments:
+                self._incurious = (*self._incurious, sink)
             self._refresh()
         return Handle(self, sink, kinds)
 
@@ -100,6 +105,7 @@ class Bus:
         with self._lock:
             for kind in kinds:
                 setattr(self, kind, tuple(s for s in getattr(self, kind) if s is not sink))
+            self._incurious = tuple(s for s in self._incurious if s in self.op_finish)
             self._refresh()
 
     def hold(self, change: int) -> None:
@@ -110,6 +116,7 @@ class Bus:
 
     def _refresh(self) -> None:
         self.active = self._held > 0 or any(getattr(self, kind) for kind in KINDS if kind != "op_error")
+        self.arguments = any(sink not in self._incurious for sink in self.op_finish)
 
 
 class Handle:

@@ -441,9 +441,9 @@ def announce_leaf(node: Node, array: Any) -> None:
         node.role = node.role or "input"
         node.iteration = iteration.index
         memory.track(array, "parameters" if node.role == "parameter" else "inputs", node)
-        node.out = array
+        node.made = array
         bus.emit("leaf", node)
-        node.out = None
+        node.made = None
 
 
 def finish(node: Node, out: Any) -> None:
@@ -468,7 +468,7 @@ def finish(node: Node, out: Any) -> None:
                 memory.keep(array, node)
     if size:
         node.saved_bytes = size
-    node.out = out
+    node.made = out
     bus.emit("op_finish", node)
-    node.out = None
+    node.made = None
     node.arrays = None

@@ -56,12 +56,19 @@ class BufferEvent:
 
     __slots__ = ("buffer", "kind", "time")
 
-    def __init__(self, kind: str, buffer: Buffer, time: int) -> None:
-        self.kind, self.buffer, self.time = kind, buffer, time
+    kind: str
+    buffer: Buffer
+    time: int
 
     def __repr__(self) -> str:
         b = self.buffer
         return f"<{self.kind} buffer {b.id} {b.category} {b.nbytes} bytes>"
+
+
+def _tell(kind: str, buffer: Buffer, time: int) -> None:
+    event = BufferEvent()
+    event.kind, event.buffer, event.time = kind, buffer, time
+    bus.emit("buffer", event)
 
 
 class Memory:
@@ -87,7 +94,7 @@ class Memory:
         if base is not None:
             base = memory.base
         kind = "reused" if type(base) is Lease and base.reused else "allocated"
-        bus.emit("buffer", BufferEvent(kind, buffer, perf_counter_ns()))
+        _tell(kind, buffer, perf_counter_ns())
 
     def expect(self, array: Any, category: str) -> Buffer:
         """Know of memory that was alive before anybody looked, and tell nobody."""
@@ -105,7 +112,7 @@ class Memory:
         buffer = self._alive.get(_key(owner(array)))
         if buffer is not None and buffer.category != category:
             buffer.category = category
-            bus.emit("buffer", BufferEvent("recategorised", buffer, perf_counter_ns()))
+            _tell("recategorised", buffer, perf_counter_ns())
 
     def keep(self, array: Any, node: Node) -> None:
         """`array` is kept for the gradient of `node`."""
@@ -119,7 +126,7 @@ class Memory:
         """Tell of the buffers that died since the last time."""
         while self.waiting:
             buffer, time = self.waiting.popleft()
-            bus.emit("buffer", BufferEvent("released", buffer, time))
+            _tell("released", buffer, time)
 
     def live(self) -> list[Buffer]:
         """The buffers that are alive now, oldest first."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.location import line_of
+from engine.pending import seen
 
 if TYPE_CHECKING:
     from engine.module import ModuleCall
@@ -78,7 +79,7 @@ class Node:
     iteration: int = 0
     name: str = ""  # of a leaf
     nbytes: int = 0
-    out: Any = None  # the value, only while the sinks of op_finish look
+    made: Any = None  # the value as the op left it, only while the sinks of op_finish look; see `out`
     # (shape, dtype) of each result where there are several, None for one that is not there
     outputs: list[tuple[tuple[int, ...], np.dtype[Any]] | None] | None = None
     phase: int = FORWARD
@@ -90,6 +91,14 @@ class Node:
     scalars: dict[str, Any] | None = None  # plain numbers among the arguments, by name (only while tracing)
     start: int = 0  # nanoseconds, time.perf_counter_ns
     twin: Node | None = None  # forward node of a backward node
+
+    @property
+    def out(self) -> Any:
+        """The value, only while the sinks of op_finish look. A gradient that was put off is computed for who asks."""
+        made = self.made
+        if type(made) is tuple:
+            return tuple([seen(part) for part in made])
+        return seen(made)
 
     @property
     def attrs(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Product:
     off does not raise the peak.
     """
 
-    __slots__ = ("_left", "_limit", "_right", "_size", "_total", "dtype", "shape")
+    __slots__ = ("_left", "_limit", "_right", "_seen", "_size", "_total", "dtype", "shape")
 
     def __init__(self, left: Any, right: Any) -> None:
         self.shape = (left.shape[1], right.shape[1])
@@ -32,6 +32,7 @@ class Product:
         self._size = left.size + right.size
         self._limit = max(left.shape[1] * right.shape[1], ROOM // left.itemsize)
         self._total: Any = None
+        self._seen: Any = None  # what `look` computed, as long as it is the gradient
 
     @property
     def nbytes(self) -> int:
@@ -40,6 +41,7 @@ class Product:
 
     def add(self, other: Any) -> None:
         """Add another product of the same shape, or an array."""
+        self._seen = None
         if type(other) is not Product:
             self._total = self.value() + other if self._left else np.add(self._total, other, out=self._total)
             self._left, self._right, self._size = [], [], 0
@@ -53,6 +55,10 @@ class Product:
 
     def value(self) -> Any:
         """The gradient as an array. Nobody else has it, and the product can go on being added to."""
+        made = self._seen
+        if made is not None:
+            self._seen = None
+            return made
         total = self._total
         if not self._left:
             return total
@@ -61,6 +67,17 @@ class Product:
         right = self._right[0] if len(self._right) == 1 else np.concatenate(self._right[::-1])
         made = multiplied(left, right)
         return made if total is None else np.add(total, made, out=total)
+
+    def look(self) -> Any:
+        """The gradient, for who looks before anything is added. Who takes it next is given this very array."""
+        if self._seen is None:
+            self._seen = self.value()
+        return self._seen
+
+
+def seen(value: Any) -> Any:
+    """`value`, or the array it stands for where it was put off."""
+    return value.look() if type(value) is Product else value
 
 
 def multiplied(left: Any, right: Any) -> Any:

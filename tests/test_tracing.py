@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
 from typing import Any
@@ -269,3 +270,63 @@ def test_dropout_keeps_the_mean(fresh: Any) -> None:
     assert abs(float((out == 0).float().mean()) - 0.25) < 0.02
     x = ds.ones(3)
     assert ds.dropout(x, 0.5, training=False) is x
+
+
+def trained(watch: Any = None) -> list[np.ndarray]:
+    """The parameters of a network after three steps, with `watch` as a sink of everything where it is given."""
+    ds.manual_seed(3)
+    net = ds.Sequential(ds.Linear(300, 256), ds.ReLU(), ds.Linear(256, 256), ds.ReLU(), ds.Linear(256, 4))
+    adam = ds.optim.Adam(net.parameters())
+    rows = np.random.default_rng(0).standard_normal((128, 300)).astype(np.float32)
+    with contextlib.ExitStack() as stack:
+        if watch is not None:
+            watch(stack)
+        for _ in range(3):
+            adam.zero_grad()
+            ds.cross_entropy(net(ds.tensor(rows)), ds.tensor(np.arange(128) % 4)).backward()
+            adam.step()
+    return [p.detach().numpy().copy() for p in net.parameters()]
+
+
+@pytest.mark.parametrize("looks", ["at nothing", "at results", "at arguments"])
+def test_who_looks_changes_no_bit(fresh: Any, looks: str) -> None:
+    sums = []
+
+    def look(kind: str, node: Any) -> None:
+        parts = node.out if isinstance(node.out, tuple) else (node.out,)
+        given = node.arrays if looks == "at arguments" else ()
+        sums.extend(float(a.sum()) for a in (*parts, *given) if getattr(a, "shape", None) is not None)
+
+    def watch(stack: contextlib.ExitStack) -> None:
+        sink = (lambda kind, node: None) if looks == "at nothing" else look
+        stack.enter_context(bus.subscribe(sink, "op_finish", arguments=looks == "at arguments"))
+        assert bus.arguments == (looks == "at arguments")
+
+    for bare, watched in zip(trained(), trained(watch), strict=True):
+        assert np.array_equal(bare, watched)
+    assert bool(sums) == (looks != "at nothing")
+    assert not bus.arguments
+
+
+def test_a_gradient_put_off_is_computed_once_and_only_for_who_looks(
+    fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import pending
+
+    made = []
+    monkeypatch.setattr(pending, "matmul", lambda a, b: made.append(a.shape) or a @ b)
+    weight = ds.nn.Parameter(np.ones((64, 64), np.float32))
+    given = []
+
+    def look(kind: str, node: Any) -> None:
+        if node.phase == 1:
+            given.append((len(made), node.out[1], len(made)))
+
+    with bus.subscribe(look, "op_finish"):
+        ds.nn.functional.linear(ds.ones(2, 64, requires_grad=True), weight).backward(ds.ones(2, 64))
+    assert [(before, after) for before, _, after in given] == [(0, 1)]
+    assert len(made) == 1
+    assert np.array_equal(given[0][1], weight.grad.numpy())
+    with bus.subscribe(lambda kind, node: None, "op_finish"):
+        (ds.nn.functional.linear(ds.ones(2, 64), weight) * 1.0).backward(ds.ones(2, 64))
+    assert len(made) == 2

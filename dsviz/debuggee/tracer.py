@@ -116,7 +116,7 @@ class Tracer:
                 "op_start", "op_finish", "op_error", "module_enter", "module_exit",
                 "leaf", "buffer", "gradient", "iteration",
             ):  # fmt: skip
-                self._handles.append(self._bus.subscribe(getattr(self, "_" + kind), kind))
+                self._handles.append(self._bus.subscribe(getattr(self, "_" + kind), kind, arguments=False))
 
     def close(self) -> None:
         """Follow the bus no longer."""
