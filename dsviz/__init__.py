@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
 # `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
 for _name in (
-    "autograd", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
+    "amp", "autograd", "backends", "cuda", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
     "optim.lr_scheduler", "testing", "utils", "utils.checkpoint", "utils.data",
 ):  # fmt: skip
     _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
+_sys.modules["dsviz.cuda.amp"] = _sys.modules["dsviz.amp"]
 _sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.function")
 _sys.modules["dsviz.autograd.functional"] = _importlib.import_module("engine.jacobians")
 

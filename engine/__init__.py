@@ -7,9 +7,14 @@ import math as _math
 
 import numpy as _numpy
 
-from engine import autograd, linalg, nn, optim, testing, utils
+from engine import also as _also
+from engine import amp, autograd, backends, cuda, linalg, nn, optim, testing, utils
+from engine import settings as _settings
+from engine import threads as _threads
+from engine.also import *  # noqa: F403
 from engine.amp import report as amp_report
 from engine.asserts import assert_shape
+from engine.autocast import autocast
 from engine.autograd import backward, grad
 from engine.backend import Device as device  # noqa: N813 - PyTorch's name
 from engine.bus import bus
@@ -359,10 +364,12 @@ from engine.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atan
 from engine.partition import Partition, partition
 from engine.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from engine.reuse import report as reuse_report
+from engine.settings import *  # noqa: F403
 from engine.state_dict import StateError
 from engine.stream import stream_graph
 from engine.switches import switches
 from engine.tensor import Parameter, Tensor, as_tensor, from_numpy, tensor
+from engine.threads import *  # noqa: F403
 from engine.trace import Graph, trace
 
 # fmt: on
@@ -483,6 +490,7 @@ __all__ = [
     "allclose",
     "amax",
     "amin",
+    "amp",
     "amp_report",
     "any",
     "arange",
@@ -497,10 +505,12 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "autocast",
     "autograd",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "backends",
     "backward",
     "batch_norm",
     "bernoulli",
@@ -533,6 +543,7 @@ __all__ = [
     "cosh",
     "cosine_similarity",
     "cross_entropy",
+    "cuda",
     "cumprod",
     "cumsum",
     "custom_op",
@@ -759,6 +770,7 @@ __all__ = [
 ]
 for _part in (
     _aliases,
+    _also,
     _assemble,
     _blend,
     _extra_loss,
@@ -767,8 +779,10 @@ for _part in (
     _neighbours,
     _pairwise,
     _placed,
+    _settings,
     _shrink,
     _special,
     _statistics,
+    _threads,
 ):
     __all__ += _part.__all__

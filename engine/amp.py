@@ -27,6 +27,7 @@ import numpy as np
 from engine import backend
 from engine.config import Config, current, on_change
 from engine.grad_mode import state
+from engine.grad_scaler import GradScaler as GradScaler
 from engine.node import Node
 from engine.op import Op
 
@@ -127,6 +128,14 @@ class Autocast:
         self._kept: dict[float, weakref.WeakSet[Module]] = {}
         self._scalers: dict[float | str, Scaler] = {}
         self._infinite: weakref.WeakSet[Node] = weakref.WeakSet()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`ds.amp.autocast("cuda")`, as PyTorch writes it: the block of `ds.autocast`."""
+        from engine.autocast import (
+            autocast as block,  # it is made of the configuration, which is made after this
+        )
+
+        return block(*args, **kwargs)
 
     def reset(self) -> None:
         """Forget all that was measured; the loss scale starts anew."""

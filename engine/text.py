@@ -9,6 +9,7 @@ import numpy as np
 from engine import backend
 from engine.dtype import bool as bool_
 from engine.dtype import get_default_dtype, int64
+from engine.settings import printing
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
 def tensor_text(tensor: Tensor) -> str:
     """`tensor([1., 2.], requires_grad=True)`, with dtype, device and the op that made it where they say something."""
     value = backend.move(tensor.array, "cpu")
-    numbers = np.array2string(value, precision=4, separator=", ", prefix="tensor(", threshold=1000)
+    numbers = np.array2string(
+        value,
+        precision=printing["precision"],
+        separator=", ",
+        prefix="tensor(",
+        threshold=printing["threshold"],
+        edgeitems=printing["edgeitems"],
+        max_line_width=printing["linewidth"],
+        suppress_small=printing["suppress_small"],
+    )
     notes = []
     if tensor.dtype not in (get_default_dtype(), int64, bool_):
         notes.append(f"dtype={tensor.dtype}")

@@ -1,0 +1,68 @@
+"""Mixed precision by PyTorch's words: `with ds.autocast("cuda"):` is `with ds.graph_config(amp=True):`.
+
+The loss is not scaled by itself here, as PyTorch leaves that to `ds.amp.GradScaler`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from engine.config import graph_config
+from engine.dtype import as_dtype, float16, float32
+
+__all__ = ["autocast"]
+
+
+class autocast:  # noqa: N801 - PyTorch's name
+    """Compute in float16 where that is safe, in a `with` block or, as a decorator, in a function.
+
+    `device_type` says where in PyTorch and changes nothing here: the arrays are where they are. Raises `ValueError`
+    for a `dtype` other than float16 (and float32, which computes as ever).
+
+    >>> import engine as ds
+    >>> with ds.autocast("cpu", dtype=ds.float16):
+    ...     (ds.ones(2, 2) @ ds.ones(2, 2)).dtype
+    dtype('float16')
+    """
+
+    def __init__(
+        self,
+        device_type: Any = "cuda",
+        dtype: Any = None,
+        enabled: bool = True,
+        cache_enabled: bool | None = None,
+    ) -> None:
+        if isinstance(device_type, bool):  # torch.cuda.amp.autocast takes `enabled` first
+            device_type, enabled = "cuda", device_type
+        kind = float16 if dtype is None else as_dtype(dtype)
+        if enabled and kind not in (float16, float32):
+            raise ValueError(f"autocast computes in float16; dtype has to be float16 or float32, got {kind}")
+        self.device_type = str(device_type)
+        self._keys: dict[str, Any] = {"amp": enabled and kind == float16}
+        if self._keys["amp"]:
+            self._keys["loss_scaling"] = 1.0
+        self._open: list[graph_config] = []
+
+    def __enter__(self) -> autocast:
+        block = graph_config(**self._keys)
+        block.__enter__()
+        self._open.append(block)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.pop().__exit__(kind, error, trace)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function: each call of it is such a block."""
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with graph_config(**self._keys):
+                return function(*args, **kwargs)
+
+        return run

@@ -1,0 +1,118 @@
+"""What a program asks about the GPU, under PyTorch's names. Without one, it is told so and nothing else fails.
+
+Memory is that of CuPy's pool, from which all arrays on the GPU come.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import amp, random
+from engine.backend import cupy, require_cupy
+
+__all__ = [
+    "amp", "current_device", "device_count", "empty_cache", "get_device_capability", "get_device_name",
+    "is_available", "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
+    "memory_allocated", "memory_reserved", "reset_peak_memory_stats", "set_device", "synchronize",
+]  # fmt: skip
+
+_peak = 0
+
+
+def is_available() -> bool:
+    """Whether CuPy is installed and a GPU answers."""
+    return cupy() is not None
+
+
+def is_initialized() -> bool:
+    """As `is_available`: there is nothing to set up."""
+    return is_available()
+
+
+def device_count() -> int:
+    """How many GPUs there are."""
+    module = cupy()
+    return 0 if module is None else int(module.cuda.runtime.getDeviceCount())
+
+
+def current_device() -> int:
+    """The number of the GPU in use. Raises `RuntimeError` without one."""
+    return int(require_cupy().cuda.runtime.getDevice())
+
+
+def set_device(device: Any) -> None:
+    """Use this GPU from now on. Raises `RuntimeError` without one."""
+    index = getattr(device, "index", device)
+    require_cupy().cuda.Device(int(str(index).rpartition(":")[2])).use()
+
+
+def get_device_name(device: Any = None) -> str:
+    """Its name. Raises `RuntimeError` without one."""
+    module = require_cupy()
+    index = (
+        current_device() if device is None else int(str(getattr(device, "index", device)).rpartition(":")[2])
+    )
+    return str(module.cuda.runtime.getDeviceProperties(index)["name"].decode())
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """Major and minor compute capability. Raises `RuntimeError` without a GPU."""
+    index = (
+        current_device() if device is None else int(str(getattr(device, "index", device)).rpartition(":")[2])
+    )
+    text = str(require_cupy().cuda.Device(index).compute_capability)
+    return int(text[:-1]), int(text[-1])
+
+
+def is_bf16_supported() -> bool:
+    """Whether the GPU computes in bfloat16."""
+    return is_available() and get_device_capability() >= (8, 0)
+
+
+def synchronize(device: Any = None) -> None:
+    """Wait until the GPU has done all it was given. Raises `RuntimeError` without one."""
+    require_cupy().cuda.runtime.deviceSynchronize()
+
+
+def empty_cache() -> None:
+    """Give memory that nobody uses back to the GPU. Nothing to do without one."""
+    module = cupy()
+    if module is not None:
+        module.get_default_memory_pool().free_all_blocks()
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes in use on the GPU; 0 without one."""
+    global _peak
+    module = cupy()
+    used = 0 if module is None else int(module.get_default_memory_pool().used_bytes())
+    _peak = max(_peak, used)
+    return used
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that `memory_allocated` has seen when it was asked; CuPy keeps no peak of its own."""
+    memory_allocated()
+    return _peak
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Forget the peak."""
+    global _peak
+    _peak = 0
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes taken from the GPU, used or not; 0 without one."""
+    module = cupy()
+    return 0 if module is None else int(module.get_default_memory_pool().total_bytes())
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the generator that the engine draws from, which is one for all devices."""
+    random.manual_seed(seed)
+
+
+def manual_seed_all(seed: int) -> None:
+    """As `manual_seed`."""
+    random.manual_seed(seed)

@@ -1,0 +1,105 @@
+"""What a program sets once for all: how tensors print, and what PyTorch's scripts set that needs nothing here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.backend import CPU, Device
+from engine.config import current
+
+__all__ = [
+    "are_deterministic_algorithms_enabled", "get_default_device", "get_float32_matmul_precision",
+    "is_autocast_enabled", "set_default_device", "set_float32_matmul_precision", "set_printoptions", "typename",
+    "use_deterministic_algorithms",
+]  # fmt: skip
+
+_deterministic = False
+_precision = "highest"
+# How numbers print: NumPy's options.
+printing: dict[str, Any] = {
+    "precision": 4,
+    "threshold": 1000,
+    "edgeitems": 3,
+    "linewidth": None,
+    "suppress_small": None,
+}
+_PROFILES = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": None},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": None},
+    "full": {"precision": 4, "threshold": 2**62, "edgeitems": 3, "linewidth": None},
+}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """How tensors print: digits, from how many elements on they are summed up, how many are shown at the ends.
+
+    `profile` is "default", "short" or "full"; the others change it. Raises `ValueError` for another one.
+
+    >>> import engine as ds
+    >>> ds.set_printoptions(precision=2)
+    >>> ds.tensor([1.23456])
+    tensor([1.23])
+    >>> ds.set_printoptions(profile="default")
+    """
+    if profile is not None:
+        if profile not in _PROFILES:
+            raise ValueError(f"profile has to be one of {', '.join(_PROFILES)}, got {profile!r}")
+        printing.update(_PROFILES[profile])
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    printing.update({name: value for name, value in given.items() if value is not None})
+    printing["suppress_small"] = None if sci_mode is None else not sci_mode
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Taken for PyTorch's sake: the same program gives the same bits on the CPU whatever this says."""
+    global _deterministic
+    _deterministic = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What `use_deterministic_algorithms` said last."""
+    return _deterministic
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Taken for PyTorch's sake: float32 products are always whole. Raises `ValueError` for an unknown word."""
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise ValueError(f"precision has to be 'highest', 'high' or 'medium', got {precision!r}")
+    _precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` said last."""
+    return _precision
+
+
+def set_default_device(device: Any) -> None:
+    """Where new tensors are made: the CPU. Raises `RuntimeError` for another: give `device=` to what makes them."""
+    if device is not None and Device(str(device)).type != "cpu":
+        raise RuntimeError(
+            f"new tensors are made on the CPU unless told otherwise; give device={str(device)!r} to the functions that "
+            "make them, or module.to(...)"
+        )
+
+
+def get_default_device() -> Device:
+    """Where new tensors are made."""
+    return CPU
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether ops compute in float16 where that is safe."""
+    return current().amp
+
+
+def typename(o: Any) -> str:
+    """The name of its type, with the module."""
+    return f"{type(o).__module__}.{type(o).__qualname__}"

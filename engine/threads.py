@@ -1,0 +1,66 @@
+"""How many threads a matrix product takes: those of the BLAS library that NumPy brings along."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["get_num_interop_threads", "get_num_threads", "set_num_interop_threads", "set_num_threads"]
+
+# The names OpenBLAS's functions go by in NumPy's wheels, new and old, and in a system's library.
+_PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
+
+
+@functools.cache
+def _library() -> tuple[Any, Any] | None:
+    """OpenBLAS's (set, get), None for a NumPy built on something else."""
+    base = Path(np.__file__).parent
+    found = [
+        path
+        for folder in (base.parent / "numpy.libs", base / ".dylibs", base / ".libs")
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if "openblas" in path.name.lower()
+    ]
+    for path in found:
+        library = ctypes.CDLL(str(path))
+        for prefix in _PREFIXES:
+            for suffix in _SUFFIXES:
+                put = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
+                get = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
+                if put is not None and get is not None:
+                    return put, get
+    return None
+
+
+def get_num_threads() -> int:
+    """Threads of a matrix product; 1 where NumPy's library does not tell."""
+    library = _library()
+    return 1 if library is None else int(library[1]())
+
+
+def set_num_threads(threads: int) -> None:
+    """Set the threads of a matrix product. Raises `ValueError` below 1, `TypeError` for what is no whole number.
+
+    Where NumPy comes with another library than OpenBLAS this changes nothing; set OMP_NUM_THREADS there.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"set_num_threads takes a whole number, got {type(threads).__name__}")
+    if threads < 1:
+        raise ValueError(f"set_num_threads takes 1 or more, got {threads}")
+    library = _library()
+    if library is not None:
+        library[0](threads)
+
+
+def get_num_interop_threads() -> int:
+    """1: ops run one after the other, in the order they are written."""
+    return 1
+
+
+def set_num_interop_threads(threads: int) -> None:
+    """Taken for PyTorch's sake; ops run one after the other."""
