@@ -45,11 +45,11 @@ class ModuleCall:
         self.failed = False
         if parent is None:
             self.depth = 0
-            self.path = variable_of(module, frame) or self.cls
+            self.path = module._called or variable_of(module, frame) or self.cls
         else:
             self.depth = parent.depth + 1
             inside = path_inside(parent.module, module)
-            self.path = f"{parent.path}.{inside or self.cls}"
+            self.path = f"{parent.path}.{inside or module._called or self.cls}"
 
     @property
     def filename(self) -> str:
@@ -90,6 +90,7 @@ class Module:
     _transient: set[str]
     _silence: Silence | None
     _hooks: Hooks | None
+    _called = ""  # what it goes by when it is called on its own, "" for the caller's variable
 
     if not TYPE_CHECKING:
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsviz.commands.recordings import is_recording, opened, stored, target
 from dsviz.commands.usage import Parser, UsageError, check_script, split
+from dsviz.onnx_script import is_model, script_of
 from dsviz.picture import ENDINGS, ending, write_graph, write_marks
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def main(words: list[str]) -> int:
     """Carry out `dsviz graph` with these words."""
     parser = Parser(
         prog="dsviz graph",
-        usage="dsviz graph -o FILE [--force] [--module PATH] [--op NAME] [--phase PHASE] [--depth N] [--memory] SCRIPT|RUN.dsviz [ARGS...]",
+        usage="dsviz graph -o FILE [--force] [--module PATH] [--op NAME] [--phase PHASE] [--depth N] [--memory] SCRIPT|MODEL.onnx|RUN.dsviz [ARGS...]",
         description="Draw the graph of a script or of a recording.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -78,23 +79,27 @@ def main(words: list[str]) -> int:
 
 
 def _ran(words: list[str], config: dict[str, Any] | None = None) -> tuple[int, GraphStore]:
-    """The exit status and all that was told of a script, or of a recording."""
-    from dsviz.interrupts import exit_status, interrupts
-    from dsviz.session import LaunchError, Session
-    from dsviz.stop import ENDS
-
+    """The exit status and all that was told of a script, a model or a recording."""
     if is_recording(words[0]):
         if len(words) > 1:
             raise UsageError(f"a recording takes no arguments, but {words[1]!r} came after it.")
         with opened(words[0]) as recording:
             return 0, stored(recording)
-    script = check_script(words[0])
+    if is_model(words[0]):
+        with script_of(words) as made:
+            return _run_through(made, [], config)
+    return _run_through(check_script(words[0]), words[1:], config)
+
+
+def _run_through(script: str, args: list[str], config: dict[str, Any] | None) -> tuple[int, GraphStore]:
+    from dsviz.interrupts import exit_status, interrupts
+    from dsviz.session import LaunchError, Session
+    from dsviz.stop import ENDS
+
     news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     with interrupts(news.put):
         try:
-            session = Session.launch(
-                script, words[1:], 1, pause_at_entry=False, breakpoints=False, config=config
-            )
+            session = Session.launch(script, args, 1, pause_at_entry=False, breakpoints=False, config=config)
         except LaunchError as refused:
             raise UsageError(str(refused)) from None
         with session:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsviz.commands.recordings import make_room, size, target
 from dsviz.commands.usage import Parser, UsageError, check_script, port, split
+from dsviz.onnx_script import is_model, script_of
 
 BREAKS = ("shape", "nan", "exception")
 
@@ -22,6 +24,7 @@ examples:
   dsviz run --port 0 train.py --epochs 3
   dsviz run --headless --break nan train.py
   dsviz run --terminal train.py         step it by typed commands, over ssh too
+  dsviz run model.onnx --input x.npy    step an ONNX file node by node (NAME=FILE for each of several inputs)
 """
 
 
@@ -43,7 +46,11 @@ class RunOptions:
 
 def main(words: list[str]) -> int:
     """Carry out `dsviz run` with these words and give the exit status."""
-    return run(_run_options(words))
+    options = _run_options(words)
+    if not is_model(options.script):
+        return run(options)
+    with script_of([options.script, *options.args]) as script:
+        return run(replace(options, script=script, args=()))
 
 
 def run(options: RunOptions) -> int:
@@ -65,7 +72,7 @@ def _run_options(words: list[str]) -> RunOptions:
         prog="dsviz run",
         usage="dsviz run [--port N] [--no-browser] [--trace-level 0|1|2] [--headless] [--break KIND] "
         "[--terminal] "
-        "[--record FILE] [--value-budget BYTES] SCRIPT [ARGS...]",
+        "[--record FILE] [--value-budget BYTES] SCRIPT|MODEL.onnx [ARGS...]",
         description="Run a script in a process of its own, paused before its first node, "
         "and open the page that steps it.",
         epilog=_EPILOG,
@@ -123,7 +130,7 @@ def _run_options(words: list[str]) -> RunOptions:
             "--break belongs to --headless; on the page, breakpoints are set in its Breakpoints panel, "
             "in the terminal by the command b."
         )
-    script = check_script(rest[0])
+    script = os.path.abspath(rest[0]) if is_model(rest[0]) else check_script(rest[0])
     record = target(given.record) if given.record else None
     return RunOptions(
         script=script,

@@ -23,8 +23,35 @@ class LoadError(ValueError):
     """A file that cannot become a module; the text says what is wrong with it, or lists every op it needs."""
 
 
+class Unit(Module):
+    """One node of the file, so that traces, switches and breakpoints know it by the name it has there.
+
+    Its class is named after the op: `Conv`, `MatMul`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.__dict__["_called"] = name
+
+    def forward(self, apply: Any, *args: Any) -> Any:
+        """What the node does."""
+        return apply(*args)
+
+
+_UNITS: dict[str, type[Unit]] = {}
+
+
+def _unit(op: str, name: str) -> Unit:
+    kind = _UNITS.get(op)
+    if kind is None:
+        kind = _UNITS[op] = type(op, (Unit,), {"__doc__": Unit.__doc__, "__module__": __name__})
+    return kind(name)
+
+
 class OnnxModule(Module):
-    """A module made of an ONNX graph. `inputs` and `outputs` are the names in the file. Made by `load`."""
+    """A module made of an ONNX graph. `inputs` and `outputs` are the names in the file. Made by `load`.
+
+    Each node is a submodule under its name in the file (dots become underscores), or as "MatMul_3" where it has none.
+    """
 
     def __init__(self, proto: ModelProto) -> None:
         self.proto = proto
@@ -32,6 +59,7 @@ class OnnxModule(Module):
         self.functions = {(f.domain, f.name): f for f in proto.functions}
         graph = proto.graph
         self._names: dict[str, str] = {}
+        self._units: dict[tuple[str, ...], Any] = {}
         for tensor in graph.initializer:
             self._keep(tensor.name, numpy_helper.to_array(tensor))
         for sparse in graph.sparse_initializer:
@@ -41,6 +69,24 @@ class OnnxModule(Module):
         missing = sorted(self._missing(graph))
         if missing:
             raise LoadError(f"the file needs ops that cannot be read: {', '.join(missing)}")
+        self.nodes = self._name(graph)
+
+    def _name(self, graph: GraphProto) -> list[str]:
+        """Make a unit of each node of `graph` and those inside it; gives the names of its own."""
+        names = []
+        for number, node in enumerate(graph.node):
+            name = wanted = node.name.replace(".", "_") or f"{node.op_type}_{number}"
+            again = 1
+            while name in self._modules:
+                again += 1
+                name = f"{wanted}#{again}"
+            self._modules[name] = _unit(node.op_type, name)
+            self._units[_mark(node)] = self._modules[name]
+            names.append(name)
+            for attribute in node.attribute:
+                if attribute.type == AttributeProto.GRAPH:
+                    self._name(attribute.g)
+        return names
 
     def _keep(self, name: str, array: Any) -> None:
         own = name.replace(".", "_").replace("/", "_").replace(":", "_") or "unnamed"
@@ -75,6 +121,15 @@ class OnnxModule(Module):
 
         Raises `TypeError` for an input that is missing or that the file does not have.
         """
+        results = self.run_graph(self.proto.graph, self._start(*args, **named))
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def begin(self, *args: Any, **named: Any) -> Run:
+        """The same, node by node: what it gives runs the node whose name it is called with, in the file's order."""
+        return Run(self, self._start(*args, **named))
+
+    def _start(self, *args: Any, **named: Any) -> dict[str, Any]:
+        """What is known before the first node runs."""
         if len(args) > len(self.inputs):
             raise TypeError(
                 f"the file has {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(args)}"
@@ -92,28 +147,26 @@ class OnnxModule(Module):
             name: value if value is None else _tensor(value) for name, value in given.items()
         }
         env.update({name: getattr(self, own) for name, own in self._names.items()})
-        results = self.run_graph(self.proto.graph, env)
-        return results[0] if len(results) == 1 else tuple(results)
+        return env
 
     def run_graph(self, graph: GraphProto, env: dict[str, Any]) -> list[Any]:
         """Run the nodes of `graph` in `env`, which gets their results, and give the graph's outputs."""
         for tensor in graph.initializer:
             if tensor.name not in env:
                 env[tensor.name] = Tensor(np.array(numpy_helper.to_array(tensor)))
-        self.run_nodes(graph.node, env)
+        for node in graph.node:
+            self.run_node(node, env, self._version(node), self._units.get(_mark(node)))
         return [env[output.name] for output in graph.output]
 
-    def run_nodes(self, nodes: Any, env: dict[str, Any], version: int | None = None) -> None:
-        """Run `nodes` in order in `env`."""
-        for node in nodes:
-            inputs = [env[name] if name else None for name in node.input]
-            attributes = {
-                a.name: helper.get_attribute_value(a) for a in node.attribute if not a.ref_attr_name
-            }
-            results = self._apply(node, inputs, attributes, env, version or self._version(node))
-            for name, value in zip(node.output, results, strict=False):
-                if name:
-                    env[name] = value
+    def run_node(self, node: NodeProto, env: dict[str, Any], version: int, around: Any = None) -> None:
+        """Run `node` in `env`, in the unit `around` where it has one."""
+        inputs = [env[name] if name else None for name in node.input]
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if not a.ref_attr_name}
+        given = (node, inputs, attributes, env, version)
+        results = self._apply(*given) if around is None else around(self._apply, *given)
+        for name, value in zip(node.output, results, strict=False):
+            if name:
+                env[name] = value
 
     def _apply(
         self, node: NodeProto, inputs: list[Any], attributes: dict[str, Any], env: dict[str, Any], version: int
@@ -144,8 +197,35 @@ class OnnxModule(Module):
         }  # fmt: skip
         defaults |= {a.name: helper.get_attribute_value(a) for a in body.attribute_proto}
         opset = next((i.version for i in body.opset_import if i.domain == ""), version)
-        self.run_nodes(_bound(body.node, {**defaults, **attributes}), inner, opset)
+        for each in _bound(body.node, {**defaults, **attributes}):
+            self.run_node(each, inner, opset or self._version(each))
         return [inner.get(name) for name in body.output]
+
+
+class Run:
+    """An ONNX module that is run node by node: `run("conv1")`, in the file's order; then `outputs`."""
+
+    def __init__(self, module: OnnxModule, env: dict[str, Any]) -> None:
+        self.module, self.env = module, env
+        graph = module.proto.graph
+        for tensor in graph.initializer:
+            env.setdefault(tensor.name, Tensor(np.array(numpy_helper.to_array(tensor))))
+        self._nodes = dict(zip(module.nodes, graph.node, strict=True))
+
+    def __call__(self, name: str) -> None:
+        """Run the node of this name. Raises `KeyError` for one there is not."""
+        node, module = self._nodes[name], self.module
+        module.run_node(node, self.env, module._version(node), module._modules[name])
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The model's outputs by name, once all nodes have run."""
+        return {name: self.env[name] for name in self.module.outputs}
+
+
+def _mark(node: NodeProto) -> tuple[str, ...]:
+    """What tells a node from the others (protobuf gives another object each time)."""
+    return (node.op_type, node.name, *node.output)
 
 
 def _key(node: NodeProto) -> str:
