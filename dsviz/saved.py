@@ -15,7 +15,15 @@ LONGEST = 1 << 20  # bytes of such a file
 
 def save(path: str, items: list[Breakpoint]) -> None:
     """Write `items` to `path`, whole or not at all. Files are named relative to the folder of `path`."""
-    folder = os.path.dirname(os.path.realpath(path))
+    text = written(items, os.path.dirname(os.path.realpath(path)))
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def written(items: list[Breakpoint], folder: str) -> str:
+    """`items` as the text of such a file in `folder`."""
     records = []
     for item in items:
         record = {name: getattr(item, name) for name in _FIELDS if getattr(item, name) or name == "enabled"}
@@ -24,11 +32,7 @@ def save(path: str, items: list[Breakpoint]) -> None:
             lines = _lines(item.file)
             record["text"] = lines[item.line - 1] if 0 < item.line <= len(lines) else ""
         records.append(record)
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump({"dsviz breakpoints": VERSION, "breakpoints": records}, file, indent=1)
-        file.write("\n")
-    os.replace(temporary, path)
+    return json.dumps({"dsviz breakpoints": VERSION, "breakpoints": records}, indent=1) + "\n"
 
 
 def load(path: str) -> list[dict[str, Any]]:
@@ -37,17 +41,28 @@ def load(path: str) -> list[dict[str, Any]]:
         if os.path.getsize(path) > LONGEST:
             raise ValueError(f"{path} is larger than a file of breakpoints can be.")
         with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+            text = file.read()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}).") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no file of breakpoints: it is not JSON.") from None
+    return read(text, os.path.dirname(os.path.realpath(path)), path)
+
+
+def read(text: str, folder: str, path: str) -> list[dict[str, Any]]:
+    """The fields of each breakpoint in the text of such a file in `folder`; `path` is what messages call it.
+
+    Raises ValueError with a sentence.
+    """
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
         raise ValueError(f"{path} is no file of breakpoints: it is not JSON.") from None
     if not isinstance(content, dict) or content.get("dsviz breakpoints") != VERSION:
         raise ValueError(f"{path} is no file of breakpoints that this version can read.")
     records = content.get("breakpoints")
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ValueError(f"{path}: 'breakpoints' is a list of records, and it is not.")
-    folder = os.path.dirname(os.path.realpath(path))
     return [_fields(dict(record), folder, path) for record in records]
 
 

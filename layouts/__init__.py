@@ -27,6 +27,7 @@ from layouts import (
     source,
     stack,
     toolbar,
+    variables,
     watches,
 )
 from layouts.parts import grip
@@ -56,7 +57,7 @@ def bind_all(app: Any, session: Any) -> None:
 
 
 def _side() -> html.Aside:
-    lower = html.Div([watches.layout(), stack.layout(), breakpoints.layout()], id="lower")
+    lower = html.Div([watches.layout(), variables.layout(), stack.layout(), breakpoints.layout()], id="lower")
     return html.Aside(
         [grip("--right", "left", -1), inspector.layout(), lower],
         id="side",

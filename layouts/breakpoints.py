@@ -9,4 +9,6 @@ from layouts.parts import section
 
 def layout() -> html.Div:
     """The section, filled from the session's settings."""
-    return section("breakpoints", "Breakpoints", add="Add a breakpoint")
+    return section(
+        "breakpoints", "Breakpoints", add="Add a breakpoint", more="Save, load or switch all breakpoints"
+    )

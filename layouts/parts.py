@@ -53,8 +53,8 @@ def segments(
     )
 
 
-def section(id: str, title: str, add: str = "") -> html.Div:
-    """A folding section of the side panel; the page's script fills `id`. `add`: label of its plus button."""
+def section(id: str, title: str, add: str = "", more: str = "") -> html.Div:
+    """A folding section of the side panel; the page's script fills `id`. `add`, `more`: labels of its plus and menu buttons."""
     head: list[Any] = [
         html.Button(
             [html.Span(className="chevron", **{"data-icon": "chev"}), title],
@@ -65,6 +65,8 @@ def section(id: str, title: str, add: str = "") -> html.Div:
     ]
     if add:
         head.append(icon_button(f"{id}-add", "plus", add, kind="small"))
+    if more:
+        head.append(icon_button(f"{id}-more", "dots", more, kind="small"))
     return html.Div([html.Div(head, className="sh"), html.Div(id=id)], className="sec")
 
 

@@ -1,20 +1,39 @@
 // The program's output, and a prompt that evaluates in the paused frame.
-import { $, h } from "./dom.mjs";
+import { Completion } from "./complete.mjs";
+import { $, copy, h, icon } from "./dom.mjs";
+import { remember, remembered } from "./frame.mjs";
 
 const LINES = 4000; // pieces of output kept in the document
+const HISTORY = 200; // expressions remembered by the browser
 
 export class Console {
   constructor(state, live) {
     this.state = state;
     this.live = live;
     this.log = $("console-log");
-    this.history = [];
-    this.at = 0;
+    this.history = this.recalled();
+    this.at = this.history.length;
     this.input = h("input", { id: "console-input", "aria-label": "Expression to evaluate in the paused frame", autocomplete: "off", spellcheck: "false" });
     $("console-form").append(h("span", { "aria-hidden": "true" }, "\u203a"), this.input);
+    this.completion = new Completion(this.input, $("console-form"), (text) => (state.paused && !state.run.stop?.past ? live.ask("complete", { text, frame: state.frame || 0 }) : Promise.reject(new Error("running"))));
     this.input.addEventListener("keydown", (event) => this.key(event));
+    this.copier = h("button", { class: "btn small plain", id: "console-copy", type: "button", hidden: true, onclick: () => copy(this.log.innerText) }, icon("copy"), "Copy all");
+    $("bottom-tools").append(this.copier);
     this.update();
     this.clear();
+  }
+
+  recalled() {
+    try {
+      const list = JSON.parse(remembered("console") || "[]");
+      return Array.isArray(list) ? list.filter((text) => typeof text === "string") : [];
+    } catch {
+      return []; // something else wrote there
+    }
+  }
+
+  show(open) {
+    this.copier.hidden = !open;
   }
 
   clear() {
@@ -29,8 +48,11 @@ export class Console {
 
   update() {
     const paused = this.state.paused;
-    const frame = this.state.run?.stop?.frames?.[0];
-    this.input.placeholder = paused ? `evaluates in ${frame?.function || "the paused frame"}` : "pause the program to evaluate an expression";
+    const stop = this.state.run?.stop;
+    const frame = stop?.frames?.[this.state.frame || 0];
+    const there = frame?.function || "the paused frame";
+    this.input.placeholder = this.state.run?.recording ? "a recording has no program to ask" : stop?.past ? "this moment is past; go to the present to evaluate"
+      : paused ? `evaluates in ${there}${frame?.line ? `, line ${frame.line}` : ""}; Tab completes, \u2191 recalls` : "pause the program to evaluate an expression";
   }
 
   add(element) {
@@ -61,13 +83,21 @@ export class Console {
 
   key(event) {
     const { history, input } = this;
+    if (this.completion.key(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       this.at = Math.max(0, Math.min(history.length, this.at + (event.key === "ArrowUp" ? -1 : 1)));
       input.value = history[this.at] || "";
       event.preventDefault();
     } else if (event.key === "Enter" && input.value.trim()) {
       const text = input.value;
-      history.push(text);
+      if (history[history.length - 1] !== text) history.push(text);
+      history.splice(0, history.length - HISTORY);
+      remember("console", JSON.stringify(history));
+      this.completion.close();
       this.at = history.length;
       input.value = "";
       this.evaluate(text);
@@ -79,7 +109,7 @@ export class Console {
     this.add(h("div", { class: "e" }, h("span", { "aria-hidden": "true" }, "\u203a"), h("span", {}, text)));
     let answer, failed = false;
     try {
-      answer = await this.live.ask("evaluate", { text });
+      answer = await this.live.ask("evaluate", { text, frame: this.state.frame || 0 });
     } catch (error) {
       [answer, failed] = [error.message, true];
     }

@@ -2,7 +2,10 @@
 import { $, count, drawIcons, h } from "./dom.mjs";
 import { banner, folds, grips, Tabs, theme } from "./frame.mjs";
 import { api } from "./api.mjs";
-import { Breakpoints, Events, Stack } from "./lists.mjs";
+import { Breakpoints } from "./breakpoints.mjs";
+import { Events } from "./lists.mjs";
+import { Stack } from "./stack.mjs";
+import { Variables } from "./variables.mjs";
 import { Iterations } from "./iterations.mjs";
 import { Console } from "./console.mjs";
 import { Editor } from "./edit.mjs";
@@ -36,8 +39,10 @@ function start() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const live = new Live(`${scheme}//${location.host}${$("app").dataset.live}`, take, linked);
   const problem = (text) => banner(text);
-  const source = new SourcePane(state, live, { breakpoint: (file, line) => breakpoints.toggleLine(file, line), line: chooseLine });
-  const editor = new Editor(state, live, source, { verb: (name) => verb(name), problem, say: (text) => banner(text, { tone: "info" }) });
+  const source = new SourcePane(state, live, {
+    breakpoint: (file, line) => breakpoints.toggleLine(file, line), condition: (file, line) => breakpoints.editLine(file, line), line: chooseLine,
+  });
+  const editor = new Editor(state, live, source, { verb: (name) => verb(name), problem, say: (text) => info(text) });
   const place = (file, line) => { if (file) source.pointTo(file, line); };
   const showNode = (node) => { const slot = state.slotOfNode(node); if (slot) graph.selectSlot(slot); };
   const showSlot = (id) => { const slot = state.slots.get(id); if (slot) graph.selectSlot(slot); };
@@ -54,13 +59,15 @@ function start() {
   });
   const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const log = new Console(state, live);
-  const stack = new Stack(state, { place });
-  const breakpoints = new Breakpoints(state, live, { place, problem });
+  const info = (text) => banner(text, { tone: "info" });
+  const breakpoints = new Breakpoints(state, live, { place, problem, say: info });
   const watches = new Watches(state, live);
+  const variables = new Variables(state, live, { node: showNode, evaluate: (name) => { tabs.open("console"); log.evaluate(name); } });
+  const stack = new Stack(state, { place, frame: () => { variables.update(); watches.update(); log.update(); } });
   const memory = new Memory(state, live, { place, node: showNode, problem });
   const iterations = new Iterations(state, live, { compared: (differs) => graph.difference(differs), problem, node: showSlot });
   const events = new Events(state, live, { node: showNode });
-  const panels = { memory, iterations, events };
+  const panels = { memory, iterations, events, console: log };
   const tabs = new Tabs(["memory", "iterations", "events", "console"], (name) => {
     for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
     if ($("memory-axis")) $("memory-axis").hidden = name !== "memory";
@@ -137,6 +144,7 @@ function start() {
     graph.card = card.update();
     graph.stopped();
     stack.update();
+    variables.update();
     breakpoints.update();
     log.update();
     watches.update();

@@ -6,7 +6,7 @@ const TOP = 4;
 const SPARE = 12;
 
 export class SourcePane {
-  /** `on.breakpoint(file, line)` toggles one, `on.line(file, line)` chooses the nodes of a line. */
+  /** `on.breakpoint(file, line)` toggles one, `on.condition(file, line)` opens its form, `on.line(file, line)` chooses the nodes of a line. */
   constructor(state, live, on) {
     this.state = state;
     this.live = live;
@@ -213,6 +213,7 @@ export class SourcePane {
     const now = this.now?.line === number;
     const bad = now && this.now.error;
     const breakpoint = this.breaks.get(number);
+    const told = breakpoint?.label;
     const classes = ["ln"];
     if (text.lines.length > 999) classes.push("wide-no");
     if (bad) classes.push("bad");
@@ -226,10 +227,11 @@ export class SourcePane {
     }
     const row = h("div", { class: classes.join(" "), role: "listitem", "data-line": number, "aria-current": now ? "step" : null },
       h("button", {
-        class: `bp${breakpoint && !breakpoint.enabled ? " off" : ""}`, type: "button", tabindex: -1, "aria-pressed": String(Boolean(breakpoint)),
-        "aria-label": `Breakpoint on line ${number}`, title: `Toggle a breakpoint on line ${number}`, onclick: () => this.on.breakpoint(this.file, number),
+        class: `bp${breakpoint && !breakpoint.enabled ? " off" : ""}${breakpoint?.log ? " log" : breakpoint?.condition || breakpoint?.hit ? " if" : ""}`, type: "button", tabindex: -1, "aria-pressed": String(Boolean(breakpoint)),
+        "aria-label": `Breakpoint on line ${number}`, title: `${told || `Toggle a breakpoint on line ${number}`}; right click for a condition or log text`, onclick: () => this.on.breakpoint(this.file, number),
+        oncontextmenu: (event) => { event.preventDefault(); this.on.condition(this.file, number); },
       }),
-      h("span", { class: "no", onclick: () => this.on.breakpoint(this.file, number) }, number),
+      h("span", { class: "no", onclick: () => this.on.breakpoint(this.file, number), oncontextmenu: (event) => { event.preventDefault(); this.on.condition(this.file, number); } }, number),
       heat,
       h("span", { class: "tx", onclick: () => this.choose(number) }, this.tokens(text, number - 1)),
       this.ghost(number, fact, now));
@@ -277,6 +279,7 @@ export class SourcePane {
       this.reveal(line);
       this.draw(true);
     } else if (event.key === "Enter" && this.chosenLine) this.on.line(this.file, this.chosenLine);
+    else if (event.key === "B" && event.shiftKey && this.chosenLine) this.on.condition(this.file, this.chosenLine);
     else if ((event.key === "b" || event.key === "B") && this.chosenLine && !event.ctrlKey) this.on.breakpoint(this.file, this.chosenLine);
     else return;
     event.preventDefault();

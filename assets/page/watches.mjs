@@ -42,7 +42,7 @@ export class Watches {
   async evaluate() {
     const mine = (this.asked = (this.asked || 0) + 1);
     for (const text of this.list) {
-      const found = await this.live.ask("evaluate", { text }).then((value) => ({ text: value }), (error) => ({ error: error.message }));
+      const found = await this.live.ask("evaluate", { text, frame: this.state.frame || 0 }).then((value) => ({ text: value }), (error) => ({ error: error.message }));
       if (mine !== this.asked || !this.state.paused) return;
       this.values.set(text, { ...found, changed: this.values.has(text) && this.values.get(text).text !== found.text });
     }

@@ -62,6 +62,8 @@ class Inspection:
                 value = value_of(str(request["value"]), frames)
                 self.supply(value)
                 return {"ok": True, "data": list(value.shape)}
+            if do in ("variables", "complete"):
+                return {"ok": True, "data": scope(do, request, frames)}
             return {"ok": False, "error": f"The program knows no question {do!r}."}
         except (Refusal, BadIndex, LookupError) as refused:
             return {"ok": False, "error": str(refused)}
@@ -191,6 +193,22 @@ def evaluate(text: str, frames: list[FrameType], index: int = 0, patience: float
         if len(text) <= LONGEST
         else text[:LONGEST] + f"\n[... {len(text) - LONGEST} characters more ...]"
     )
+
+
+def scope(do: str, request: dict[str, Any], frames: list[FrameType]) -> Any:
+    """The variables of a frame, or how an expression in it may go on."""
+    from dsviz.debuggee.scope import complete, variables
+
+    index = int(request.get("frame", 0))
+    if not 0 <= index < len(frames):
+        raise Refusal("There is no such frame: no line of the program is running.")
+    if do == "variables":
+        return variables(frames[index])
+    try:
+        with overtime(PATIENCE):
+            return complete(str(request["text"])[-LONGEST:], frames[index])
+    except Overtime:
+        raise Refusal(f"Looking for names ran longer than {PATIENCE:g} s and was interrupted.") from None
 
 
 def write_back(frame: FrameType) -> None:

@@ -113,6 +113,14 @@ class Looking(State):
         """The value of a Python expression in the paused frame (0 innermost), or what a statement printed."""
         return str(self.request("evaluate", text=text, frame=frame).result(timeout))
 
+    def variables(self, frame: int = 0, timeout: float = 5.0) -> list[dict[str, Any]]:
+        """The variables of a paused frame in a few words each: `name`, `type`, `text`, of tensors also `shape`, `dtype`, `node`."""
+        return list(self.request("variables", frame=frame).result(timeout))
+
+    def complete(self, text: str, frame: int = 0, timeout: float = 5.0) -> dict[str, Any]:
+        """How an expression, up to the cursor, may go on in a paused frame: `start` of the last word and `items`."""
+        return dict(self.request("complete", text=text, frame=frame).result(timeout))
+
     def set_value(self, node: int, index: str, value: object, timeout: float = 10.0) -> dict[str, Any]:
         """Write to a part of the value of `node`: `set_value(7, "0, :", 1.5)`; text is an expression.
 

@@ -98,6 +98,24 @@ class Settings(State):
             items = saved.load(os.fspath(path))
         except ValueError as error:
             raise Refused(str(error)) from None
+        return self._set_again(items)
+
+    def breakpoints_text(self) -> str:
+        """What `save_breakpoints` would write beside the script."""
+        with self._changed:
+            return saved.written(
+                list(self._breakpoints.values()), os.path.dirname(os.path.realpath(self.script))
+            )
+
+    def breakpoints_of(self, text: str) -> list[Breakpoint]:
+        """Add the breakpoints of such a text; `load_breakpoints` says how."""
+        try:
+            items = saved.read(text, os.path.dirname(os.path.realpath(self.script)), "The text")
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        return self._set_again(items)
+
+    def _set_again(self, items: list[dict[str, Any]]) -> list[Breakpoint]:
         added = []
         for fields in items:
             on = fields.pop("enabled", True)

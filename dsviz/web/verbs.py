@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dsviz import saved
 from dsviz.query import dot, events, iterations, marks, memory, source, stack
 from dsviz.query import node as nodes
 from dsviz.session import Refused
@@ -53,6 +54,8 @@ class Verbs:
             "alive": self._alive,
             "turn": self._turn,
             "evaluate": self._evaluate,
+            "variables": lambda request: self.session.variables(field(request, "frame", int, 0)),
+            "complete": self._complete,
             "why": self._why,
             "output": self._output,
             "node": self._node,
@@ -135,6 +138,11 @@ class Verbs:
                 fields["file"] = self._path(request)
             added = self.session.add_breakpoint(field(request, "kind", str), **fields)
             return {"id": added.id, "label": added.label}
+        if action == "text":
+            return {"text": self.session.breakpoints_text()}
+        if action == "load":
+            again = self.session.breakpoints_of(field(request, "text", str, limit=saved.LONGEST))
+            return {"count": len(again)}
         number = field(request, "breakpoint", int)
         if action == "remove":
             self.session.remove_breakpoint(number)
@@ -145,7 +153,7 @@ class Verbs:
             self.session.enable_breakpoint(number, action == "enable")
         else:
             raise Refusal(
-                f"A breakpoint can be added, edited, removed, enabled or disabled, not {action[:40]!r}."
+                f"A breakpoint can be added, edited, removed, enabled or disabled, and all be told as a text or loaded from one, not {action[:40]!r}."
             )
         return None
 
@@ -153,6 +161,9 @@ class Verbs:
 
     def _evaluate(self, request: Json) -> str:
         return self.session.evaluate(field(request, "text", str), field(request, "frame", int, 0))
+
+    def _complete(self, request: Json) -> Json:
+        return self.session.complete(field(request, "text", str), field(request, "frame", int, 0))
 
     def _why(self, request: Json) -> Json:
         question, node = field(request, "question", str), field(request, "node", int)

@@ -1,0 +1,169 @@
+"""Breakpoints, variables, call stack and console of the page, used as a person would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import Run, press, running
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+TRAINING = """
+import dsviz as ds
+
+class Net(ds.Module):
+    def __init__(self):
+        self.body = ds.Linear(3, 4)
+        self.head = ds.Linear(4, 2)
+
+    def forward(self, x):
+        inner = ds.tanh(self.body(x))
+        return self.head(inner)
+
+def step(net, optimizer, turn):
+    batch = ds.ones(2, 3) * turn
+    loss = net(batch).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+net = Net()
+optimizer = ds.optim.SGD(net.parameters(), lr=0.1)
+for turn in range(6):
+    step(net, optimizer, turn)
+"""
+
+
+@pytest.fixture
+def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING, encoding="utf-8")
+    with running(chromium, script) as run:
+        yield run
+
+
+def add(page: Page, kind: str, where: str = "", **more: str) -> None:
+    page.click("#breakpoints-add")
+    page.get_by_label("Kind of breakpoint").select_option(kind)
+    if where:
+        page.get_by_label("Where", exact=True).fill(where)
+    for label, text in more.items():
+        page.get_by_label(label.replace("_", " ")).fill(text)
+    page.locator(".breakform").get_by_role("button", name="Add").click()
+
+
+def test_every_kind_of_breakpoint_is_set_with_its_condition_hits_and_log(run: Run) -> None:
+    page = run.page()
+    listed = page.locator("#breakpoints")
+    for kind, where, told in (
+        ("line", "training.py:15", "training.py:15"),
+        ("op", "tanh", "Op tanh"),
+        ("module", "net.head", "Module net.head"),
+        ("node", "12", "Node 12"),
+        ("nan", "", "NaN or Inf produced"),
+        ("gradient", "net.head.weight", "Gradient of net.head.weight"),
+        ("data", "net.head.bias", "net.head.bias changed"),
+        ("memory", "1.5M", "More than 1.5 MB live"),
+        ("type mismatch", "", "Dtype or device mismatch"),
+    ):
+        add(page, kind, where)
+        expect(listed.get_by_role("listitem").last).to_contain_text(told)
+    expect(listed.get_by_role("listitem")).to_have_count(11)
+    add(page, "if")
+    expect(listed.get_by_role("alert").last).to_contain_text("needs a condition")
+    page.get_by_label("Condition").fill("shape ==")
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("alert").last).to_contain_text("is no Python expression")
+    page.get_by_label("Condition").fill("op == 'sum'")
+    page.get_by_label("Hit count").fill("often")
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("alert").last).to_contain_text("hit count is a number")
+    page.get_by_label("Hit count").fill(">= 2")
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("listitem").last).to_contain_text("if op == 'sum' hit >= 2")
+    page.click("#breakpoints-more")
+    with page.expect_download() as download:
+        page.get_by_role("menuitemradio", name="Save to a file").click()
+    text = Path(download.value.path())
+    page.click("#breakpoints-more")
+    page.get_by_role("menuitemradio", name="Remove all").click()
+    expect(listed.get_by_role("listitem")).to_have_count(2)
+    page.click("#breakpoints-more")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("menuitemradio", name="Load from a file").click()
+    chooser.value.set_files(text)
+    expect(listed.get_by_role("listitem")).to_have_count(12)
+    expect(page.locator("#banner")).to_contain_text("12 breakpoints set.")
+    assert run.problems == []
+
+
+def test_a_breakpoint_is_edited_switched_off_and_logs_without_stopping(run: Run) -> None:
+    page = run.page()
+    listed = page.locator("#breakpoints")
+    gutter = page.locator(".ln", has_text="inner = ds.tanh").locator(".bp")
+    gutter.click(button="right")
+    expect(page.get_by_label("Where", exact=True)).to_have_value("training.py:10")
+    page.get_by_label("Log text").fill("inner {inner")
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("alert").last).to_contain_text("cannot be filled in")
+    page.get_by_label("Log text").fill("turn {iteration}")
+    page.keyboard.press("Enter")
+    add(page, "op", "sum", Condition="turn == 2")
+    press(page, "continue")
+    expect(page.locator("#current-node")).to_contain_text("sum")
+    expect(page.locator("#iteration")).to_have_text("2")
+    page.click("#tab-console")
+    expect(page.locator("#console-log")).to_contain_text("turn 2")
+    page.get_by_label("Edit Op sum").click(force=True)
+    page.get_by_label("Condition").fill("turn == 4")
+    page.keyboard.press("Enter")
+    expect(listed).to_contain_text("if turn == 4")
+    press(page, "continue")
+    expect(page.locator("#iteration")).to_have_text("4")
+    box = listed.get_by_role("checkbox", name="Op sum if turn == 4")
+    box.focus()
+    page.keyboard.press("Space")
+    expect(box).to_have_attribute("aria-checked", "false")
+    expect(box).to_be_focused()
+    press(page, "continue")
+    expect(page.locator("#run-state")).to_have_text("finished")
+    page.reload()
+    expect(listed).to_contain_text("training.py:10")
+    assert run.problems == []
+
+
+def test_the_frame_that_is_chosen_is_looked_into(run: Run) -> None:
+    page = run.page()
+    press(page, "next")
+    press(page, "next")
+    variables = page.locator("#variables")
+    expect(variables).to_contain_text("Net")
+    expect(variables.locator(".row", has_text="x")).to_contain_text("2\u00d73")
+    page.click("#tab-console")
+    page.fill("#console-input", "turn")
+    page.keyboard.press("Enter")
+    expect(page.locator("#console-log .err")).to_have_count(0)  # a global of the program
+    stack = page.locator("#stack")
+    stack.get_by_role("button", name="step").click()
+    expect(variables).to_contain_text("batch")
+    expect(variables).to_contain_text("optimizer")
+    expect(page.locator("#console-input")).to_have_attribute(
+        "placeholder", "evaluates in step, line 15; Tab completes, \u2191 recalls"
+    )
+    page.fill("#console-input", "")
+    page.locator("#console-input").press_sequentially("batch.sha")
+    expect(page.get_by_role("option", name="shape attribute")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator("#console-input")).to_have_value("batch.shape")
+    page.keyboard.press("Enter")
+    expect(page.locator("#console-log")).to_contain_text("2, 3")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#console-input")).to_have_value("turn")
+    press(page, "next")
+    expect(stack.locator("[aria-current]")).to_contain_text("forward")
+    expect(variables).to_contain_text("inner")
+    assert run.problems == []
