@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
 # `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
 for _name in (
-    "amp", "autograd", "backends", "cuda", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
+    "amp", "autograd", "backends", "cuda", "distributions", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
     "optim.lr_scheduler", "testing", "utils", "utils.checkpoint", "utils.data",
 ):  # fmt: skip
     _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")

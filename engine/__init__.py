@@ -786,3 +786,7 @@ for _part in (
     _threads,
 ):
     __all__ += _part.__all__
+
+from engine import distributions  # noqa: E402 - made of all of the above
+
+__all__ += ["distributions"]

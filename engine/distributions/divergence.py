@@ -1,0 +1,143 @@
+"""The Kullback-Leibler divergence of two distributions, by their types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import engine as ds
+from engine.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
+from engine.distributions.distribution import Distribution
+from engine.distributions.independent import Independent
+from engine.distributions.multivariate import MultivariateNormal
+from engine.distributions.normal import Normal
+from engine.distributions.positive import Beta, Dirichlet, Exponential, Gamma
+from engine.distributions.spread import Laplace, Uniform
+from engine.tensor import Tensor
+
+Rule = Callable[[Any, Any], Tensor]
+_RULES: dict[tuple[type, type], Rule] = {}
+
+
+def register_kl(type_p: type, type_q: type) -> Callable[[Rule], Rule]:
+    """Decorate the function that computes `kl_divergence` for these two types."""
+
+    def keep(rule: Rule) -> Rule:
+        _RULES[type_p, type_q] = rule
+        return rule
+
+    return keep
+
+
+def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
+    """How much `p` differs from `q`, in nats, for each of a batch. Raises `NotImplementedError` for an unknown pair.
+
+    >>> import engine as ds
+    >>> D = ds.distributions
+    >>> D.kl_divergence(D.Normal(1.0, 1.0), D.Normal(0.0, 1.0)).item()
+    0.5
+    """
+    for a in type(p).__mro__:
+        for b in type(q).__mro__:
+            rule = _RULES.get((a, b))
+            if rule is not None:
+                return rule(p, q)
+    raise NotImplementedError(
+        f"there is no divergence of {type(p).__name__} from {type(q).__name__}; register_kl adds one"
+    )
+
+
+@register_kl(Normal, Normal)
+def _normal(p: Normal, q: Normal) -> Tensor:
+    ratio = (p.scale / q.scale) ** 2
+    return 0.5 * (ratio + ((p.loc - q.loc) / q.scale) ** 2 - 1 - ratio.log())
+
+
+@register_kl(Bernoulli, Bernoulli)
+def _bernoulli(p: Bernoulli, q: Bernoulli) -> Tensor:
+    softplus = ds.nn.functional.softplus
+    yes = p.probs * (softplus(-q.logits) - softplus(-p.logits))
+    return yes + (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
+
+
+@register_kl(Categorical, Categorical)
+def _categorical(p: Categorical, q: Categorical) -> Tensor:
+    return (p.probs * (p.logits - q.logits)).sum(-1)
+
+
+@register_kl(OneHotCategorical, OneHotCategorical)
+def _one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
+    return _categorical(p._categorical, q._categorical)
+
+
+@register_kl(Exponential, Exponential)
+def _exponential(p: Exponential, q: Exponential) -> Tensor:
+    ratio = q.rate / p.rate
+    return ratio - ratio.log() - 1
+
+
+@register_kl(Gamma, Gamma)
+def _gamma(p: Gamma, q: Gamma) -> Tensor:
+    return (
+        q.concentration * (p.rate / q.rate).log()
+        + ds.lgamma(q.concentration)
+        - ds.lgamma(p.concentration)
+        + (p.concentration - q.concentration) * ds.digamma(p.concentration)
+        + (q.rate - p.rate) * (p.concentration / p.rate)
+    )
+
+
+@register_kl(Beta, Beta)
+def _beta(p: Beta, q: Beta) -> Tensor:
+    a, b = p.concentration1, p.concentration0
+    c, d = q.concentration1, q.concentration0
+    return (
+        q._log_norm()
+        - p._log_norm()
+        + (a - c) * ds.digamma(a)
+        + (b - d) * ds.digamma(b)
+        + (c + d - a - b) * ds.digamma(a + b)
+    )
+
+
+@register_kl(Dirichlet, Dirichlet)
+def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
+    a, b = p.concentration, q.concentration
+    total = a.sum(-1)
+    spread = ds.digamma(a) - ds.digamma(total).unsqueeze(-1)
+    return (
+        ds.lgamma(total)
+        - ds.lgamma(b.sum(-1))
+        - (ds.lgamma(a) - ds.lgamma(b)).sum(-1)
+        + ((a - b) * spread).sum(-1)
+    )
+
+
+@register_kl(Laplace, Laplace)
+def _laplace(p: Laplace, q: Laplace) -> Tensor:
+    ratio = p.scale / q.scale
+    away = (p.loc - q.loc).abs()
+    return -ratio.log() + away / q.scale + ratio * (-away / p.scale).exp() - 1
+
+
+@register_kl(Uniform, Uniform)
+def _uniform(p: Uniform, q: Uniform) -> Tensor:
+    found = ((q.high - q.low) / (p.high - p.low)).log()
+    outside = (q.low > p.low) | (q.high < p.high)
+    return ds.where(outside, ds.full_like(found, float("inf")), found)  # type: ignore[no-any-return]
+
+
+@register_kl(MultivariateNormal, MultivariateNormal)
+def _multivariate(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
+    solved = ds.linalg.solve(q.scale_tril, p.scale_tril)
+    away = ds.linalg.solve(q.scale_tril, (q.loc - p.loc).unsqueeze(-1)).squeeze(-1)
+    size = p.event_shape[0]
+    spread = (solved**2).sum((-2, -1))
+    return q._half_log_det() - p._half_log_det() + 0.5 * (spread + (away**2).sum(-1) - size)
+
+
+@register_kl(Independent, Independent)
+def _independent(p: Independent, q: Independent) -> Tensor:
+    if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
+        raise NotImplementedError("kl_divergence: the two take different numbers of dimensions together")
+    return p._summed(kl_divergence(p.base_dist, q.base_dist))

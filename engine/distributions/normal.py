@@ -1,0 +1,141 @@
+"""Normal numbers, their exponentials and their sizes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import engine as ds
+from engine.distributions.distribution import Distribution, above_zero, require, together
+from engine.tensor import Tensor
+
+LOG_TWO_PI = math.log(2 * math.pi)
+
+
+class Normal(Distribution):
+    """Normal numbers of mean `loc` and standard deviation `scale`. Raises `ValueError` for a scale not above 0.
+
+    >>> import engine as ds
+    >>> round(ds.distributions.Normal(0.0, 1.0).log_prob(0.0).item(), 4)
+    -0.9189
+    """
+
+    has_rsample = True
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = together(loc, scale)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+        if self._checks:
+            require(self, "scale", self.scale, above_zero, "above 0")
+
+    @property
+    def mean(self) -> Tensor:
+        """`loc`."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """`loc`."""
+        return self.loc
+
+    @property
+    def stddev(self) -> Tensor:
+        """`scale`."""
+        return self.scale
+
+    @property
+    def variance(self) -> Tensor:
+        """`scale` squared."""
+        return self.scale**2
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """`loc + noise * scale`."""
+        noise = ds.randn(*self._shape(sample_shape), dtype=self.loc.dtype)
+        return self.loc + noise * self.scale
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density."""
+        value = self._value(value)
+        return -((value - self.loc) ** 2) / (2 * self.scale**2) - self.scale.log() - 0.5 * LOG_TWO_PI  # type: ignore[no-any-return]
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        return 0.5 * (1 + ds.erf((self._value(value) - self.loc) / self.scale / math.sqrt(2)))
+
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        return self.loc + self.scale * ds.erfinv(2 * self._value(value) - 1) * math.sqrt(2)
+
+    def entropy(self) -> Tensor:
+        """The entropy, in nats."""
+        return 0.5 + 0.5 * LOG_TWO_PI + self.scale.log()
+
+
+class LogNormal(Distribution):
+    """Numbers whose logarithms are normal."""
+
+    has_rsample = True
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        self.base_dist = Normal(loc, scale, validate_args)
+        self.loc, self.scale = self.base_dist.loc, self.base_dist.scale
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        return (self.loc + self.scale**2 / 2).exp()
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance."""
+        square = self.scale**2
+        return ds.expm1(square) * (2 * self.loc + square).exp()
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """The exponential of normal draws."""
+        return self.base_dist.rsample(sample_shape).exp()
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density."""
+        value = self._value(value)
+        return self.base_dist.log_prob(value.log()) - value.log()  # type: ignore[no-any-return]
+
+    def entropy(self) -> Tensor:
+        """The entropy, in nats."""
+        return self.base_dist.entropy() + self.loc
+
+
+class HalfNormal(Distribution):
+    """The sizes of normal numbers of mean 0."""
+
+    has_rsample = True
+
+    def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
+        self.base_dist = Normal(0.0, scale, validate_args)
+        self.scale = self.base_dist.scale
+        super().__init__(self.scale.shape, validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        return self.scale * math.sqrt(2 / math.pi)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance."""
+        return self.scale**2 * (1 - 2 / math.pi)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """The sizes of normal draws."""
+        return self.base_dist.rsample(sample_shape).abs()
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density; minus infinity below 0."""
+        value = self._value(value)
+        found = self.base_dist.log_prob(value) + math.log(2)
+        return ds.where(value >= 0, found, ds.full_like(found, -math.inf))  # type: ignore[no-any-return]
+
+    def entropy(self) -> Tensor:
+        """The entropy, in nats."""
+        return self.base_dist.entropy() - math.log(2)
