@@ -5,7 +5,6 @@ It needs nothing but lines in and lines out, so commands may also come through a
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import io
 import math
@@ -192,8 +191,8 @@ class Stepper:
                 _say(f"There is no command {word[:40]!r}; help lists them, and p EXPR evaluates Python.")
         except (Refused, ValueError) as refused:
             _say(str(refused))
-        except (TimeoutError, concurrent.futures.TimeoutError):
-            _say("The program gave no answer in 10 s.")
+        except TimeoutError as slow:
+            _say(str(slow))
 
     # Moving
 

@@ -1,4 +1,7 @@
-"""Decides whether a breakpoint that was reached counts: its condition, its hit count, its log text."""
+"""Decides whether a breakpoint that was reached counts: its condition, its hit count, its log text.
+
+Whatever an expression does, the program goes on: what raises, or runs too long, is told once and counts as false.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from dsviz.debuggee import patience
 from dsviz.debuggee.breakpoints import Breakpoint, counts
+from dsviz.debuggee.expressions import harmless_exit, raised
+from dsviz.debuggee.patience import Overtime, limit
 from engine.iteration import iteration
 from engine.memory import memory
 from engine.node import Node
@@ -34,6 +40,7 @@ class Conditions:
         self._over: set[int] = set()
         self._sums: dict[int, int] = {}
         self._codes: dict[str, CodeType] = {}
+        self._gave_up: set[tuple[int, str]] = set()  # ran too long: not asked again
 
     def asking(self) -> bool:
         """Whether this thread runs an expression of the person's, and not the program."""
@@ -56,6 +63,12 @@ class Conditions:
         """The breakpoints were changed: what was above a limit is asked anew."""
         self._over = set()
 
+    def set_again(self, items: list[Breakpoint]) -> None:
+        """The person changed breakpoints: what was given up is tried again, and what has not been told is told."""
+        self._gave_up = set()
+        untold = {item.id for item in items if not item.problem}
+        self._told = {(id, text) for id, text in self._told if id not in untold}
+
     def satisfied(
         self, hits: list[Breakpoint], frames: list[FrameType], node: Node | None, grad: Any
     ) -> list[Breakpoint]:
@@ -72,35 +85,49 @@ class Conditions:
                 if hit.log:
                     text = self._ask(hit, "f" + repr(hit.log), frames, node, grad)
                     if text is not None:
-                        self._send({"t": "log", "id": hit.id, "text": str(text)[:LONGEST]})
+                        self._send({"t": "log", "id": hit.id, "text": text})
                     continue
                 kept.append(hit)
         return kept
 
     def _ask(self, hit: Breakpoint, text: str, frames: list[FrameType], node: Node | None, grad: Any) -> Any:
+        """What `text` gives, None where it gives nothing: a condition that raises does not stop the run."""
+        if (hit.id, text) in self._gave_up:
+            return None
         names = names_of(node, grad)
         if frames:
             # In one dict: what a comprehension in the expression looks up are globals to it.
             names = {**frames[0].f_globals, **names, **frames[0].f_locals}
         try:
-            code = self._codes.get(text)
-            if code is None:
-                code = self._codes[text] = compile(text, "<breakpoint>", "eval")
-            answer = eval(code, names)
-            return bool(answer) if text == hit.condition else answer
-        except Exception as error:  # noqa: BLE001 - a person's expression may raise anything
+            with limit(patience.PATIENCE), harmless_exit():
+                code = self._codes.get(text)
+                if code is None:
+                    code = self._codes[text] = compile(text, "<breakpoint>", "eval")
+                answer = eval(code, names)
+                return bool(answer) if text == hit.condition else str(answer)[:LONGEST]
+        except Overtime:
+            self._gave_up.add((hit.id, text))
+            self._problem(
+                hit,
+                text,
+                f"ran longer than {patience.PATIENCE:g} s and was interrupted; it counts as false, and is not "
+                "asked again until breakpoints are changed or the program is restarted.",
+            )
+        except KeyboardInterrupt:
+            raise  # Ctrl-C is the program's
+        except BaseException as error:  # noqa: BLE001 - a person's expression may raise anything, also SystemExit
             if (hit.id, text) not in self._told:
-                self._told.add((hit.id, text))
-                what = f"{type(error).__name__}: {error}"
-                shown = f"condition {text!r}" if text == hit.condition else f"log text {hit.log!r}"
-                self._send(
-                    {
-                        "t": "condition",
-                        "id": hit.id,
-                        "error": f"The {shown} of breakpoint {hit.id} raised {what}",
-                    }
-                )
-            return None
+                self._problem(hit, text, f"raised {raised(error)}")
+        return None
+
+    def _problem(self, hit: Breakpoint, text: str, what: str) -> None:
+        if (hit.id, text) in self._told:
+            return
+        self._told.add((hit.id, text))
+        shown = f"condition {text!r}" if text == hit.condition else f"log text {hit.log!r}"
+        shown = shown if text != hit.name else f"name {text!r}"
+        sentence = f"The {shown} of breakpoint {hit.id} {what}"
+        self._send({"t": "condition", "id": hit.id, "error": sentence})
 
     def over_limit(self, items: list[Breakpoint]) -> list[Breakpoint]:
         """Those whose limit the live bytes have just crossed."""
@@ -114,7 +141,7 @@ class Conditions:
         found = []
         with self.quiet():
             for item in items:
-                total = _checksum(item.name, frames)
+                total = _checksum(self._named(item, frames))
                 if total is None:
                     continue  # not there yet, or out of sight from here
                 before = self._sums.get(item.id)
@@ -123,16 +150,28 @@ class Conditions:
                     found.append(item)
         return found
 
+    def means(self, hit: Breakpoint, node: Node, frames: list[FrameType]) -> bool:
+        """Whether the name of `hit`, such as `net.head.bias`, is the tensor that `node` stands for."""
+        with self.quiet():
+            return getattr(self._named(hit, frames), "node", None) is node
 
-def means(name: str, node: Node, frames: list[FrameType]) -> bool:
-    """Whether expression `name`, such as `net.head.bias`, is the tensor that `node` stands for."""
-    for frame in frames:
+    def _named(self, hit: Breakpoint, frames: list[FrameType]) -> Any:
+        """What the name of `hit` is in the innermost frame where it means something; else None."""
+        if (hit.id, hit.name) in self._gave_up:
+            return None
         try:
-            value = eval(name, frame.f_globals, dict(frame.f_locals))
-        except Exception:  # noqa: BLE001 - a frame where the name means nothing
-            continue
-        return getattr(value, "node", None) is node
-    return False
+            with limit(patience.PATIENCE), harmless_exit():
+                for frame in frames:
+                    with contextlib.suppress(Exception):  # a frame where the name means nothing
+                        return eval(hit.name, frame.f_globals, dict(frame.f_locals))
+        except Overtime:
+            self._gave_up.add((hit.id, hit.name))
+            self._problem(
+                hit, hit.name, f"took longer than {patience.PATIENCE:g} s to find and was interrupted."
+            )
+        except SystemExit:
+            self._problem(hit, hit.name, "asked the program to exit, which it did not.")
+        return None
 
 
 def names_of(node: Node | None, grad: Any = None) -> dict[str, Any]:
@@ -156,17 +195,13 @@ def names_of(node: Node | None, grad: Any = None) -> dict[str, Any]:
     return names
 
 
-def _checksum(name: str, frames: list[FrameType]) -> int | None:
-    for frame in frames:
-        try:
-            value = eval(name, frame.f_globals, dict(frame.f_locals))
-        except Exception:  # noqa: BLE001 - a frame where the name means nothing yet
-            continue
-        array = getattr(value, "array", value)
-        if hasattr(array, "get") and not isinstance(array, (np.ndarray, dict)):
-            array = array.get()
-        try:
-            return zlib.crc32(np.ascontiguousarray(array).tobytes())
-        except (TypeError, ValueError):
-            return None
-    return None
+def _checksum(value: Any) -> int | None:
+    if value is None:
+        return None
+    array = getattr(value, "array", value)
+    if hasattr(array, "get") and not isinstance(array, (np.ndarray, dict)):
+        array = array.get()
+    try:
+        return zlib.crc32(np.ascontiguousarray(array).tobytes())
+    except (TypeError, ValueError):
+        return None

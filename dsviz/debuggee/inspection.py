@@ -1,33 +1,21 @@
-"""Looks into a paused program: values by node number, and expressions in a paused frame."""
+"""Looks into a paused program: answers a session's questions, values by node number among them."""
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import ctypes
-import io
-import reprlib
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from dsviz.debuggee.script import strip, traceback_text
+from dsviz.debuggee.expressions import LONGEST, Refusal, asked, evaluate, frame_at, value_of
 from dsviz.debuggee.summary import summarize
 from dsviz.debuggee.view import BadIndex, look, parse
 from engine.memory import memory
+from engine.writes import writes
 
-PATIENCE = 2.0  # seconds an expression may run
-LONGEST = 64_000  # characters of an answer
 MOST_VALUES = 4_096  # numbers of a value sent at once
-
-
-class Overtime(BaseException):
-    """Raised in an expression that ran too long; a BaseException so that `except Exception` lets it pass."""
 
 
 class Inspection:
@@ -111,11 +99,8 @@ class Inspection:
                 f"Expected a value of shape {list(old.shape)} and {array.dtype}, "
                 f"got one of shape {list(new.shape)} and {new.dtype}: {error}."
             ) from None
+        writes.count += 1  # it is the person's doing and no fault, but what was kept of it is no longer so
         return self.node(node, frames)
-
-
-class Refusal(ValueError):  # noqa: N818 - an answer, not a fault
-    """A question that has no answer; the text is the sentence for the person."""
 
 
 def find_array(node: int, frames: list[FrameType]) -> Any:
@@ -133,133 +118,13 @@ def find_array(node: int, frames: list[FrameType]) -> Any:
     return None
 
 
-def value_of(text: str, frames: list[FrameType]) -> Any:
-    """The array that expression `text` gives in the innermost frame. Raises Refusal with a sentence."""
-    if not frames:
-        raise Refusal("There is no such frame: no line of the program is running.")
-    try:
-        with overtime(PATIENCE):
-            value = eval(text.strip(), frames[0].f_globals, frames[0].f_locals)
-    except Overtime:
-        raise Refusal(f"The expression ran longer than {PATIENCE:g} s and was interrupted.") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a person's expression may raise anything
-        raise Refusal(f"{text!r} raised {type(error).__name__}: {error}") from None
-    value = getattr(value, "array", value)
-    array = value if hasattr(value, "shape") and hasattr(value, "dtype") else None
-    if array is None:
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise Refusal(f"{text!r} gives no array: {error}.") from None
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)  # what a list of numbers is to the engine
-    if array.dtype.kind not in "fiubc":
-        raise Refusal(f"Expected numbers or a tensor, got {text!r}, which is of type {type(value).__name__}.")
-    return array
-
-
-def evaluate(text: str, frames: list[FrameType], index: int = 0, patience: float = PATIENCE) -> str:
-    """The `repr` of expression `text` in frame `index`, or what the statements of `text` printed."""
-    if not 0 <= index < len(frames):
-        raise Refusal("There is no such frame: no line of the program is running.")
-    frame = frames[index]
-    try:
-        tree = ast.parse(text.strip(), "<console>")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Refusal(f"{type(error).__name__}: {error}") from None
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    scope = frame.f_locals
-    printed = io.StringIO()
-    answer = ""
-    try:
-        with overtime(patience), contextlib.redirect_stdout(printed):
-            if tree.body:
-                exec(compile(tree, "<console>", "exec"), frame.f_globals, scope)
-            if last is not None:
-                assert isinstance(last, ast.Expr)
-                value = eval(compile(ast.Expression(last.value), "<console>", "eval"), frame.f_globals, scope)
-                answer = "" if value is None and tree.body else show(value)
-            write_back(frame)
-    except Overtime:
-        raise Refusal(f"The expression ran longer than {patience:g} s and was interrupted.") from None
-    except Exception as error:  # noqa: BLE001 - a person's expression may raise anything
-        strip(error)
-        raise Refusal(traceback_text(error, LONGEST).strip().rsplit("\n", 1)[-1]) from None
-    except SystemExit:
-        raise Refusal("The expression asked the program to exit; it was not evaluated further.") from None
-    text = printed.getvalue() + answer
-    return (
-        text
-        if len(text) <= LONGEST
-        else text[:LONGEST] + f"\n[... {len(text) - LONGEST} characters more ...]"
-    )
-
-
 def scope(do: str, request: dict[str, Any], frames: list[FrameType]) -> Any:
     """The variables of a frame, or how an expression in it may go on."""
     from dsviz.debuggee.scope import complete, variables
 
-    index = int(request.get("frame", 0))
-    if not 0 <= index < len(frames):
-        raise Refusal("There is no such frame: no line of the program is running.")
-    if do == "variables":
-        return variables(frames[index])
-    try:
-        with overtime(PATIENCE):
-            return complete(str(request["text"])[-LONGEST:], frames[index])
-    except Overtime:
-        raise Refusal(f"Looking for names ran longer than {PATIENCE:g} s and was interrupted.") from None
-
-
-def write_back(frame: FrameType) -> None:
-    """Make names set in `frame.f_locals` the frame's own."""
-    if sys.version_info < (3, 13):  # later f_locals writes through
-        ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
-
-
-@contextlib.contextmanager
-def overtime(patience: float) -> Iterator[None]:
-    """Raise `Overtime` in this thread when the block runs longer than `patience` seconds.
-
-    It comes between two instructions of Python; a call that never returns to Python cannot be interrupted.
-    """
-    me = ctypes.c_ulong(threading.get_ident())
-    done = threading.Lock()
-    over = False
-
-    def interrupt() -> None:
-        nonlocal over
-        with done:
-            if not over:
-                over = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(me, ctypes.py_object(Overtime))
-
-    timer = threading.Timer(patience, interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        with done:
-            if over:
-                # Too late to matter: it must not strike the program itself.
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(me, None)
-            over = True
-        timer.cancel()
-
-
-def show(value: Any) -> str:
-    """`repr(value)`, bounded."""
-    if isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
-        return _repr.repr(value)
-    text = repr(value)
-    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
-
-
-_repr = reprlib.Repr()
-_repr.maxstring = _repr.maxother = LONGEST // 4
-_repr.maxlist = _repr.maxtuple = _repr.maxdict = _repr.maxset = 200
-_repr.maxlevel = 8
+    frame = frame_at(frames, int(request.get("frame", 0)))
+    with asked():
+        return variables(frame) if do == "variables" else complete(str(request["text"])[-LONGEST:], frame)
 
 
 def plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from dsviz.debuggee.halts import Halts
 from dsviz.debuggee.inspection import Inspection
 from dsviz.debuggee.link import Link, tell
 from dsviz.debuggee.output import Tee, tee
+from dsviz.debuggee.patience import watchdog
 from dsviz.debuggee.script import Script, traceback_text
 from dsviz.debuggee.stepper import Stepper, Terminate
 from dsviz.debuggee.tracer import Tracer
@@ -66,7 +67,7 @@ class Debuggee:
         self.halts.install()
         self.tees = tee(self._output)
         os.register_at_fork(
-            before=self.link.quiet, after_in_parent=self._after_fork, after_in_child=self._in_child
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._in_child
         )
         atexit.register(self._at_exit)  # the first registered runs last, after the script's own
         self.link.send(
@@ -162,6 +163,10 @@ class Debuggee:
         self.stepper.close()
         self.finder.close()
 
+    def _before_fork(self) -> None:
+        watchdog.quiet()
+        self.link.quiet()
+
     def _after_fork(self) -> None:
         # Not at once: Python warns of threads that run at the end of fork(), and ours is not the program's.
         if self.link.gone:
@@ -169,6 +174,7 @@ class Debuggee:
 
         def at_next_op(kind: str, subject: object) -> None:
             handle.close()
+            watchdog.again()
             self.link.listen_again()
 
         handle = bus.subscribe(at_next_op, "op_start")

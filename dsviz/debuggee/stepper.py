@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from dsviz.debuggee.breakpoints import Breakpoint, Table
-from dsviz.debuggee.conditions import Conditions, means
+from dsviz.debuggee.conditions import Conditions
 from dsviz.debuggee.frames import line_of, user_frames
 from dsviz.debuggee.positions import (
     describe_error,
@@ -135,6 +135,7 @@ class Stepper:
         """These are the breakpoints from now on."""
         with self._lock:
             self._items = items
+            self._conditions.set_again(items)
             self._build()
 
     def supply(self, value: Any) -> None:
@@ -263,8 +264,8 @@ class Stepper:
             return
         node, grad = subject
         frames = user_frames(sys._getframe(1), self._tracer.places)
-        with self._conditions.quiet():
-            hits = [hit for hit in self._table.gradient if not hit.name or means(hit.name, node, frames)]
+        means = self._conditions.means
+        hits = [hit for hit in self._table.gradient if not hit.name or means(hit, node, frames)]
         hits = self._satisfied(hits, node, grad) if hits else hits
         if hits:
             position = describe_node(self._tracer, node, ran=True)

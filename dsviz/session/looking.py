@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -39,6 +40,17 @@ class Looking(State):
                 raise Refused("The program does not hear any more.")
         return future
 
+    def _asked(self, do: str, timeout: float, **fields: Any) -> Any:
+        """The program's answer. Raises TimeoutError with a sentence where it gives none."""
+        future = self.request(do, **fields)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            raise TimeoutError(
+                f"The program gave no answer in {timeout:g} s: it is in a call that Python cannot interrupt. It "
+                "answers when that returns; restart or stop ends it."
+            ) from None
+
     def inspect(self, node: int, timeout: float = 10.0) -> dict[str, Any]:
         """What the paused program still holds of `node`: statistics of its value, and some of its numbers.
 
@@ -46,7 +58,7 @@ class Looking(State):
         """
         if self._past is None and self._state == PAUSED:
             try:
-                return dict(self.request("inspect", node=node).result(timeout))
+                return dict(self._asked("inspect", timeout, node=node))
             except Refused as refused:
                 try:
                     return self.recall(node)
@@ -62,7 +74,7 @@ class Looking(State):
         """The part `[index]` of the value of `node`, small enough for a picture; from the program where it holds it."""
         if self._past is None and self._state == PAUSED:
             try:
-                return dict(self.request("look", node=node, index=index).result(timeout))
+                return dict(self._asked("look", timeout, node=node, index=index))
             except Refused as refused:
                 if "not held any more" not in str(refused):
                     raise
@@ -95,7 +107,7 @@ class Looking(State):
         """Ask the paused program "shape", "value" or "no_grad" of a node: the sentence and the chain of lines."""
         if question not in ("shape", "value", "no_grad"):
             raise Refused(f"There is no question {question[:40]!r}; there are shape, value and no_grad.")
-        return dict(self.request("why", question=question, node=node, dim=dim).result(timeout))
+        return dict(self._asked("why", timeout, question=question, node=node, dim=dim))
 
     def why_shape(self, node: int, dim: int) -> dict[str, Any]:
         """Where dimension `dim` of `node` was chosen."""
@@ -111,15 +123,15 @@ class Looking(State):
 
     def evaluate(self, text: str, frame: int = 0, timeout: float = 10.0) -> str:
         """The value of a Python expression in the paused frame (0 innermost), or what a statement printed."""
-        return str(self.request("evaluate", text=text, frame=frame).result(timeout))
+        return str(self._asked("evaluate", timeout, text=text, frame=frame))
 
     def variables(self, frame: int = 0, timeout: float = 5.0) -> list[dict[str, Any]]:
         """The variables of a paused frame in a few words each: `name`, `type`, `text`, of tensors also `shape`, `dtype`, `node`."""
-        return list(self.request("variables", frame=frame).result(timeout))
+        return list(self._asked("variables", timeout, frame=frame))
 
     def complete(self, text: str, frame: int = 0, timeout: float = 5.0) -> dict[str, Any]:
         """How an expression, up to the cursor, may go on in a paused frame: `start` of the last word and `items`."""
-        return dict(self.request("complete", text=text, frame=frame).result(timeout))
+        return dict(self._asked("complete", timeout, text=text, frame=frame))
 
     def set_value(self, node: int, index: str, value: object, timeout: float = 10.0) -> dict[str, Any]:
         """Write to a part of the value of `node`: `set_value(7, "0, :", 1.5)`; text is an expression.
@@ -127,7 +139,7 @@ class Looking(State):
         Gives what `inspect` gives, with the new numbers.
         """
         text = value if isinstance(value, str) else repr(value)
-        return dict(self.request("set", node=node, index=index, value=text).result(timeout))
+        return dict(self._asked("set", timeout, node=node, index=index, value=text))
 
     def supply(self, value: object, timeout: float = 10.0) -> list[int]:
         """Give the result of the op that cannot run, as an expression in the paused frame or as nested
@@ -137,7 +149,7 @@ class Looking(State):
         if now is None or now.error is None or now.position != "node":
             raise Refused("A result can be supplied only at a stop before an op that cannot run.")
         text = value if isinstance(value, str) else repr(value)
-        return list(self.request("supply", value=text).result(timeout))
+        return list(self._asked("supply", timeout, value=text))
 
     # Answers
 

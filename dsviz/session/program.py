@@ -37,6 +37,8 @@ class Program(State):
             self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
             self._mismatch = None
             self._state, self._stop = STARTING, None
+            for item in self._breakpoints.values():
+                item.problem = ""  # a new run has no faults yet, and what fails again is told again
             self._begin_recording()
             setup: dict[str, Any] = {
                 "level": self.level,

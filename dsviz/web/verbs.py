@@ -98,9 +98,9 @@ class Verbs:
             return handler(request)
         except Refused as refused:
             raise Refusal(str(refused)) from None
-        except (FutureTimeout, TimeoutError):
+        except (FutureTimeout, TimeoutError) as slow:
             raise Refusal(
-                "The program has not answered within 10 s; it may be busy in that expression."
+                str(slow) or "The program has not answered within 10 s; it may be busy in that expression."
             ) from None
 
     # Commands
