@@ -27,6 +27,7 @@ class Config:
     amp: bool = False
     keep_fp32: float = 0.0
     loss_scaling: float | str = "dynamic"
+    cpu_fast: bool = True
 
 
 class ConfigError(ValueError):
@@ -74,6 +75,11 @@ KEYS: dict[str, Key] = {
         lambda v: v == "dynamic" if isinstance(v, str) else _number(v) and 0 < v < float("inf"),
         "what the loss is multiplied by in a backward pass under amp",
     ),
+    "cpu_fast": Key(
+        "true or false",
+        lambda v: isinstance(v, bool),
+        "compute with oneDNN's kernels where they are installed",
+    ),
 }
 assert list(KEYS) == [field.name for field in fields(Config)]
 
@@ -114,7 +120,7 @@ def checked(given: dict[str, Any], where: str = "graph_config") -> dict[str, Any
 class graph_config:  # noqa: N801 - written as a function, `with ds.graph_config(amp=True):`
     """Set keys of the configuration for a block; they nest, and what was in force comes back at the end.
 
-    Keys: `memory_optimization`, `trace_level`, `jit_threshold`, `amp`, `keep_fp32`, `loss_scaling`; `KEYS`
+    Keys: `memory_optimization`, `trace_level`, `jit_threshold`, `amp`, `keep_fp32`, `loss_scaling`, `cpu_fast`; `KEYS`
     says what each takes. Raises `ConfigError` (a `ValueError`) that names the key, the values it takes and,
     for an unknown key, the nearest known one.
 

@@ -109,9 +109,26 @@ class Pool:
         }
         return np.asarray(Lease(block, interface, reused, self._returned.append))
 
-    def like(self, array: Any) -> Any:
-        """`empty` of the shape and type of `array`."""
-        return self.empty(array.shape, array.dtype)
+    def like(self, array: Any, dtype: Any = None) -> Any:
+        """`empty` of the shape and type of `array`, and with its channels last in memory where it has them there."""
+        kind = array.dtype if dtype is None else dtype
+        return self.last(array.shape, kind) if is_last(array) else self.empty(array.shape, kind)
+
+    def last(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """`empty` of [samples, channels, height, width] with the channels last in memory."""
+        samples, channels, height, width = shape
+        plain = self.empty((samples, height, width, channels), dtype)
+        if type(plain.base) is not Lease:
+            # As an array of its own and not a view, so that it can be taken over.
+            return np.empty_like(plain.transpose(0, 3, 1, 2))
+        lease = plain.base
+        size = plain.itemsize
+        lease.__array_interface__ = {
+            **lease.__array_interface__,
+            "shape": shape,
+            "strides": (height * width * channels * size, size, width * channels * size, channels * size),
+        }
+        return np.asarray(lease)
 
     def counts(self) -> Counts:
         """What the pool has done so far."""
@@ -174,6 +191,23 @@ def rounded(nbytes: int) -> int:
 pool = Pool()
 
 
+def is_last(array: Any) -> bool:
+    """Whether an array of images has its channels last in memory, and is not in order as well."""
+    if array.ndim != 4 or array.flags.c_contiguous:
+        return False
+    _, channels, height, width = array.shape
+    size = array.itemsize
+    return bool(
+        array.strides == (height * width * channels * size, size, width * channels * size, channels * size)
+    )
+
+
+def channels_last(array: Any) -> Any:
+    """An array of images [samples, channels, height, width] with its channels last in memory."""
+    made = array.transpose(0, 2, 3, 1)
+    return array if made.flags.c_contiguous else np.ascontiguousarray(made).transpose(0, 3, 1, 2)
+
+
 def owns(array: Any) -> bool:
     """Whether `array` is the one its memory belongs to, and not a view: its own, or from the pool."""
     base = array.base
@@ -185,18 +219,23 @@ def compute(ufunc: Any, first: Any, *others: Any) -> Any:
 
     For ufuncs that give floats for floats. Results and their layout are the same either way.
     """
-    if first.nbytes < LARGE or first.dtype.kind != "f" or not first.flags.c_contiguous:
+    if first.nbytes < LARGE or first.dtype.kind != "f":
+        return ufunc(first, *others)
+    plain = first.flags.c_contiguous
+    if not plain and not is_last(first):
         return ufunc(first, *others)
     for other in others:
         kind = type(other)
         if kind is float or kind is int:
             continue
-        if (
-            kind is not np.ndarray
-            or (other.dtype != first.dtype and other.dtype.kind != "b")
-            or (other.shape != first.shape and other.shape != first.shape[len(first.shape) - other.ndim :])
-            or not other.flags.c_contiguous
-        ):
+        if kind is not np.ndarray or (other.dtype != first.dtype and other.dtype.kind != "b"):
+            return ufunc(first, *others)
+        if plain:
+            if (
+                other.shape != first.shape and other.shape != first.shape[len(first.shape) - other.ndim :]
+            ) or not other.flags.c_contiguous:
+                return ufunc(first, *others)
+        elif other.shape != first.shape or not is_last(other):
             return ufunc(first, *others)
     return ufunc(first, *others, out=pool.like(first))
 

@@ -23,7 +23,7 @@ ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.fl
 
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
     if xp is np and type(out) is np.ndarray:
-        positive = np.greater(out, 0, out=pool.empty(out.shape, np.bool_)) if out.ndim else out > 0
+        positive = np.greater(out, 0, out=pool.like(out, np.bool_)) if out.ndim else out > 0
         return np.multiply(g, positive, out=g) if spare else compute(np.multiply, g, positive)
     return g * (out > 0)
 

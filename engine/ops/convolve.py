@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.dnn import convolution
 from engine.ops.window import Sizes, Strips, Window, pad_zeros
 
 # Bytes of the matrix of a block: on a CPU about what the caches hold, on a GPU enough to fill it.
@@ -53,6 +54,8 @@ def trimmed(xp: Any, x: Any, w: Window) -> tuple[Any, Window]:
 
 def correlate(xp: Any, x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
     """`out[n, o] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, window k]`."""
+    if xp is np and (fast := convolution.correlate(x, weight, bias, w, groups)) is not None:
+        return fast
     x, weight, met = widened(xp, x, weight)
     x, w = trimmed(xp, x, w)
     samples, channels = x.shape[:2]
@@ -118,6 +121,8 @@ def spread(xp: Any, g: Any, weight: Any, bias: Any, w: Window, groups: int, size
     """`out[n, c, window k] += weight[o, c, k] g[n, o]`, an array of spatial `size`: the transpose of
     `correlate`.
     """
+    if xp is np and bias is None and (fast := convolution.spread(g, weight, w, groups, size)) is not None:
+        return fast
     g, weight, met = widened(xp, g, weight)
     samples, filters = g.shape[:2]
     inner = weight.shape[1]
@@ -168,6 +173,8 @@ def spread(xp: Any, g: Any, weight: Any, bias: Any, w: Window, groups: int, size
 
 def weigh(xp: Any, x: Any, g: Any, w: Window, groups: int) -> Any:
     """`out[o, c, k] = sum over n and windows of g[n, o] x[n, c, window k]`."""
+    if xp is np and (fast := convolution.weigh(x, g, w, groups)) is not None:
+        return fast
     x, g, met = widened(xp, x, g)
     x, w = trimmed(xp, x, w)
     samples, channels = x.shape[:2]

@@ -1,0 +1,94 @@
+"""Batch normalisation of images and its gradient, by oneDNN. None where NumPy has to do it."""
+
+from __future__ import annotations
+
+from ctypes import c_float, c_uint
+from typing import Any
+
+import numpy as np
+
+from engine.dnn import library as dnn
+from engine.dnn.library import Cache, Library, Primitive
+from engine.pool import channels_last, is_last, pool
+
+_cache = Cache()
+
+
+def _described(lib: Library, shape: tuple[int, ...], strides: tuple[int, ...], eps: float, flags: int) -> Any:
+    data = lib.layout(shape, strides)
+    forward = lib.describe(
+        "batch_normalization_forward", dnn.FORWARD, data, data, c_float(eps), c_uint(flags), None
+    )
+    return data, lib.layout(shape[1:2], (1,)), forward, c_float(eps), c_uint(flags)
+
+
+def _forward(lib: Library, shape: Any, strides: Any, eps: float, flags: int) -> Primitive:
+    data, row, forward, *_ = _described(lib, shape, strides, eps, flags)
+    kinds, layouts = [dnn.SRC, dnn.DST, dnn.MEAN, dnn.VARIANCE], [data, data, row, row]
+    for flag, kind in ((dnn.SCALE, dnn.SCALES), (dnn.SHIFT, dnn.SHIFTS)):
+        if flags & flag:
+            kinds.append(kind)
+            layouts.append(row)
+    return Primitive(lib, forward, kinds, layouts)
+
+
+def _backward(lib: Library, shape: Any, strides: Any, eps: float, flags: int) -> Primitive:
+    data, row, forward, *rest = _described(lib, shape, strides, eps, flags)
+    back = lib.describe("batch_normalization_backward", dnn.BACKWARD, data, data, data, *rest, forward, None)
+    kinds = [dnn.SRC, dnn.DIFF_DST, dnn.MEAN, dnn.VARIANCE, dnn.DIFF_SRC]
+    layouts = [data, data, row, row, data]
+    more = [(dnn.SCALE, dnn.SCALES), (dnn.SCALE, dnn.DIFF_SCALES), (dnn.SHIFT, dnn.DIFF_SHIFTS)]
+    for flag, kind in more:
+        if flags & flag:
+            kinds.append(kind)
+            layouts.append(row)
+    return Primitive(lib, back, kinds, layouts)
+
+
+def _ready(x: Any, *others: Any) -> Library | None:
+    if x.ndim != 4 or not dnn.serves(x, *(o for o in others if o is not None)):
+        return None
+    return dnn.library() if x.flags.c_contiguous or is_last(x) else None
+
+
+def _strides(x: Any) -> tuple[int, ...]:
+    return tuple(step // 4 for step in x.strides)
+
+
+def normalise(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any] | None:
+    """`x` with mean 0 and variance 1 in each channel, scaled and shifted; its mean and variance (biased)."""
+    lib = _ready(x, weight, bias)
+    if lib is None:
+        return None
+    flags = (0 if weight is None else dnn.SCALE) | (0 if bias is None else dnn.SHIFT)
+    key = ("forward", x.shape, _strides(x), eps, flags)
+    mean, variance = np.empty(x.shape[1], np.float32), np.empty(x.shape[1], np.float32)
+    with lib.lock:
+        run = _cache.get(key, lambda: _forward(lib, *key[1:]))
+        if run is None:
+            return None
+        out = pool.like(x)
+        run(x, out, mean, variance, *(np.ascontiguousarray(v) for v in (weight, bias) if v is not None))
+    return out, mean, variance
+
+
+def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> tuple[Any, Any, Any] | None:
+    """The gradients of the input, the weight (None without one) and the bias."""
+    lib = _ready(x, g, weight)
+    if lib is None:
+        return None
+    g = channels_last(g) if is_last(x) else np.ascontiguousarray(g)
+    flags = dnn.SHIFT | (0 if weight is None else dnn.SCALE)
+    key = ("backward", x.shape, _strides(x), eps, flags)
+    # What the library adds eps to.
+    variance = (1 / (rstd.astype(np.float64) ** 2) - eps).astype(np.float32)
+    to_bias = np.empty_like(mean)
+    to_weight = None if weight is None else np.empty_like(mean)
+    with lib.lock:
+        run = _cache.get(key, lambda: _backward(lib, *key[1:]))
+        if run is None:
+            return None
+        to_input = pool.like(x)
+        scales = () if weight is None else (np.ascontiguousarray(weight), to_weight)
+        run(x, g, mean, variance, to_input, *scales, to_bias)
+    return to_input, to_weight, to_bias

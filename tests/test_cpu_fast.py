@@ -1,0 +1,231 @@
+"""oneDNN's kernels give what NumPy's give, take over only where they can, and are never needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+from dsviz import nn
+from engine.dnn import convolution, library, normalisation
+
+F = nn.functional
+present = library._opened() is not None
+needs_it = pytest.mark.skipif(not present, reason='needs oneDNN: pip install "dsviz[cpu-fast]"')
+
+
+def both(run: Any) -> tuple[list[Any], list[Any]]:
+    """What `run` gives with oneDNN and with NumPy."""
+    with ds.graph_config(cpu_fast=True):
+        fast = [a.numpy(force=True) for a in run()]
+    with ds.graph_config(cpu_fast=False):
+        return fast, [a.numpy(force=True) for a in run()]
+
+
+def close(fast: list[Any], plain: list[Any]) -> None:
+    for a, b in zip(fast, plain, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * max(1.0, float(np.abs(b).max(initial=0))))
+
+
+def normal(*shape: int, seed: int = 0) -> Any:
+    return ds.tensor(
+        np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32), requires_grad=True
+    )
+
+
+# (input, weight, stride, padding, dilation, groups, bias)
+CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
+    "image": ((2, 3, 17, 19), (8, 3, 3, 3), 2, 1, 1, 1, True),
+    "groups": ((1, 4, 9, 9), (6, 2, 3, 3), 1, 1, 1, 2, True),
+    "depthwise": ((2, 8, 10, 10), (8, 1, 3, 3), 1, 1, 1, 8, False),
+    "pointwise": ((2, 16, 8, 8), (32, 16, 1, 1), 1, 0, 1, 1, False),
+    "pointwise-strided": ((2, 16, 9, 9), (32, 16, 1, 1), 2, 0, 1, 1, True),
+    "dilated": ((2, 3, 20, 20), (4, 3, 5, 5), 3, 2, 2, 1, True),
+    "one-window": ((3, 5, 7, 7), (2, 5, 7, 7), 1, 0, 1, 1, True),
+    "rows-left-over": ((2, 3, 9, 8), (4, 3, 2, 2), 3, 0, 1, 1, False),
+    "uneven": ((2, 3, 9, 8), (4, 3, 2, 4), 1, "same", 1, 1, False),
+    "no-batch": ((3, 9, 8), (4, 3, 2, 2), 1, 1, 1, 1, True),
+}
+
+
+@needs_it
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolution_and_its_gradients(case: str) -> None:
+    shape, kernel, stride, padding, dilation, groups, biased = CONVOLUTIONS[case]
+
+    def run() -> list[Any]:
+        x, w, b = normal(*shape), normal(*kernel), normal(kernel[0]) if biased else None
+        y = F.conv2d(x, w, b, stride, padding, dilation, groups)
+        (y * y).sum().backward()
+        return [y, x.grad, w.grad, *([] if b is None else [b.grad])]
+
+    before = len(convolution._cache)
+    close(*both(run))
+    assert len(convolution._cache) > before, "oneDNN did not do it"
+
+
+@needs_it
+def test_second_gradients_and_transposed_convolution() -> None:
+    def run() -> list[Any]:
+        x, w = normal(2, 3, 8, 8), normal(4, 3, 3, 3)
+        y = F.conv2d(x, w, None, 2, 1)
+        (g,) = ds.grad((y * y).sum(), x, create_graph=True)
+        (g * g).sum().backward()
+        z = F.conv_transpose2d(normal(2, 4, 5, 5), w, None, 2, 1, 1)
+        return [g, x.grad, w.grad, z]
+
+    close(*both(run))
+
+
+@needs_it
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("last", [True, False])
+def test_batch_normalisation(affine: bool, last: bool) -> None:
+    def run() -> list[Any]:
+        layer = nn.BatchNorm2d(6, affine=affine)
+        values = normal(4, 6, 5, 7).numpy(force=True) * 3 + 1
+        values[:, 0] = 1.5  # a channel without variance
+        if last:
+            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        x = ds.Tensor(values, requires_grad=True)
+        y = layer(x)
+        (y * normal(4, 6, 5, 7, seed=1).detach()).sum().backward()
+        grads = [p.grad for p in layer.parameters()]
+        return [y, x.grad[:, 1:], layer.running_mean, layer.running_var, *grads]
+
+    before = len(normalisation._cache)
+    close(*both(run))
+    assert len(normalisation._cache) >= before
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.inner = nn.Conv2d(8, 8, 3, padding=1, groups=2)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Any) -> Any:
+        x = F.max_pool2d(ds.relu(self.norm(self.stem(x))), 3, 2, 1)
+        x = ds.relu(self.inner(x) + x)
+        return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def losses(turns: int = 4) -> list[float]:
+    ds.manual_seed(0)
+    net, found = Small(), []
+    optimizer = ds.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    x, y = ds.randn(4, 3, 32, 32), ds.tensor([0, 1, 2, 3])
+    for _ in range(turns):
+        loss = F.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(float(loss.item()))
+    return found
+
+
+@needs_it
+def test_training_goes_the_same_way_and_the_same_bits_each_time() -> None:
+    fast = losses()
+    assert fast == losses()
+    with ds.graph_config(memory_optimization=False):
+        assert fast == losses()
+    with ds.graph_config(cpu_fast=False):
+        np.testing.assert_allclose(fast, losses(), rtol=1e-4)
+
+
+@needs_it
+def test_watched_or_not_the_bits_are_the_same() -> None:
+    alone = losses(2)
+    seen: list[str] = []
+    with ds.bus.subscribe(lambda kind, node: seen.append(node.label), "op_finish"):
+        assert losses(2) == alone
+    assert {"conv2d", "conv2d'", "batch_norm"} <= set(seen)
+
+
+def test_numpy_serves_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    library._opened.cache_clear()
+    broken = tmp_path / "libdnnl.so.3"
+    broken.write_bytes(b"not a library")
+    monkeypatch.setattr(library, "_places", lambda: [broken])
+    try:
+        assert library.library() is None
+        assert len(losses(1)) == 1
+    finally:
+        library._opened.cache_clear()
+
+
+@needs_it
+def test_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "VERSION", (9, 9))
+    library._opened.cache_clear()
+    try:
+        assert library.library() is None
+    finally:
+        library._opened.cache_clear()
+
+
+@needs_it
+def test_other_types_stay_with_numpy() -> None:
+    before = len(convolution._cache)
+    x, w = normal(1, 2, 5, 6), normal(3, 2, 2, 2)
+    F.conv2d(x.double(), w.double())
+    F.conv2d(x.half(), w.half())
+    F.conv2d(ds.zeros(0, 2, 5, 6), w)
+    assert len(convolution._cache) == before
+
+
+@needs_it
+def test_what_is_prepared_is_bounded() -> None:
+    cache = library.Cache(3)
+    for i in range(9):
+        assert cache.get(i, lambda i=i: i) == i  # type: ignore[misc]
+    assert len(cache) == 3
+    assert cache.get(8, lambda: pytest.fail("made again")) == 8
+
+    def refuse() -> Any:
+        raise library.Refused(2)
+
+    assert cache.get("no", refuse) is None
+
+
+@needs_it
+def test_threads_take_turns() -> None:
+    x, w = normal(2, 3, 16, 16), normal(8, 3, 3, 3)
+    expected = F.conv2d(x, w).numpy(force=True)
+    wrong: list[int] = []
+
+    def work() -> None:
+        for _ in range(20):
+            if not np.array_equal(F.conv2d(x, w).numpy(force=True), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@needs_it
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_computes_with_numpy() -> None:
+    """Of a library's threads only the parent's are there."""
+    expected = losses(1)
+    child = os.fork()
+    if child == 0:
+        right = library.library() is None and abs(losses(1)[0] - expected[0]) < 1e-4
+        os._exit(0 if right else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert library.library() is not None
