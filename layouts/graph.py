@@ -17,8 +17,11 @@ def layout() -> html.Section:
             html.Span(id="shown", className="dim", style={"fontSize": "11px", "margin": "0 6px"}),
             icon_button("btn-find", "find", "Find a node", "/", "small"),
             icon_button("btn-here", "here", "Go to where execution is", ".", "small"),
+            html.Button(id="btn-show-all", className="btn small", type="button", title="Show all again  Shift+H", hidden=True),
+            icon_button("btn-hide", "eye", "Hide the selection", "H", "small", disabled=True),
+            icon_button("btn-isolate", "alone", "Isolate the selection", "I", "small", disabled=True),
             icon_button("btn-path", "pathi", "Highlight the path of the selection", "P", "small", pressed=False),
-            icon_button("btn-save-picture", "save", "Save the picture as PNG", "", "small"),
+            icon_button("btn-save-picture", "save", "Save the graph as PNG, SVG or DOT", "", "small"),
         ],
         className="bar",
     )  # fmt: skip
@@ -38,7 +41,7 @@ def layout() -> html.Section:
         role="application",
         **{
             "aria-roledescription": "graph",
-            "aria-label": "Graph. Arrow keys follow edges, Enter folds, plus and minus zoom, 0 fits.",
+            "aria-label": "Graph. Arrow keys follow edges, with Shift they select more, Enter folds, H hides, I isolates, P shows the path, slash finds, plus and minus zoom, 0 fits.",
         },
     )
     return html.Section([bar, canvas, strip], id="graph", className="pane", **{"aria-label": "Graph"})

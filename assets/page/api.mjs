@@ -25,6 +25,35 @@ export function api(state, graph) {
       if (box) graph.toggleFold(box.id);
     },
     svg: () => svg(graph.painter),
+    /** Where a node is on the screen, and whether it is drawn: {x, y} of its middle. */
+    screen(node) {
+      graph.flush();
+      const item = graph.scene.itemOfNode(node);
+      if (!item || !graph.painter.shows(item)) return null;
+      const r = graph.box.getBoundingClientRect();
+      const { k, x, y } = graph.painter.view;
+      return { x: r.x + x + (item.x + item.w / 2) * k, y: r.y + y + (item.y + item.h / 2) * k };
+    },
+    /** Where the header of a loop offers its turns, on the screen. */
+    turnBadge(label) {
+      const box = [...graph.scene.layout.boxes.values()].find((one) => state.groups.get(one.id)?.label === label);
+      if (!box?.turnBadge) return null;
+      const r = graph.box.getBoundingClientRect();
+      const { k, x, y } = graph.painter.view;
+      return { x: r.x + x + box.turnBadge.x * k, y: r.y + y + (box.y + 11) * k, width: box.turnBadge.w * k };
+    },
+    get chosen() { return [...graph.selection.keys]; },
+    get hidden() { return graph.scene.hiding.count; },
+    /** Numbers of the nodes on the path that is shown. */
+    get path() {
+      const { path } = graph.painter.look;
+      if (!path) return [];
+      return [...state.slots.values()].filter((slot) => slot.node && slot.role !== "parameter" && path.has(graph.scene.layout.itemOf(state, slot)?.key)).map((slot) => slot.node);
+    },
+    get colour() { return graph.painter.look.colour; },
+    get zoom() { return graph.painter.view.k; },
+    /** Groups as the page knows them. */
+    groups: () => [...state.groups.values()].map(({ id, kind, label, turns, turn, taken }) => ({ id, kind, label, turns, turn, taken })),
     /** Edges that are drawn: the nodes at their ends, and whether the turn shown used them. */
     edges() {
       graph.flush();

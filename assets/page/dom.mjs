@@ -125,14 +125,14 @@ export const tupleText = (shape) => (!shape ? "?" : shape.length === 1 ? `(${sha
 /** How ops are shown: backward's apostrophe as a true prime. */
 export const prime = (label) => String(label ?? "").replace(/'/g, "\u2032");
 
-/** A menu under a button: items are [text, key, chosen, action]. */
-export function openMenu(button, items) {
+/** A menu under a button, or at a point {left, bottom}: items are [text, key, chosen, action]; `chosen` undefined where nothing is chosen by it. */
+export function openMenu(button, items, point = null) {
   const old = document.querySelector(".menu");
   if (old) {
     old.remove();
-    if (old.dataset.of === button.id) return;
+    if (old.dataset.of === button.id && !point) return;
   }
-  const at = button.getBoundingClientRect();
+  const at = point || button.getBoundingClientRect();
   const close = (event) => {
     if (event && menu.contains(event.target)) return;
     menu.remove();
@@ -140,7 +140,7 @@ export function openMenu(button, items) {
   };
   const menu = h("div", { class: "menu", role: "menu", "data-of": button.id, onkeydown: keys },
     items.map(([text, key, chosen, action]) =>
-      h("button", { type: "button", role: "menuitemradio", "aria-checked": String(Boolean(chosen)), onclick: () => { close(); action(); button.focus(); } },
+      h("button", { type: "button", ...(chosen === undefined ? { role: "menuitem" } : { role: "menuitemradio", "aria-checked": String(Boolean(chosen)) }), onclick: () => { close(); button.focus(); action(); } },
         h("span", { class: "cl" }, chosen ? icon("check") : ""), h("span", { class: "grow" }, text), key && h("kbd", {}, key))));
   function keys(event) {
     const buttons = [...menu.querySelectorAll("button")];
@@ -151,9 +151,9 @@ export function openMenu(button, items) {
     event.preventDefault();
     event.stopPropagation();
   }
-  menu.style.left = `${at.left}px`;
-  menu.style.top = `${at.bottom + 2}px`;
   document.body.append(menu);
+  menu.style.left = `${Math.max(4, Math.min(at.left, innerWidth - menu.offsetWidth - 4))}px`;
+  menu.style.top = `${Math.max(4, Math.min(at.bottom + 2, innerHeight - menu.offsetHeight - 4))}px`;
   addEventListener("pointerdown", close, true);
   menu.querySelector("button").focus();
 }

@@ -30,6 +30,11 @@ export class Edges {
       if (!sources.has(id)) fresh = true;
       sources.set(id, { carried: Boolean(carried), shape, bytes, live: true, edge: sources.get(id)?.edge });
     }
+    for (const [id, carried, shape, bytes] of slot.others || []) {
+      if (sources.has(id)) continue;
+      fresh = true;
+      sources.set(id, { carried: Boolean(carried), shape, bytes, live: false });
+    }
     for (const facts of sources.values()) if (facts.edge) Object.assign(facts.edge, this.weight(facts));
     return fresh;
   }
@@ -105,14 +110,16 @@ export function route(edge, layout) {
   }
   const top = Math.min(y1, y2) + 13;
   const bottom = Math.max(y1, y2) - 13;
-  const shelf = layout.columns[a.frame.index].shelf;
-  const lane = layout.columns[a.frame.index].x + (up ? TWIN : 0);
+  const column = layout.columns[a.frame.index];
+  const { shelf } = column;
+  const lane = column.x + (up ? TWIN : 0);
   const tries = [x1, x2, lane + LANE + 6, lane - LANE - 6];
   for (let d = 20; d < LANE; d += 24) tries.push(x1 + d, x1 - d);
   tries.splice(2, 2, ...tries.splice(4), lane + LANE + 6);
   let x = lane + LANE + 6;
   for (const candidate of tries) {
     if (Math.abs(candidate - lane) > LANE + 6) continue;
+    if (layout.crossesArm(column, candidate, top, bottom, lane, a, b)) continue;
     const hit = shelf.hit(candidate - 5, top, candidate + 5, bottom, null);
     if (!hit || hit === a || hit === b) {
       x = candidate;
@@ -168,4 +175,7 @@ function setPath(edge, from, curves, to) {
   const ys = [from[1], to[1], ...curves.map((c) => c[5])];
   edge.y0 = Math.min(...ys);
   edge.y1 = Math.max(...ys);
+  const xs = [from[0], to[0], ...curves.flatMap((c) => [c[0], c[2], c[4]])];
+  edge.x0 = Math.min(...xs);
+  edge.x1 = Math.max(...xs);
 }

@@ -1,22 +1,25 @@
-// The graph's pane: what is selected, where the view is, and when to draw.
+// The graph's pane: what arrives gets its place, what is chosen is told, and when to draw.
 import { $, count, h, icon, openMenu, prime, say } from "./dom.mjs";
+import { Bars } from "./bars.mjs";
+import { Camera } from "./camera.mjs";
 import { COLOURINGS, MARKED, legend, refreshTops } from "./colouring.mjs";
-import { download, png, svg } from "./picture.mjs";
-import { Painter, describe } from "./paint.mjs";
-import { Minimap } from "./minimap.mjs";
-import { Scene } from "./scene.mjs";
+import { describe } from "./describe.mjs";
+import { Find } from "./find.mjs";
+import { FOLDS, Folding } from "./folding.mjs";
+import { nameOf } from "./hiding.mjs";
 import { interact } from "./interact.mjs";
-import { LANE, TWIN } from "./layout.mjs";
+import { Minimap } from "./minimap.mjs";
+import { Painter } from "./paint.mjs";
+import { chainOf, pathOf } from "./paths.mjs";
+import { saveMenu } from "./picture.mjs";
+import { Scene } from "./scene.mjs";
+import { Selection } from "./selection.mjs";
+import { Turns } from "./turns.mjs";
 
 const BUDGET = 14; // milliseconds of a frame that may go into placing what arrived
-const FOLDS = [
-  ["layers", "Layers"], ["none", "Nothing"], ["inner", "Innermost modules"], ["loops", "Loops"], ["1", "To depth 1"], ["2", "To depth 2"], ["3", "To depth 3"],
-];
-const MANY = 600; // from so many slots on, new modules deeper than this arrive folded
-const DEEP = 3;
 
 export class GraphPane {
-  /** `on.select(item)`, `on.dot()` and `on.marks()` ask the server */
+  /** `on.select(item)`, `on.dot()`, `on.marks()`, `on.turn(group, index)`, `on.why(question, node)`, `on.verb(name, more)`, `on.place(file, line)` and `on.tell(text)` ask or tell the rest of the page */
   constructor(state, on) {
     this.state = state;
     this.on = on;
@@ -24,20 +27,25 @@ export class GraphPane {
     const canvas = h("canvas", { "aria-hidden": "true" });
     this.box.append(canvas);
     this.tip = h("div", { id: "tip", hidden: true });
-    this.mini = h("div", { id: "mini", title: "Overview: drag to move", "aria-hidden": "true", hidden: true });
+    this.mini = h("div", { id: "mini", class: "over", title: "Overview: drag to move", "aria-hidden": "true", hidden: true });
     this.box.append(this.mini, this.tip);
     this.scene = new Scene(state);
     this.painter = new Painter(canvas, this.scene);
     this.scene.layout.measure = this.painter.measurer();
+    this.camera = new Camera(this);
     this.minimap = new Minimap(this.mini, this);
+    this.folding = new Folding(state);
+    this.scene.layout.foldRule = (group) => this.folding.folds(group);
+    this.selection = new Selection();
+    this.painter.look.chosen = this.selection.keys;
     this.queue = { groups: [], slots: [] };
-    this.selected = null; // item key
     this.following = true;
-    this.pathOn = false;
-    this.foldTo = "layers";
+    this.way = null; // of the path that is shown: "both", "up", "down", or the nodes of a chain
     this.placed = false;
-    this.scene.layout.foldRule = (group) => this.foldsAway(group);
     this.empty = null;
+    this.bars = new Bars(this);
+    this.find = new Find(this);
+    this.turns = new Turns(this);
     interact(this);
     this.controls();
     // Sizes are kept: to ask for one in the middle of a step would lay the whole page out.
@@ -46,9 +54,13 @@ export class GraphPane {
     new ResizeObserver(() => {
       this.size.w = this.box.clientWidth;
       this.size.h = this.box.clientHeight;
-      if (this.following && this.placed) this.fit();
+      if (this.following && this.placed) this.camera.fit();
       else this.request();
     }).observe(this.box);
+  }
+
+  get selected() {
+    return this.selection.first;
   }
 
   // ---- what arrives -----------------------------------------------------------------------------
@@ -56,10 +68,14 @@ export class GraphPane {
   clear() {
     this.scene.clear();
     this.queue = { groups: [], slots: [] };
+    this.way = this.painter.look.path = null;
     this.select(null, { quiet: true });
     this.placed = false;
     this.following = true;
     this.painter.look.current = this.painter.look.failed = this.painter.look.twin = null;
+    this.find.close();
+    this.turns.close();
+    this.bars.update();
     this.request();
   }
 
@@ -89,7 +105,7 @@ export class GraphPane {
   afterGrowth() {
     if (!this.placed && this.scene.layout.items.size) {
       this.placed = true;
-      this.fit();
+      this.camera.fit();
     }
     this.stopped();
   }
@@ -104,7 +120,7 @@ export class GraphPane {
     const slot = here && !here.folded ? this.state.slots.get(here.slot) : null;
     const twin = slot?.phase === 1 && slot.twin ? this.scene.layout.itemOf(this.state, this.state.slots.get(slot.twin) || {}) : null;
     look.twin = twin ? twin.key : null;
-    if (here && this.following) this.show(here);
+    if (here && this.following) this.camera.show(here);
     if (MARKED.has(look.colour) && this.state.run && this.state.run.state !== "running") this.lookAtValues();
     this.request();
   }
@@ -129,117 +145,73 @@ export class GraphPane {
   }
 
   facts(now) {
-    const text = this.scene.visible && this.state.counts.nodes ? `${count(this.scene.layout.items.size)} shown of ${count(this.state.counts.nodes)}` : "";
+    const text = this.scene.visible && this.state.counts.nodes ? `${count(this.scene.layout.items.size - this.scene.hiding.count)} shown of ${count(this.state.counts.nodes)}` : "";
     if (text !== this.factsText && (now - (this.factsAt || 0) > 60 || this.state.run?.state !== "running")) {
       this.factsText = text;
       this.factsAt = now;
       $("shown").textContent = text;
+      if (this.scene.hiding.on) this.bars.update();
     } else if (text !== this.factsText) this.request();
     const zoom = `${Math.round(this.painter.view.k * 100)} %`;
     if (zoom !== this.zoomText) $("zoom").textContent = this.zoomText = zoom;
   }
 
-  // ---- the view ---------------------------------------------------------------------------------
-
-  get free() {
-    const card = this.card;
-    return { w: this.size.w - (card ? card.offsetWidth + 16 : 0), h: this.size.h };
-  }
-
-  /** The width of the lanes in view; beside a card only the forward lane, or the one execution is in. */
-  fit() {
-    const { view } = this.painter;
-    const b = this.scene.layout.bounds();
-    const { w, h: height } = this.free;
-    const wide = this.card ? 2 * LANE + 70 : Math.min(b.w, 2 * 422);
-    const byWidth = (w - 8) / wide;
-    const k = Math.min(Math.max(0.86, Math.min(1.15, height / b.h)), Math.max(0.7, byWidth));
-    view.k = k;
-    const here = this.scene.layout.items.get(this.painter.look.current || this.painter.look.failed);
-    const x0 = this.card ? (here?.lane === 1 ? 400 : 0) - LANE - 35 + (here ? this.scene.layout.columns[here.frame.index].x : 0) : b.x;
-    view.x = (w - wide * k) / 2 - x0 * k;
-    view.y = b.h * k < height ? Math.min((height - b.h * k) / 2, 40) - b.y * k : 8 - b.y * k;
-    if (here) this.show(here);
-    this.request();
-  }
-
-  /** Zoom out until all of it is in view. */
-  fitAll() {
-    const { view } = this.painter;
-    const b = this.scene.layout.bounds();
-    const { w, h: height } = this.free;
-    view.k = Math.max(0.02, Math.min(1.15, w / b.w, height / b.h));
-    view.x = (w - b.w * view.k) / 2 - b.x * view.k;
-    view.y = (height - b.h * view.k) / 2 - b.y * view.k;
-    this.request();
-  }
-
-  inView() {
-    const { view, width, height } = this.painter;
-    const b = this.scene.layout.bounds();
-    return view.x + b.x * view.k >= -30 && view.y + b.y * view.k >= -30 && view.x + (b.x + b.w) * view.k <= width + 30 && view.y + (b.y + b.h) * view.k <= height + 60;
-  }
-
-  centre(x, y) {
-    const { view } = this.painter;
-    const { w, h: height } = this.free;
-    view.x = w / 2 - x * view.k;
-    view.y = height / 2 - y * view.k;
-    this.request();
-  }
-
-  /** Move as little as is needed to have an item well inside the view. */
-  show(item) {
-    const { view } = this.painter;
-    const { w, h: height } = this.free;
-    const x = view.x + item.x * view.k, y = view.y + item.y * view.k;
-    const right = x + item.w * view.k, bottom = y + item.h * view.k;
-    if (y < 50) view.y += height * 0.35 - y;
-    else if (bottom > height - 70) view.y += height * 0.6 - bottom;
-    if (x < 20 || right > w - 10) {
-      // Both lanes of its column if they have room, else as little as is needed.
-      const wide = 2 * (LANE + 30) + TWIN;
-      const left = (this.scene.layout.columns[item.frame.index].x - LANE - 30) * view.k;
-      if (wide * view.k <= w + 30) view.x = (w - wide * view.k) / 2 - left;
-      else view.x += x < 20 ? 40 - x : w - 30 - right;
-    }
-    this.request();
-  }
-
   followTail() {
     const item = this.scene.itemOfNode(this.state.lastNode);
-    if (item) this.show(item);
-  }
-
-  zoom(factor, x = this.free.w / 2, y = this.free.h / 2) {
-    const { view } = this.painter;
-    const k = Math.max(0.02, Math.min(4, view.k * factor));
-    view.x = x - ((x - view.x) * k) / view.k;
-    view.y = y - ((y - view.y) * k) / view.k;
-    view.k = k;
-    this.request();
-  }
-
-  pan(dx, dy) {
-    this.following = false;
-    this.painter.view.x += dx;
-    this.painter.view.y += dy;
-    this.request();
+    if (item) this.camera.show(item);
   }
 
   // ---- selection --------------------------------------------------------------------------------
 
+  /** Choose one item or box, or none. `quiet`: because of a stop, not by hand; `add`: together with what is chosen. */
   select(key, options = {}) {
-    this.selected = key;
-    this.painter.look.selected = key;
-    this.painter.look.byHand = !options.quiet;
-    this.painter.look.path = this.pathOn && key ? this.pathOf(key) : null;
-    const item = this.scene.layout.items.get(key);
-    if (item && !options.quiet) {
-      const [name, more] = describe(this.state, this.scene, item);
-      say(`${name}, ${more}`);
+    if (options.quiet && key && this.selection.many) return; // what a person gathered outlives a step
+    if (options.add && key) this.selection.toggle(key);
+    else this.selection.set(key);
+    this.chosen(options);
+  }
+
+  selectMany(keys) {
+    this.selection.add(keys);
+    this.chosen();
+    say(`${count(this.selection.keys.size)} selected`);
+  }
+
+  /** The rubber band between two points of the graph, or none. */
+  band(from, to) {
+    this.painter.look.band = from && { x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), w: Math.abs(to.x - from.x), h: Math.abs(to.y - from.y) };
+    this.request();
+  }
+
+  /** Choose what the rubber band touches, together with what is chosen. */
+  chooseBand(from, to) {
+    this.band(from, to);
+    const { x, y, w, h: high } = this.painter.look.band;
+    this.band(null);
+    const { hiding, itemBands } = this.scene;
+    const touched = [...itemBands.between(y, y + high)].filter((item) => item.x < x + w && item.x + item.w > x && item.y < y + high && item.y + item.h > y && hiding.shows(item));
+    this.selectMany(touched.map((item) => item.key));
+  }
+
+  selectAll() {
+    const { layout, hiding } = this.scene;
+    this.selectMany([...layout.items.values()].filter((item) => hiding.shows(item)).map((item) => item.key));
+  }
+
+  chosen({ quiet = false } = {}) {
+    const { look } = this.painter;
+    look.chosen = this.selection.keys;
+    look.byHand = !quiet;
+    if (this.way && !Array.isArray(this.way)) this.showPath(this.way);
+    const item = this.scene.layout.items.get(this.selected);
+    if (!quiet) {
+      if (item && !this.selection.many) {
+        const [name, more] = describe(this.state, this.scene, item);
+        say(`${name}, ${more}`);
+      }
+      this.on.select(item || null);
     }
-    if (!options.quiet) this.on.select(item || null);
+    this.bars.update();
     this.request();
   }
 
@@ -247,97 +219,167 @@ export class GraphPane {
     const item = this.scene.layout.itemOf(this.state, slot);
     if (!item) return;
     this.select(item.key, options);
-    this.show(item);
+    this.camera.show(item);
   }
 
-  /** Everything that leads to an item and that it leads to, along drawn edges. */
-  pathOf(key) {
-    const found = new Set([key]);
-    for (const forwards of [true, false]) {
-      const todo = [key];
-      const seen = new Set(todo);
-      while (todo.length) {
-        for (const edge of this.scene.edges.ofItem.get(todo.pop()) || []) {
-          if (edge.kind !== "flow" || !edge.live) continue;
-          const [here, there] = forwards ? [edge.a.key, edge.b.key] : [edge.b.key, edge.a.key];
-          if (!seen.has(here) || seen.has(there)) continue;
-          seen.add(there);
-          found.add(there);
-          todo.push(there);
-        }
-      }
+  /** The groups and places that are chosen, as hiding names them. */
+  get names() {
+    const { layout } = this.scene;
+    return [...this.selection.keys].map((key) => layout.items.get(key) || layout.boxes.get(Number(key.slice(1)))).filter(Boolean).map(nameOf);
+  }
+
+  /** The slots that stand behind what is chosen. */
+  slots() {
+    const { layout } = this.scene;
+    const found = new Map();
+    for (const key of this.selection.keys) {
+      const item = layout.items.get(key);
+      const inside = item ? this.scene.slotsOf(item) : this.scene.slotsIn(Number(key.slice(1)));
+      for (const slot of inside) found.set(slot.id, slot);
     }
-    return found;
+    return [...found.values()];
   }
 
-  togglePath() {
-    this.pathOn = !this.pathOn;
-    $("btn-path").setAttribute("aria-pressed", String(this.pathOn));
-    this.select(this.selected, { quiet: true });
+  // ---- paths ------------------------------------------------------------------------------------
+
+  /** Show the path of what is chosen: "up" what leads to it, "down" what it leads to, "both"; the same again takes it away. */
+  togglePath(way = "both") {
+    this.showPath(this.way === way ? null : way);
+  }
+
+  showPath(way) {
+    this.way = way;
+    const slots = way ? this.slots() : [];
+    this.painter.look.path = slots.length ? pathOf(this.state, this.scene, slots, way) : null;
+    this.pathShown();
+  }
+
+  /** Show the nodes of an answer's chain. */
+  showChain(nodes) {
+    const path = chainOf(this.state, this.scene.layout, nodes);
+    if (!path.size) return false;
+    this.way = nodes;
+    this.painter.look.path = path;
+    this.pathShown();
+    return true;
+  }
+
+  pathShown() {
+    const { path } = this.painter.look;
+    $("btn-path").setAttribute("aria-pressed", String(Boolean(this.way)));
+    if (path) say(`${count(path.size)} nodes on the path`);
+    this.bars.update();
+    this.request();
+  }
+
+  /** Ask why a node is as it is, and show the chain of the answer. */
+  async why(question, node) {
+    let answer;
+    try {
+      answer = await this.on.why(question, node);
+    } catch (error) {
+      this.on.tell(error.message, "bad");
+      return;
+    }
+    this.showChain([node, ...answer.chain.map((step) => step.node)]);
+    this.on.tell(answer.sentence, "info");
+  }
+
+  // ---- hiding -----------------------------------------------------------------------------------
+
+  hide(names = this.names) {
+    if (!names.length) return;
+    this.scene.hiding.hide(names);
+    this.hid();
+  }
+
+  isolate(names = this.names) {
+    if (!names.length) return;
+    this.scene.hiding.isolate(names);
+    this.hid();
+    this.following = false;
+    const b = this.scene.shownBounds();
+    if (b) this.camera.fitTo({ x: b.x - 40, y: b.y - 40, w: b.w + 80, h: b.h + 80 });
+  }
+
+  hid() {
+    const { layout, hiding } = this.scene;
+    this.selection.keep((key) => {
+      const thing = layout.items.get(key) || layout.boxes.get(Number(key.slice(1)));
+      return thing && hiding.shows(thing);
+    });
+    this.chosen({ quiet: true });
+    say(`${count(hiding.count)} hidden. Shift and H shows all again`);
+  }
+
+  showAll() {
+    this.scene.hiding.clear();
+    this.bars.update();
+    say("Everything is shown");
+    this.request();
   }
 
   // ---- folding ----------------------------------------------------------------------------------
 
-  foldsAway(group) {
-    if (group.kind !== "module" && group.kind !== "loop") return false;
-    const around = [...this.state.around(group.id)];
-    const depth = around.filter((g) => g.kind === "module").length;
-    if (this.foldTo === "none") return group.kind === "module" && depth > DEEP && this.arrivedFolded(group);
-    if (this.foldTo === "layers" && (group.kind !== "module" || group.layer)) return Boolean(group.layer);
-    if (this.foldTo === "layers") return depth > DEEP && this.arrivedFolded(group);
-    if (this.foldTo === "inner") return group.kind === "module" && !this.hasInnerGroups(group);
-    if (this.foldTo === "loops") return group.kind === "loop" && around.some((g) => g.kind === "module");
-    return group.kind === "module" ? depth > Number(this.foldTo) : false;
-  }
-
-  /** Decided once, when a group first arrives, so that nothing folds under the person's eyes. */
-  arrivedFolded(group) {
-    if (group.arrivedFolded === undefined) group.arrivedFolded = this.state.slots.size > MANY;
-    return group.arrivedFolded;
-  }
-
-  hasInnerGroups(group) {
-    for (const other of this.state.groups.values()) if (other.parent === group.id) return true;
-    return false;
-  }
-
   toggleFold(group) {
     this.flush();
-    this.scene.fold(group, !this.scene.layout.isFolded(this.state.groups.get(group)));
+    const folded = this.scene.layout.isFolded(this.state.groups.get(group));
+    this.scene.fold(group, !folded);
     this.following = false;
-    this.stopped();
-    this.select(null, { quiet: true });
+    this.refold();
+    this.select(`g${group}`, { quiet: true });
+    say(`${this.state.groups.get(group).label} ${folded ? "unfolded" : "folded"}`);
   }
 
   setFolds(value) {
     this.flush();
-    this.foldTo = value;
+    this.folding.rule = value;
     this.scene.layout.folded.clear();
     this.scene.layout.opened.clear();
     this.scene.again();
     this.labels();
+    this.refold();
+    this.camera.fit();
+  }
+
+  /** After a new layout: keys of items are others now. */
+  refold() {
+    const { layout } = this.scene;
+    this.selection.keep((key) => layout.items.has(key) || layout.boxes.has(Number(key.slice(1))));
+    if (Array.isArray(this.way)) this.showChain(this.way);
+    else if (this.way) this.showPath(this.way);
+    this.find.again();
     this.stopped();
-    this.fit();
   }
 
   // ---- controls ---------------------------------------------------------------------------------
 
   controls() {
-    $("btn-zoom-in").onclick = () => this.zoom(1.2);
-    $("btn-zoom-out").onclick = () => this.zoom(1 / 1.2);
-    $("btn-fit").onclick = () => { this.following = true; this.fit(); };
+    $("btn-zoom-in").onclick = () => this.camera.zoom(1.2);
+    $("btn-zoom-out").onclick = () => this.camera.zoom(1 / 1.2);
+    $("btn-fit").onclick = () => this.fit();
     $("btn-here").onclick = () => this.goToCurrent();
-    $("btn-path").onclick = () => this.togglePath();
-    $("btn-save-picture").onclick = () => this.saveMenu();
+    $("btn-find").onclick = () => this.find.open();
+    $("btn-path").onclick = () => (this.way ? this.showPath(null) : this.togglePath());
+    $("btn-hide").onclick = () => this.hide();
+    $("btn-isolate").onclick = () => this.isolate();
+    $("btn-show-all").onclick = () => this.showAll();
+    $("btn-save-picture").onclick = () => saveMenu(this);
     $("colour-by").onclick = () => openMenu($("colour-by"), COLOURINGS.map(([value, text], i) => [text, String(i + 1), value === this.painter.look.colour, () => this.colourBy(value)]));
-    $("fold-to").onclick = () => openMenu($("fold-to"), FOLDS.map(([value, text]) => [text, "", value === this.foldTo, () => this.setFolds(value)]));
+    $("fold-to").onclick = () => openMenu($("fold-to"), FOLDS.map(([value, text]) => [text, "", value === this.folding.rule, () => this.setFolds(value)]));
     this.labels();
+    this.bars.update();
+  }
+
+  fit() {
+    this.following = true;
+    this.camera.fit();
   }
 
   goToCurrent() {
     this.following = true;
     const item = this.scene.layout.items.get(this.painter.look.current || this.painter.look.failed);
-    if (item) this.centre(item.x + item.w / 2, item.y + item.h / 2);
+    if (item) this.camera.centre(item.x + item.w / 2, item.y + item.h / 2);
   }
 
   colourBy(value) {
@@ -367,19 +409,10 @@ export class GraphPane {
 
   labels() {
     const colour = COLOURINGS.find(([value]) => value === this.painter.look.colour)[1];
-    const folds = FOLDS.find(([value]) => value === this.foldTo)[1];
+    const folds = FOLDS.find(([value]) => value === this.folding.rule)[1];
     $("colour-by").replaceChildren(h("span", { class: "dim wide" }, "Colour by"), colour, icon("chev"));
     $("fold-to").replaceChildren(h("span", { class: "dim wide" }, "Fold"), folds, icon("chev"));
     $("legend").replaceChildren(...legend(this.painter.look.colour, this.painter.look));
-  }
-
-  saveMenu() {
-    const name = (this.state.hello?.script || "graph").replace(/\.py$/, "").replace(/[^\w.-]+/g, "_") || "graph";
-    openMenu($("btn-save-picture"), [
-      ["PNG of what is in view", "", false, async () => download(`${name}.png`, await png(this.painter))],
-      ["SVG of the whole graph", "", false, () => download(`${name}.svg`, new Blob([svg(this.painter)], { type: "image/svg+xml" }))],
-      ["DOT for graphviz", "", false, () => this.on.dot().then(({ text }) => download(`${name}.dot`, new Blob([text], { type: "text/vnd.graphviz" })))],
-    ]);
   }
 
   /** The item under the pointer, or about the pointer, told in a tip. */

@@ -1,6 +1,9 @@
 // Pointer and keys in the graph.
+import { graphMenu } from "./graphmenu.mjs";
+import { walk } from "./walk.mjs";
 
 const TIP_AFTER = 150;
+const MOVED = 4; // pixels from which a press is a drag
 
 export function interact(pane) {
   const { box, painter } = pane;
@@ -9,45 +12,85 @@ export function interact(pane) {
   const point = (event) => {
     const r = box.getBoundingClientRect();
     const x = event.clientX - r.left, y = event.clientY - r.top;
-    return { x, y, hit: pane.scene.at((x - painter.view.x) / painter.view.k, (y - painter.view.y) / painter.view.k) };
+    const at = pane.camera.toGraph(x, y);
+    return { x, y, at, hit: pane.scene.at(at.x, at.y) };
   };
-  const outside = (event) => event.target.closest(".card, .find, #mini, .empty button");
+  const outside = (event) => event.target.closest(".card, .over, .scrub, .empty button");
+  const keyOf = (hit) => (hit?.item ? hit.item.key : hit?.box ? `g${hit.box.id}` : null);
 
   box.addEventListener("wheel", (event) => {
     if (outside(event)) return;
     event.preventDefault();
     const { x, y } = point(event);
-    if (event.ctrlKey || event.metaKey) pane.zoom(Math.exp(-event.deltaY * 0.004), x, y);
-    else pane.pan(-(event.shiftKey ? event.deltaY : event.deltaX), event.shiftKey ? 0 : -event.deltaY);
+    if (event.ctrlKey || event.metaKey) pane.camera.zoom(Math.exp(-event.deltaY * 0.004), x, y);
+    else pane.camera.pan(-(event.shiftKey ? event.deltaY : event.deltaX), event.shiftKey ? 0 : -event.deltaY);
     pane.tell(null);
   }, { passive: false });
 
   box.addEventListener("pointerdown", (event) => {
     if (outside(event) || event.button > 1) return;
     const start = point(event);
+    const adds = event.shiftKey || event.ctrlKey || event.metaKey;
     let { clientX: x, clientY: y } = event;
     let moved = false;
+    pane.turns.close();
+    untell();
     box.setPointerCapture(event.pointerId);
     const move = (e) => {
-      if (!moved && Math.abs(e.clientX - x) + Math.abs(e.clientY - y) < 4) return;
+      if (!moved && Math.abs(e.clientX - x) + Math.abs(e.clientY - y) < MOVED) return;
       moved = true;
-      pane.pan(e.clientX - x, e.clientY - y);
+      if (adds) pane.band(start.at, point(e).at);
+      else pane.camera.pan(e.clientX - x, e.clientY - y);
       ({ clientX: x, clientY: y } = e);
     };
-    const up = () => {
+    const end = () => {
       box.removeEventListener("pointermove", move);
-      if (!moved) pane.select(start.hit?.item ? start.hit.item.key : start.hit?.box ? `g${start.hit.box.id}` : null);
+      box.removeEventListener("pointerup", up);
+      box.removeEventListener("pointercancel", cancel);
+    };
+    const up = (e) => {
+      end();
+      if (moved && adds) pane.chooseBand(start.at, point(e).at);
+      else if (!moved) press(start, adds);
+    };
+    const cancel = () => {
+      end();
+      pane.band(null);
     };
     box.addEventListener("pointermove", move);
-    box.addEventListener("pointerup", up, { once: true });
-    box.addEventListener("pointercancel", () => box.removeEventListener("pointermove", move), { once: true });
+    box.addEventListener("pointerup", up);
+    box.addEventListener("pointercancel", cancel);
   });
 
+  function press({ hit, x, y }, add) {
+    const group = hit?.turn && pane.state.groups.get(hit.box.id);
+    if (group && hit.turn === "pick") pane.turns.open(group, x, y);
+    else if (group) pane.turns.step(group, hit.turn === "earlier" ? -1 : 1);
+    else if (hit || !add) pane.select(keyOf(hit), { add });
+  }
+
   box.addEventListener("dblclick", (event) => {
-    if (outside(event)) return;
+    if (outside(event) || event.shiftKey || event.ctrlKey || event.metaKey) return;
     const { hit } = point(event);
+    if (hit?.turn) return;
     if (hit?.box) pane.toggleFold(hit.box.id);
     else if (hit?.item?.folded) pane.toggleFold(hit.item.group);
+  });
+
+  box.addEventListener("contextmenu", (event) => {
+    if (outside(event)) return;
+    event.preventDefault();
+    let { hit, x, y } = point(event);
+    if (event.button !== 2) { // the menu key: about what is chosen
+      const thing = pane.scene.layout.items.get(pane.selected) || pane.scene.layout.boxes.get(Number(pane.selected?.slice(1)));
+      hit = thing ? (thing.key ? { item: thing } : { box: thing }) : null;
+      const { view } = painter;
+      [x, y] = thing ? [Math.max(8, thing.x * view.k + view.x + 16), Math.max(8, thing.y * view.k + view.y + 16)] : [60, 60];
+    }
+    const key = keyOf(hit);
+    if (key && !pane.selection.keys.has(key)) pane.select(key);
+    untell();
+    graphMenu(pane, hit, x, y);
   });
 
   box.addEventListener("pointermove", (event) => {
@@ -64,6 +107,11 @@ export function interact(pane) {
     hover(null);
   });
 
+  function untell() {
+    clearTimeout(tip);
+    pane.tell(null);
+  }
+
   function hover(hit) {
     const key = hit?.item?.key || null;
     box.classList.toggle("pointing", Boolean(hit));
@@ -73,52 +121,50 @@ export function interact(pane) {
     pane.request();
   }
 
+  const keys = {
+    "+": () => pane.camera.zoom(1.2), "=": () => pane.camera.zoom(1.2), "-": () => pane.camera.zoom(1 / 1.2),
+    0: () => pane.fit(), 9: () => pane.camera.fitAll(), ".": () => pane.goToCurrent(),
+    p: () => (pane.way ? pane.showPath(null) : pane.togglePath()), a: () => pane.togglePath("up"), d: () => pane.togglePath("down"),
+    h: () => pane.hide(), H: () => pane.showAll(), i: () => pane.isolate(),
+    "[": () => turn(-1), "]": () => turn(1),
+    Enter: () => foldSelected(), Escape: () => leave(),
+    1: () => pane.colourBy("kind"), 2: () => pane.colourBy("time"), 3: () => pane.colourBy("bytes"), 4: () => pane.colourBy("dtype"),
+    5: () => pane.colourBy("norm"), 6: () => pane.colourBy("finite"), 7: () => pane.colourBy("difference"),
+    ArrowUp: (add) => walk(pane, "up", add), ArrowDown: (add) => walk(pane, "down", add),
+    ArrowLeft: (add) => walk(pane, "left", add), ArrowRight: (add) => walk(pane, "right", add),
+  };
+
   box.addEventListener("keydown", (event) => {
-    if (event.target !== box || event.ctrlKey || event.metaKey || event.altKey) return;
-    const action = {
-      "+": () => pane.zoom(1.2), "=": () => pane.zoom(1.2), "-": () => pane.zoom(1 / 1.2),
-      0: () => { pane.following = true; pane.fit(); }, 9: () => pane.fitAll(), ".": () => pane.goToCurrent(),
-      p: () => pane.togglePath(), P: () => pane.togglePath(),
-      Enter: () => foldSelected(), Escape: () => pane.select(null),
-      1: () => pane.colourBy("kind"), 2: () => pane.colourBy("time"), 3: () => pane.colourBy("bytes"), 4: () => pane.colourBy("dtype"),
-      5: () => pane.colourBy("norm"), 6: () => pane.colourBy("finite"), 7: () => pane.colourBy("difference"),
-      ArrowUp: () => walk("up"), ArrowDown: () => walk("down"), ArrowLeft: () => walk("left"), ArrowRight: () => walk("right"),
-    }[event.key];
+    if (event.target !== box || event.altKey) return;
+    if (event.ctrlKey || event.metaKey) {
+      if (event.key.toLowerCase() !== "a") return;
+      event.preventDefault();
+      pane.selectAll();
+      return;
+    }
+    const action = keys[event.key] || (event.shiftKey ? null : keys[event.key.toLowerCase()]);
     if (!action) return;
     event.preventDefault();
-    action();
+    untell();
+    action(event.shiftKey);
   });
+
+  function turn(by) {
+    const loop = pane.turns.loop();
+    if (loop) pane.turns.step(loop, by);
+  }
+
+  /** Escape takes away one thing at a time: the selection, then the path. */
+  function leave() {
+    if (pane.turns.box) pane.turns.close();
+    else if (pane.selection.keys.size) pane.select(null);
+    else if (pane.way) pane.showPath(null);
+  }
 
   function foldSelected() {
     const item = pane.scene.layout.items.get(pane.selected);
     if (item?.folded) pane.toggleFold(item.group);
     else if (item && item.frame.host) pane.toggleFold(item.frame.id);
     else if (pane.selected?.startsWith("g")) pane.toggleFold(Number(pane.selected.slice(1)));
-  }
-
-  /** Up and down follow the edges first, then what is nearest; left and right what is nearest. */
-  function walk(way) {
-    const { layout, edges } = pane.scene;
-    const here = layout.items.get(pane.selected) || layout.items.get(painter.look.current) || layout.items.values().next().value;
-    if (!here) return;
-    const vertical = way === "up" || way === "down";
-    const sign = way === "down" || way === "right" ? 1 : -1;
-    const linked = vertical
-      ? (edges.ofItem.get(here.key) || []).filter((e) => e.kind === "flow" && e.live && !e.carried).map((e) => (e.a === here ? e.b : e.a)).filter((o) => (o.y - here.y) * sign > 4)
-      : [];
-    let best = null;
-    let score = Infinity;
-    for (const other of linked.length ? linked : pane.scene.itemBands.between(here.y - 900, here.y + 900)) {
-      const dx = other.x + other.w / 2 - here.x - here.w / 2, dy = other.y - here.y;
-      const along = (vertical ? dy : dx) * sign;
-      const off = Math.abs(vertical ? dx : dy);
-      if (other !== here && along > 4 && along + off * 2.2 < score) {
-        score = along + off * 2.2;
-        best = other;
-      }
-    }
-    if (!best) return;
-    pane.select(best.key);
-    pane.show(best);
   }
 }

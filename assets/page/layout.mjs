@@ -21,6 +21,14 @@ const ROWS_A_LINE = 2.5; // room kept for a line of an arm that was not taken ye
 const MOST_KEPT = 12; // ... up to so many rows
 const NARROWEST = 80; // four gates of a cell still stand in one row
 
+const ARM = 70; // half of what the nodes of an arm take, in its middle
+
+/** Whether a frame is a box or stands in it. */
+function within(frame, box) {
+  for (let f = frame; f; f = f.host) if (f === box) return true;
+  return false;
+}
+
 /** Rectangles by height, to ask quickly what stands in the way. */
 class Shelf {
   constructor() {
@@ -82,7 +90,7 @@ export class Layout {
     if (!this.columns[index]) {
       this.columns[index] = {
         id: `column${index}`, host: null, index, x: index * COLUMN, y: 0, top: 0, bottom: 0, depth: -1,
-        children: [], boxes: [], shelf: new Shelf(),
+        children: [], boxes: [], arms: [], shelf: new Shelf(),
       };
     }
     return this.columns[index];
@@ -204,6 +212,7 @@ export class Layout {
       if (!this.canGrow(frame, y + height)) continue;
       const box = this.openBox(group, frame, y, height);
       box.bottom = y + HEAD - 4; // what comes fills it from the top
+      this.columns[box.index].arms.push(box);
       for (const id of this.order) { // what is known of it already, when everything is laid out anew
         const slot = state.slots.get(id);
         if (slot && !this.seen.has(id) && [...state.around(slot.group)].includes(group)) this.place(state, slot);
@@ -315,6 +324,11 @@ export class Layout {
   asideOf(frame, from) {
     for (let i = frame.index + 1; i < this.columns.length; i++) if (this.columns[i].bottom <= from + 600) return this.columns[i];
     return this.column(Math.max(this.columns.length, frame.index + 1));
+  }
+
+  /** Whether a way from `a` to `b` at x would lead through the middle of an arm that neither belongs to. */
+  crossesArm(column, x, y0, y1, lane, a, b) {
+    return column.arms.some((arm) => arm.y < y1 && arm.y + arm.h > y0 && Math.abs(x - lane) < ARM && !within(a.frame, arm) && !within(b.frame, arm));
   }
 
   boxAt(frame, y) {

@@ -50,6 +50,10 @@ function start() {
     select: chosen,
     dot: () => live.ask("dot").catch((error) => { problem(error.message); throw error; }),
     marks: () => live.ask("marks").catch(() => ({ slots: [] })),
+    turn: (group, index) => live.ask("turn", { group, index }).catch((error) => problem(error.message)),
+    why: (question, node) => live.ask("why", { question, node }),
+    tell: (text, tone) => banner(text, { tone }),
+    place: (file, line) => place(file, line),
   });
   const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
   const card = new StopCard(state, live, { place, node: showNode, edit: (file, line) => editor.open(file, line), path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
@@ -78,11 +82,10 @@ function start() {
   folds();
   theme(() => { graph.themeChanged(); memory.refresh(); });
   $("btn-search").onclick = () => palette.open();
-  $("btn-find").onclick = () => palette.open(true);
   addEventListener("keydown", (event) => {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName || "");
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") palette.open();
-    else if (event.key === "/" && !typing) palette.open(true);
+    else if (event.key === "/" && !typing) graph.find.open();
     else if (event.key === "Escape" && card.card && !palette.veil) card.close();
     else return;
     event.preventDefault();
@@ -215,8 +218,12 @@ function start() {
     return [
       ...run,
       ["Go to where execution is", ".", () => graph.goToCurrent()],
+      ["Find in the graph", "/", () => graph.find.open()],
       ["Fit the graph", "0", () => graph.fit()],
-      ["Show all of the graph", "9", () => graph.fitAll()],
+      ["Show all of the graph", "9", () => graph.camera.fitAll()],
+      ["Hide the selection", "H", () => graph.hide()],
+      ["Isolate the selection", "I", () => graph.isolate()],
+      ["Show all that is hidden", "Shift+H", () => graph.showAll()],
       ...[0, 1, 2].map((level) => [`Trace level ${level}`, "", () => live.ask("level", { level }).catch((e) => problem(e.message))]),
       ["Light or dark", "", () => $("btn-theme").click()],
       ...["memory", "iterations", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),

@@ -13,7 +13,7 @@ export class Minimap {
       const b = this.bounds;
       if (!b) return;
       pane.following = false;
-      pane.centre(b.x + (event.clientX - r.left - b.ox) / b.sx, b.y + (event.clientY - r.top - b.oy) / b.sy);
+      pane.camera.centre(b.x + (event.clientX - r.left - b.ox) / b.sx, b.y + (event.clientY - r.top - b.oy) / b.sy);
     };
     box.addEventListener("pointerdown", (event) => {
       event.stopPropagation();
@@ -28,7 +28,7 @@ export class Minimap {
     const { pane } = this;
     const { layout } = pane.scene;
     const items = layout.items.size;
-    this.box.hidden = items < 4 || Boolean(pane.card) || pane.inView();
+    this.box.hidden = items < 4 || Boolean(pane.card) || pane.camera.seesAll;
     if (this.box.hidden) return;
     const ratio = Math.min(devicePixelRatio || 1, 2);
     const w = this.box.clientWidth, h = this.box.clientHeight;
@@ -36,7 +36,7 @@ export class Minimap {
     const s = Math.min(w / b.w, Math.max(h / b.h, 0.02));
     const sx = Math.min(w / b.w, s * 4), sy = Math.min(h / b.h, s);
     this.bounds = { x: b.x, y: b.y, sx, sy, ox: (w - b.w * sx) / 2, oy: (h - b.h * sy) / 2 };
-    const key = `${layout.version}|${layout.grown}|${pane.painter.look.current}|${pane.painter.c.fwd}|${w}x${h}`;
+    const key = `${pane.scene.hiding.count}|${layout.version}|${layout.grown}|${pane.painter.look.current}|${pane.painter.c.fwd}|${w}x${h}`;
     if (key !== this.key && (now - (this.at || 0) > 200 || items < 500)) {
       this.key = key;
       this.at = now;
@@ -55,7 +55,7 @@ export class Minimap {
   }
 
   drawStill(w, h, ratio) {
-    const { layout } = this.pane.scene;
+    const { layout, hiding } = this.pane.scene;
     const { c, look } = this.pane.painter;
     const { x, y, sx, sy, ox, oy } = this.bounds;
     this.still.width = w * ratio;
@@ -73,7 +73,7 @@ export class Minimap {
       ctx.fillStyle = colours[lane];
       ctx.beginPath();
       for (const item of layout.items.values()) {
-        if (item.lane === lane) ctx.rect(ox + (item.x - x) * sx, oy + (item.y - y) * sy, Math.max(1.5, item.w * sx), Math.max(0.7, item.h * sy));
+        if (item.lane === lane && hiding.shows(item)) ctx.rect(ox + (item.x - x) * sx, oy + (item.y - y) * sy, Math.max(1.5, item.w * sx), Math.max(0.7, item.h * sy));
       }
       ctx.globalAlpha = 0.7;
       ctx.fill();

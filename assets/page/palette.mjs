@@ -1,5 +1,5 @@
-// Ctrl+K: nodes, files and commands in one list. "/" finds a node the same way.
-import { count, h, prime, shapeText } from "./dom.mjs";
+// Ctrl+K: nodes, files and commands in one list.
+import { h, prime, shapeText } from "./dom.mjs";
 
 const MOST = 60;
 
@@ -12,13 +12,13 @@ export class Palette {
     this.veil = null;
   }
 
-  items(text, nodesOnly) {
+  items(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (name) => words.every((word) => name.toLowerCase().includes(word));
     const found = [];
-    if (!nodesOnly) for (const [name, key, action] of this.commands()) if (fits(name)) found.push([name, "", key, action]);
-    if (!nodesOnly) for (const file of this.state.files.values()) if (fits(file.path)) found.push([file.name, file.path, "", () => this.on.file(file.id)]);
-    if (words.length || nodesOnly) {
+    for (const [name, key, action] of this.commands()) if (fits(name)) found.push([name, "", key, action]);
+    for (const file of this.state.files.values()) if (fits(file.path)) found.push([file.name, file.path, "", () => this.on.file(file.id)]);
+    if (words.length) {
       for (const slot of this.state.slots.values()) {
         if (found.length >= MOST) break;
         const name = `${slot.label} ${slot.name || ""} ${slot.module || ""} #${slot.node}`;
@@ -28,10 +28,10 @@ export class Palette {
     return found.slice(0, MOST);
   }
 
-  open(nodesOnly = false) {
+  open() {
     if (this.veil) return this.close();
     const back = document.activeElement;
-    const input = h("input", { placeholder: nodesOnly ? `Find one of ${count(this.state.slots.size)} places by op, module or number` : "Search nodes, files and commands", "aria-label": "Search", spellcheck: "false", role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list" });
+    const input = h("input", { placeholder: "Search nodes, files and commands", "aria-label": "Search", spellcheck: "false", role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list" });
     const list = h("div", { class: "ls", role: "listbox", id: "palette-list", "aria-label": "Results" });
     this.veil = h("div", { class: "veil", onpointerdown: (event) => { if (event.target === this.veil) this.close(); } }, h("div", { class: "pal", role: "dialog", "aria-modal": "true", "aria-label": "Search or run" }, input, list));
     let at = 0;
@@ -42,7 +42,7 @@ export class Palette {
       item[3]();
     };
     const draw = () => {
-      items = this.items(input.value, nodesOnly);
+      items = this.items(input.value);
       at = Math.max(0, Math.min(at, items.length - 1));
       list.replaceChildren(...(items.length ? items.map((item, i) => h("div", { class: `it${i === at ? " on" : ""}`, role: "option", "aria-selected": String(i === at), onclick: () => run(item) },
         h("span", { class: "ell" }, item[0]), h("span", { class: "dim mono ell grow" }, item[1]), item[2] && h("kbd", {}, item[2]))) : [h("div", { class: "hint" }, "Nothing has that name.")]));

@@ -1,5 +1,6 @@
 // What the canvas shows now: items, boxes and edges by height, kept up to date as slots arrive.
 import { Edges } from "./edges.mjs";
+import { Hiding } from "./hiding.mjs";
 import { Layout } from "./layout.mjs";
 
 const BAND = 512;
@@ -51,6 +52,7 @@ export class Scene {
     this.state = state;
     this.layout = new Layout(measure);
     this.edges = new Edges();
+    this.hiding = new Hiding(state, this.layout);
     this.unmet = new Map(); // source slot that has no place yet -> slots that use it
     this.reset();
   }
@@ -64,6 +66,7 @@ export class Scene {
   clear() {
     this.layout.clear();
     this.edges.clear();
+    this.hiding.clear();
     this.unmet.clear();
     this.reset();
   }
@@ -80,7 +83,7 @@ export class Scene {
       if (fresh || added) {
         this.edges.connect(this.state, this.layout, slot, out);
         // A source of the same batch may be known and yet stand behind this slot in the queue.
-        for (const [id] of slot.inputs || []) if (!this.layout.seen.has(id)) this.wait(id, slot.id);
+        for (const [id] of [...(slot.inputs || []), ...(slot.others || [])]) if (!this.layout.seen.has(id)) this.wait(id, slot.id);
         for (const user of this.unmet.get(slot.id) || []) {
           this.edges.connect(this.state, this.layout, this.state.slots.get(user), out);
         }
@@ -143,25 +146,57 @@ export class Scene {
     return slot ? this.layout.itemOf(this.state, slot) : null;
   }
 
-  /** The item or box header at a point of the graph. */
+  /** The item or box header at a point of the graph; `turn` where the header offers another turn there. */
   at(x, y) {
+    const { hiding } = this;
     for (const item of this.itemBands.between(y, y)) {
-      if (x >= item.x - 2 && x <= item.x + item.w + 2 && y >= item.y - 2 && y <= item.y + item.h + 2) return { item };
+      if (hiding.shows(item) && x >= item.x - 2 && x <= item.x + item.w + 2 && y >= item.y - 2 && y <= item.y + item.h + 2) return { item };
     }
     let found = null;
     for (const box of this.layout.boxes.values()) {
-      if (x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + 22 && (!found || box.depth > found.depth)) found = box;
+      if (x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + 22 && (!found || box.depth > found.depth) && hiding.shows(box)) found = box;
     }
-    return found ? { box: found } : null;
+    return found ? { box: found, turn: turnAt(found, x) } : null;
   }
 
   /** Slots shown by an item: one, or all inside a folded group that run in its lane. */
   slotsOf(item) {
     if (!item.folded) return [this.state.slots.get(item.slot)].filter(Boolean);
-    const inside = [];
-    for (const slot of this.state.slots.values()) {
-      if ((slot.phase === 1) === (item.lane === 1) && this.layout.itemOf(this.state, slot) === item) inside.push(slot);
-    }
-    return inside;
+    return this.slotsIn(item.group).filter((slot) => (slot.phase === 1) === (item.lane === 1));
   }
+
+  /** Slots inside a group, however deep. */
+  slotsIn(id) {
+    const inside = new Map();
+    const within = (group) => {
+      let found = inside.get(group);
+      if (found === undefined) {
+        const parent = this.state.groups.get(group)?.parent;
+        inside.set(group, (found = group === id || (parent !== undefined && parent !== null && within(parent))));
+      }
+      return found;
+    };
+    return [...this.state.slots.values()].filter((slot) => slot.role !== "parameter" && within(slot.group));
+  }
+
+  /** The rectangle around all that is not hidden, or null. */
+  shownBounds() {
+    let x0 = Infinity, y0 = Infinity, x1 = -Infinity, y1 = -Infinity;
+    for (const item of this.layout.items.values()) {
+      if (!this.hiding.shows(item)) continue;
+      x0 = Math.min(x0, item.x);
+      y0 = Math.min(y0, item.y);
+      x1 = Math.max(x1, item.x + item.w);
+      y1 = Math.max(y1, item.y + item.h);
+    }
+    return x0 < x1 ? { x: x0, y: y0, w: x1 - x0, h: y1 - y0 } : null;
+  }
+}
+
+/** Which part of a loop's turn badge is at x: the painter notes where it drew it. */
+function turnAt(box, x) {
+  const badge = box.turnBadge;
+  if (!badge || x < badge.x || x > badge.x + badge.w) return null;
+  const side = Math.min(18, badge.w / 3);
+  return x < badge.x + side ? "earlier" : x > badge.x + badge.w - side ? "later" : "pick";
 }

@@ -1,7 +1,7 @@
 // What the page knows of the run: groups, slots, and which slot each node is bound to.
 
 const FIELDS = ["id", "group", "node", "op", "label", "family", "phase", "status", "inputs", "shape", "dtype", "file",
-  "line", "twin", "iteration", "ns", "nbytes", "saved", "role", "name", "module", "turn", "note"];
+  "line", "twin", "iteration", "ns", "nbytes", "saved", "role", "name", "module", "turn", "note", "others"];
 
 export class State {
   constructor() {

@@ -175,7 +175,7 @@ export class StopCard {
     const size = (n, dim) => {
       const tone = clash.includes(dim) ? "red b" : "";
       if (!asked || !operand.node) return clash.includes(dim) ? h("b", { class: "red" }, n) : String(n);
-      return h("button", { class: `dim-b ${tone}`, type: "button", title: `Why is dimension ${dim} of ${operand.name || "it"} ${n}?`, onclick: () => this.why(operand, dim, n, asked) }, n);
+      return h("button", { class: "dim-b", type: "button", title: `Why is dimension ${dim} of ${operand.name || "it"} ${n}?`, onclick: () => this.why(operand, dim, n, asked) }, tone ? h("b", { class: "red" }, n) : n);
     };
     return ["(", operand.shape.map((n, dim) => [dim ? ", " : "", size(n, dim)]), operand.shape.length === 1 ? ",)" : ")"];
   }

@@ -73,10 +73,10 @@ def label(op: str, slot: Slot) -> str:
 
 def slot_row(store: GraphStore, display: Display, slot: Slot) -> Row:
     """`[slot, group, node, op, label, family, phase, status, inputs, shape, dtype, file, line, twinslot,
-    iteration, ns, nbytes, saved, role, name, module, turn, note]`.
+    iteration, ns, nbytes, saved, role, name, module, turn, note, others]`.
 
     `node` is None where nothing ran in the turn shown; shape, bytes and edges are then those of the
-    newest node, so that a place keeps its look.
+    newest node, so that a place keeps its look. `others` are edges of other turns that this one has not.
     """
     node = display.node(slot)
     record = store.nodes.get(node, slot.record) if node else slot.record
@@ -92,21 +92,43 @@ def slot_row(store: GraphStore, display: Display, slot: Slot) -> Row:
         return [
             slot.id, slot.group.id, node or None, None, name, "leaf", 0, status, [], list(record.shape),
             store.text(record.dtype), file, line, None, None, 0, record.nbytes, 0, slot.leaf, record.name,
-            module, turn, None,
+            module, turn, None, [],
         ]  # fmt: skip
     op = store.text(record.op)
     inputs = edges(store, slot, record)
     if isinstance(record, Failed):
         return [
             slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status,
-            inputs, None, None, file, line, twin, record.iteration, 0, 0, 0, None, None, module, turn, None,
+            inputs, None, None, file, line, twin, record.iteration, 0, 0, 0, None, None, module, turn, None, [],
         ]  # fmt: skip
     known = status != "pending"
     return [
         slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status, inputs,
         list(record.shape) if known else None, store.text(record.dtype) if known else None, file, line, twin,
         record.iteration, record.duration, record.nbytes, record.saved, None, None, module, turn, note(record),
+        other_edges(store, slot, inputs),
     ]  # fmt: skip
+
+
+def other_edges(store: GraphStore, slot: Slot, shown: list[list[Any]]) -> list[list[Any]]:
+    """Edges of the first and the latest turn that are not among those `shown`.
+
+    A loop's first turn takes what was made before it, its last one gives (and, backwards, takes) what is outside.
+    """
+    bound = slot.bindings
+    if len(bound) < 2:
+        return []
+    known = {edge[0] for edge in shown}
+    found = []
+    for node in {next(iter(bound.values())), next(reversed(bound.values()))}:
+        record = store.nodes.get(node)
+        if not isinstance(record, Op):
+            continue
+        for edge in edges(store, slot, record):
+            if edge[0] not in known:
+                known.add(edge[0])
+                found.append(edge)
+    return found
 
 
 def edges(store: GraphStore, slot: Slot, record: Op | Failed) -> list[list[Any]]:
