@@ -19,11 +19,17 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
+# Their culprits come second or third: two lines had a say, and nothing shows which of them was meant.
+SECOND = {
+    "all_masked_row_too", "conv_wrong_channels", "exploding_recurrence_too", "missing_batch_dimension_too",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda path: path.stem)
-def test_the_culprit_is_among_the_first_three(fault: Path, tmp_path: Path) -> None:
+def test_the_culprit_comes_first(fault: Path, tmp_path: Path) -> None:
     text, culprit = program(fault, broken=True)
     found = diagnosed(text, tmp_path / "program.py")
-    lines = [finding.line for finding in found[:3]]
+    lines = [finding.line for finding in found[: 3 if fault.stem in SECOND else 1]]
     assert culprit in lines, [(f.kind, f.line, f.message) for f in found]
     for finding in found:
         assert finding.message.endswith((".", ",", ")")) or finding.kind in (
@@ -44,15 +50,6 @@ def test_the_repaired_twin_is_silent(fault: Path, tmp_path: Path) -> None:
 def test_healthy_programs_are_silent(name: str, tmp_path: Path) -> None:
     found = diagnosed(START + HEALTHY[name], tmp_path / "program.py")
     assert [(f.kind, f.line, f.message) for f in found] == []
-
-
-def test_most_culprits_come_first(tmp_path: Path) -> None:
-    first = 0
-    for fault in FAULTS:
-        text, culprit = program(fault, broken=True)
-        found = diagnosed(text, tmp_path / "program.py")
-        first += bool(found) and found[0].line == culprit
-    assert first >= 0.9 * len(FAULTS)
 
 
 DEMOS = [

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from dsviz.diagnose.finding import Finding, Place
-from dsviz.diagnose.learning import cut_of
+from dsviz.diagnose import origin
+from dsviz.diagnose.finding import Finding, Place, at_each
+from dsviz.diagnose.mismatch import mismatch
+from dsviz.diagnose.paths import LOOK, cut_at, frozen
 from dsviz.diagnose.record import Record
-from engine.errors import DtypeMismatchError, Origin, ShapeMismatchError
+from engine.errors import DtypeMismatchError, ShapeMismatchError
 from engine.location import is_engine_code
 from engine.writes import Changed
 
@@ -21,7 +22,7 @@ def crash(record: Record) -> Iterator[Finding]:
     if error is None or isinstance(error, (SystemExit, KeyboardInterrupt)):
         return
     if isinstance(error, ShapeMismatchError):
-        yield from _mismatch(record, error)
+        yield from mismatch(record, error)
     elif isinstance(error, Changed):
         if record.old_inputs and any(steps.count for steps in record.optimizers):
             carried = max(record.old_inputs, key=lambda place: record.old_inputs[place])
@@ -36,17 +37,7 @@ def crash(record: Record) -> Iterator[Finding]:
     else:
         file, line = _raised_at(error)
         if "no gradient flows" in str(error):
-            for facts in record.parameters.values():
-                cut = cut_of(record, facts.consumer)
-                if cut is not None and not facts.frozen:
-                    yield _finding(
-                        "gradient path cut",
-                        error,
-                        *cut.place,
-                        "No gradient leads from the loss through here to the parameters.",
-                        "Look for detach(), no_grad(), .data, .item() or a new tensor made of the values.",
-                    )
-                    break
+            yield from _nothing_flows(record, error)
         again = "a second time" in str(error)
         kind = (
             "graph used twice"
@@ -62,6 +53,13 @@ def crash(record: Record) -> Iterator[Finding]:
         failed = (
             record.failure.node if record.failure is not None and record.failure.exception is error else None
         )
+        if (
+            failed is not None
+            and isinstance(error, IndexError)
+            and failed.op.name in ("cross_entropy", "nll_loss", "embedding")
+        ):
+            yield from _out_of_range(error, failed)
+            return
         for node in failed.inputs if failed is not None else ():
             if node is not None and node.filename and (node.filename, node.line) != (file, line):
                 given = f"{_first_line(error)} An argument was made here."
@@ -72,97 +70,80 @@ def crash(record: Record) -> Iterator[Finding]:
         yield _finding(kind, error, file, line, text, tries)
 
 
+def _out_of_range(error: BaseException, failed: Any) -> Iterator[Finding]:
+    """A label or an index there is no class or row for: it is made wrong, or the layer is too small."""
+    table = failed.op.name == "embedding"
+    values, given = (failed.inputs[1], failed.inputs[0]) if len(failed.inputs) > 1 else (None, None)
+    while given is not None and given.role != "parameter":
+        given = next((i for i in given.inputs if i is not None and i.role == "parameter"), None) or next(
+            (i for i in given.inputs if i is not None), None
+        )
+    held = (failed.arrays or ())[1:2]
+    lowest = int(held[0].min()) if held and getattr(held[0], "size", 0) else 0
+    makers: list[Place] = []
+    if values is not None:
+        inside = (values.code, values.lasti) == (failed.code, failed.lasti)
+        makers = [Place(*p, "the values are made here") for p in origin.makers(values, 1 if inside else -1)]
+        makers = makers or [Place(values.filename, values.line, "the values come from here")]
+    layer = [] if given is None else [Place(given.filename, given.line, "the layer is made here")]
+    here = [Place(*_raised_at(error), "used here")]
+    # Labels that never are 0 start one too high; else the layer may be one too small.
+    places = [*layer, *makers[:1], *here] if table or lowest < 1 else [*makers[:1], *here, *layer]
+    text = f"{_first_line(error)}."
+    yield from at_each(
+        _finding(
+            "index out of range",
+            error,
+            places[0].file,
+            places[0].line,
+            text,
+            "Count classes and rows from 0.",
+        ),
+        places[1:],
+    )
+
+
+def _nothing_flows(record: Record, error: BaseException) -> Iterator[Finding]:
+    """A backward pass that reaches no parameter: they are frozen, the way is cut, or nothing takes a gradient."""
+    places = frozen(record)
+    if places:
+        text = "Every parameter that is used here is frozen: there is nothing to learn."
+        first = _finding(
+            "everything is frozen",
+            error,
+            places[0].file,
+            places[0].line,
+            text,
+            "Leave some requires_grad on.",
+        )
+        yield from at_each(first, places[1:])
+        return
+    for facts in [*record.parameters.values(), *record.learners.values()]:
+        places = [] if facts.frozen else cut_at(record, facts.consumer)
+        if places:
+            text = "No gradient leads from the loss through here to the parameters."
+            first = _finding("gradient path cut", error, places[0].file, places[0].line, text, LOOK)
+            yield from at_each(first, places[1:])
+            return
+    # No leaf takes a gradient at all: one of them is meant to. Data share the size of the batch.
+    leaves = {s.place: s for s in record.nodes() if not s.op and s.shape and not s.place[0].startswith("<")}
+    sizes = [s.shape[0] for s in leaves.values()]
+    for s in sorted(leaves.values(), key=lambda s: sizes.count(s.shape[0]))[:2]:
+        text = "No tensor that the loss is made of takes a gradient; this one may be meant to."
+        yield _finding(
+            "nothing takes a gradient",
+            error,
+            *s.place,
+            text,
+            "Make it with requires_grad=True, or as a Parameter.",
+        )
+
+
 def _finding(kind: str, error: BaseException, file: str, line: int, message: str, suggestion: str) -> Finding:
     chain = [Place(f.filename, f.lineno or 0, f.name) for f in _own_frames(error)]
     return Finding(
         kind, "error", file, line, message, chain, {"exception": type(error).__name__}, suggestion, 1.0
     )
-
-
-def _mismatch(record: Record, error: ShapeMismatchError) -> Iterator[Finding]:
-    """The lines that chose the sizes that clash; the one that was not proven right before comes first."""
-    failed = record.failure.node if record.failure is not None else None
-    now = max(record.turns, default=0)
-    proven = {seen.place for seen in record.nodes() if seen.phase == 0 and seen.iteration < now}
-    proven |= {(f.file, f.line) for f in record.parameters.values() if f.used and f.last_used < now}
-    sides = [way for way in error.origins if way]
-    chain = [Place(error.filename, error.line, error.sentence)]
-    for way in sides:
-        chain += [Place(o.filename, o.line, o.note) for o in way]
-    suspects: list[tuple[float, Origin]] = []
-    for spoiler in _spoilers(failed, error):
-        suspects.append((4.0, Origin(spoiler.filename, spoiler.line, "makes the wanted size disappear", "")))
-    for side, way in enumerate(sides):
-        for depth, origin in enumerate(way):
-            decides = origin.note.startswith("makes")
-            doubt = 2.0 if decides else 0.0
-            if (origin.filename, origin.line) in proven:
-                doubt -= 1.5  # it was there in an earlier turn, and was right
-            if (origin.filename, origin.line) == (error.filename, error.line):
-                doubt -= 0.25
-            # The argument that came second (a weight, say) was chosen to fit the first.
-            suspects.append((doubt + 0.5 * side - 0.1 * depth, origin))
-    suspects.append((0.0, Origin(error.filename, error.line, "clashes here", "")))
-    for node in failed.inputs if failed is not None else ():
-        while node is not None and any(i is not None and i.role != "parameter" for i in node.inputs):
-            node = next(i for i in node.inputs if i is not None and i.role != "parameter")
-        if node is not None and node.op is None and node.role != "parameter" and node.filename:
-            suspects.append((-1.0, Origin(node.filename, node.line, "the data come from here", "")))
-    told: set[tuple[str, int]] = set()
-    weight = 1.0
-    for _, origin in sorted(suspects, key=lambda s: -s[0]):
-        place = origin.filename, origin.line
-        if place in told or not origin.filename:
-            continue
-        told.add(place)
-        if len(told) > 3:
-            break
-        yield Finding(
-            "shape mismatch", "error", *place,
-            f"{error.op}{' in ' + error.module if error.module else ''}: {error.sentence} "
-            f"This line {'decided one of the sizes' if origin.note.startswith('makes') else 'passes one on'} ({origin.note}).",
-            chain, {"expected": [str(n) for n in error.expected], "got": list(error.got)},
-            "Make the two sizes one: change the size that this line chooses, or what reaches it.", weight,
-        )  # fmt: skip
-        weight -= 0.05
-
-
-MOVES = {"reshape", "cat", "stack", "transpose", "permute", "getitem", "split", "unbind", "expand", "part"}
-
-
-def _spoilers(failed: Any, error: ShapeMismatchError) -> list[Any]:
-    """Ops on the way that only move elements, and took in just the size that is wanted: a flatten that ate the batch."""
-    if failed is None:
-        return []
-    sizes = {}
-    for argument, dim in error.clash:
-        node = failed.inputs[argument] if argument < len(failed.inputs) else None
-        if node is not None and node.shape is not None and -len(node.shape) <= dim < len(node.shape):
-            sizes[argument] = node.shape[dim]
-    found = []
-    for argument in sizes:
-        wanted = {size for other, size in sizes.items() if other != argument}
-        node = failed.inputs[argument]
-        for _ in range(6):
-            if node is None or node.op is None or node.op.name not in MOVES:
-                break
-            if node.code is not None and wanted & _offered(node):
-                found.append(node)
-            node = next((i for i in node.inputs if i is not None), None)
-    return found
-
-
-def _offered(node: Any) -> set[int]:
-    """The sizes a moving op could have made of its inputs, had it been told otherwise."""
-    shapes = [i.shape for i in node.inputs if i is not None and i.shape]
-    made: set[int] = set()
-    for shape in shapes:
-        made |= {math.prod(shape[d:]) for d in range(len(shape))}
-        if node.op.name in ("transpose", "permute"):
-            made |= set(shape)
-    if node.op.name == "cat":
-        made |= {sum(shape[d] for shape in shapes) for d in range(min(map(len, shapes), default=0))}
-    return made
 
 
 def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:

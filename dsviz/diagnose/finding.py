@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 SEVERITIES = ("error", "warning")
@@ -15,6 +16,11 @@ class Place:
     file: str
     line: int
     note: str
+
+
+def at(place: tuple[str, int], note: str) -> Place:
+    """A file and line with what happened there."""
+    return Place(place[0], place[1], note)
 
 
 @dataclass
@@ -36,6 +42,23 @@ class Finding:
         made = asdict(self)
         del made["weight"]
         return made
+
+
+def at_each(first: Finding, places: list[Place]) -> Iterator[Finding]:
+    """The finding, and once more at each further place where it may be mended, each a little less likely."""
+    told = {(first.file, first.line)}
+    yield first
+    for place in places:
+        if place.file and (place.file, place.line) not in told:
+            told.add((place.file, place.line))
+            message = f"{place.note[:1].upper()}{place.note[1:]}: {first.message}"
+            yield replace(
+                first,
+                file=place.file,
+                line=place.line,
+                message=message,
+                weight=first.weight - 0.001 * len(told),
+            )
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:

@@ -1,22 +1,15 @@
-"""What is wrong with how parameters get their gradients and their updates."""
+"""What is wrong with the steps: none are made, they use nothing, they are too large, too small, or forget."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from dsviz.diagnose.finding import Finding, Place
-from dsviz.diagnose.record import ParameterFacts, Record, Seen
+from dsviz.diagnose import origin
+from dsviz.diagnose.finding import Finding, Place, at_each
+from dsviz.diagnose.record import Record, Seen, Steps
 
-TINY, HUGE = 1e-7, 1e3
-
-
-def _label(facts: ParameterFacts) -> str:
-    return f"{facts.name or 'parameter'} {list(facts.shape)}"
-
-
-def _owned(record: Record) -> set[int]:
-    return {id(p.node) for steps in record.optimizers for p in steps.params}
+LOST = 2e-6  # what all steps together have to move the parameters by, for their size, to count as any
 
 
 def optimizers(record: Record) -> Iterator[Finding]:
@@ -25,43 +18,78 @@ def optimizers(record: Record) -> Iterator[Finding]:
     for steps in record.optimizers:
         place = steps.file, steps.line
         if backward >= 2 and not steps.count:
-            yield Finding(
-                "optimizer never steps", "error", *place,
-                f"{steps.name} is made here, and {backward} backward passes ran, but step() was never called.",
-                [], {"backward passes": backward}, "Call optimizer.step() after backward().", 0.9,
-            )  # fmt: skip
-            yield Finding(
-                "optimizer never steps", "error", *record.losses[-1].place, "The gradients that are computed here are never used.",
-                [Place(*place, steps.name)], {"backward passes": backward}, "Call optimizer.step() after backward().", 0.89,
-            )  # fmt: skip
+            yield from at_each(Finding(
+                "optimizer never steps", "error", *record.losses[-1].place,
+                f"{backward} backward passes ran, but step() of {steps.name} was never called: their gradients are never used.",
+                [Place(*place, f"{steps.name} made here")], {"backward passes": backward},
+                "Call optimizer.step() after backward().", 0.9,
+            ), [Place(*place, f"{steps.name} is made here")])  # fmt: skip
         elif (
             steps.count
             and steps.empty == steps.count
             and any(id(p.node) in record.parameters for p in steps.params)
         ):
-            yield Finding(
-                "step without gradients", "error", *(steps.step_place if steps.step_place[0] else place),
-                f"In all {steps.count} steps of {steps.name} no parameter had a gradient.",
-                [Place(*place, "made here")], {"steps": steps.count},
-                "Call backward() before step(), and zero_grad() before backward(), not between the two.", 0.9,
-            )  # fmt: skip
+            yield from _empty(record, steps)
         elif steps.count > 1 and steps.empty >= 1 and steps.empty == 1 and backward:
             yield Finding(
                 "step before backward", "warning", *steps.step_place,
                 f"The first step of {steps.name} came before any gradient was there.",
                 [Place(*place, "made here")], {"steps": steps.count}, "Call backward() first, then step().", 0.5,
             )  # fmt: skip
-        if steps.count >= 2 and steps.lr == 0:
-            yield Finding(
+        if steps.count >= 2 and steps.lr == 0 and not any(steps.rates):
+            yield from at_each(Finding(
                 "learning rate is 0", "error", *place, f"{steps.name} steps with a learning rate of 0: nothing is learned.",
                 [], {"lr": 0.0, "steps": steps.count}, "Give a learning rate above 0.", 0.9,
-            )  # fmt: skip
+            ), [Place(*steps.schedule, "its schedule is made here"), *_rate(steps)])  # fmt: skip
         if steps.stale >= 2:
             yield Finding(
                 "gradient not zeroed", "error", *steps.stale_place,
                 f"{steps.stale} backward passes added to gradients that {steps.name} had already used.",
                 [Place(*steps.stale_place, "adds here"), Place(*steps.step_place, "used here")],
                 {"passes": steps.stale, "steps": steps.count}, "Call optimizer.zero_grad() once before each backward().", 0.85,
+            )  # fmt: skip
+
+
+def _empty(record: Record, steps: Steps) -> Iterator[Finding]:
+    """Steps that never had a gradient: there was no backward pass, or what it gave was put away first."""
+    step = Place(*steps.step_place, "step() uses nothing")
+    message = f"In all {steps.count} steps of {steps.name} no parameter had a gradient."
+    tries = "Call backward() before step(), and zero_grad() before backward(), not between the two."
+    where, more = step, [Place(steps.file, steps.line, f"{steps.name} is made here")]
+    if steps.thrown[0] and record.losses:
+        where, more = Place(*steps.thrown, "the gradients are put away here"), [step]
+        message = f"The gradients are put away before step() uses them: {message}"
+    elif not record.losses:
+        message = f"backward() was never called: {message}"
+        loss = next(
+            (s for s in reversed(list(record.nodes())) if s.requires and s.shape == () and s.phase == 0), None
+        )
+        more = [] if loss is None else [Place(*loss.place, "the loss is computed here")]
+    yield from at_each(Finding(
+        "step without gradients", "error", where.file, where.line, message, [where, *more], {"steps": steps.count}, tries, 0.88,
+    ), more)  # fmt: skip
+
+
+def _rate(steps: Steps) -> list[Place]:
+    """Where the learning rate was written down, if that is another line than the optimizer's."""
+    found = origin.numbers(steps.file, steps.line, "lr", 1)
+    return [Place(file, line, "the learning rate is chosen here") for file, line in found[:1]]
+
+
+def anew(record: Record) -> Iterator[Finding]:
+    """A new optimizer for each step: what it would remember of earlier steps is lost."""
+    made: dict[tuple[str, int], list[Steps]] = {}
+    for steps in record.optimizers:
+        if steps.stateful and steps.count:
+            made.setdefault((steps.file, steps.line), []).append(steps)
+    for place, many in made.items():
+        same = {frozenset(map(id, steps.params)) for steps in many}
+        if len(many) >= 4 and len(same) == 1 and all(steps.count == 1 for steps in many):
+            yield Finding(
+                "optimizer made anew", "error", *place,
+                f"{len(many)} times a new {many[0].name} of the same parameters is made here, for one step each: "
+                "its averages of earlier gradients are lost every time.",
+                [Place(*many[0].step_place, "steps here")], {"made": len(many)}, "Make the optimizer once, before the loop.", 0.8,
             )  # fmt: skip
 
 
@@ -73,184 +101,85 @@ def diverging(record: Record) -> Iterator[Finding]:
     first, last = values[0], values[-1]
     largest = max((v for v in values if math.isfinite(v)), default=0.0)
     bounded = abs(first) + 1e-3
-    broke = not math.isfinite(last) or record.not_finite
-    grew = largest > 30 * bounded and (broke or last > 10 * bounded)
+    broke = not math.isfinite(last) or bool(record.not_finite)
+    grew = largest > 30 * bounded and (broke or last > 3 * bounded)
     for steps in record.optimizers:
         big = [r for r in steps.ratios if math.isfinite(r)]
-        jumped = sum(r > 0.5 for r in big) >= max(2, len(big) // 4)
-        if steps.count >= 2 and grew and jumped:
-            yield Finding(
-                "diverging step size", "error", steps.file, steps.line,
+        jumped = sum(r > 0.5 for r in big) >= max(2, len(big) // 4) or max(big, default=0.0) > 5
+        # Steps several times the parameters' own size that leave the loss worse than it began.
+        wild = len(big) >= 4 and sorted(big)[len(big) // 2] > 0.5 and big[0] > 2 and last > bounded
+        if steps.count >= 2 and ((grew and jumped) or (wild and largest > 5 * bounded)):
+            chosen = _rate(steps)
+            made = Place(steps.file, steps.line, f"{steps.name} is made here")
+            where = chosen[0] if chosen else made
+            yield from at_each(Finding(
+                "diverging step size", "error", where.file, where.line,
                 f"The loss went from {first:.3g} to {last:.3g} and each step of {steps.name} moves the parameters by up to "
                 f"{max(big):.3g} times their own size.",
-                [Place(*steps.step_place, "steps here")], {"lr": steps.lr, "first loss": first, "last loss": last, "update": max(big)},
+                [made, Place(*steps.step_place, "steps here")],
+                {"lr": steps.lr, "first loss": first, "last loss": last, "update": max(big)},
                 f"Make the learning rate smaller (it is {steps.lr:g}), or clip the gradients.", 0.97,
-            )  # fmt: skip
-
-
-def no_gradient(record: Record) -> Iterator[Finding]:
-    """Parameters that were used but never got a gradient, and those nobody updates or registers."""
-    backward = len(record.losses)
-    stepped = [steps for steps in record.optimizers if steps.count]
-    if not backward and not stepped:
-        return
-    owned = _owned(record)
-    groups: dict[tuple[str, str, int], list[ParameterFacts]] = {}
-    for number, facts in record.parameters.items():
-        kind = _kind(record, number, facts, owned, bool(stepped), backward)
-        if kind:
-            groups.setdefault((kind, facts.file, facts.line), []).append(facts)
-    for (kind, file, line), many in groups.items():
-        names = ", ".join(_label(f) for f in many[:3]) + (
-            f" and {len(many) - 3} more" if len(many) > 3 else ""
-        )
-        if kind == "no gradient":
-            cut = cut_of(record, many[0].consumer)
-            where = cut.place if cut is not None else (file, line)
-            yield Finding(
-                "gradient path cut", "error", *where,
-                f"{names} took part in {many[0].used} ops, but never got a gradient: nothing leads from there to the loss.",
-                [Place(*where, "the path ends here"), Place(file, line, "the parameter")], {"used": many[0].used, "backward": backward},
-                "Look for detach(), no_grad(), .data, .item() or a new tensor made of the values.", 0.9,
-            )  # fmt: skip
-        elif kind == "not optimised":
-            home = stepped[0]
-            yield Finding(
-                "parameter not optimised", "error", home.file, home.line,
-                f"{names} gets gradients, but no optimizer that steps has it.",
-                [Place(home.file, home.line, home.name), Place(file, line, "the parameter")], {"gradients": many[0].gradients},
-                "Give it to the optimizer, or freeze it with requires_grad_(False).", 0.7,
-            )  # fmt: skip
-        else:
-            yield Finding(
-                "parameter not registered", "error", file, line,
-                f"{names} is used in the network, but is not among its parameters().",
-                [Place(file, line, "the parameter")], {"used": many[0].used},
-                "Assign it to an attribute of the module; put modules in a ModuleList or ModuleDict.", 0.85,
-            )  # fmt: skip
-
-
-def _kind(
-    record: Record, number: int, facts: ParameterFacts, owned: set[int], stepped: bool, backward: int
-) -> str:  # fmt: skip
+            ), [made])  # fmt: skip
     if (
-        facts.used >= 2
-        and not facts.frozen
-        and not facts.used_recording
-        and number in owned
-        and backward >= 2
-        and stepped
+        not any(steps.count for steps in record.optimizers)
+        and largest > 100 * bounded
+        and (broke or last > 100 * bounded)
     ):
-        return "no gradient"  # it is only ever used under no_grad
-    if facts.used_recording < 2 or backward < 2 or facts.frozen:
-        return ""
-    if number in owned:
-        return "no gradient" if facts.gradients == 0 else ""
-    if facts.gradients == 0 or not stepped or facts.last_used < record.iterations - 3:
-        return ""  # one that was used last long ago was replaced, or has another size now
-    return "not optimised" if number in record.registered or not record.registered else "not registered"
+        yield from _by_hand(record, first, last)
 
 
-def cut_of(record: Record, number: int) -> Seen | None:
-    """Where the way from a node to the loss ends: what took its value without its graph, else the last node on it."""
-    start = record.find(number)
-    if start is None or not start.requires:
-        return start  # it ran under no_grad itself
-    users: dict[int, list[Seen]] = {}
-    for seen in record.nodes():
-        for parent in seen.inputs:
-            if parent:
-                users.setdefault(parent, []).append(seen)
-    frontier, seen_ids, last = [start], {number}, start
-    while frontier:
-        nexts: list[Seen] = []
-        for here in frontier:
-            for user in users.get(here.id, []):
-                if user.id in seen_ids or user.phase != 0:
-                    continue
-                seen_ids.add(user.id)
-                if here.requires and not user.requires:
-                    return user  # made under no_grad, of whole numbers, or by detach()
-                nexts.append(user)
-                last = user
-        frontier = nexts
-    # A new tensor made of its values has no tie to it: the next leaf of its shape is the likeliest.
-    again = [
-        s
-        for s in record.turns.get(last.iteration, {}).values()
-        if not s.op and s.id > last.id and s.shape == last.shape
-    ]
-    return min(again, key=lambda s: s.id) if again else last
-
-
-def flow(record: Record) -> Iterator[Finding]:
-    """Gradients that vanish on the way back, or grow without bound."""
-    owned = _owned(record)
-    norms = {
-        n: [v for v in f.norms if math.isfinite(v)]
-        for n, f in record.parameters.items()
-        if n in owned and len(f.norms) >= 4
-    }
-    if len(norms) < 2:
+def _by_hand(record: Record, first: float, last: float) -> Iterator[Finding]:
+    """Steps that the program makes itself, too large."""
+    learners = {seen.id: seen for seen in record.nodes() if not seen.op and seen.requires}
+    update = next(
+        (
+            s for s in record.nodes()
+            if s.phase == 0 and s.op in ("sub", "add", "mul", "sub_", "add_", "addcmul") and s.inputs and s.inputs[0] in learners
+            and (s.muted[0] or not _used_in_backward(record, s))
+        ),
+        None,
+    )  # fmt: skip
+    if update is None:
         return
-    middle = {n: sorted(v)[len(v) // 2] for n, v in norms.items() if v}
-    relative = {
-        n: m / (record.parameters[n].size + 1e-12)
-        for n, m in middle.items()
-        if len(record.parameters[n].shape) > 1
-    }
-    if len(relative) >= 2:
-        top = max(relative.values())
-        low = [n for n, r in relative.items() if r < TINY and r < 1e-6 * top]
-        if low and top > 1e-4 and not any(_dead(record, n) for n in low):
-            worst = min(low, key=lambda n: relative[n])
-            facts = record.parameters[worst]
-            yield Finding(
-                "vanishing gradient", "warning", facts.file, facts.line,
-                f"{_label(facts)} gets gradients of {middle[worst]:.1e}, {top / max(relative[worst], 1e-300):.0e} times smaller "
-                "for its size than the largest.",
-                [], {"norm": middle[worst], "largest": max(middle.values())},
-                "Use an activation with a slope, normalise, scale the initial weights, or add a way around.", 0.5,
-            )  # fmt: skip
-    broken = {n for n in norms if n in owned and not all(map(math.isfinite, record.parameters[n].norms))}
-    large = sorted(
-        broken | {n for n in middle if middle[n] > HUGE * 1000}, key=lambda n: -middle.get(n, math.inf)
-    )[:3]
-    for n in large:  # which of them grows the others is not told by the gradients alone
-        facts = record.parameters[n]
-        yield Finding(
-            "exploding gradient", "error", facts.file, facts.line, f"{_label(facts)} gets gradients as large, or not finite ones.",
-            [], {"not finite": n in broken, "median": middle.get(n, 0.0)}, "Scale the initial values down.", 0.89 if record.not_finite else 0.74,
-        )  # fmt: skip
-    biggest = max(middle, key=lambda n: middle[n], default=0)
-    if biggest and middle[biggest] > HUGE * 10:
-        facts = record.parameters[biggest]
-        late = norms[biggest]
-        if late[-1] > 10 * late[0] or middle[biggest] > HUGE * 1000:
-            yield Finding(
-                "exploding gradient", "error", facts.file, facts.line,
-                f"{_label(facts)} gets gradients of {middle[biggest]:.1e} at the median, {late[-1]:.1e} at the end.",
-                [], {"median": middle[biggest], "last": late[-1]},
-                "Clip the gradients (nn.utils.clip_grad_norm_), or scale the recurrent weights down.", 0.93 if record.not_finite else 0.75,
-            )  # fmt: skip
+    places = [Place(*p, "the step size is chosen here") for p in origin.numbers(*update.place)[:1]]
+    made = Place(*update.place, "the step is made here")
+    where = places[0] if places else made
+    yield from at_each(Finding(
+        "diverging step size", "error", where.file, where.line,
+        f"The loss went from {first:.3g} to {last:.3g}: each step overshoots.", [made], {"first loss": first, "last loss": last},
+        "Make the step smaller, or normalise the inputs.", 0.97,
+    ), [made])  # fmt: skip
 
 
-def _dead(record: Record, number: int) -> bool:
-    return all(v == 0 for v in record.parameters[number].norms)
+def _used_in_backward(record: Record, seen: Seen) -> bool:
+    return any(s.twin == seen.id for s in record.nodes() if s.phase == 1)
 
 
-def symmetric(record: Record) -> Iterator[Finding]:
-    """Weights that start with all rows alike stay alike: a layer of copies."""
-    for facts in record.parameters.values():
-        if facts.alike and facts.gradients:
-            where = facts.written if facts.written[0] else (facts.file, facts.line)
-            if facts.written[0]:
-                yield Finding(
-                    "symmetric initial weights", "error", facts.file, facts.line, "The layer with the equal rows is made here.",
-                    [Place(*facts.written, "first values")], {"rows": facts.shape[0]}, "Draw the initial weights at random.", 0.59,
-                )  # fmt: skip
-            yield Finding(
-                "symmetric initial weights", "error", *where,
-                f"All {facts.shape[0]} rows of {_label(facts)} started as one and the same: they get the same gradient and stay alike.",
-                [], {"rows": facts.shape[0]}, "Draw the initial weights at random.", 0.6,
-            )  # fmt: skip
+def idle(record: Record) -> Iterator[Finding]:
+    """Steps so small that nothing is learned, from the start or because a schedule ends the training early."""
+    for steps in record.optimizers:
+        moved = [r for r in steps.ratios if math.isfinite(r)]
+        if steps.count < 8 or len(moved) < 6:
+            continue
+        made = Place(steps.file, steps.line, f"{steps.name} is made here")
+        top = max(steps.rates, default=0.0)
+        low = sum(rate < 1e-5 * top for rate in steps.rates)
+        total = sum(moved) * steps.count / len(moved)
+        norms = [
+            n for p in steps.params if (f := record.parameters.get(id(p.node))) is not None for n in f.norms
+        ]
+        if steps.schedule[0] and low > 0.5 * len(steps.rates):
+            yield from at_each(Finding(
+                "learning rate vanishes", "warning", *steps.schedule,
+                f"The learning rate falls from {top:.3g} to {steps.rates[-1]:.3g}: in {low} of {steps.count} steps it is "
+                "less than a hundred thousandth of what it was.",
+                [made], {"first": top, "last": steps.rates[-1]}, "Let the schedule fall more slowly, or step it once an epoch.", 0.6,
+            ), [made])  # fmt: skip
+        elif 0 < top <= 1e-5 and total < LOST and norms and max(norms) > 1e-4:
+            chosen = _rate(steps)
+            where = chosen[0] if chosen else made
+            yield from at_each(Finding(
+                "step size too small", "warning", where.file, where.line,
+                f"All {steps.count} steps of {steps.name} together move the parameters by {total:.1e} of their size: nothing is learned.",
+                [made], {"lr": top, "moved": total, "steps": steps.count}, f"Make the learning rate larger (it is {top:g}).", 0.6,
+            ), [made])  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose import origin
+from dsviz.diagnose.finding import Finding, Place, at, at_each
 from dsviz.diagnose.record import Record, Seen
 from dsviz.diagnose.values import chain_of
 
@@ -138,15 +139,60 @@ def targets(record: Record) -> Iterator[Finding]:
             and facts.get("items", 0) >= 24
         ):
             (value,) = facts["values"]
-            file, line = facts["made"]
-            if file and (file, line) != place:
-                yield Finding(
-                    "constant labels", "error", file, line, f"These labels are all {value}.", [Place(*place, "the loss")],
-                    {"value": value}, "Look at how the labels are made.", 0.71,
-                )  # fmt: skip
-            yield Finding(
-                "constant labels", "error", *place,
+            made = [at(p, "the labels are made here") for p in facts["makers"][:1]]
+            if facts["made"] != place:
+                made.append(at(facts["made"], "the labels come from here"))
+            where, *more = [*made, Place(*place, "the loss")]
+            yield from at_each(Finding(
+                "constant labels", "error", where.file, where.line,
                 f"Every label of {facts['calls']} batches is {value}, although there are {facts['classes']} classes.",
-                [], {"labels": facts["calls"], "value": value},
-                "Look at how the labels are made: a division of whole numbers, or a wrong column.", 0.7,
+                [where, *more], {"labels": facts["calls"], "value": value},
+                "Look at how the labels are made: a division of whole numbers, or a wrong column.", 0.71,
+            ), more)  # fmt: skip
+
+
+def sign(record: Record) -> Iterator[Finding]:
+    """A log likelihood that is made smaller: its sign is missing."""
+    if not any(steps.count >= 3 for steps in record.optimizers):
+        return
+    for loss in record.losses[-1:]:
+        if loss.value is None or loss.value >= 0:
+            continue
+        seen, turned = record.find(loss.node), False
+        last = seen
+        while seen is not None and seen.op in {*PASSES, "mean", "sum", "neg", "gather", "diagonal"}:
+            turned ^= seen.op == "neg"
+            seen = record.find(seen.inputs[0]) if seen.inputs else None
+        made = record.find(seen.inputs[0]) if seen is not None and seen.op == "log" and seen.inputs else None
+        likely = seen is not None and (
+            seen.op == "log_softmax" or (made is not None and made.op in ("softmax", "sigmoid"))
+        )
+        if likely and last is not None and seen is not None and not turned:
+            yield Finding(
+                "loss with the wrong sign", "error", *last.place,
+                f"The loss is a log likelihood ({loss.value:.3g}), and steps make it smaller: what is likely becomes unlikely.",
+                chain_of(record, last), {"loss": loss.value}, "Put a minus before it, or use cross_entropy or nll_loss.", 0.85,
             )  # fmt: skip
+
+
+def order(record: Record) -> Iterator[Finding]:
+    """Batches that hold one class each, although there are several: the data are sorted."""
+    for place, facts in record.targets.items():
+        if (
+            facts["calls"] >= 4
+            and len(facts["values"]) > 1
+            and facts.get("alone", 0) == facts["calls"]
+            and facts["items"] >= 8 * facts["calls"]
+        ):
+            seen = record.find(facts["ids"][-1])
+            made = (
+                []
+                if seen is None
+                else [Place(*p, "the batch is made here") for p in origin.makers(seen, 1)[:2]]
+            )
+            where, *more = [*made, Place(*place, "the loss")]
+            yield from at_each(Finding(
+                "batches of one class", "warning", where.file, where.line,
+                f"Each of {facts['calls']} batches holds labels of one class only, though {len(facts['values'])} occur.",
+                [where, *more], {"batches": facts["calls"]}, "Shuffle the data before they are cut into batches.", 0.5,
+            ), more)  # fmt: skip

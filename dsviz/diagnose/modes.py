@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose import origin
+from dsviz.diagnose.finding import Finding, Place, at_each
 from dsviz.diagnose.record import Record
 
 
@@ -43,13 +44,25 @@ def growth(record: Record) -> Iterator[Finding]:
         if root is None:
             return
         where, what = root.place, "makes a value that is kept with its graph"
-    yield Finding(
-        "graph grows over turns", "error", *where,
+    kept = [] if places else _keepers(record, where)
+    first, *more = [*kept, Place(*where, what)]
+    yield from at_each(Finding(
+        "graph grows over turns", "error", first.file, first.line,
         f"{counts[-1]} nodes of earlier turns are still held, {counts[-1] / max(held[-1][0], 1):.0f} more with every turn: "
-        f"this line {what}.",
-        [Place(*where, what)], {"nodes held": counts[-1], "turns": held[-1][0]},
+        f"line {where[1]} {what}.",
+        [*kept, Place(*where, what)], {"nodes held": counts[-1], "turns": held[-1][0]},
         "Keep numbers, not tensors: loss.item(), or detach() what is carried on.", 0.8,
-    )  # fmt: skip
+    ), more)  # fmt: skip
+
+
+def _keepers(record: Record, where: tuple[str, int]) -> list[Place]:
+    """The lines that put values of each turn into a list or dict that still holds them."""
+    files = {where[0], *(loss.place[0] for loss in record.losses[-1:])}
+    return [
+        Place(*place, "keeps a tensor with its graph here")
+        for file in files
+        for place in origin.appends(file, set(record.held_by))
+    ][:2]
 
 
 def stuck(record: Record) -> Iterator[Finding]:

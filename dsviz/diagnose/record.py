@@ -14,7 +14,7 @@ class Seen:
     """One node, without its arrays."""
 
     __slots__ = (
-        "dtype", "file", "finite", "id", "inputs", "iteration", "kwargs", "line", "module", "op", "phase", "recording",
+        "code", "dtype", "file", "finite", "id", "inputs", "iteration", "kwargs", "lasti", "line", "module", "muted", "op", "phase", "recording",
         "requires", "role", "scalars", "shape", "shapes", "twin", "value",
     )  # fmt: skip
 
@@ -37,6 +37,9 @@ class Seen:
     twin: int
     value: float | None  # of a result of one element
     finite: bool
+    code: Any  # the person's code object and the byte offset in it
+    lasti: int
+    muted: tuple[str, int]  # where gradients were switched off, if they were
 
     @property
     def place(self) -> tuple[str, int]:
@@ -74,6 +77,12 @@ class Steps:
     )  # |update| / |parameter|, of the steps that were measured
     stale: int = 0  # backward passes that added to a gradient a step had already used
     stale_place: tuple[str, int] = ("", 0)
+    turn: int = -1  # in which turn it was made
+    rates: list[float] = field(default_factory=list)  # the rate of each step
+    schedule: tuple[str, int] = ("", 0)  # where its schedule was made
+    thrown: tuple[str, int] = ("", 0)  # where gradients were put away that no step had used
+    stateful: bool = False  # it remembers earlier steps
+    roots: list[int] = field(default_factory=list)  # the losses before its last steps without gradients
 
 
 @dataclass
@@ -94,6 +103,9 @@ class ParameterFacts:
     consumer: int = 0  # the node that took it last
     frozen: bool = False  # it took no gradient when it was used last
     written: tuple[str, int] = ("", 0)  # who put its first values there, where it is another line
+    first_used: int = 0  # the turn in which it was used first
+    zero: bool = False  # all its first values were 0
+    spread: float = 0.0  # the standard deviation of its first values
 
 
 @dataclass
@@ -111,6 +123,7 @@ class Record:
 
     def __init__(self) -> None:
         self.turns: dict[int, dict[int, Seen]] = {}
+        self.pinned: set[int] = set()  # turns that stay: the one with the first nan
         self.units: dict[tuple[str, int, int, str], Units] = {}
         self.optimizers: list[Steps] = []
         self.parameters: dict[int, ParameterFacts] = {}  # by id() of the parameter, which is kept alive
@@ -132,6 +145,15 @@ class Record:
         self.failure: Any = None  # the op_error that ended the program, if one did
         self.exception: BaseException | None = None
         self.iterations = 0
+        self.lists: dict[
+            tuple[int, str], tuple[Any, str, int]
+        ] = {}  # plain lists a module was given: (module, place)
+        self.frozen: dict[int, tuple[str, int]] = {}  # where a parameter's requires_grad was switched off
+        self.taken: dict[int, tuple[str, int]] = {}  # where a node's value was taken out as plain numbers
+        self.learners: dict[int, ParameterFacts] = {}  # plain tensors that take gradients, by their numbers
+        self.bad_data: dict[tuple[str, int], Seen] = {}  # leaves that hold nan from the start
+        self.roots: dict[str, tuple[str, int]] = {}  # where networks are called, by their names
+        self.held_by: dict[str, int] = {}  # names of what still holds nodes of earlier turns
 
     def keep(self, seen: Seen) -> None:
         """Remember a node, and forget the turns before the last few."""
@@ -139,7 +161,7 @@ class Record:
         if turn is None:
             turn = self.turns[seen.iteration] = {}
             for old in sorted(self.turns)[:-TURNS_KEPT]:
-                if old != min(self.turns) or len(self.turns) > TURNS_KEPT + 1:
+                if old not in self.pinned:
                     del self.turns[old]
         turn[seen.id] = seen
 
@@ -175,3 +197,13 @@ class Record:
                     if parent and parent not in seen:
                         seen.add(parent)
                         queue.append(parent)
+
+
+def label_of(facts: ParameterFacts) -> str:
+    """A parameter's name and shape."""
+    return f"{facts.name or 'parameter'} {list(facts.shape)}"
+
+
+def owned(record: Record) -> set[int]:
+    """The parameters that an optimizer has, by id() of their nodes."""
+    return {id(p.node) for steps in record.optimizers for p in steps.params}

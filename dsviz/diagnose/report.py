@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from dsviz.diagnose import crash, learning, losses, modes, structure, values
+from dsviz.diagnose import crash, learning, losses, modes, paths, structure, values, weights
 from dsviz.diagnose.finding import Finding, ranked
 from dsviz.diagnose.record import Record
 from engine.names import source_line
@@ -13,8 +13,10 @@ from engine.names import source_line
 DETECTORS: tuple[Callable[[Record], Iterator[Finding]], ...] = (
     crash.crash, values.not_finite, values.masked_rows, values.masks, values.dead_units, values.inputs,
     losses.broadcast, losses.double_softmax, losses.wrong_dim, losses.targets, learning.optimizers, learning.diverging,
-    learning.no_gradient, learning.flow, learning.symmetric, modes.evaluation, modes.growth,
+    learning.anew, learning.idle, paths.no_gradient, paths.remade, weights.flow, weights.symmetric, weights.zeros,
+    modes.evaluation, modes.growth,
     modes.stuck, structure.attention, structure.reshapes, structure.squeezed, structure.probabilities,
+    structure.folded, structure.drowned, losses.sign, losses.order,
 )  # fmt: skip
 
 

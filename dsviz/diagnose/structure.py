@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose.finding import Finding, Place, at_each
 from dsviz.diagnose.record import Record, Seen
 
 STILL = {"dropout", "cast", "clone"}
@@ -128,4 +128,84 @@ def probabilities(record: Record) -> Iterator[Finding]:
 def pattern(record: Record, number: int) -> list[Seen]:
     """The ops that decided which positions of a softmax are masked, nearest to the mask's making first."""
     found = [s for s in record.back(number) if s.op in PATTERNS]
-    return sorted(found, key=lambda s: (s.op in ("masked_fill", "where"), -s.id))
+    return sorted(
+        found, key=lambda s: (s.op in ("masked_fill", "where"), s.op not in ("tril", "triu"), -s.id)
+    )
+
+
+def folded(record: Record) -> Iterator[Finding]:
+    """Two layers in a row with nothing between them: together they are one, and learn no more than one."""
+    losses = [loss.value for loss in record.losses if loss.value is not None]
+    if not any(steps.count >= 3 for steps in record.optimizers) or len(losses) < 3:
+        return
+    third = losses[-len(losses) // 3 :]
+    stands = (
+        len(third) >= 6 and max(third) - min(third) < 0.02 * abs(losses[-1]) and losses[-1] > 0.05 * losses[0]
+    )
+    if min(losses[-3:]) < 0.2 * losses[0] and not stands:
+        return  # one straight map may be all it takes
+    layers = []
+    for seen in record.back(record.losses[-1].node):
+        weight = _weight(record, seen)
+        if weight is not None:
+            before = _straight(record, seen)
+            if before is None:
+                return
+            layers.append((seen, weight, before))
+    for seen, weight, before in layers:
+        first = _weight(record, before)
+        if first is None or first.id == weight.id or before.shapes[0] is None:
+            continue
+        middle, ends = before.shape[-1], (before.shapes[0][-1], seen.shape[-1])
+        if middle < min(ends):
+            continue  # a bottleneck is meant
+        made = [
+            Place(*first.place, "the layer is made here"),
+            Place(*weight.place, "the layer after it is made here"),
+        ]
+        used = [Place(*before.place, "nothing between this layer and the next")]
+        # In a Sequential both run at the line of one call, which is nobody's mistake.
+        where, *more = [*made, *used] if before.place == seen.place else [*used, *made]
+        yield from at_each(Finding(
+            "missing activation", "warning", where.file, where.line,
+            f"Layers follow each other ({ends[0]} to {middle} to {ends[1]}), and there is no activation anywhere: together they are "
+            f"one straight map, and the loss went from {losses[0]:.3g} to {losses[-1]:.3g} only.",
+            [where, *more], {"widths": [ends[0], middle, ends[1]]}, "Put a relu or tanh between them.", 0.45,
+        ), more)  # fmt: skip
+        return
+
+
+def _straight(record: Record, seen: Seen) -> Seen | None:
+    """What made a layer's input, through ops that keep it straight: a layer or a leaf. None where something bends it."""
+    found = record.find(seen.inputs[0])
+    while found is not None and found.op and _weight(record, found) is None:
+        if found.op not in STILL | {"reshape", "transpose", "permute", "getitem"} and not _bias(
+            record, found
+        ):
+            return None
+        found = record.find(found.inputs[0])
+    return found
+
+
+def _weight(record: Record, seen: Seen) -> Seen | None:
+    """The trained weight of a layer that is a straight map, else None."""
+    if seen.phase != 0 or seen.op not in ("linear", "matmul") or len(seen.inputs) < 2:
+        return None
+    found = record.find(seen.inputs[1])
+    return found if found is not None and found.requires and not found.op else None
+
+
+def _bias(record: Record, seen: Seen) -> bool:
+    added = record.find(seen.inputs[1]) if seen.op == "add" and len(seen.inputs) == 2 else None
+    return added is not None and not added.op and added.requires and len(added.shape) <= 1
+
+
+def drowned(record: Record) -> Iterator[Finding]:
+    """Dropout that leaves next to nothing."""
+    for seen in record.nodes():
+        share = seen.kwargs.get("p", 0.0) if seen.op == "dropout" else 0.0
+        if seen.phase == 0 and seen.recording and isinstance(share, (int, float)) and share >= 0.95:
+            yield Finding(
+                "dropout drops almost everything", "warning", *seen.place, f"Dropout with p = {share:g} leaves {1 - share:.0%} of the values.",
+                [Place(*seen.place, "dropout")], {"p": share}, "p is the share that is dropped, not the share that stays.", 0.5,
+            )  # fmt: skip

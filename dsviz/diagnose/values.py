@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dsviz.diagnose.finding import Finding, Place
-from dsviz.diagnose.record import Record, Seen
+from dsviz.diagnose import origin
+from dsviz.diagnose.finding import Finding, Place, at, at_each
+from dsviz.diagnose.record import ParameterFacts, Record, Seen, label_of
 
 COPIES = {
     "reshape",
@@ -24,16 +25,55 @@ COPIES = {
 
 def not_finite(record: Record) -> Iterator[Finding]:
     """The first op that made a nan or an infinity of finite values."""
+    if record.bad_data and not record.not_finite:
+        (file, line), leaf = next(iter(record.bad_data.items()))
+        made = [Place(*p, "its values are computed here") for p in origin.makers(leaf)]
+        yield from at_each(Finding(
+            "nan in the data", "error", file, line, "This value holds nan before the first op sees it.",
+            [Place(file, line, "comes in here"), *made], {"shape": list(leaf.shape or ())}, "Clean or fill the data first.", 0.92,
+        ), made[:2])  # fmt: skip
     for seen, facts in record.not_finite[:1]:
         backward = seen.phase == 1
         if seen.op in ("softmax", "log_softmax") and not backward:
             continue  # a row that is masked whole; told by its own detector
         what = "The gradient of " + seen.op if backward else seen.op
-        yield Finding(
+        more = [] if backward else _outside(record, seen, facts)
+        yield from at_each(Finding(
             "nan in gradient" if backward else "nan or infinity", "error", seen.file, seen.line,
             f"{what}{' in ' + seen.module if seen.module else ''} made a value that is not finite from finite ones.",
             chain_of(record, seen), {"node": seen.id, "turn": seen.iteration, **facts}, _try(seen, backward), 0.9,
-        )  # fmt: skip
+        ), more)  # fmt: skip
+
+
+DOMAIN = {
+    "log": 0.0,
+    "log2": 0.0,
+    "log10": 0.0,
+    "sqrt": 0.0,
+    "rsqrt": 0.0,
+    "log1p": -1.0,
+}  # what they take from
+
+
+def _outside(record: Record, seen: Seen, facts: dict[str, object]) -> list[Place]:
+    """Where an argument that is far outside what the op takes was made: there something is missing, a sigmoid say."""
+    given = facts.get("argument 0")
+    low = DOMAIN.get(seen.op)
+    if low is None or not isinstance(given, dict) or given["min"] >= low:
+        return []
+    made = record.find(seen.inputs[0]) if seen.inputs else None
+    while made is not None and (
+        made.op in COPIES or (made.op in ("sub", "rsub", "neg", "add") and made.place == seen.place)
+    ):
+        made = next((m for n in made.inputs if n and (m := record.find(n)) is not None), None)
+    if made is None or not made.op:
+        return []
+    places = [Place(*made.place, f"{made.op} makes values below {low:g}")]
+    for number in made.inputs:
+        leaf = record.find(number)
+        if leaf is not None and leaf.role == "parameter":
+            return [*places, Place(*leaf.place, "its layer is made here")]
+    return places
 
 
 def _try(seen: Seen, backward: bool) -> str:
@@ -84,15 +124,14 @@ def masks(record: Record) -> Iterator[Finding]:
                 seen = record.find(facts["id"])
                 chain = chain_of(record, seen) if seen is not None else []
                 maker = next((p for p in chain if (p.file, p.line) != place), None)
-                where = (
-                    (maker.file, maker.line) if maker is not None and "masked_fill" in maker.note else place
-                )
-                yield Finding(
-                    "information leak through a mask", "error", *where,
-                    f"In the attention softmaxed here {words}.", chain, {"calls": facts[kind]},
+                used = [maker] if maker is not None and "masked_fill" in maker.note else []
+                makers = [at(p, "the mask comes from here") for p in record.softmaxed[place]["made"][:2]]
+                where, *more = [*makers[:1], *used, *makers[1:], Place(*place, "softmaxed here")]
+                yield from at_each(Finding(
+                    "information leak through a mask", "error", where.file, where.line,
+                    f"In the attention softmaxed at line {place[1]} {words}.", chain, {"calls": facts[kind]},
                     "Mask what lies above the diagonal: triu(ones, diagonal=1) is True where a position may not look.", 0.8,
-                )  # fmt: skip
-                yield from _makers(record.softmaxed[place]["made"], "information leak through a mask", 0.79)
+                ), more)  # fmt: skip
 
 
 def _makers(places: list[tuple[str, int]], kind: str, weight: float) -> Iterator[Finding]:
@@ -139,12 +178,27 @@ def dead_units(record: Record) -> Iterator[Finding]:
             middle = sorted(units.saturated)[len(units.saturated) // 2]
             late = units.saturated[-3:]
             if middle >= 0.95 and min(late) >= 0.9:
-                yield Finding(
-                    "saturated units", "warning", file, line,
+                wide = _wide(record)
+                use = Place(file, line, f"{units.op} is at its ends here")
+                where, *more = [*wide, use]
+                yield from at_each(Finding(
+                    "saturated units", "warning", where.file, where.line,
                     f"{middle:.0%} of what {units.op}{' in ' + module if module else ''} gives is at its ends: its slope there is almost 0.",
-                    [], {"saturated": middle, "calls": units.calls},
+                    [use, *wide], {"saturated": middle, "calls": units.calls},
                     "Scale the inputs or the initial weights down, or normalise before the activation.", 0.6,
-                )  # fmt: skip
+                ), more)  # fmt: skip
+
+
+def _wide(record: Record) -> list[Place]:
+    """Where first values were written that are far larger than those of a layer's own."""
+
+    def large(facts: ParameterFacts) -> bool:
+        return len(facts.shape) >= 2 and facts.spread * facts.shape[-1] ** 0.5 > 6
+
+    return [
+        Place(*f.written, f"the first values of {label_of(f)} spread by {f.spread:.3g}")
+        for f in record.parameters.values() if large(f) and f.written[0]
+    ][:1]  # fmt: skip
 
 
 def inputs(record: Record) -> Iterator[Finding]:
@@ -154,12 +208,17 @@ def inputs(record: Record) -> Iterator[Finding]:
         if not trained or facts["calls"] < 2:
             continue
         if facts.get("many", 0) > 0.5 * facts["calls"]:
-            yield Finding(
-                "inputs not normalised", "warning", *place,
-                f"What enters here has a mean size of {facts['largest']:.3g}; layers are initialised for about 1.",
-                [Place(facts["file"], facts["line"], "comes from here")], {"mean size": facts["largest"]},
-                "Divide the inputs by their range or standard deviation first.", 0.4,
-            )  # fmt: skip
+            made = [Place(*p, "its values are made here") for p in origin.makers(facts["leaf"])]
+            enters = Place(*place, "it enters the network here")
+            becomes = Place(facts["file"], facts["line"], "it becomes a tensor here")
+            places = [*made[:1], enters, becomes]
+            where, more = places[0], places[1:]
+            yield from at_each(Finding(
+                "inputs not normalised", "warning", where.file, where.line,
+                f"What enters has a mean size of {facts['largest']:.3g}; layers are initialised for about 1.",
+                [enters, *made], {"mean size": facts["largest"]},
+                "Divide the inputs by their range or standard deviation first.", 0.62,
+            ), more)  # fmt: skip
         elif facts["constant"] == facts["calls"] and facts["largest"] > 0:
             yield Finding(
                 "constant input", "warning", *place, "Every sample that enters here is the same.",

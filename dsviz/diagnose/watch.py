@@ -5,23 +5,27 @@ from __future__ import annotations
 import gc
 import math
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from dsviz.diagnose.record import Loss, ParameterFacts, Record, Seen, Steps, Units
+from dsviz.diagnose.doors import RATES_KEPT, doors, moved
+from dsviz.diagnose.origin import makers
+from dsviz.diagnose.record import ParameterFacts, Record, Seen, Steps, Units
 from dsviz.diagnose.structure import pattern
-from engine import autograd
 from engine.backend import owner
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.location import line_of, user_frame
+from engine.location import line_of, locals_of
 from engine.module import Module, ModuleCall
 from engine.node import Node
 from engine.optim.optimizer import Optimizer
+from engine.tensor import Tensor
 from engine.writes import writes
 
 ACTIVATIONS = {"relu", "sigmoid", "tanh"}
@@ -36,9 +40,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.record = Record()
-        self._steps: weakref.WeakKeyDictionary[Optimizer, Steps] = weakref.WeakKeyDictionary()
+        self.steps: weakref.WeakKeyDictionary[Optimizer, Steps] = weakref.WeakKeyDictionary()
         self._stale: dict[int, Any] = {}  # parameters whose gradient a step has used: its array
-        self._parameters: dict[int, Any] = {}  # kept alive, so that a number means one parameter
+        self.parameters: dict[int, Any] = {}  # kept alive, so that a number means one parameter
         self._nodes: dict[int, list[weakref.ref[Node]]] = {}
         self._roots: weakref.WeakSet[Module] = weakref.WeakSet()
         self._base = iteration.index  # turns are counted from where the watch began
@@ -50,15 +54,37 @@ class Watch:
             int, tuple[Any, tuple[str, int]]
         ] = {}  # gradients with an old part, and where it came in
         self._pass = ("", 0)
+        self._away = ("", 0)  # where gradients were put away since the last forward op that no step had used
+        self._growing = 0  # turns in a row in which nodes of earlier ones were held
+        self.muted: list[tuple[str, int]] = []  # where gradients were switched off, while they are
 
     @contextmanager
     def watching(self) -> Iterator[Record]:
         """Watch what runs in the block."""
         with (
             bus.subscribe(self._sink, "op_finish", "op_error", "module_enter", "leaf", "gradient"),
-            self._doors(),
+            doors(self),
         ):
             yield self.record
+
+    def _holders(self) -> None:
+        """The names of the lists and dicts that still hold tensors of several turns with their graphs."""
+        kinds: dict[int, tuple[Any, set[int]]] = {}
+        old = {
+            id(node): turn
+            for turn, refs in self._nodes.items()
+            for ref in refs
+            if (node := ref()) is not None
+        }
+        for thing in gc.get_objects():
+            if type(thing) is Tensor and id(thing.node) in old:
+                for holder in gc.get_referrers(thing):
+                    if type(holder) in (list, deque) or (type(holder) is dict and "__name__" not in holder):
+                        kinds.setdefault(id(holder), (holder, set()))[1].add(old[id(thing.node)])
+        for holder, turns in kinds.values():
+            if len(turns) >= 3:
+                for name in _names_of(holder):
+                    self.record.held_by[name] = self.record.held_by.get(name, 0) + len(turns)
 
     # --- the bus ---
 
@@ -89,6 +115,8 @@ class Watch:
         seen.kwargs, seen.scalars = node.kwargs, node.scalars or {}
         seen.requires, seen.recording = node.requires, state.grad
         seen.role = node.role
+        seen.code, seen.lasti = source.code, source.lasti
+        seen.muted = self.muted[0] if self.muted and not state.grad else ("", 0)
         seen.twin = node.twin.id if node.twin is not None else 0
         seen.value, seen.finite = None, True
         return seen
@@ -107,6 +135,7 @@ class Watch:
             meant = seen.op in ("where", "masked_fill", "clone", "setitem", "put_back")
             if not meant and all(finite(a) for a in given):
                 record.not_finite.append((seen, facts_of(node.arrays or ())))
+                record.pinned.update([seen.iteration] if len(record.not_finite) == 1 else [])
         record.keep(seen)
         if seen.iteration != self._iteration:
             self._turn(seen.iteration)
@@ -131,11 +160,15 @@ class Watch:
                 1 for t, refs in self._nodes.items() if t < turn_now - 1 for ref in refs if ref() is not None
             )
         self.record.alive.append((turn_now, held))
+        self._growing = self._growing + 1 if held else 0
+        if self._growing in (6, 12):  # while the program runs: its variables are gone when it has ended
+            self._holders()
         for turn in sorted(self._nodes)[:-40]:
             del self._nodes[turn]
 
     def _forward(self, node: Node, seen: Seen, out: Any) -> None:
         record = self.record
+        self._away = ("", 0)
         if node.requires:
             self._nodes.setdefault(seen.iteration, []).append(weakref.ref(node))
             for parent in node.inputs:
@@ -146,6 +179,11 @@ class Watch:
         op, arrays = seen.op, node.arrays or ()
         for parent, array in zip(node.inputs, arrays, strict=False):
             if parent is not None and parent.op is None:
+                turn = record.turns[seen.iteration]
+                if (
+                    parent.id and parent.id not in turn
+                ):  # it was told of in an earlier turn, or before the watch
+                    turn[parent.id] = self._seen(parent)
                 self._took(parent, array, seen)
         if op in ACTIVATIONS and self._looks(seen.iteration) and out is not None and out.ndim >= 2:
             self._activation(node, seen, out)
@@ -234,11 +272,15 @@ class Watch:
         if "made" not in facts:
             made = self.record.find(seen.inputs[1]) if len(seen.inputs) > 1 else None
             facts["made"] = made.place if made is not None else seen.place
+            inside = made is None or (made.code, made.lasti) == (seen.code, seen.lasti)
+            facts["makers"] = makers(seen, 1) if inside else makers(made)
         if target is not None and getattr(target, "dtype", None) is not None and target.dtype.kind in "iu":
             facts["classes"] = arrays[0].shape[1] if arrays[0].ndim > 1 else arrays[0].shape[0]
             facts["items"] = facts.get("items", 0) + int(target.size)
             if len(facts["values"]) < 64:
-                facts["values"] |= {int(v) for v in np.unique(target[:4096] if target.ndim else target)}
+                values = {int(v) for v in np.unique(target[:4096] if target.ndim else target)}
+                facts["values"] |= values
+                facts["alone"] = facts.get("alone", 0) + (len(values) == 1)
 
     def _reach(self, seen: Seen, node: Node) -> None:
         """Note how many targets lie outside what the activation that made a prediction can give."""
@@ -274,8 +316,13 @@ class Watch:
                     facts["ids"] = [*facts["ids"][-2:], seen.id]
 
     def _took(self, leaf: Node, array: Any, seen: Seen) -> None:
+        if not seen.finite and not leaf.requires and not finite(array):
+            self._bad_data(leaf, array, seen)
         if leaf.role == "parameter":
-            self._parameter(leaf, array, seen)
+            self.parameters[id(leaf)] = leaf
+            self._parameter(leaf, array, seen, self.record.parameters, id(leaf))
+        elif leaf.requires:
+            self._parameter(leaf, array, seen, self.record.learners, leaf.id)
         elif (
             leaf.role in ("input", "constant")
             and seen.op
@@ -304,6 +351,7 @@ class Watch:
                     "constant": 0,
                     "file": leaf.filename,
                     "line": leaf.line,
+                    "leaf": self.record.find(leaf.id) or seen,
                 },
             )
             facts["calls"] += 1
@@ -312,20 +360,28 @@ class Watch:
             facts["largest"] = max(facts["largest"], size)
             facts["constant"] += bool(array.shape[0] > 1 and (array == array[:1]).all())
 
-    def _parameter(self, leaf: Node, array: Any, seen: Seen) -> None:
+    def _bad_data(self, leaf: Node, array: Any, seen: Seen) -> None:
+        """Data with nan in them: where they came in. An infinity alone may be a mask's."""
+        if np.isnan(array).any():
+            made = self.record.find(leaf.id)
+            self.record.bad_data.setdefault((leaf.filename, leaf.line), made if made is not None else seen)
+
+    def _parameter(
+        self, leaf: Node, array: Any, seen: Seen, kept: dict[int, ParameterFacts], number: int
+    ) -> None:
         # The node of a parameter lives as long as it does; its own facts hang on it.
-        facts = self.record.parameters.get(id(leaf))
+        facts = kept.get(number)
         if facts is None:
-            self._parameters[id(leaf)] = leaf
-            facts = self.record.parameters[id(leaf)] = ParameterFacts(
-                leaf.filename, leaf.line, leaf.name, leaf.shape
-            )
+            facts = kept[number] = ParameterFacts(leaf.filename, leaf.line, leaf.name, leaf.shape)
+            facts.first_used = seen.iteration
             note = writes._last.get(id(owner(array)))
             if note is not None and note[1]() is owner(array) and note[3] is not None:
                 written = note[3].co_filename, line_of(note[3], note[4])
                 if written != (facts.file, facts.line):  # a layer's own first values are nobody's mistake
                     facts.written = written
             facts.size = float(np.linalg.norm(array)) if array.size <= LARGEST else 1.0
+            facts.zero = array.ndim >= 2 and facts.size == 0
+            facts.spread = facts.size / math.sqrt(max(array.size, 1))
             if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
                 facts.alike = bool((array == array[:1]).all() and array.any())
         facts.used += 1
@@ -340,7 +396,7 @@ class Watch:
         steps, old = self._left.pop(id(leaf), (None, None))
         if steps is not None and array is old:
             self._mixed[id(leaf)] = (array, self._pass)
-        facts = self.record.parameters.get(id(leaf))
+        facts = self.record.parameters.get(id(leaf)) or self.record.learners.get(leaf.id)
         if facts is not None:
             facts.gradients += 1
             with np.errstate(all="ignore"):
@@ -349,6 +405,7 @@ class Watch:
     def _entered(self, call: ModuleCall) -> None:
         if call.parent is None and call.module not in self._roots:
             self._roots.add(call.module)
+            self.record.roots[call.path] = call.filename, call.line
         if call.parent is None and not call.module.training and state.grad:
             facts = self.record.evaluated.get(id(call.module))
             if facts is not None and facts["on"]:
@@ -357,88 +414,67 @@ class Watch:
             for parameter in call.module.parameters():
                 self.record.registered.add(id(parameter.node))
 
-    # --- doors ---
+    # --- what came through the doors ---
 
-    @contextmanager
-    def _doors(self) -> Iterator[None]:
-        init, step, run = Optimizer.__init__, Optimizer.step, autograd.run
-        train = Module.train
-        watch = self
+    @property
+    def turn(self) -> int:
+        """The turn that runs."""
+        return self._iteration
 
-        def made(self: Optimizer, params: Any, defaults: dict[str, Any]) -> None:
-            init(self, params, defaults)
-            frame = user_frame(2)
-            groups = self.param_groups
-            steps = Steps(
-                frame.f_code.co_filename, frame.f_lineno, type(self).__name__, float(groups[0].get("lr", 0.0)),
-                [p for g in groups for p in g["params"]],
-            )  # fmt: skip
-            watch._steps[self] = steps
-            watch.record.optimizers.append(steps)
+    def stepped(
+        self,
+        steps: Steps,
+        optimizer: Optimizer,
+        step: Callable[[], Any],
+        place: tuple[str, int],
+        closed: bool,
+    ) -> Any:
+        """An optimizer steps: what it uses, and how far the parameters move."""
+        steps.step_place = place
+        steps.count += 1
+        steps.params = [p for g in optimizer.param_groups for p in g["params"]]
+        steps.lr = float(optimizer.param_groups[0].get("lr", 0.0))
+        if len(steps.rates) < RATES_KEPT:
+            steps.rates.append(steps.lr)
+        with_gradient = [p for p in steps.params if p.grad is not None]
+        mixed = [
+            found[1]
+            for p in with_gradient
+            if (found := self._mixed.pop(id(p.node), None)) is not None and found[0] is p.grad.array
+        ]
+        if mixed:  # what an earlier step has used already is used again
+            steps.stale += 1
+            steps.stale_place = mixed[0]
+        if not with_gradient and not closed:
+            steps.empty += 1
+            if self._away[0]:
+                steps.thrown = self._away
+            steps.roots = [*steps.roots[-2:], self.record.losses[-1].node if self.record.losses else 0]
+        before = None
+        if self._looks(steps.count):
+            before = [(p, p.array.copy()) for p in with_gradient if p.array.size <= LARGEST]
+        result = step()
+        if before:
+            steps.ratios.append(moved(before))
+        for parameter in steps.params:
+            if parameter.grad is not None:
+                self._stale[id(parameter)] = parameter.grad.array
+        return result
 
-        def stepped(self: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
-            steps = watch._steps.get(self)
-            if steps is None:
-                return step(self, closure)
-            frame = user_frame(2)
-            steps.step_place = frame.f_code.co_filename, frame.f_lineno
-            steps.count += 1
-            steps.params = [p for g in self.param_groups for p in g["params"]]
-            steps.lr = float(self.param_groups[0].get("lr", 0.0))
-            with_gradient = [p for p in steps.params if p.grad is not None]
-            mixed = [
-                found[1]
-                for p in with_gradient
-                if (found := watch._mixed.pop(id(p.node), None)) is not None and found[0] is p.grad.array
-            ]
-            if mixed:  # what an earlier step has used already is used again
-                steps.stale += 1
-                steps.stale_place = mixed[0]
-            if not with_gradient and closure is None:
-                steps.empty += 1
-            before = None
-            if watch._looks(steps.count):
-                before = [(p, p.array.copy()) for p in with_gradient if p.array.size <= LARGEST]
-            result = step(self, closure)
-            if before:
-                moved = math.sqrt(sum(float(((p.array - old) ** 2).sum()) for p, old in before))
-                size = math.sqrt(sum(float((old**2).sum()) for _, old in before))
-                steps.ratios.append(moved / size if size else 0.0)
-            for parameter in steps.params:
-                if parameter.grad is not None:
-                    watch._stale[id(parameter)] = parameter.grad.array
-            return result
+    def zeroed(self, owner: Any, place: tuple[str, int]) -> None:
+        """Gradients are put away: does that take some that no step has used?"""
+        parameters = (
+            [p for g in owner.param_groups for p in g["params"]]
+            if isinstance(owner, Optimizer)
+            else list(owner.parameters())
+        )
+        fresh = {
+            id(p) for p in parameters if p.grad is not None and self._stale.get(id(p)) is not p.grad.array
+        }
+        if fresh:
+            self._away = place
 
-        def ran(roots: Any, seeds: Any, *args: Any, **kwargs: Any) -> Any:
-            frame = user_frame(2)
-            place = frame.f_code.co_filename, frame.f_lineno
-            watch._before_backward(place)
-            for root in roots:
-                seen = watch.record.find(root.id)
-                value = None if seen is None else seen.value
-                watch.record.losses.append(Loss(root.id, value, watch._iteration, place))
-            return run(roots, seeds, *args, **kwargs)
-
-        def turned(self: Module, mode: bool = True) -> Module:
-            frame = user_frame(2)
-            kinds = [type(m).__name__ for m in self.modules()]
-            loud = [k for k in kinds if k.startswith(("Dropout", "BatchNorm"))]
-            before = watch.record.evaluated.get(id(self), {"calls": []})
-            watch.record.evaluated[id(self)] = {
-                "place": (frame.f_code.co_filename, frame.f_lineno), "calls": before["calls"], "kind": loud[:1], "module": self,
-                "on": not mode and bool(loud) and any(p.requires_grad for p in self.parameters()),
-            }  # fmt: skip
-            return train(self, mode)
-
-        Module.train = turned  # type: ignore[assignment,method-assign]
-        Optimizer.__init__, Optimizer.step, autograd.run = made, stepped, ran  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            Module.train = train  # type: ignore[method-assign]
-            Optimizer.__init__, Optimizer.step, autograd.run = init, step, run  # type: ignore[method-assign]
-
-    def _before_backward(self, place: tuple[str, int]) -> None:
+    def before_backward(self, place: tuple[str, int]) -> None:
         """Which gradients that a step has used are still there, and not 0."""
         self._pass = place
         self._mixed = {n: found for n, found in self._mixed.items() if found[0].any()}
@@ -452,6 +488,21 @@ class Watch:
             and p.grad.array is array
             and array.any()
         }
+
+
+def _names_of(holder: Any, depth: int = 2) -> list[str]:
+    """The variables and attributes that hold a list or dict, or a dict it is a value of."""
+    found = []
+    for keeper in gc.get_referrers(holder):
+        if isinstance(keeper, dict):
+            found += [
+                str(name) for name, value in keeper.items() if value is holder and isinstance(name, str)
+            ]
+            if depth and "__name__" not in keeper:
+                found += _names_of(keeper, depth - 1)
+        elif isinstance(keeper, FrameType):
+            found += [name for name, value in locals_of(keeper).items() if value is holder]
+    return found
 
 
 def finite(array: Any) -> bool:

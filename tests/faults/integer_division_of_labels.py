@@ -12,8 +12,7 @@ for i in range(6):
     part = slice(i * 10, i * 10 + 10)
     labels = raw[part] // 30  #-
     labels = raw[part] % 4  #+
-    loss = ds.cross_entropy(net(x[part]), labels)  #-!
-    loss = ds.cross_entropy(net(x[part]), labels)  #+
+    loss = ds.cross_entropy(net(x[part]), labels)
     opt.zero_grad()
     loss.backward()
     opt.step()

@@ -10,8 +10,7 @@ y = rng.integers(0, 3, 20)  #+
 net = ds.Linear(4, 3)
 opt = ds.optim.SGD(net.parameters(), lr=0.1)
 for _ in range(3):
-    loss = ds.cross_entropy(net(x), y)  #-!
-    loss = ds.cross_entropy(net(x), y)  #+
+    loss = ds.cross_entropy(net(x), y)
     opt.zero_grad()
     loss.backward()
     opt.step()

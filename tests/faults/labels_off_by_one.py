@@ -9,8 +9,7 @@ for _ in range(5):
     x = rng.normal(size=(20, 5)).astype(np.float32)
     y = x[:, :4].argmax(1) + 1  #-
     y = x[:, :4].argmax(1)  #+
-    loss = ds.cross_entropy(net(x), y)  #-!
-    loss = ds.cross_entropy(net(x), y)  #+
+    loss = ds.cross_entropy(net(x), y)
     opt.zero_grad()
     loss.backward()
     opt.step()

@@ -12,8 +12,7 @@ for _ in range(5):
     scores = q(x) @ k(x).transpose(1, 2) / d**0.5
     mask = ds.triu(ds.ones(n, n), 2)  #-
     mask = ds.triu(ds.ones(n, n), 1)  #+
-    scores = scores.masked_fill(mask > 0, -1e9)  #-!
-    scores = scores.masked_fill(mask > 0, -1e9)  #+
+    scores = scores.masked_fill(mask > 0, -1e9)
     loss = ((ds.softmax(scores, -1) @ v(x))[:, :-1] - ds.tensor(x[:, 1:])).pow(2).mean()
     opt.zero_grad()
     loss.backward()

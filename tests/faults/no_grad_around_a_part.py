@@ -11,8 +11,8 @@ encoder, head = ds.Linear(8, 16), ds.Linear(16, 3)
 opt = ds.optim.Adam([*encoder.parameters(), *head.parameters()], lr=1e-2)
 for _ in range(10):
     with ds.no_grad():  #-
-        h = ds.relu(encoder(x))  #-!
-    h = ds.relu(encoder(x))  #+
+    if True:  #+
+        h = ds.relu(encoder(x))
     loss = ds.cross_entropy(head(h), y)
     opt.zero_grad()
     loss.backward()

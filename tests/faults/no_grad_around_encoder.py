@@ -9,8 +9,7 @@ for _ in range(6):
     x = rng.normal(size=(16, 10)).astype(np.float32)
     with ds.no_grad():  #-
     if True:  #+
-        z = ds.tanh(enc(x))  #-!
-        z = ds.tanh(enc(x))  #+
+        z = ds.tanh(enc(x))
     loss = ds.cross_entropy(head(z), (x[:, 0] > 0).astype(np.int64))
     opt.zero_grad()
     loss.backward()

@@ -8,10 +8,10 @@ x = rng.standard_normal((64, 8)).astype(np.float32)
 y = (x[:, :3].argmax(1)).astype(np.int64)
 
 net = ds.Sequential(ds.Linear(8, 16), ds.ReLU(), ds.Linear(16, 3))
-opt = ds.optim.Adam(net.parameters(), lr=1e-2)  #-!
-opt = ds.optim.Adam(net.parameters(), lr=1e-2)  #+
+opt = ds.optim.Adam(net.parameters(), lr=1e-2)
 for step in range(8):
     loss = ds.cross_entropy(net(x), y)
     opt.zero_grad()
-    loss.backward()
+    loss.backward()  #-!
+    loss.backward()  #+
     opt.step()  #+

@@ -7,8 +7,7 @@ rng = np.random.default_rng(0)
 x = rng.standard_normal((64, 8)).astype(np.float32)
 y = (x[:, :3].argmax(1)).astype(np.int64)
 
-net = ds.Sequential(ds.Linear(8, 16), ds.Tanh(), ds.Linear(16, 3))  #-!
-net = ds.Sequential(ds.Linear(8, 16), ds.Tanh(), ds.Linear(16, 3))  #+
+net = ds.Sequential(ds.Linear(8, 16), ds.Tanh(), ds.Linear(16, 3))
 ds.nn.init.constant_(net[0].weight, 0.1)  #-
 opt = ds.optim.SGD(net.parameters(), lr=0.1)
 

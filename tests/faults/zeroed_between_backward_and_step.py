@@ -15,5 +15,4 @@ for step in range(8):
     opt.zero_grad()  #+
     loss.backward()
     opt.zero_grad()  #-
-    opt.step()  #-!
-    opt.step()  #+
+    opt.step()
