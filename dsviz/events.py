@@ -295,3 +295,20 @@ AnyEvent = Union[  # noqa: UP007 - msgspec reads it at run time, on Python 3.10 
 
 encoder = msgspec.msgpack.Encoder()
 decoder: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
+_batches: msgspec.msgpack.Decoder[list[AnyEvent]] = msgspec.msgpack.Decoder(list[AnyEvent])
+
+
+def decode(record: bytes) -> list[AnyEvent]:
+    """The events of one record: an event, or an array of them. Raises `msgspec.MsgspecError`.
+
+    >>> decode(encoder.encode(Text(1, "matmul")))
+    [Text(id=1, text='matmul')]
+    >>> decode(encoder.encode([Released(3, 50), Iteration(1, 60)]))
+    [Released(buffer=3, time=50), Iteration(index=1, time=60)]
+    """
+    # An event begins with its kind, a number; several begin with an array.
+    at = {0xDC: 3, 0xDD: 5}.get(record[0], 1) if record else 1
+    first = record[at] if len(record) > at else 0
+    if 0x90 <= first <= 0x9F or first == 0xDC or first == 0xDD:
+        return _batches.decode(record)
+    return [decoder.decode(record)]

@@ -234,10 +234,10 @@ class Process:
         batch: list[events.AnyEvent] = []
         try:
             for record in reader.read(BATCH):
-                event = events.decoder.decode(record)
-                if type(event) is events.Value and event.file:
-                    event = self._from_file(event)
-                batch.append(event)
+                for event in events.decode(record):
+                    if type(event) is events.Value and event.file:
+                        event = self._from_file(event)
+                    batch.append(event)
         except msgspec.MsgspecError:
             reader.damaged = True
         self.damaged = self.damaged or reader.damaged

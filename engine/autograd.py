@@ -11,22 +11,21 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 from sys import getrefcount
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import backend, config
+from engine import backend
 from engine.amp import autocast
 from engine.anomaly import anomaly
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.memory import memory
-from engine.node import BACKWARD, Node, blank, ids
+from engine.node import BACKWARD, Node, blank
 from engine.pending import Product
 from engine.pool import LARGE, compute, owns
-from engine.switches import switches
+from engine.watched import begin_backward, finish_backward
 from engine.writes import Changed, writes
 
 if TYPE_CHECKING:
@@ -249,7 +248,7 @@ def _plain(
         n = len(inputs)
         back = None
         if sources is not None:
-            back = _announce(node, g, sources)
+            back = begin_backward(node, g, sources)
         vjp: Any = op.vjp_numpy
         if type(g) is not _ndarray:
             first = g if op.outputs == 1 else next(p for p in g if p is not None)
@@ -280,7 +279,7 @@ def _plain(
         if anomalous:
             anomaly.look(node, tuple(g.value() if type(g) is Product else g for g in result))
         if back is not None:
-            _finish(back, result)
+            finish_backward(back, result)
         shape = node.shape
         for parent, pg in zip(inputs, result, strict=True):
             if (
@@ -605,72 +604,3 @@ def _check_unchanged(node: Node, saved: Sequence[Any]) -> None:
             )
             changed.filename, changed.line = write[1], write[2]
             raise changed
-
-
-# --- tracing: only when somebody is subscribed ----------------------------------------------------------
-
-
-def _announce(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | None:
-    """The backward node of `node`, numbered and told, or None when it is switched off."""
-    back = blank()
-    back.op = node.op
-    back.kwargs = node.kwargs
-    back.phase = BACKWARD
-    back.twin = node
-    back.call = node.call
-    back.code, back.lasti = node.code, node.lasti
-    back.iteration = iteration.index
-    back.requires = False
-    back.inputs = tuple(sources.pop(node, (None,)))
-    # A node with a role was silent when it ran, and came into the graph as a value only.
-    if (
-        node.id == 0
-        or node.role
-        or config.current().trace_level == 0
-        or (switches.any and switches.silent(back))
-    ):
-        return None
-    if memory.waiting:
-        memory.flush()
-    back.id = next(ids)
-    back.arrays = tuple(g) if isinstance(g, list) else (g,)
-    back.outputs = [
-        (parent.shape, parent.dtype) if parent is not None and parent.requires else None
-        for parent in node.inputs
-    ]
-    bus.emit("op_start", back)
-    back.start = perf_counter_ns()
-    return back
-
-
-def _finish(back: Node, result: tuple[Any, ...]) -> None:
-    """Tell that a backward node ran."""
-    back.duration = perf_counter_ns() - back.start
-    twin = back.twin
-    assert twin is not None
-    useful = [
-        g if parent is not None and parent.requires else None
-        for g, parent in zip(result, twin.inputs, strict=True)
-    ]
-    outputs: list[Any] = []
-    first = None
-    size = 0
-    watched = bus.buffer
-    for g in useful:
-        if g is None:
-            outputs.append(None)
-            continue
-        outputs.append((g.shape, g.dtype))
-        size += g.nbytes
-        if first is None:
-            first = g
-        if watched and (type(g) is _ndarray or backend.is_array(g)):
-            memory.track(g, "gradients", back)
-    back.outputs = outputs
-    back.nbytes = size
-    back.shape = () if first is None else first.shape
-    back.dtype = twin.dtype if first is None else first.dtype
-    back.made = tuple(useful) if len(useful) != 1 else useful[0]
-    bus.emit("op_finish", back)
-    back.made = None
-    back.arrays = None

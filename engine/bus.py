@@ -97,9 +97,13 @@ class Bus:
             try:
                 sink(kind, subject)
             except Exception:  # noqa: BLE001 - see above
-                self._detach(sink, KINDS)
-                report = traceback.format_exc()
-                sys.stderr.write(f"dsviz: a subscriber to {kind!r} failed and was detached\n{report}")
+                self.failed(kind, sink)
+
+    def failed(self, kind: str, sink: Sink) -> None:
+        """While an exception that `sink` raised is handled: it is detached and reported."""
+        self._detach(sink, KINDS)
+        report = traceback.format_exc()
+        sys.stderr.write(f"dsviz: a subscriber to {kind!r} failed and was detached\n{report}")
 
     def _detach(self, sink: Sink, kinds: tuple[str, ...]) -> None:
         with self._lock:

@@ -16,17 +16,14 @@ import numpy as np
 from engine import backend
 from engine.amp import autocast
 from engine.bus import bus
-from engine.config import current
 from engine.dtype import get_default_dtype, is_floating
 from engine.grad_mode import state
-from engine.iteration import iteration
 from engine.location import INTERNAL, is_engine_code
-from engine.memory import memory
-from engine.node import NO_KWARGS, REACH, Node, behind, ids, leaf, order
+from engine.node import NO_KWARGS, REACH, Node, behind, leaf, order
 from engine.op import Op, given
 from engine.pool import LARGE, compute
-from engine.switches import switches
 from engine.views import link
+from engine.watched import begin, finish
 from engine.writes import writes
 
 if TYPE_CHECKING:
@@ -46,11 +43,13 @@ def bind(tensor: type[Tensor], parameter: type[Parameter]) -> None:
 def unary(op: Op, a: Any) -> Tensor:
     """Apply an op of one argument and no attributes. Call it from a function of the engine, never deeper."""
     ta = type(a)
-    if bus.active or not (ta is Tensor or ta is Parameter):
+    if not (ta is Tensor or ta is Parameter):
         return apply(op, (a,))  # type: ignore[no-any-return]
     xa = a.array
     if type(xa) is not _ndarray:
         return apply(op, (a,))  # type: ignore[no-any-return]
+    if bus.active:
+        return apply(op, (a,), NO_KWARGS, [xa], [a.node])  # type: ignore[no-any-return]
     try:
         out = compute(op.on_numpy, xa) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
@@ -93,7 +92,7 @@ def unary(op: Op, a: Any) -> Tensor:
 def binary(op: Op, a: Any, b: Any) -> Tensor:
     """Apply an op of two arguments and no attributes. Call it from a function of the engine, never deeper."""
     ta = type(a)
-    if bus.active or not (ta is Tensor or ta is Parameter):
+    if not (ta is Tensor or ta is Parameter):
         return apply(op, (a, b))  # type: ignore[no-any-return]
     tb = type(b)
     if tb is Tensor or tb is Parameter:
@@ -107,6 +106,8 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     xa = a.array
     if type(xa) is not _ndarray:
         return apply(op, (a, b))  # type: ignore[no-any-return]
+    if bus.active:
+        return apply(op, (a, b), NO_KWARGS, [xa, xb], [a.node, nb])  # type: ignore[no-any-return]
     try:
         out = compute(op.on_numpy, xa, xb) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
@@ -221,36 +222,48 @@ def as_operands(args: tuple[Any, ...]) -> Any:
     return operands
 
 
-def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> Any:
+def apply(
+    op: Op,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] = NO_KWARGS,
+    arrays: list[Any] | None = None,
+    nodes: list[Node | None] | None = None,
+) -> Any:
     """Apply `op` to tensors, raw arrays, plain numbers and None. Returns a Tensor (a tuple for several results).
 
+    `arrays` and `nodes` are those of `args` where it is known already that they are plain numbers and tensors on NumPy.
     Raises what `engine.explain` makes of an error in the op: the person's line, the arguments and their shapes.
     """
-    operands = as_operands(args)
-    if state.stream is not None:
-        cut(operands, state.stream)
-    if autocast.running:
-        operands = autocast.cast(op, operands)
-    arrays: list[Any] = []
-    nodes: list[Node | None] = []
-    requires = False
     forward = op.on_numpy
     xp: Any = np
-    for operand in operands:
-        kind = type(operand)
-        if kind is Tensor or kind is Parameter or isinstance(operand, Tensor):
-            array = operand.array
-            arrays.append(array)
-            if type(array) is not _ndarray:
-                xp = backend.namespace(array)
-                forward = op.on(xp)
-            parent = operand.node
-            nodes.append(parent)
-            if parent.requires:
+    requires = False
+    operands: Any = args
+    if arrays is None or nodes is None or autocast.running or state.stream is not None:
+        operands = as_operands(args)
+        if state.stream is not None:
+            cut(operands, state.stream)
+        if autocast.running:
+            operands = autocast.cast(op, operands)
+        arrays, nodes = [], []
+        for operand in operands:
+            kind = type(operand)
+            if kind is Tensor or kind is Parameter or isinstance(operand, Tensor):
+                array = operand.array
+                arrays.append(array)
+                if type(array) is not _ndarray:
+                    xp = backend.namespace(array)
+                    forward = op.on(xp)
+                parent = operand.node
+                nodes.append(parent)
+                if parent.requires:
+                    requires = True
+            else:
+                arrays.append(operand)
+                nodes.append(None)
+    else:
+        for node in nodes:
+            if node is not None and node.requires:
                 requires = True
-        else:
-            arrays.append(operand)
-            nodes.append(None)
     frame = _getframe(2)
     code = frame.f_code
     while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
@@ -267,11 +280,7 @@ def apply(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> 
     node.saved = ()
     node.depth = node.order = 0
     node.shape = node.dtype = None  # type: ignore[assignment]
-    loud = bus.active and announce(node, arrays)
-    if loud:
-        node.arrays = tuple(arrays)
-        bus.emit("op_start", node)
-        node.start = perf_counter_ns()
+    loud = bus.active and begin(node, arrays)
     try:
         if op.check:
             op.shape(*[shape_of(a) for a in arrays], **kwargs)
@@ -334,6 +343,14 @@ def keep(
     node: Node, op: Op, arrays: list[Any], nodes: list[Node | None], out: Any, extras: tuple[Any, ...]
 ) -> None:
     """Save on `node` what its gradient declared, and nothing else."""
+    if op.cross and not extras:
+        first, second = nodes
+        node.saved = (
+            arrays[0] if second is not None and second.requires else None,
+            arrays[1] if first is not None and first.requires else None,
+            None,
+        )
+        return
     saved: list[Any] = []
     rules = op.saves_args
     last = len(rules) - 1
@@ -398,77 +415,3 @@ PART = Op(
 def shape_of(value: Any) -> Any:
     """What a shape rule is given for an argument: its shape, or the plain number or None itself."""
     return getattr(value, "shape", value)
-
-
-# --- tracing: only when somebody is subscribed --------------------------------------------------------
-
-
-def announce(node: Node, arrays: list[Any]) -> bool:
-    """Give a node that is about to run its number and place; False when it is switched off."""
-    if state.silent or current().trace_level == 0:
-        return False
-    phase = state.phase
-    if phase == 0:
-        iteration.forward()
-    else:
-        node.phase = phase
-        node.twin = state.twin
-    node.call = state.call
-    node.iteration = iteration.index
-    if switches.any and switches.silent(node):
-        return False
-    assert node.op is not None
-    for i, parent in enumerate(node.inputs):
-        if parent is None:
-            if arrays[i] is not None:
-                name = node.op.arg_names[min(i, len(node.op.arg_names) - 1)]
-                node.scalars = {**(node.scalars or {}), name: arrays[i]}
-        elif parent.id == 0:
-            announce_leaf(parent, arrays[i])
-    if memory.waiting:
-        memory.flush()
-    node.id = next(ids)
-    return True
-
-
-def announce_leaf(node: Node, array: Any) -> None:
-    """Number a value nothing recorded made, and tell."""
-    if node.op is PART and node.inputs[0] is not None:
-        node = node.inputs[0]
-    if node.id == 0:
-        node.id = next(ids)
-        node.nbytes = array.nbytes
-        node.role = node.role or "input"
-        node.iteration = iteration.index
-        memory.track(array, "parameters" if node.role == "parameter" else "inputs", node)
-        node.made = array
-        bus.emit("leaf", node)
-        node.made = None
-
-
-def finish(node: Node, out: Any) -> None:
-    """Tell that a node ran."""
-    watched = bus.buffer
-    if type(out) is _ndarray:
-        node.nbytes = out.nbytes
-        if watched:
-            memory.track(out, "activations" if node.phase == 0 else "gradients", node)
-    else:
-        results = out if isinstance(out, tuple) else (out,)
-        node.nbytes = sum(o.nbytes for o in results)
-        if watched:
-            for array in results:
-                memory.track(array, "activations" if node.phase == 0 else "gradients", node)
-    size = 0
-    for array in node.saved or ():
-        kind = type(array)
-        if kind is _ndarray or (kind is not Node and array is not None and backend.is_array(array)):
-            size += array.nbytes
-            if watched:
-                memory.keep(array, node)
-    if size:
-        node.saved_bytes = size
-    node.made = out
-    bus.emit("op_finish", node)
-    node.made = None
-    node.arrays = None

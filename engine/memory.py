@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +34,6 @@ class Buffer(weakref.ref):  # type: ignore[type-arg]
     node: int
 
 
-# Parameters are called `id` in this file's classes, so the function has another name.
-_key = id
-
-
-def _buffer(array: Any, callback: Callable[[Any], None], id: int, category: str, node: int) -> Buffer:
-    """What is known of the memory `array` owns. (A constructor in Python would cost twice as much.)"""
-    buffer = Buffer(array, callback)
-    # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
-    buffer.key = _key(array)
-    buffer.id = id
-    buffer.nbytes = array.nbytes
-    buffer.category = category
-    buffer.node = node
-    return buffer
-
-
 class BufferEvent:
     """`kind` is "allocated", "reused", "released" or "recategorised"; `time` in perf_counter_ns."""
 
@@ -68,7 +51,11 @@ class BufferEvent:
 def _tell(kind: str, buffer: Buffer, time: int) -> None:
     event = BufferEvent()
     event.kind, event.buffer, event.time = kind, buffer, time
-    bus.emit("buffer", event)
+    for sink in bus.buffer:
+        try:
+            sink("buffer", event)
+        except Exception:  # noqa: BLE001 - a debugger's mistake is no mistake of the program
+            bus.failed("buffer", sink)
 
 
 class Memory:
@@ -78,6 +65,7 @@ class Memory:
         self._alive: dict[int, Buffer] = {}
         self.waiting: deque[tuple[Buffer, int]] = deque()
         self._count = 0
+        self._callback = self._dead  # made once
 
     def track(self, array: Any, category: str, node: Node | None = None) -> None:
         """`array` is in use; tell of its memory if it is new."""
@@ -85,42 +73,50 @@ class Memory:
             return
         base = array.base
         memory = array if base is None else owner(array)
-        known = self._alive.get(_key(memory))
+        known = self._alive.get(id(memory))
         if known is not None and known() is memory:
             return
-        self._count += 1
-        buffer = _buffer(memory, self._dead, self._count, category, 0 if node is None else node.id)
-        self._alive[buffer.key] = buffer
+        buffer = self._made(memory, category, 0 if node is None else node.id)
         if base is not None:
             base = memory.base
-        kind = "reused" if type(base) is Lease and base.reused else "allocated"
-        _tell(kind, buffer, perf_counter_ns())
+        _tell("reused" if type(base) is Lease and base.reused else "allocated", buffer, perf_counter_ns())
 
     def expect(self, array: Any, category: str) -> Buffer:
         """Know of memory that was alive before anybody looked, and tell nobody."""
         memory = owner(array)
-        known = self._alive.get(_key(memory))
-        if known is None or known() is not memory:
-            self._count += 1
-            known = self._alive[_key(memory)] = _buffer(memory, self._dead, self._count, category, 0)
-        return known
+        known = self._alive.get(id(memory))
+        return known if known is not None and known() is memory else self._made(memory, category, 0)
+
+    def _made(self, memory: Any, category: str, node: int) -> Buffer:
+        # Filled here: a constructor in Python would cost twice as much.
+        buffer = Buffer(memory, self._callback)
+        # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
+        buffer.key = key = id(memory)
+        self._count += 1
+        buffer.id = self._count
+        buffer.nbytes = memory.nbytes
+        buffer.category = category
+        buffer.node = node
+        self._alive[key] = buffer
+        return buffer
 
     def recategorise(self, array: Any, category: str) -> None:
         """`array`'s memory serves something else from now on."""
         if not bus.buffer:
             return
-        buffer = self._alive.get(_key(owner(array)))
+        buffer = self._alive.get(id(owner(array)))
         if buffer is not None and buffer.category != category:
             buffer.category = category
             _tell("recategorised", buffer, perf_counter_ns())
 
     def keep(self, array: Any, node: Node) -> None:
         """`array` is kept for the gradient of `node`."""
-        known = self._alive.get(_key(array if array.base is None else owner(array)))
+        known = self._alive.get(id(array if array.base is None else owner(array)))
         if known is None:
             self.track(array, "saved", node)
         elif known.category == "activations":
-            self.recategorise(array, "saved")
+            known.category = "saved"
+            _tell("recategorised", known, perf_counter_ns())
 
     def flush(self) -> None:
         """Tell of the buffers that died since the last time."""

@@ -28,8 +28,9 @@ def launch(**options):
     )
 
 
-def test_another_framework_is_stepped_shown_and_recorded(tmp_path):
-    with launch(record=tmp_path / "run.dsviz") as session:
+@pytest.mark.parametrize("ring", ["1", "2"])
+def test_another_framework_is_stepped_shown_and_recorded(tmp_path, ring):
+    with launch(record=tmp_path / "run.dsviz", env={**os.environ, "FOREIGN_RING": ring}) as session:
         stop = session.wait(30)
         assert (stop.reason, stop.op, stop.node) == ("entry", "times", 3)
         assert session.store.python == "toy 1.0"

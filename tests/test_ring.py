@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from dsviz import events
 from dsviz.wire import ring
 from dsviz.wire.ring import KEEP, SUMMARY, VALUE, RingReader, RingWriter
 
@@ -191,3 +193,40 @@ def test_a_torn_head_or_tail_gives_no_record(path, head, tail):
     writer._words[8], writer._words[16] = head, tail
     assert read(reader) == []
     assert reader.damaged
+
+
+def test_a_ring_of_a_later_version_is_refused_with_those_it_knows(path):
+    writer = RingWriter(path, 1024)
+    writer._map[8:12] = b"\x03\0\0\0"
+    with pytest.raises(ValueError, match="no ring of version 1 to 2"):
+        RingReader(path)
+
+
+def test_a_dropped_record_is_missed_by_all_its_events(path):
+    gaps = []
+    writer = RingWriter(path, 64, on_gap=lambda lost: gaps.append(lost) or b"gap", on_full=lambda: True)
+    reader = RingReader(path)
+    assert writer.put(b"x" * 24, 3)
+    assert writer.put(b"x" * 24, 5)
+    assert not writer.put(b"x" * 24, 3)
+    assert not writer.put(b"x" * 24, 4)
+    assert writer.lost == 7
+    list(reader.read())
+    assert writer.flush_gap()
+    assert gaps == [{"operations": 7}]
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 300])
+def test_a_record_is_read_as_the_events_it_holds(count):
+    told = [events.Released(number, 7) for number in range(count)]
+    together = events.encoder.encode(told)
+    assert events.decode(together) == told
+    assert events.decode(events.encoder.encode(told[0])) == told[:1]
+    op = events.Op(
+        1, 2, 0, (), (), 3, 0, 0, 0, 0, 5, 6, 7, 8, {}
+    )  # more than 15 fields: another kind of array
+    assert events.decode(events.encoder.encode(op)) == [op]
+    assert events.decode(events.encoder.encode([op] * count)) == [op] * count
+    for cut in range(len(together)):
+        with pytest.raises(msgspec.MsgspecError):
+            events.decode(together[:cut])

@@ -82,18 +82,16 @@ class Walker:
 
         `skip` module calls found on the way are passed by: a module is called from outside itself.
         """
-        kinds, kind_of = self._kinds, self.places.kind
+        kinds = self._kinds
         frame = start
         chain: list[tuple[CodeType, int]] = []
         parent = 0
-        # We are called from a sink of our own; further out, the same kind of frame is what runs the script.
-        while frame is not None and kind_of(frame.f_code) == OUTSIDE:
-            frame = frame.f_back
+        inside = False
         while frame is not None:
             code = frame.f_code
             kind = kinds.get(id(code))
             if kind is None:
-                kind = kind_of(code)
+                kind = self.places.kind(code)
             if kind == USER:
                 chain.append((code, frame.f_lasti))
                 if len(chain) > DEEPEST:
@@ -103,8 +101,10 @@ class Walker:
             elif kind == MODULE_CALL and call:
                 parent = self.calls.get(call, 0)
                 break
-            elif kind == OUTSIDE:
+            elif kind == OUTSIDE and inside:
                 break
+            # We may be called from a sink of our own; further out, the same kind of frame is what runs the script.
+            inside = inside or kind != OUTSIDE
             frame = frame.f_back
         told = self._told_frames
         for code, lasti in reversed(chain):

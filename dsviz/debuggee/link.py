@@ -23,20 +23,42 @@ from dsviz import events
 from dsviz.wire import control
 from dsviz.wire.ring import DEFAULT_CAPACITY, KEEP, SUMMARY, VALUE, RingWriter
 
+MOST = 256  # events that go into one record
 IMPORTANCE = {"summaries": SUMMARY, "values": VALUE, "output": VALUE, "operations": KEEP}
 
 
 class RingOutlet:
-    """Where one thread's events go: encoded, into its ring."""
+    """Where one thread's events go: encoded, into its ring. Those that may wait go together with the next one."""
 
     def __init__(self, ring: RingWriter) -> None:
         self.ring = ring
         self._encode = events.encoder.encode
         self._put = ring.put
+        self._waiting: list[events.Event] = []
+        self.later = self._waiting.append
+        self.breadcrumb = ring.breadcrumb
 
     def event(self, event: events.Event) -> None:
         """An operation's event: waits for room, and is missed only with a recorded gap."""
-        self._put(self._encode(event))
+        waiting = self._waiting
+        if not waiting:
+            self._put(self._encode(event))
+            return
+        waiting.append(event)
+        if len(waiting) > MOST:
+            self.flush()
+            return
+        record, count = self._encode(waiting), len(waiting)
+        waiting.clear()
+        self._put(record, count)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        waiting = self._waiting[:]
+        self._waiting.clear()
+        for at in range(0, len(waiting), MOST):
+            part = waiting[at : at + MOST]
+            self._put(self._encode(part), len(part))
 
     def definition(self, event: events.Event) -> None:
         """A Text, Frame, Site or Thread that later events refer to: never lost."""
@@ -45,10 +67,6 @@ class RingOutlet:
     def extra(self, event: events.Event, what: str) -> bool:
         """A summary, value or output: given up first when the reader is slow. False: it was."""
         return self.ring.put_if_room(self._encode(event), IMPORTANCE[what], what)
-
-    def breadcrumb(self, node: int, op: int, frame: int) -> None:
-        """Leave word of the node that starts."""
-        self.ring.breadcrumb(node, op, frame)
 
 
 class Link:
@@ -63,7 +81,7 @@ class Link:
         self.on_gone: Callable[[], None] = lambda: None
         self.gone = False
         self._owner = os.getpid()
-        self._rings: list[RingWriter] = []
+        self._outlets: list[RingOutlet] = []
         self._lock = threading.Lock()
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopped = _thread.allocate_lock()
@@ -73,22 +91,28 @@ class Link:
     def outlet(self) -> RingOutlet:
         """A ring for the calling thread, announced to the server."""
         with self._lock:
-            path = os.path.join(self.folder, f"ring-{self._owner}-{len(self._rings)}")
+            path = os.path.join(self.folder, f"ring-{self._owner}-{len(self._outlets)}")
             ring = RingWriter(
                 path, self.capacity, threading.get_ident(), on_gap=self._gap, on_full=lambda: self.gone
             )
-            self._rings.append(ring)
+            outlet = RingOutlet(ring)
+            self._outlets.append(outlet)
         self.send({"t": "ring", "path": path})
-        return RingOutlet(ring)
+        return outlet
 
     def heads(self) -> dict[str, int]:
         """How far each ring is written: the server reads so far before it shows a stop."""
         with self._lock:
-            rings = [ring for ring in self._rings if not ring.closed]
-        for ring in rings:
-            if ring.thread == threading.get_ident():
-                ring.flush_gap()
-        return {ring.path: ring.head for ring in rings}
+            outlets = [outlet for outlet in self._outlets if not outlet.ring.closed]
+        self._flush(outlets)
+        return {outlet.ring.path: outlet.ring.head for outlet in outlets}
+
+    def _flush(self, outlets: list[RingOutlet]) -> None:
+        """Write what waits in this thread's outlets, and tell what is missing there."""
+        for outlet in outlets:
+            if outlet.ring.thread == threading.get_ident() and not outlet.ring.closed:
+                outlet.flush()
+                outlet.ring.flush_gap()
 
     def _gap(self, lost: dict[str, int]) -> bytes:
         gap = events.Gap(sum(lost.values()), ", ".join(sorted(lost)), time.perf_counter_ns() - self.began)
@@ -153,9 +177,9 @@ class Link:
     def abandon(self) -> None:
         """The server is gone: nothing of this session may stay on the disk."""
         with self._lock:
-            for ring in self._rings:
+            for outlet in self._outlets:
                 with contextlib.suppress(OSError):
-                    os.unlink(ring.path)
+                    os.unlink(outlet.ring.path)
         with contextlib.suppress(OSError):
             for name in os.listdir(self.folder):
                 if name == "control" or name.startswith(f"value-{self._owner}-"):
@@ -167,17 +191,15 @@ class Link:
         """In a forked child: let go of what belongs to the parent, without a word to the server."""
         self.gone = True
         self.channel.detach()
-        for ring in self._rings:
-            ring.closed = True
+        for outlet in self._outlets:
+            outlet.ring.closed = True
 
     def close(self) -> None:
         """The program ends: the last words are in the rings, which the server removes."""
         if os.getpid() != self._owner:
             return
         self.quiet()
-        for ring in self._rings:
-            if not ring.closed and ring.thread == threading.get_ident():
-                ring.flush_gap()
+        self._flush(self._outlets)
         self.gone = True
         self.channel.close()
 

@@ -14,7 +14,8 @@ import threading
 import time
 from _thread import get_ident
 from collections.abc import Callable
-from types import CodeType
+from contextlib import suppress
+from types import CodeType, FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ from engine.bus import Bus
 from engine.grad_mode import state
 from engine.location import is_engine_code
 from engine.module import Module, ModuleCall
-from engine.node import BACKWARD, Node
+from engine.node import BACKWARD, FORWARD, Node
 
 LONGEST_ATTR = 200  # characters of an attribute's text
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -41,6 +42,9 @@ class Outlet(Protocol):
 
     def event(self, event: events.Event) -> None:
         """Take an event that must not be lost."""
+
+    def later(self, event: events.Event) -> None:
+        """Take an event that may wait for the next one to go with."""
 
     def definition(self, event: events.Event) -> None:
         """Take a record that later events refer to."""
@@ -62,7 +66,7 @@ class DirectOutlet:
         """Hand it on."""
         self._receive(event)
 
-    definition = event
+    later = definition = event
 
     def extra(self, event: events.Event, what: str) -> bool:
         """Nothing is dropped inside one process."""
@@ -159,8 +163,9 @@ class Tracer:
     def frame_of(self, node: Node) -> int:
         """Where the person's program stands for `node`: a backward node stands where its forward twin did."""
         lane = self.lane()
-        if node.id == lane.framed:
-            return lane.frame
+        return lane.frame if node.id == lane.framed else self._place(lane, node)
+
+    def _place(self, lane: Lane, node: Node) -> int:
         twin = node.twin
         if twin is not None:
             frame = lane.frames_of.get(twin.id) or self._from_other(twin.id)
@@ -168,8 +173,26 @@ class Tracer:
                 frame = lane.walker.at(0, twin.code, twin.lasti)
         else:
             call = node.call
-            frame = lane.walker.frame(sys._getframe(1), 0 if call is None else call.id)
+            frame = lane.walker.frame(self._start(lane, node), 0 if call is None else call.id)
         lane.framed, lane.frame = node.id, frame
+        return frame
+
+    def _start(self, lane: Lane, node: Node) -> FrameType:
+        """The person's frame that the engine found for `node`: as far up as the last time such an op was told."""
+        depth = lane.depths.get(node.op)
+        code, lasti = node.code, node.lasti
+        if depth is not None:
+            with suppress(ValueError):  # called in another way, there are fewer frames
+                start = sys._getframe(depth)
+                if start.f_code is code and start.f_lasti == lasti:
+                    return start
+        depth, frame = 0, sys._getframe(0)
+        while frame.f_code is not code or frame.f_lasti != lasti:
+            if frame.f_back is None:
+                return sys._getframe(1)
+            frame = frame.f_back
+            depth += 1
+        lane.depths[node.op] = depth
         return frame
 
     def _from_other(self, twin: int) -> int:
@@ -209,17 +232,19 @@ class Tracer:
 
     def _op_start(self, kind: str, node: Node) -> None:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
-        timed = 0 if node.id & SAMPLE else time.perf_counter_ns()
+        id = node.id
+        timed = 0 if id & SAMPLE else time.perf_counter_ns()
         lane.decided = 0
         if lane.pending.moved:
             lane.pending.flush()
-        frame = self.frame_of(node)
-        assert node.op is not None
-        op = lane.ops.get(node.op)
-        if op is None:
-            op = lane.ops[node.op] = lane.walker.text(node.op.name)
-        lane.breadcrumb(node.id, op, frame)
-        if self.level == 2 and self._values is not None:
+        twin = node.twin
+        if twin is not None and twin.id in lane.frames_of:
+            lane.framed, lane.frame = id, lane.frames_of[twin.id]
+        else:
+            self._place(lane, node)
+        op = node.op
+        lane.breadcrumb(id, lane.ops.get(op) or lane.op(op), lane.frame)
+        if self._values is not None and self.level == 2:
             self._values.inputs(lane.outlet, node)
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
@@ -228,38 +253,33 @@ class Tracer:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
         id = node.id
         timed = 0 if id & SAMPLE else time.perf_counter_ns()
-        frame = lane.frame if lane.framed == id else self.frame_of(node)
-        op = node.op
-        assert op is not None
-        name = lane.ops.get(op)
-        if name is None:
-            name = lane.ops[op] = lane.walker.text(op.name)
-        kept = lane.dtypes.get(node.dtype) or lane.dtype(node.dtype)
-        twin = node.twin
-        call = node.call
-        plain = True
-        inputs = []
-        for source in node.inputs:
-            if source is None:
-                inputs.append(0)
-                plain = False
-            else:
-                inputs.append(source.id)
-        attrs = NO_ATTRS if plain and not node.kwargs else simple_attrs(node.attrs)
-        phase = node.phase
-        outputs: Any = ()
-        if phase or op.outputs != 1:
-            outputs = self._outputs(lane, node)
-        elif node.requires:
-            lane.remember(id, frame)
+        frame = lane.frame if lane.framed == id else self._place(lane, node)
+        op, phase, twin, call, outputs = node.op, node.phase, node.twin, node.call, node.outputs
+        if phase == FORWARD and node.requires:
+            frames = lane.frames_of
+            frames[id] = frame
+            if len(frames) > REMEMBERED:
+                lane.forget()
         lane.event(
             events.Op(
-                id, name, phase, tuple(inputs), node.shape, kept,
-                0 if call is None else call.id, frame, 0 if twin is None else twin.id,
-                node.iteration, node.start - self.began, node.duration, node.nbytes,
-                0 if phase == BACKWARD else node.saved_bytes, attrs, outputs,
+                id,
+                lane.ops.get(op) or lane.op(op),
+                phase,
+                tuple([0 if source is None else source.id for source in node.inputs]),
+                node.shape,
+                lane.dtypes.get(node.dtype) or lane.dtype(node.dtype),
+                0 if call is None else call.id,
+                frame,
+                0 if twin is None else twin.id,
+                node.iteration,
+                node.start - self.began,
+                node.duration,
+                node.nbytes,
+                0 if phase == BACKWARD else node.saved_bytes,
+                simple_attrs(node.attrs) if node.scalars or node.kwargs else NO_ATTRS,
+                self._outputs(lane, outputs) if outputs is not None and len(outputs) > 1 else (),
             )
-        )  # fmt: skip
+        )
         if self.level == 2:
             self._summary(lane, node)
             if self._values is not None:
@@ -267,16 +287,12 @@ class Tracer:
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
-    def _outputs(self, lane: Lane, node: Node) -> Any:
-        outputs = node.outputs
-        if not outputs or len(outputs) < 2:
-            return ()
-        return tuple(
-            ((), 0)
-            if output is None
-            else (tuple(output[0]), lane.dtypes.get(output[1]) or lane.dtype(output[1]))
+    def _outputs(self, lane: Lane, outputs: list[Any]) -> Any:
+        known = lane.dtypes
+        return [
+            ((), 0) if output is None else (output[0], known.get(output[1]) or lane.dtype(output[1]))
             for output in outputs
-        )
+        ]
 
     def _summary(self, lane: Lane, node: Node) -> None:
         out = node.out
@@ -349,14 +365,17 @@ class Tracer:
         lane = self._lane if get_ident() == self._owner else self._other(get_ident())
         buffer = change.buffer
         # A release may be told after a pause that it came before, and the clock has skipped the pause.
-        at = lane.clock = max(change.time - self.began, lane.clock)
+        at = change.time - self.began
+        if at < lane.clock:
+            at = lane.clock
+        lane.clock = at
         what = change.kind
         if what == "released":
-            lane.event(events.Released(buffer.id, at))
+            lane.later(events.Released(buffer.id, at))
         elif what == "recategorised":
-            lane.event(events.Recategorised(buffer.id, CATEGORY[buffer.category], at))
+            lane.later(events.Recategorised(buffer.id, CATEGORY[buffer.category], at))
         else:
-            lane.event(
+            lane.later(
                 events.Allocated(
                     buffer.id, buffer.nbytes, CATEGORY[buffer.category], buffer.node, at, what == "reused"
                 )
@@ -386,30 +405,33 @@ class Lane:
         self.pending = Pending(self._turn)  # loop turns in which nothing has run yet
         self.decided = 0  # branches decided since the last op
         self.event = outlet.event
+        self.later = outlet.later
         self.breadcrumb = outlet.breadcrumb
         self.walker = Walker(places, outlet)
         self.ops: dict[Any, int] = {}
         self.dtypes: dict[Any, int] = {}
         self.framed = -1  # the node whose frame was looked up last
         self.frame = 0
+        self.depths: dict[Any, int] = {}  # op -> how far up the person's frame was, the last time
         self.frames_of: dict[int, int] = {}  # forward node -> frame, for its backward twin
 
     def _turn(self, site: int, index: int) -> None:
         self.event(events.LoopTurn(site, index, self._now()))
+
+    def op(self, op: Any) -> int:
+        """The text of an op's name, as told."""
+        text = self.ops[op] = self.walker.text(op.name)
+        return text
 
     def dtype(self, dtype: Any) -> int:
         """The text of a dtype, as told; its name is slow to make."""
         text = self.dtypes[dtype] = self.walker.text(str(dtype))
         return text
 
-    def remember(self, node: int, frame: int) -> None:
-        """Node `node` stands at `frame`."""
-        frames = self.frames_of
-        frames[node] = frame
-        if len(frames) > REMEMBERED:
-            # Graphs of so many nodes are rare; their oldest twins are placed by their line alone.
-            for old in list(frames)[: REMEMBERED // 2]:
-                del frames[old]
+    def forget(self) -> None:
+        """Graphs of so many nodes are rare; their oldest twins are placed by their line alone."""
+        for old in list(self.frames_of)[: REMEMBERED // 2]:
+            del self.frames_of[old]
 
 
 NO_ATTRS: dict[str, Any] = {}
@@ -451,7 +473,10 @@ def clash_of(failure: Any) -> tuple[tuple[int, int], ...]:
 
 def simple_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
     """An op's attributes as values that fit in a record."""
-    return {str(name): simple(value) for name, value in attrs.items()}
+    return {
+        str(name): value if type(value) is float or type(value) is bool else simple(value)
+        for name, value in attrs.items()
+    }
 
 
 def simple(value: Any) -> Any:

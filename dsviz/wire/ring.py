@@ -5,7 +5,7 @@ with the breadcrumb: the node that was in flight. There is no lock and no thread
 after the bytes it covers, `tail` after the bytes it frees, each 8 bytes wide and aligned.
 
 Layout: a header of one page, then `capacity` bytes of records. A record is a 4-byte length and that
-many bytes, padded to 4, and may wrap around the end.
+many bytes, padded to 4, and may wrap around the end. It holds an event, or an array of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MAGIC = b"DSVRING1"
+VERSIONS = (1, 2)  # of the records: one event each, or one or several; a writer of ours writes the latest
 HEADER = 4096
 DEFAULT_CAPACITY = 8 << 20
 
@@ -71,7 +72,7 @@ class RingWriter:
         self._bytes = memoryview(self._map)
         self._words = self._bytes.cast("Q")
         self._lengths = self._bytes.cast("I")
-        _PREAMBLE.pack_into(self._map, 0, MAGIC, 1, os.getpid(), thread, capacity)
+        _PREAMBLE.pack_into(self._map, 0, MAGIC, VERSIONS[-1], os.getpid(), thread, capacity)
         self.head = 0
         self._limit = capacity  # head may grow to here before tail must be read again
         self._on_gap = on_gap
@@ -86,14 +87,14 @@ class RingWriter:
         words[_NODE] = node
         words[_PLACE] = op << 32 | frame
 
-    def put(self, record: bytes) -> bool:
-        """Append `record`; waits up to 200 ms for room. False: it was dropped, and will be told as a gap."""
+    def put(self, record: bytes, count: int = 1) -> bool:
+        """Append `record` of `count` events; waits up to 200 ms for room. False: it was dropped, and is told as a gap."""
         size = len(record)
         head = self.head
         end = head + (size + 7 & ~3)
         if end > self._limit:
             if not self._room(end, size):
-                return self._drop("operations")
+                return self._drop("operations", count)
             head = self.head  # the gap may have been told on the way
             end = head + (size + 7 & ~3)
         place = HEADER + head % self.capacity
@@ -143,14 +144,14 @@ class RingWriter:
         self._limit = words[_TAIL] + capacity
         return self.flush_gap() and self.head + (size + 7 & ~3) <= self._limit
 
-    def _drop(self, what: str) -> bool:
-        self._lost[what] = self._lost.get(what, 0) + 1
+    def _drop(self, what: str, count: int = 1) -> bool:
+        self._lost[what] = self._lost.get(what, 0) + count
         self._limit = -1  # the next record asks for room, and on the way the gap is told
         return False
 
     @property
     def lost(self) -> int:
-        """Records dropped since the last gap was told."""
+        """Events dropped since the last gap was told."""
         return sum(self._lost.values())
 
     def flush_gap(self) -> bool:
@@ -196,9 +197,9 @@ class RingReader:
                 raise ValueError(f"{path} is no ring: it has {size} bytes")
             self._map = mmap.mmap(file.fileno(), size)
         magic, version, self.pid, self.thread, self.capacity = _PREAMBLE.unpack_from(self._map, 0)
-        if magic != MAGIC or version != 1 or self.capacity + HEADER != size:
+        if magic != MAGIC or version not in VERSIONS or self.capacity + HEADER != size:
             self._map.close()
-            raise ValueError(f"{path} is no ring of version 1")
+            raise ValueError(f"{path} is no ring of version {VERSIONS[0]} to {VERSIONS[-1]}")
         self._words = memoryview(self._map).cast("Q")
         self.damaged = False
         self.closed = False

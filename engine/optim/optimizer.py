@@ -11,7 +11,6 @@ import numpy as np
 from engine import backend
 from engine.amp import autocast
 from engine.bus import bus
-from engine.dispatch import announce, finish
 from engine.grad_mode import no_grad, state
 from engine.iteration import iteration
 from engine.location import user_frame
@@ -20,6 +19,7 @@ from engine.node import OPTIMIZER, blank, order
 from engine.op import OPS, Op
 from engine.restructure import Parameters, fitted, structure
 from engine.tensor import Tensor
+from engine.watched import begin, finish
 from engine.writes import writes
 
 
@@ -193,11 +193,7 @@ class Optimizer:
         frame = user_frame(3)
         node.code, node.lasti = frame.f_code, frame.f_lasti
         arrays = [parameter.array, gradient.array]
-        loud = announce(node, arrays)
-        if loud:
-            node.arrays = tuple(arrays)
-            bus.emit("op_start", node)
-            node.start = perf_counter_ns()
+        loud = begin(node, arrays)
         self.update(parameter.array, gradient.array, kept, group)
         writes.note(parameter.array, self.op.name)
         if loud:

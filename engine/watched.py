@@ -1,0 +1,184 @@
+"""What an op costs when somebody watches: its node is numbered and placed before it runs, and told after.
+
+All of this runs only while the bus is active, but then for every op; it is written flat, because each call
+and each look-up is paid a million times.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from engine import backend
+from engine.bus import bus
+from engine.config import current
+from engine.grad_mode import state
+from engine.iteration import iteration
+from engine.memory import memory
+from engine.node import BACKWARD, Node, blank, ids
+from engine.pending import Product
+from engine.switches import switches
+
+_ndarray = np.ndarray
+
+
+def begin(node: Node, arrays: list[Any]) -> bool:
+    """Give a node that is about to run its number and place, and tell; False when it is switched off."""
+    mine = state.__dict__  # of this thread: asked once, because asking takes as long as a call
+    if mine["silent"] or current().trace_level == 0:
+        return False
+    phase = mine["phase"]
+    if phase:
+        node.phase = phase
+        node.twin = mine["twin"]
+    else:
+        iteration.forward()
+    node.call = mine["call"]
+    node.iteration = iteration.index
+    if switches.any and switches.silent(node):
+        return False
+    for i, parent in enumerate(node.inputs):
+        if parent is None:
+            if arrays[i] is not None:
+                assert node.op is not None
+                names = node.op.arg_names
+                name = names[i] if i < len(names) else names[-1]
+                if node.scalars is None:
+                    node.scalars = {name: arrays[i]}
+                else:
+                    node.scalars[name] = arrays[i]
+        elif parent.id == 0:
+            _leaf(parent, arrays[i])
+    if memory.waiting:
+        memory.flush()
+    node.id = next(ids)
+    node.arrays = tuple(arrays)
+    for sink in bus.op_start:
+        try:
+            sink("op_start", node)
+        except Exception:  # noqa: BLE001 - a debugger's mistake is no mistake of the program
+            bus.failed("op_start", sink)
+    node.start = perf_counter_ns()
+    return True
+
+
+def _leaf(node: Node, array: Any) -> None:
+    """Number a value nothing recorded made, and tell."""
+    if node.op is not None and node.op.name == "part" and node.inputs[0] is not None:
+        node = node.inputs[0]
+    if node.id == 0:
+        node.id = next(ids)
+        node.nbytes = array.nbytes
+        node.role = node.role or "input"
+        node.iteration = iteration.index
+        memory.track(array, "parameters" if node.role == "parameter" else "inputs", node)
+        node.made = array
+        bus.emit("leaf", node)
+        node.made = None
+
+
+def finish(node: Node, out: Any) -> None:
+    """Tell that a node ran; its duration is set already."""
+    watched = bus.buffer
+    if type(out) is _ndarray:
+        node.nbytes = out.nbytes
+        if watched:
+            memory.track(out, "gradients" if node.phase else "activations", node)
+    else:
+        results = out if isinstance(out, tuple) else (out,)
+        node.nbytes = sum(o.nbytes for o in results)
+        if watched:
+            for array in results:
+                memory.track(array, "gradients" if node.phase else "activations", node)
+    if node.saved:
+        size = 0
+        for array in node.saved:
+            kind = type(array)
+            if kind is _ndarray or (kind is not Node and array is not None and backend.is_array(array)):
+                size += array.nbytes
+                if watched:
+                    memory.keep(array, node)
+        if size:
+            node.saved_bytes = size
+    node.made = out
+    for sink in bus.op_finish:
+        try:
+            sink("op_finish", node)
+        except Exception:  # noqa: BLE001 - see above
+            bus.failed("op_finish", sink)
+    node.made = node.arrays = None
+
+
+def begin_backward(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | None:
+    """The backward node of `node`, numbered and told, or None when it is switched off."""
+    came = tuple(sources.pop(node, (None,)))
+    # A node with a role was silent when it ran, and came into the graph as a value only.
+    if node.id == 0 or node.role or current().trace_level == 0:
+        return None
+    back = blank()
+    back.op = node.op
+    back.kwargs = node.kwargs
+    back.phase = BACKWARD
+    back.twin = node
+    back.call = node.call
+    back.code, back.lasti = node.code, node.lasti
+    back.iteration = iteration.index
+    back.inputs = came
+    if switches.any and switches.silent(back):
+        return None
+    if memory.waiting:
+        memory.flush()
+    back.id = next(ids)
+    back.arrays = tuple(g) if type(g) is list else (g,)
+    back.outputs = [
+        (parent.shape, parent.dtype) if parent is not None and parent.requires else None
+        for parent in node.inputs
+    ]
+    for sink in bus.op_start:
+        try:
+            sink("op_start", back)
+        except Exception:  # noqa: BLE001 - see above
+            bus.failed("op_start", sink)
+    back.start = perf_counter_ns()
+    return back
+
+
+def finish_backward(back: Node, result: tuple[Any, ...]) -> None:
+    """Tell that a backward node ran, and what it gave those of its arguments that take a gradient."""
+    back.duration = perf_counter_ns() - back.start
+    twin = back.twin
+    assert twin is not None
+    useful: list[Any] = []
+    outputs: list[Any] = []
+    first = None
+    size = 0
+    watched = bus.buffer
+    for g, parent in zip(result, twin.inputs, strict=True):
+        if g is None or parent is None or not parent.requires:
+            useful.append(None)
+            outputs.append(None)
+            continue
+        useful.append(g)
+        outputs.append((g.shape, g.dtype))
+        size += g.nbytes
+        if first is None:
+            first = g
+        if watched:
+            kind = type(g)
+            if kind is _ndarray or (kind is not Product and backend.is_array(g)):
+                memory.track(g, "gradients", back)
+    back.outputs = outputs
+    back.nbytes = size
+    if first is None:
+        back.shape, back.dtype = (), twin.dtype
+    else:
+        back.shape, back.dtype = first.shape, first.dtype
+    back.made = tuple(useful) if len(useful) != 1 else useful[0]
+    for sink in bus.op_finish:
+        try:
+            sink("op_finish", back)
+        except Exception:  # noqa: BLE001 - see above
+            bus.failed("op_finish", sink)
+    back.made = back.arrays = None
