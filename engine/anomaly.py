@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine import backend
+from engine.located import located
 from engine.node import Node
 
 __all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
@@ -31,9 +32,11 @@ class Anomaly:
             if backend.is_array(array) and array.dtype.kind == "f" and bool(np.isnan(array).any()):
                 names = node.op.arg_names
                 argument = names[min(i, len(names) - 1)]
-                raise RuntimeError(
-                    f"the gradient of {node.op.name} ({node.filename}:{node.line}) with respect to {argument} "
-                    "has NaN values"
+                raise located(
+                    RuntimeError(
+                        f"the gradient of {node.op.name} ({node.filename}:{node.line}) with respect to {argument} "
+                        "has NaN values"
+                    )
                 )
 
 

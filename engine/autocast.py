@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.config import graph_config
 from engine.dtype import as_dtype, float16, float32
+from engine.located import located
 
 __all__ = ["autocast"]
 
@@ -39,7 +40,9 @@ class autocast:  # noqa: N801 - PyTorch's name
             device_type, enabled = "cuda", device_type
         kind = float16 if dtype is None else as_dtype(dtype)
         if enabled and kind not in (float16, float32):
-            raise ValueError(f"autocast computes in float16; dtype has to be float16 or float32, got {kind}")
+            raise located(
+                ValueError(f"autocast computes in float16; dtype has to be float16 or float32, got {kind}")
+            )
         self.device_type = str(device_type)
         self._keys: dict[str, Any] = {"amp": enabled and kind == float16}
         if self._keys["amp"]:

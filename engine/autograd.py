@@ -21,6 +21,7 @@ from engine.anomaly import anomaly
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
+from engine.located import located
 from engine.memory import memory
 from engine.node import BACKWARD, Node, blank
 from engine.pending import Product
@@ -105,7 +106,7 @@ def grad(
     seeds = seeds_of(outs, grad_outputs, create_graph)
     for i, t in enumerate(wanted):
         if not t.requires_grad:
-            raise RuntimeError(f"inputs[{i}] does not require a gradient")
+            raise located(RuntimeError(f"inputs[{i}] does not require a gradient"))
     retain = create_graph if retain_graph is None else retain_graph
     found = run(
         [t.node for t in outs], seeds, retain, create_graph, {t.node for t in wanted}, accumulate=False
@@ -114,8 +115,10 @@ def grad(
     for i, t in enumerate(wanted):
         g = found.get(t.node)
         if g is None and not allow_unused:
-            raise RuntimeError(
-                f"inputs[{i}] was not used to compute the outputs; allow_unused=True gives None for it"
+            raise located(
+                RuntimeError(
+                    f"inputs[{i}] was not used to compute the outputs; allow_unused=True gives None for it"
+                )
             )
         results.append(g if g is None or isinstance(g, Tensor) else Tensor(_own(g)))
     return tuple(results)
@@ -126,20 +129,24 @@ def seeds_of(outputs: list[Tensor], given: Any, create_graph: bool) -> list[Any]
     if given is None or isinstance(given, Tensor) or backend.is_array(given):
         given = [given] * (len(outputs) if given is None else 1)
     if len(given) != len(outputs):
-        raise RuntimeError(f"expected {len(outputs)} gradients to start with, got {len(given)}")
+        raise located(RuntimeError(f"expected {len(outputs)} gradients to start with, got {len(given)}"))
     seeds = []
     for t, g in zip(outputs, given, strict=True):
         if not t.requires_grad:
-            raise RuntimeError(
-                "no gradient flows to this tensor: nothing it was made from requires one, or it was made under no_grad"
+            raise located(
+                RuntimeError(
+                    "no gradient flows to this tensor: nothing it was made from requires one, or it was made under no_grad"
+                )
             )
         if g is None:
             g = backend.namespace(t.array).ones_like(t.array)
         elif not create_graph or not isinstance(g, Tensor):
             g = g.array if isinstance(g, Tensor) else g
         if g.shape != t.shape:
-            raise RuntimeError(
-                f"the gradient to start with has shape {list(g.shape)}, the tensor {list(t.shape)}"
+            raise located(
+                RuntimeError(
+                    f"the gradient to start with has shape {list(g.shape)}, the tensor {list(t.shape)}"
+                )
             )
         if create_graph and not isinstance(g, Tensor):
             g = Tensor(g)
@@ -503,7 +510,7 @@ def register_hook(node: Node, hook: Any) -> RemovableHandle:
     """Call `hook(gradient)` when the gradient of `node` is complete."""
     global _hooked
     if not node.requires:
-        raise RuntimeError("a hook needs a tensor that requires a gradient")
+        raise located(RuntimeError("a hook needs a tensor that requires a gradient"))
     if node.hooks is None:
         node.hooks = {}
     _hooked += 1
@@ -522,7 +529,9 @@ def register_after(tensor: Tensor, hook: Any) -> RemovableHandle:
     """Call `hook(tensor)` when `.grad` of a leaf has been added to."""
     node = tensor.node
     if not node.requires or node.op is not None:
-        raise RuntimeError("register_post_accumulate_grad_hook needs a leaf that requires a gradient")
+        raise located(
+            RuntimeError("register_post_accumulate_grad_hook needs a leaf that requires a gradient")
+        )
     entry = _afterwards.get(node)
     if entry is None:
         entry = _afterwards[node] = (weakref.ref(tensor), {})
@@ -544,7 +553,7 @@ def retain(node: Node) -> None:
     if node.op is None or node.grad_source is node:
         return
     if not node.requires:
-        raise RuntimeError("retain_grad needs a tensor that requires a gradient")
+        raise located(RuntimeError("retain_grad needs a tensor that requires a gradient"))
     node.grad_source = node  # the mark that it is kept already
 
     def store(g: Tensor) -> None:

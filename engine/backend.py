@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.located import located
+
 Array = Any  # numpy.ndarray or cupy.ndarray
 
 
@@ -20,7 +22,7 @@ class Device:
     def __init__(self, type: str, index: int | None = None) -> None:
         match = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", str(type))
         if match is None:
-            raise ValueError(f'no device {type!r}; there are "cpu", "cuda" and "cuda:N"')
+            raise located(ValueError(f'no device {type!r}; there are "cpu", "cuda" and "cuda:N"'))
         self.type = match[1]
         number = int(match[2]) if match[2] else index
         self.index = number if number is not None else (None if self.type == "cpu" else 0)
@@ -56,9 +58,11 @@ def require_cupy() -> Any:
     """The cupy module. Raises `RuntimeError` that says what to install where it cannot be used."""
     module = cupy()
     if module is None:
-        raise RuntimeError(
-            "there is no usable CUDA device: CuPy is not installed or finds no GPU; "
-            'install the extra that fits the driver: pip install "dsviz[cuda11]", "dsviz[cuda12]" or "dsviz[cuda13]"'
+        raise located(
+            RuntimeError(
+                "there is no usable CUDA device: CuPy is not installed or finds no GPU; "
+                'install the extra that fits the driver: pip install "dsviz[cuda11]", "dsviz[cuda12]" or "dsviz[cuda13]"'
+            )
         )
     return module
 

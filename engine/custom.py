@@ -21,6 +21,7 @@ from engine import backend
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, ShapeClash, shape_text
 from engine.grad_mode import state
+from engine.located import located
 from engine.op import OPS, Op
 from engine.tensor import Tensor
 
@@ -50,13 +51,13 @@ class CustomOp:
         self.derivative: Derivative | None = None
         parameters = list(inspect.signature(function).parameters.values())
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            raise TypeError(
-                f"custom op {name}: **{parameters[-1].name} cannot be an attribute; name each one"
+            raise located(
+                TypeError(f"custom op {name}: **{parameters[-1].name} cannot be an attribute; name each one")
             )
         self._positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         if not self._positional:
-            raise TypeError(
-                f"custom op {name} needs at least one positional argument, the tensor it works on"
+            raise located(
+                TypeError(f"custom op {name} needs at least one positional argument, the tensor it works on")
             )
         self._attributes = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
         self._signature = inspect.signature(function)
@@ -86,7 +87,7 @@ class CustomOp:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.op.name}(): {error}") from None
+            raise located(TypeError(f"{self.op.name}(): {error}")) from None
         bound.apply_defaults()
         attributes = {p.name: bound.arguments[p.name] for p in self._attributes}
         return apply(self.op, bound.args, attributes)
@@ -131,9 +132,11 @@ class CustomOp:
     def _vjp(self, xp: Any, g: Any, out: Any, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:
         name, derivative = self.op.name, self.derivative
         if derivative is None:
-            raise RuntimeError(
-                f"{name} has no derivative, and a gradient was asked to flow through it. "
-                f"Give one with ds.register_derivative({name}, grad_fn=...), or call it under ds.no_grad()"
+            raise located(
+                RuntimeError(
+                    f"{name} has no derivative, and a gradient was asked to flow through it. "
+                    f"Give one with ds.register_derivative({name}, grad_fn=...), or call it under ds.no_grad()"
+                )
             )
         plain = not any(isinstance(value, Tensor) for value in (g if isinstance(g, list) else (g,)))
         grad = [_wrapped(part) for part in g] if isinstance(g, list) else _wrapped(g)
@@ -146,9 +149,11 @@ class CustomOp:
         given = result if isinstance(result, (tuple, list)) else (result,)
         if len(given) != len(inputs):
             names = ", ".join(self._names(len(inputs)))
-            raise RuntimeError(
-                f"the derivative of {name} returned {len(given)} gradient{'s' * (len(given) != 1)}, "
-                f"expected {len(inputs)}: one for each of {names} (None for no gradient)"
+            raise located(
+                RuntimeError(
+                    f"the derivative of {name} returned {len(given)} gradient{'s' * (len(given) != 1)}, "
+                    f"expected {len(inputs)}: one for each of {names} (None for no gradient)"
+                )
             )
         return tuple(
             self._fitting(value, operand, argument, plain)
@@ -166,9 +171,11 @@ class CustomOp:
         if not isinstance(value, Tensor) and not backend.is_array(value):
             value = backend.namespace(getattr(operand, "array", operand)).asarray(value, dtype=operand.dtype)
         if tuple(value.shape) != tuple(operand.shape):
-            raise RuntimeError(
-                f"the derivative of {self.op.name} gave {argument} a gradient of shape {shape_text(value.shape)}, "
-                f"expected {shape_text(operand.shape)}, the shape of {argument} itself"
+            raise located(
+                RuntimeError(
+                    f"the derivative of {self.op.name} gave {argument} a gradient of shape {shape_text(value.shape)}, "
+                    f"expected {shape_text(operand.shape)}, the shape of {argument} itself"
+                )
             )
         return value.array if plain and isinstance(value, Tensor) else value
 
@@ -204,11 +211,13 @@ def custom_op(
 
     def make(function: Callable[..., Any]) -> CustomOp:
         if not callable(function):
-            raise TypeError(f"custom_op makes an op of a function, got {type(function).__name__}")
+            raise located(TypeError(f"custom_op makes an op of a function, got {type(function).__name__}"))
         called = name or getattr(function, "__name__", type(function).__name__)
         known = OPS.get(called)
         if known is not None and not known.custom:
-            raise ValueError(f"there is a built-in op {called!r}; give another name: custom_op(name=...)")
+            raise located(
+                ValueError(f"there is a built-in op {called!r}; give another name: custom_op(name=...)")
+            )
         return CustomOp(function, called, shape, dtype, onnx, outputs)
 
     return make if function is None else make(function)
@@ -224,12 +233,16 @@ def register_derivative(op: Any, grad_fn: Derivative) -> None:
     Raises `TypeError` for anything that is not a custom op or not a function.
     """
     if not isinstance(op, CustomOp):
-        raise TypeError(
-            f"register_derivative takes what @ds.custom_op made, got {type(op).__name__}"
-            + (f" {op.__name__!r}; put @ds.custom_op above it" if hasattr(op, "__name__") else "")
+        raise located(
+            TypeError(
+                f"register_derivative takes what @ds.custom_op made, got {type(op).__name__}"
+                + (f" {op.__name__!r}; put @ds.custom_op above it" if hasattr(op, "__name__") else "")
+            )
         )
     if not callable(grad_fn):
-        raise TypeError(f"the derivative of {op.op.name} has to be a function, got {type(grad_fn).__name__}")
+        raise located(
+            TypeError(f"the derivative of {op.op.name} has to be a function, got {type(grad_fn).__name__}")
+        )
     op.derivative = grad_fn
 
 

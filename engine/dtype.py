@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.located import located
+
 DType = np.dtype[Any]
 
 float16: DType = np.dtype("float16")
@@ -39,7 +41,7 @@ def set_default_dtype(dtype: Any) -> None:
     """Set what `get_default_dtype` gives. Raises `TypeError` for a type that is not floating."""
     chosen = as_dtype(dtype)
     if chosen.kind != "f":
-        raise TypeError(f"the default dtype has to be a floating type, got {chosen}")
+        raise located(TypeError(f"the default dtype has to be a floating type, got {chosen}"))
     _default[0] = chosen
 
 
@@ -58,9 +60,11 @@ def _bfloat16() -> DType:
     try:
         from ml_dtypes import bfloat16 as kind
     except ImportError:
-        raise TypeError(
-            "there is no bfloat16 here: NumPy and CuPy have none of their own. Install the package ml_dtypes "
-            "(pip install ml_dtypes), or use float16"
+        raise located(
+            TypeError(
+                "there is no bfloat16 here: NumPy and CuPy have none of their own. Install the package ml_dtypes "
+                "(pip install ml_dtypes), or use float16"
+            )
         ) from None
     return np.dtype(kind)  # type: ignore[no-any-return]
 

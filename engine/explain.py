@@ -88,6 +88,12 @@ def explain(
             names,
             frame,
         )
+    if (
+        type(error) in (ValueError, IndexError, OverflowError)
+        and not op.custom
+        and "\n  at " not in str(error)
+    ):
+        return _plain(type(error), str(error), node, op, operands, names, frame)
     return error
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from engine import backend
 from engine.dtype import as_dtype
+from engine.located import located
 from engine.tensor import Tensor
 
 KINDS = {
@@ -50,7 +51,7 @@ def save(obj: Any, f: Any, metadata: Mapping[str, str] | None = None) -> None:
     for name, array in arrays.items():
         kind = NAMES.get(array.dtype.name)
         if kind is None:
-            raise TypeError(f"{name!r} is {array.dtype}, which the format has no word for")
+            raise located(TypeError(f"{name!r} is {array.dtype}, which the format has no word for"))
         header[name] = {
             "dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes],
         }  # fmt: skip
@@ -93,17 +94,21 @@ def _plain(value: Any, path: str, arrays: dict[str, Any]) -> Any:
         pairs = []
         for key, inner in value.items():
             if not isinstance(key, (str, int)) or isinstance(key, bool):
-                raise TypeError(
-                    f"keys have to be strings or whole numbers, got {key!r} in {path or 'the dict'}"
+                raise located(
+                    TypeError(
+                        f"keys have to be strings or whole numbers, got {key!r} in {path or 'the dict'}"
+                    )
                 )
             pairs.append([key, _plain(inner, f"{lead}{key}", arrays)])
         return {"dict": pairs}
     if isinstance(value, (tuple, list)):
         found = [_plain(inner, f"{lead}{i}", arrays) for i, inner in enumerate(value)]
         return {"tuple" if isinstance(value, tuple) else "list": found}
-    raise TypeError(
-        f"{path or 'the object'} is a {type(value).__name__}; a file holds tensors, numbers, strings, lists and dicts. "
-        "Of a module or an optimizer save its state_dict()"
+    raise located(
+        TypeError(
+            f"{path or 'the object'} is a {type(value).__name__}; a file holds tensors, numbers, strings, lists and dicts. "
+            "Of a module or an optimizer save its state_dict()"
+        )
     )
 
 
@@ -187,7 +192,7 @@ def _rebuilt(value: Any, arrays: dict[str, Any]) -> Any:
     if kind in ("list", "tuple"):
         made = [_rebuilt(item, arrays) for item in inner]
         return tuple(made) if kind == "tuple" else made
-    raise ValueError(f"no kind {kind!r}")
+    raise located(ValueError(f"no kind {kind!r}"))
 
 
 def _hint(path: str) -> str:

@@ -31,6 +31,7 @@ from engine.custom import inside
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, shape_text
 from engine.grad_mode import no_grad, state
+from engine.located import located
 from engine.memory import memory
 from engine.op import OPS, Op
 from engine.tensor import Tensor
@@ -64,9 +65,11 @@ class FunctionCtx:
         """
         for i, tensor in enumerate(tensors):
             if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(
-                    f"save_for_backward keeps tensors, argument {i} is a {type(tensor).__name__}; "
-                    "write ctx.name = value for anything else"
+                raise located(
+                    TypeError(
+                        f"save_for_backward keeps tensors, argument {i} is a {type(tensor).__name__}; "
+                        "write ctx.name = value for anything else"
+                    )
                 )
         self._saved = tensors
         self._stamp = writes.count
@@ -150,7 +153,7 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the result. To be written by the subclass."""
-        raise NotImplementedError("a Function needs a static method forward(ctx, *args)")
+        raise located(NotImplementedError("a Function needs a static method forward(ctx, *args)"))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -159,8 +162,8 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """The gradient of each argument. To be written by the subclass, as `backward` or `vjp`."""
-        raise NotImplementedError(
-            "this Function has no backward, and a gradient was asked to flow through it"
+        raise located(
+            NotImplementedError("this Function has no backward, and a gradient was asked to flow through it")
         )
 
     @classmethod
@@ -228,8 +231,8 @@ def _old_style(cls: type[Function]) -> bool:
 def _record(cls: type[Function]) -> Op:
     """The op of a Function, made once for each class."""
     if cls.forward is Function.forward:
-        raise NotImplementedError(
-            f"{cls.__name__} has no forward: give it a static method forward(ctx, *args)"
+        raise located(
+            NotImplementedError(f"{cls.__name__} has no forward: give it a static method forward(ctx, *args)")
         )
     name = cls.__name__
     known = OPS.get(name)
@@ -320,9 +323,11 @@ def _vjp(cls: type[Function], xp: Any, g: Any, out: Any, *operands: Any, context
     name = cls.__name__
     backward = _backward_of(cls)
     if backward is None:
-        raise RuntimeError(
-            f"{name} has no backward, and a gradient was asked to flow through it. "
-            f"Give {name} a static method backward(ctx, *grads), or call it under ds.no_grad()"
+        raise located(
+            RuntimeError(
+                f"{name} has no backward, and a gradient was asked to flow through it. "
+                f"Give {name} a static method backward(ctx, *grads), or call it under ds.no_grad()"
+            )
         )
     grads = g if isinstance(g, list) else [g]
     differentiable = any(isinstance(part, Tensor) for part in grads)
@@ -342,9 +347,11 @@ def _vjp(cls: type[Function], xp: Any, g: Any, out: Any, *operands: Any, context
     while len(values) > len(needs) and values[-1] is None:
         values.pop()
     if len(values) != len(needs):
-        raise RuntimeError(
-            f"{name}.backward returned {len(values)} gradient{'s' * (len(values) != 1)}, expected {len(needs)}: "
-            "one for each argument of forward (None for no gradient)"
+        raise located(
+            RuntimeError(
+                f"{name}.backward returned {len(values)} gradient{'s' * (len(values) != 1)}, expected {len(needs)}: "
+                "one for each argument of forward (None for no gradient)"
+            )
         )
     names = _names(cls, len(needs))
     rest = iter(operands)
@@ -352,8 +359,10 @@ def _vjp(cls: type[Function], xp: Any, g: Any, out: Any, *operands: Any, context
     for value, argument, wanted in zip(values, names, needs, strict=True):
         if argument in plain:
             if value is not None:
-                raise RuntimeError(
-                    f"{name}.backward gave a gradient for {argument}, which is no tensor; return None for it"
+                raise located(
+                    RuntimeError(
+                        f"{name}.backward gave a gradient for {argument}, which is no tensor; return None for it"
+                    )
                 )
             continue
         fitting.append(_fitting(name, argument, value, next(rest), not differentiable) if wanted else None)
@@ -365,13 +374,17 @@ def _fitting(name: str, argument: str, value: Any, operand: Any, plain: bool) ->
     if value is None:
         return None
     if not isinstance(value, Tensor) and not backend.is_array(value):
-        raise RuntimeError(
-            f"{name}.backward gave {argument} a {type(value).__name__} as its gradient, expected a tensor or None"
+        raise located(
+            RuntimeError(
+                f"{name}.backward gave {argument} a {type(value).__name__} as its gradient, expected a tensor or None"
+            )
         )
     if not _sums_to(value.shape, operand.shape):
-        raise RuntimeError(
-            f"{name}.backward gave {argument} a gradient of shape {shape_text(value.shape)}, "
-            f"expected {shape_text(operand.shape)}, the shape of {argument} itself"
+        raise located(
+            RuntimeError(
+                f"{name}.backward gave {argument} a gradient of shape {shape_text(value.shape)}, "
+                f"expected {shape_text(operand.shape)}, the shape of {argument} itself"
+            )
         )
     return value.array if plain and isinstance(value, Tensor) else value
 
@@ -392,8 +405,10 @@ def _taken(tensor: Tensor, ctx: FunctionCtx, args: tuple[Any, ...]) -> Tensor:
     for dirty in ctx._dirty:
         if dirty.array is tensor.array and any(dirty is a for a in args):
             if dirty.requires_grad and dirty.is_leaf and state.grad:
-                raise RuntimeError(
-                    f"{ctx._where}.forward changed a leaf that requires a gradient in place; clone() it first"
+                raise located(
+                    RuntimeError(
+                        f"{ctx._where}.forward changed a leaf that requires a gradient in place; clone() it first"
+                    )
                 )
             writes.note(dirty.array, ctx._where)
             dirty.node = tensor.node

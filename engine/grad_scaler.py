@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.backend import namespace
+from engine.located import located
 
 __all__ = ["GradScaler"]
 
@@ -38,11 +39,11 @@ class GradScaler:
         enabled: bool = True,
     ) -> None:
         if not growth_factor > 1:
-            raise ValueError(f"growth_factor has to be above 1, got {growth_factor}")
+            raise located(ValueError(f"growth_factor has to be above 1, got {growth_factor}"))
         if not 0 < backoff_factor < 1:
-            raise ValueError(f"backoff_factor has to be between 0 and 1, got {backoff_factor}")
+            raise located(ValueError(f"backoff_factor has to be between 0 and 1, got {backoff_factor}"))
         if not init_scale > 0:
-            raise ValueError(f"init_scale has to be above 0, got {init_scale}")
+            raise located(ValueError(f"init_scale has to be above 0, got {init_scale}"))
         self._scale, self._growth, self._backoff = float(init_scale), growth_factor, backoff_factor
         self._interval, self._enabled = growth_interval, enabled
         self._good = 0
@@ -67,7 +68,9 @@ class GradScaler:
         if not self._enabled:
             return
         if id(optimizer) in self._found:
-            raise RuntimeError("unscale_() was called for this optimizer already since the last update()")
+            raise located(
+                RuntimeError("unscale_() was called for this optimizer already since the last update()")
+            )
         overflow = False
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -82,7 +85,9 @@ class GradScaler:
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if id(optimizer) in self._stepped:
-            raise RuntimeError("step() was called for this optimizer already since the last update()")
+            raise located(
+                RuntimeError("step() was called for this optimizer already since the last update()")
+            )
         if id(optimizer) not in self._found:
             self.unscale_(optimizer)
         self._stepped.add(id(optimizer))
@@ -95,7 +100,7 @@ class GradScaler:
         if new_scale is not None:
             self._scale = float(getattr(new_scale, "item", lambda: new_scale)())
         elif not self._found:
-            raise RuntimeError("update() needs a step(optimizer) since the last update()")
+            raise located(RuntimeError("update() needs a step(optimizer) since the last update()"))
         elif any(self._found.values()):
             self._scale *= self._backoff
             self._good = 0
@@ -132,7 +137,9 @@ class GradScaler:
         if not self._enabled:
             return
         if not state_dict:
-            raise ValueError("the state is empty: it was taken from a GradScaler that was not enabled")
+            raise located(
+                ValueError("the state is empty: it was taken from a GradScaler that was not enabled")
+            )
         self._scale, self._growth = state_dict["scale"], state_dict["growth_factor"]
         self._backoff, self._interval = state_dict["backoff_factor"], state_dict["growth_interval"]
         self._good = state_dict["_growth_tracker"]

@@ -10,6 +10,7 @@ import numpy as np
 from engine.autograd import RemovableHandle
 from engine.backend import is_array
 from engine.dispatch import apply
+from engine.located import located
 from engine.op import Op
 from engine.tensor import Tensor
 
@@ -79,8 +80,10 @@ class Hooks:
                 changed = hook(module, args, kwargs)
                 if changed is not None:
                     if not isinstance(changed, tuple) or len(changed) != 2:
-                        raise TypeError(
-                            f"a forward pre-hook with kwargs returns None or (args, kwargs), got {changed!r}"
+                        raise located(
+                            TypeError(
+                                f"a forward pre-hook with kwargs returns None or (args, kwargs), got {changed!r}"
+                            )
                         )
                     args, kwargs = changed
             else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.autograd import grad
 from engine.creation import zeros_like
+from engine.located import located
 from engine.tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -21,7 +22,7 @@ def _points(inputs: Any, name: str) -> tuple[tuple[Tensor, ...], bool]:
     given = (inputs,) if alone else tuple(inputs)
     for i, value in enumerate(given):
         if not isinstance(value, Tensor):
-            raise TypeError(f"{name}: inputs[{i}] has to be a tensor, got {type(value).__name__}")
+            raise located(TypeError(f"{name}: inputs[{i}] has to be a tensor, got {type(value).__name__}"))
     return given, alone
 
 
@@ -36,7 +37,9 @@ def _outputs(result: Any, name: str) -> tuple[tuple[Tensor, ...], bool]:
     outs = (result,) if alone else tuple(result)
     for i, out in enumerate(outs):
         if not isinstance(out, Tensor):
-            raise TypeError(f"{name}: func has to return tensors, result {i} is a {type(out).__name__}")
+            raise located(
+                TypeError(f"{name}: func has to return tensors, result {i} is a {type(out).__name__}")
+            )
     return outs, alone
 
 
@@ -52,7 +55,9 @@ def _grads(
     for i, g in enumerate(found):
         if g is None:
             if strict:
-                raise RuntimeError(f"{name}: the result does not depend on inputs[{i}], and strict is True")
+                raise located(
+                    RuntimeError(f"{name}: the result does not depend on inputs[{i}], and strict is True")
+                )
             found[i] = zeros_like(points[i])
     return found
 
@@ -101,7 +106,7 @@ def _scalar(func: Callable[..., Any], name: str) -> Callable[..., Any]:
         outs, alone = _outputs(func(*points), name)
         if not alone or outs[0].numel() != 1:
             what = f"{len(outs)} results" if not alone else f"a tensor of shape {list(outs[0].shape)}"
-            raise RuntimeError(f"{name}: func has to return one number, got {what}")
+            raise located(RuntimeError(f"{name}: func has to return one number, got {what}"))
         return outs[0].reshape(())
 
     return checked
@@ -181,14 +186,18 @@ def hvp(
 def _vectors(v: Any, like: tuple[Tensor, ...], alone: bool, name: str, what: str) -> tuple[Any, ...]:
     if v is None:
         if not alone or like[0].numel() != 1:
-            raise RuntimeError(f"{name}: v can be left out only where {what} is one number")
+            raise located(RuntimeError(f"{name}: v can be left out only where {what} is one number"))
         return (None,)
     given = tuple(v) if isinstance(v, (tuple, list)) else (v,)
     if len(given) != len(like):
-        raise RuntimeError(f"{name}: v has to be as many tensors as {what}, {len(like)}, got {len(given)}")
+        raise located(
+            RuntimeError(f"{name}: v has to be as many tensors as {what}, {len(like)}, got {len(given)}")
+        )
     for i, (one, other) in enumerate(zip(given, like, strict=True)):
         if tuple(one.shape) != tuple(other.shape):
-            raise RuntimeError(
-                f"{name}: v[{i}] has shape {list(one.shape)}, expected {list(other.shape)}, that of {what}"
+            raise located(
+                RuntimeError(
+                    f"{name}: v[{i}] has shape {list(one.shape)}, expected {list(other.shape)}, that of {what}"
+                )
             )
     return given

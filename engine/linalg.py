@@ -13,6 +13,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.located import located
 from engine.op import op
 from engine.ops import reduction
 from engine.ops.arithmetic import abs, div, mul, sign
@@ -311,7 +312,9 @@ def svd(A: Any, full_matrices: bool = False) -> Decomposition:
     """
     rows, columns = A.shape[-2:]
     if full_matrices and rows != columns:
-        raise ValueError("full_matrices=True is not there; the default gives the part that A determines")
+        raise located(
+            ValueError("full_matrices=True is not there; the default gives the part that A determines")
+        )
     if rows < columns:
         turned = svd(transpose(A, -1, -2))
         return Decomposition(transpose(turned.Vh, -1, -2), turned.S, transpose(turned.U, -1, -2))
@@ -339,7 +342,9 @@ def qr(A: Any, mode: str = "reduced") -> Factors:
     """
     rows, columns = A.shape[-2:]
     if rows < columns or mode != "reduced":
-        raise ValueError(f"qr needs as many rows as columns or more and mode='reduced', got {list(A.shape)}")
+        raise located(
+            ValueError(f"qr needs as many rows as columns or more and mode='reduced', got {list(A.shape)}")
+        )
     # R is the Cholesky factor of AᵀA up to signs; the signs are those of LAPACK's Householder vectors.
     raw = np.linalg.qr(np.asarray(A.detach().cpu().array))[1]
     signs = Tensor(np.where(np.diagonal(raw, axis1=-2, axis2=-1) < 0, -1, 1).astype(A.dtype), role="constant")
@@ -395,7 +400,7 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim
         found = {"nuc": reduction.sum, 2: reduction.amax, -2: reduction.amin}[ord](S, -1)
         return found.unsqueeze(rows).unsqueeze(columns) if keepdim else found
     else:
-        raise ValueError(f'ord is "fro", "nuc", 1, -1, 2, -2, inf or -inf, got {ord!r}')
+        raise located(ValueError(f'ord is "fro", "nuc", 1, -1, 2, -2, inf or -inf, got {ord!r}'))
     return found if keepdim else found.squeeze((rows, columns))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.autograd import RemovableHandle
 from engine.bus import bus
 from engine.grad_mode import state
+from engine.located import located
 from engine.location import line_of, user_frame
 from engine.names import variable_of
 from engine.node import Node
@@ -109,7 +110,7 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module does; subclasses say it."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+        raise located(NotImplementedError(f"{type(self).__name__} has no forward method"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, as a module call that traces and error messages know of."""
@@ -213,17 +214,23 @@ class Module:
             modules[name] = value
         elif name in parameters:
             if value is not None:
-                raise TypeError(
-                    f"{name} is a parameter; assign a Parameter or None, not {type(value).__name__}"
+                raise located(
+                    TypeError(
+                        f"{name} is a parameter; assign a Parameter or None, not {type(value).__name__}"
+                    )
                 )
             parameters[name] = None
         elif name in modules:
             if value is not None:
-                raise TypeError(f"{name} is a submodule; assign a Module or None, not {type(value).__name__}")
+                raise located(
+                    TypeError(f"{name} is a submodule; assign a Module or None, not {type(value).__name__}")
+                )
             modules[name] = None
         elif name in buffers:
             if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"{name} is a buffer; assign a Tensor or None, not {type(value).__name__}")
+                raise located(
+                    TypeError(f"{name} is a buffer; assign a Tensor or None, not {type(value).__name__}")
+                )
             buffers[name] = value
         else:
             object.__setattr__(self, name, value)

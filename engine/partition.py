@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.located import located
 from engine.program import Call, Program, Ref, program, run_calls
 from engine.tensor import Tensor
 from engine.trace import Graph
@@ -92,9 +93,11 @@ class Partition:
             number, array = self._leaf(key), _array(value)
             old = self._source.given[number]
             if (array.shape, array.dtype) != (old.shape, old.dtype):
-                raise ValueError(
-                    f"leaf {number} takes {list(old.shape)} {old.dtype}, got {list(array.shape)} {array.dtype}: "
-                    "a partition is of the shapes that were traced"
+                raise located(
+                    ValueError(
+                        f"leaf {number} takes {list(old.shape)} {old.dtype}, got {list(array.shape)} {array.dtype}: "
+                        "a partition is of the shapes that were traced"
+                    )
                 )
             given[Ref(number)] = array
         if executor is None:
@@ -173,7 +176,7 @@ def partition(
     True
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k takes a whole number of parts, 1 or more, got {k!r}")
+        raise located(ValueError(f"k takes a whole number of parts, 1 or more, got {k!r}"))
     source = program(trace)
     costs = {n.id: max(n.duration, 1) / 1e9 for n in trace.nodes}
     sizes = {n.id: n.nbytes for n in [*trace.nodes, *trace.leaves]}

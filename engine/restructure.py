@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine import backend
+from engine.located import located
 from engine.location import user_frame
 from engine.node import leaf
 
@@ -80,7 +81,7 @@ def resize(parameter: Parameter, shape: tuple[int, ...], fresh: Callable[[], Any
 def whole(owner: str, name: str, value: Any) -> int:
     """`value` as a size. Raises `ValueError` that names the attribute, before anything is altered."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"{owner}.{name} takes a whole number, 1 or more, got {value!r}; nothing was changed"
+        raise located(
+            ValueError(f"{owner}.{name} takes a whole number, 1 or more, got {value!r}; nothing was changed")
         )
     return value

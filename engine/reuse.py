@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import backend
 from engine.grad_mode import no_grad, state
+from engine.located import located
 from engine.random import default_generator
 from engine.restructure import structure
 from engine.tensor import Tensor
@@ -46,7 +47,7 @@ class Silence:
 
     def __init__(self, reuse: bool | str) -> None:
         if reuse not in WAYS:
-            raise ValueError(f"reuse takes False, True (the same array) or 'content', got {reuse!r}")
+            raise located(ValueError(f"reuse takes False, True (the same array) or 'content', got {reuse!r}"))
         self.reuse = reuse
         self.hits = self.misses = self.bytes_saved = self.time_saved = 0
         self._cost = 0

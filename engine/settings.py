@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.backend import CPU, Device
 from engine.config import current
+from engine.located import located
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "get_default_device", "get_float32_matmul_precision",
@@ -50,7 +51,7 @@ def set_printoptions(
     """
     if profile is not None:
         if profile not in _PROFILES:
-            raise ValueError(f"profile has to be one of {', '.join(_PROFILES)}, got {profile!r}")
+            raise located(ValueError(f"profile has to be one of {', '.join(_PROFILES)}, got {profile!r}"))
         printing.update(_PROFILES[profile])
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     printing.update({name: value for name, value in given.items() if value is not None})
@@ -72,7 +73,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     """Taken for PyTorch's sake: float32 products are always whole. Raises `ValueError` for an unknown word."""
     global _precision
     if precision not in ("highest", "high", "medium"):
-        raise ValueError(f"precision has to be 'highest', 'high' or 'medium', got {precision!r}")
+        raise located(ValueError(f"precision has to be 'highest', 'high' or 'medium', got {precision!r}"))
     _precision = precision
 
 
@@ -84,9 +85,11 @@ def get_float32_matmul_precision() -> str:
 def set_default_device(device: Any) -> None:
     """Where new tensors are made: the CPU. Raises `RuntimeError` for another: give `device=` to what makes them."""
     if device is not None and Device(str(device)).type != "cpu":
-        raise RuntimeError(
-            f"new tensors are made on the CPU unless told otherwise; give device={str(device)!r} to the functions that "
-            "make them, or module.to(...)"
+        raise located(
+            RuntimeError(
+                f"new tensors are made on the CPU unless told otherwise; give device={str(device)!r} to the functions that "
+                "make them, or module.to(...)"
+            )
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import backend
 from engine.errors import shape_text
+from engine.located import located
 from engine.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> LoadResult:
     """Copy `state` into `module`; nothing has been changed when this raises."""
     if not isinstance(state, Mapping):
-        raise TypeError(f"expected a state as state_dict gives it, a dict, got {type(state).__name__}")
+        raise located(
+            TypeError(f"expected a state as state_dict gives it, a dict, got {type(state).__name__}")
+        )
     own = dict(entries(module))
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
@@ -88,7 +91,9 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
 def _array(key: str, value: Any) -> Any:
     array = value.array if isinstance(value, Tensor) else value
     if not backend.is_array(array):
-        raise TypeError(f"the value of {key!r} has to be a tensor or an array, got {type(value).__name__}")
+        raise located(
+            TypeError(f"the value of {key!r} has to be a tensor or an array, got {type(value).__name__}")
+        )
     return array
 
 

@@ -20,6 +20,7 @@ from types import TracebackType
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
+from engine.located import located
 from engine.node import order
 from engine.trace import Graph, trace
 
@@ -84,14 +85,14 @@ class stream_graph:  # noqa: N801 - written as a function, `with ds.stream_graph
 
     def __init__(self, window: int = 1000) -> None:
         if isinstance(window, bool) or not isinstance(window, int) or window < 0:
-            raise ValueError(f"window takes a whole number of nodes, 0 or more, got {window!r}")
+            raise located(ValueError(f"window takes a whole number of nodes, 0 or more, got {window!r}"))
         self._size = window
         self._trace: trace | None = None
 
     def __enter__(self) -> Window:
         if state.stream is not None:
-            raise RuntimeError(
-                "a stream_graph block is running in this thread already; one batch is one block"
+            raise located(
+                RuntimeError("a stream_graph block is running in this thread already; one batch is one block")
             )
         kept = _streams.window
         if kept is None or kept.size != self._size:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.located import located
 from engine.location import line_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Switches:
 
     def _table(self, target: str) -> dict[Any, bool]:
         if target not in TARGETS:
-            raise ValueError(f"no switch for {target!r}; there are {', '.join(TARGETS)}")
+            raise located(ValueError(f"no switch for {target!r}; there are {', '.join(TARGETS)}"))
         tables: dict[str, dict[Any, bool]] = {"module": self.modules, "op": self.ops, "place": self.places}
         return tables[target]
 

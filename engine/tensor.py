@@ -14,6 +14,7 @@ import numpy as np
 from engine import autograd, backend, dispatch
 from engine.backend import Array, Device
 from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
+from engine.located import located
 from engine.location import user_frame
 from engine.methods import Methods
 from engine.node import Node, behind, leaf
@@ -163,12 +164,16 @@ class Tensor(Writing, Methods):
         if value == node.requires:
             return
         if node.requires and node.op is not None:
-            raise RuntimeError(
-                "requires_grad can only be changed on a leaf; this tensor was made by "
-                f"{node.op.name} ({node.filename}:{node.line}). Use detach() for a copy outside the graph"
+            raise located(
+                RuntimeError(
+                    "requires_grad can only be changed on a leaf; this tensor was made by "
+                    f"{node.op.name} ({node.filename}:{node.line}). Use detach() for a copy outside the graph"
+                )
             )
         if value and not is_floating(self.dtype):
-            raise RuntimeError(f"only floating tensors can require gradients, this one is {self.dtype}")
+            raise located(
+                RuntimeError(f"only floating tensors can require gradients, this one is {self.dtype}")
+            )
         if node.op is not None:
             # For the gradient it is a leaf from now on; where it came from stays known to error messages.
             self.node = node = leaf(
@@ -194,8 +199,10 @@ class Tensor(Writing, Methods):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value.shape != self.shape:
-            raise ValueError(
-                f"a gradient has the shape of its tensor: expected {list(self.shape)}, got {list(value.shape)}"
+            raise located(
+                ValueError(
+                    f"a gradient has the shape of its tensor: expected {list(self.shape)}, got {list(value.shape)}"
+                )
             )
         self.node.grad = value
 
@@ -212,9 +219,11 @@ class Tensor(Writing, Methods):
         As in PyTorch, a tensor of more than one element needs `gradient`; `ds.backward` seeds with ones.
         """
         if gradient is None and self.array.size != 1:
-            raise RuntimeError(
-                "backward() without a gradient needs a tensor of one element, this one has shape "
-                f"{list(self.shape)}; give `gradient`, or call ds.backward(out), which seeds with ones"
+            raise located(
+                RuntimeError(
+                    "backward() without a gradient needs a tensor of one element, this one has shape "
+                    f"{list(self.shape)}; give `gradient`, or call ds.backward(out), which seeds with ones"
+                )
             )
         autograd.backward(self, gradient, retain_graph, create_graph)
 
@@ -264,7 +273,7 @@ class Tensor(Writing, Methods):
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """The value as a NumPy array sharing memory. Raises `RuntimeError` where a gradient flows, unless `force`."""
         if self.node.requires and not force:
-            raise RuntimeError("numpy() on a tensor that requires grad; use detach().numpy()")
+            raise located(RuntimeError("numpy() on a tensor that requires grad; use detach().numpy()"))
         return np.asarray(backend.move(self.array, "cpu"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -274,7 +283,9 @@ class Tensor(Writing, Methods):
     def item(self) -> Any:
         """The value of a tensor of one element as a Python number."""
         if self.array.size != 1:
-            raise RuntimeError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
+            raise located(
+                RuntimeError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
+            )
         return self.array.item()
 
     def tolist(self) -> Any:
@@ -393,18 +404,20 @@ class Tensor(Writing, Methods):
 
     def __len__(self) -> Any:
         if self.array.ndim == 0:
-            raise TypeError("len() of a tensor without dimensions")
+            raise located(TypeError("len() of a tensor without dimensions"))
         return self.array.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
-            raise TypeError("iteration over a tensor without dimensions")
+            raise located(TypeError("iteration over a tensor without dimensions"))
         return (self[i] for i in range(self.array.shape[0]))
 
     def __bool__(self) -> Any:
         if self.array.size != 1:
-            raise RuntimeError(
-                f"the truth of a tensor of shape {list(self.shape)} is ambiguous; use .any() or .all()"
+            raise located(
+                RuntimeError(
+                    f"the truth of a tensor of shape {list(self.shape)} is ambiguous; use .any() or .all()"
+                )
             )
         return bool(self.array)
 
@@ -416,7 +429,7 @@ class Tensor(Writing, Methods):
 
     def __index__(self) -> Any:
         if self.array.dtype.kind not in "iu" or self.array.size != 1:
-            raise TypeError("only an integer tensor of one element can be used as an index")
+            raise located(TypeError("only an integer tensor of one element can be used as an index"))
         return int(self.array.item())
 
     def __contains__(self, value: Any) -> Any:
@@ -438,7 +451,7 @@ class Tensor(Writing, Methods):
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if not self.is_leaf:
-            raise RuntimeError("only leaves can be deep-copied; use detach() or clone()")
+            raise located(RuntimeError("only leaves can be deep-copied; use detach() or clone()"))
         out: Tensor = type(self).__new__(type(self))
         memo[id(self)] = out
         out.array = self.array.copy()
@@ -541,7 +554,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the memory of `array`."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+        raise located(TypeError(f"expected a NumPy array, got {type(array).__name__}"))
     return Tensor(array)
 
 

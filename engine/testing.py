@@ -14,6 +14,7 @@ import numpy as np
 from engine.autograd import grad
 from engine.custom import CustomOp
 from engine.errors import shape_text
+from engine.located import located
 from engine.op import OPS, Op
 from engine.tensor import Tensor
 
@@ -41,7 +42,7 @@ def gradcheck(
     weights = [rng.standard_normal(out.shape) for out in outs]
     wanted = [p for p in points if _differentiable(p)]
     if not wanted:
-        raise TypeError("gradcheck needs at least one floating input")
+        raise located(TypeError("gradcheck needs at least one floating input"))
     flowing = [(out, w) for out, w in zip(outs, weights, strict=True) if out.requires_grad]
     found: list[Any] = [None] * len(wanted)
     if flowing:
@@ -103,8 +104,10 @@ def check_op(op: Any, samples: Iterable[Any], *, second: bool = False, **toleran
     """
     record: Op = op.op if isinstance(op, CustomOp) else OPS[op] if isinstance(op, str) else op
     if not callable(op) and isinstance(op, (Op, str)):
-        raise TypeError(
-            f"check_op takes the function that applies {record.name}, such as what @ds.custom_op made"
+        raise located(
+            TypeError(
+                f"check_op takes the function that applies {record.name}, such as what @ds.custom_op made"
+            )
         )
     count = 0
     for count, sample in enumerate(samples, 1):
@@ -129,7 +132,7 @@ def check_op(op: Any, samples: Iterable[Any], *, second: bool = False, **toleran
         except GradientError as error:
             raise GradientError(f"{where}: {error}") from None
     if not count:
-        raise ValueError(f"no samples were given for {record.name}: nothing was checked")
+        raise located(ValueError(f"no samples were given for {record.name}: nothing was checked"))
     return count
 
 

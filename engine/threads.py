@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.located import located
+
 __all__ = ["get_num_interop_threads", "get_num_threads", "set_num_interop_threads", "set_num_threads"]
 
 # The names OpenBLAS's functions go by in NumPy's wheels, new and old, and in a system's library.
@@ -49,9 +51,9 @@ def set_num_threads(threads: int) -> None:
     Where NumPy comes with another library than OpenBLAS this changes nothing; set OMP_NUM_THREADS there.
     """
     if isinstance(threads, bool) or not isinstance(threads, int):
-        raise TypeError(f"set_num_threads takes a whole number, got {type(threads).__name__}")
+        raise located(TypeError(f"set_num_threads takes a whole number, got {type(threads).__name__}"))
     if threads < 1:
-        raise ValueError(f"set_num_threads takes 1 or more, got {threads}")
+        raise located(ValueError(f"set_num_threads takes 1 or more, got {threads}"))
     library = _library()
     if library is not None:
         library[0](threads)

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from engine.backend import owner
+from engine.located import located
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -66,9 +67,11 @@ def _replaced(base: Tensor, view: Tensor) -> Tensor:
     elif op is layout.RESHAPE:
         made = apply(layout.RESHAPE, (view,), {"shape": tuple(base.shape)})
     else:
-        raise RuntimeError(
-            f"a write to what {op.name} made, while a gradient flows: its elements share memory with one another; "
-            "clone() it first"
+        raise located(
+            RuntimeError(
+                f"a write to what {op.name} made, while a gradient flows: its elements share memory with one another; "
+                "clone() it first"
+            )
         )
     return made  # type: ignore[no-any-return]
 

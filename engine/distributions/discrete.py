@@ -9,6 +9,7 @@ import numpy as np
 
 import engine as ds
 from engine.distributions.distribution import Distribution, drawn, require, together
+from engine.located import located
 from engine.nn import functional as F
 from engine.tensor import Tensor
 
@@ -21,7 +22,7 @@ def share(array: Any) -> Any:
 def one_of(owner: str, probs: Any, logits: Any) -> None:
     """Raise `ValueError` unless exactly one of the two is given."""
     if (probs is None) == (logits is None):
-        raise ValueError(f"{owner} takes probs or logits, one of the two")
+        raise located(ValueError(f"{owner} takes probs or logits, one of the two"))
 
 
 def logits_of(probs: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ class Categorical(Distribution):
         (given,) = together(probs if logits is None else logits)
         name = "probs" if logits is None else "logits"
         if given.ndim < 1:
-            raise ValueError(f"Categorical: {name} has to have at least one dimension, got a number")
+            raise located(ValueError(f"Categorical: {name} has to have at least one dimension, got a number"))
         super().__init__(given.shape[:-1], validate_args=validate_args)
         if logits is None:
             if self._checks:

@@ -11,6 +11,7 @@ import engine as ds
 from engine import random
 from engine.errors import shape_text
 from engine.grad_mode import no_grad
+from engine.located import located
 from engine.tensor import Tensor
 
 
@@ -31,7 +32,7 @@ def require(owner: Any, name: str, value: Tensor, holds: Callable[[Any], Any], w
     bad = ~holds(array)
     if bool(bad.any()):
         first = array[bad].reshape(-1)[0]
-        raise ValueError(f"{type(owner).__name__}: {name} has to be {words}, got {float(first):g}")
+        raise located(ValueError(f"{type(owner).__name__}: {name} has to be {words}, got {float(first):g}"))
 
 
 def above_zero(array: Any) -> Any:
@@ -129,9 +130,11 @@ class Distribution:
         except ValueError:
             fits = False
         if not fits:
-            raise ValueError(
-                f"{type(self).__name__}: a value of shape {shape_text(value.shape)} does not fit a distribution with "
-                f"batch_shape {shape_text(self.batch_shape)} and event_shape {shape_text(self.event_shape)}"
+            raise located(
+                ValueError(
+                    f"{type(self).__name__}: a value of shape {shape_text(value.shape)} does not fit a distribution with "
+                    f"batch_shape {shape_text(self.batch_shape)} and event_shape {shape_text(self.event_shape)}"
+                )
             )
         return value  # type: ignore[no-any-return]
 

@@ -13,6 +13,7 @@ from engine.distributions.multivariate import MultivariateNormal
 from engine.distributions.normal import Normal
 from engine.distributions.positive import Beta, Dirichlet, Exponential, Gamma
 from engine.distributions.spread import Laplace, Uniform
+from engine.located import located
 from engine.tensor import Tensor
 
 Rule = Callable[[Any, Any], Tensor]
@@ -42,8 +43,10 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
             rule = _RULES.get((a, b))
             if rule is not None:
                 return rule(p, q)
-    raise NotImplementedError(
-        f"there is no divergence of {type(p).__name__} from {type(q).__name__}; register_kl adds one"
+    raise located(
+        NotImplementedError(
+            f"there is no divergence of {type(p).__name__} from {type(q).__name__}; register_kl adds one"
+        )
     )
 
 
@@ -139,5 +142,7 @@ def _multivariate(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
 @register_kl(Independent, Independent)
 def _independent(p: Independent, q: Independent) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
-        raise NotImplementedError("kl_divergence: the two take different numbers of dimensions together")
+        raise located(
+            NotImplementedError("kl_divergence: the two take different numbers of dimensions together")
+        )
     return p._summed(kl_divergence(p.base_dist, q.base_dist))

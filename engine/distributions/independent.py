@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.distributions.distribution import Distribution
+from engine.located import located
 from engine.tensor import Tensor
 
 
@@ -23,8 +24,10 @@ class Independent(Distribution):
         batch = tuple(base_distribution.batch_shape)
         n = reinterpreted_batch_ndims
         if not 0 <= n <= len(batch):
-            raise ValueError(
-                f"Independent: reinterpreted_batch_ndims has to be from 0 to {len(batch)}, the dimensions of the batch, got {n}"
+            raise located(
+                ValueError(
+                    f"Independent: reinterpreted_batch_ndims has to be from 0 to {len(batch)}, the dimensions of the batch, got {n}"
+                )
             )
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, n
         at = len(batch) - n

@@ -7,6 +7,7 @@ from typing import Any
 import engine as ds
 from engine.distributions.distribution import Distribution
 from engine.distributions.normal import LOG_TWO_PI
+from engine.located import located
 from engine.tensor import Tensor
 
 
@@ -21,19 +22,21 @@ class MultivariateNormal(Distribution):
     ) -> None:  # fmt: skip
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
-            raise ValueError(
-                "MultivariateNormal takes covariance_matrix, precision_matrix or scale_tril, one of the three, "
-                f"got {len(given)}"
+            raise located(
+                ValueError(
+                    "MultivariateNormal takes covariance_matrix, precision_matrix or scale_tril, one of the three, "
+                    f"got {len(given)}"
+                )
             )
         if loc.ndim < 1 or given[0].ndim < 2:
-            raise ValueError("MultivariateNormal: loc has to be a vector and its matrix a matrix")
+            raise located(ValueError("MultivariateNormal: loc has to be a vector and its matrix a matrix"))
         if scale_tril is None:
             covariance = covariance_matrix if precision_matrix is None else ds.linalg.inv(precision_matrix)
             scale_tril = ds.linalg.cholesky(covariance)
         size = scale_tril.shape[-1]
         if loc.shape[-1] != size:
-            raise ValueError(
-                f"MultivariateNormal: loc has {loc.shape[-1]} elements, its matrix is for {size}"
+            raise located(
+                ValueError(f"MultivariateNormal: loc has {loc.shape[-1]} elements, its matrix is for {size}")
             )
         batch = ds.broadcast_shapes(tuple(loc.shape[:-1]), tuple(scale_tril.shape[:-2]))
         self.loc = loc.expand(*batch, size)

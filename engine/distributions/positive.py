@@ -6,6 +6,7 @@ from typing import Any
 
 import engine as ds
 from engine.distributions.distribution import Distribution, above_zero, drawn, require, together
+from engine.located import located
 from engine.tensor import Tensor
 
 
@@ -99,7 +100,9 @@ class Dirichlet(Distribution):
     def __init__(self, concentration: Any, validate_args: bool | None = None) -> None:
         (self.concentration,) = together(concentration)
         if self.concentration.ndim < 1:
-            raise ValueError("Dirichlet: concentration has to have at least one dimension, got a number")
+            raise located(
+                ValueError("Dirichlet: concentration has to have at least one dimension, got a number")
+            )
         shape = self.concentration.shape
         super().__init__(shape[:-1], shape[-1:], validate_args)
         if self._checks:

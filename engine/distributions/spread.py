@@ -7,6 +7,7 @@ from typing import Any
 
 import engine as ds
 from engine.distributions.distribution import Distribution, above_zero, drawn, require, together
+from engine.located import located
 from engine.tensor import Tensor
 
 EULER = 0.57721566490153286
@@ -28,7 +29,7 @@ class Uniform(Distribution):
         self.low, self.high = together(low, high)
         super().__init__(self.low.shape, validate_args=validate_args)
         if self._checks and not bool((self.low.array < self.high.array).all()):
-            raise ValueError("Uniform: low has to be below high")
+            raise located(ValueError("Uniform: low has to be below high"))
 
     @property
     def mean(self) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.creation import empty, zeros
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.nn.container import ModuleList
@@ -45,7 +46,9 @@ class MultiheadAttention(Module):
         vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if add_bias_kv or add_zero_attn:
-            raise ValueError("MultiheadAttention has no add_bias_kv or add_zero_attn; both have to be False")
+            raise located(
+                ValueError("MultiheadAttention has no add_bias_kv or add_zero_attn; both have to be False")
+            )
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.dropout, self.batch_first = dropout, batch_first
@@ -74,9 +77,11 @@ class MultiheadAttention(Module):
     def num_heads(self, value: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1 or self.embed_dim % value:
             fits = [n for n in range(1, self.embed_dim + 1) if self.embed_dim % n == 0]
-            raise ValueError(
-                f"num_heads={value!r} does not divide embed_dim={self.embed_dim}; "
-                f"it can be {', '.join(map(str, fits[:12]))}"
+            raise located(
+                ValueError(
+                    f"num_heads={value!r} does not divide embed_dim={self.embed_dim}; "
+                    f"it can be {', '.join(map(str, fits[:12]))}"
+                )
             )
         self.__dict__["_num_heads"] = value
 
@@ -160,7 +165,7 @@ class TransformerEncoderLayer(Module):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         if isinstance(activation, str) and activation not in ("relu", "gelu"):
-            raise ValueError(f'activation is "relu", "gelu" or a function, got {activation!r}')
+            raise located(ValueError(f'activation is "relu", "gelu" or a function, got {activation!r}'))
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **kind)
         self.linear1 = Linear(d_model, dim_feedforward, bias, **kind)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import namespace
+from engine.located import located
 from engine.tensor import Tensor
 from engine.writes import writes
 
@@ -56,7 +57,7 @@ def _total(found: list[Any], norm_type: float, error_if_nonfinite: bool) -> floa
     else:
         total = sum(float((xp.abs(g) ** norm_type).sum()) for g in found) ** (1.0 / norm_type)
     if error_if_nonfinite and not math.isfinite(total):
-        raise RuntimeError(f"the norm of the gradients is {total}, they cannot be scaled")
+        raise located(RuntimeError(f"the norm of the gradients is {total}, they cannot be scaled"))
     return total
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from engine.located import located
 from engine.module import Module
 from engine.restructure import structure
 
@@ -73,7 +74,9 @@ class Sequential(_Numbered):
             args = tuple(args[0])
         for i, module in enumerate(args):
             if not callable(module):
-                raise TypeError(f"Sequential takes modules; argument {i} is a {type(module).__name__}")
+                raise located(
+                    TypeError(f"Sequential takes modules; argument {i} is a {type(module).__name__}")
+                )
             self.add_module(str(i), module)
 
     def forward(self, input: Any) -> Any:

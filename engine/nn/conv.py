@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.creation import empty
 from engine.errors import ArgumentProblem
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.ops import conv
@@ -22,7 +23,7 @@ def each(value: Any, rank: int, what: str, least: int = 0) -> tuple[int, ...]:
     try:
         return each_size(value, rank, what, least)
     except ArgumentProblem as problem:
-        raise problem.error(problem.sentence) from None
+        raise located(problem.error(problem.sentence)) from None
 
 
 class _Conv(Module):
@@ -37,11 +38,11 @@ class _Conv(Module):
         groups: int, bias: bool, padding_mode: str, output_padding: Any, device: Any, dtype: Any,
     ) -> None:  # fmt: skip
         if groups <= 0 or in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups={groups} has to divide {in_channels} in and {out_channels} out channels"
+            raise located(
+                ValueError(f"groups={groups} has to divide {in_channels} in and {out_channels} out channels")
             )
         if padding_mode not in MODES:
-            raise ValueError(f"padding_mode is one of {', '.join(MODES)}, got {padding_mode!r}")
+            raise located(ValueError(f"padding_mode is one of {', '.join(MODES)}, got {padding_mode!r}"))
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = each(kernel_size, self.rank, "kernel_size", 1)
         self.stride = each(stride, self.rank, "stride", 1)
@@ -135,7 +136,7 @@ class _Transposed(_Conv):
         padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if padding_mode != "zeros":
-            raise ValueError(f"a transposed convolution pads with zeros only, got {padding_mode!r}")
+            raise located(ValueError(f"a transposed convolution pads with zeros only, got {padding_mode!r}"))
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
             output_padding, device, dtype,
@@ -160,8 +161,10 @@ class _Transposed(_Conv):
             least = (size - 1) * self.stride[i] - 2 * self.padding[i]
             least += self.dilation[i] * (self.kernel_size[i] - 1) + 1
             if not least <= want < least + self.stride[i]:
-                raise ValueError(
-                    f"dimension {i} can become {least} to {least + self.stride[i] - 1}, not {want}"
+                raise located(
+                    ValueError(
+                        f"dimension {i} can become {least} to {least + self.stride[i] - 1}, not {want}"
+                    )
                 )
             extra.append(want - least)
         return tuple(extra)

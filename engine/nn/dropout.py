@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.creation import ones
+from engine.located import located
 from engine.module import Module
 from engine.ops.arithmetic import mul
 from engine.ops.noise import dropout
@@ -16,7 +17,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         if not 0.0 <= p <= 1.0:
-            raise ValueError(f"p is a probability, 0 to 1, got {p}")
+            raise located(ValueError(f"p is a probability, 0 to 1, got {p}"))
         self.p, self.inplace = p, inplace
 
     def forward(self, input: Any) -> Tensor:

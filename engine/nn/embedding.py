@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.creation import empty
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.ops.indexing import embedding
@@ -37,7 +38,7 @@ class Embedding(Module):
         Raises `ValueError` for another rank.
         """
         if len(embeddings.shape) != 2:
-            raise ValueError(f"embeddings have to be [rows, features], got {list(embeddings.shape)}")
+            raise located(ValueError(f"embeddings have to be [rows, features], got {list(embeddings.shape)}"))
         rows, features = embeddings.shape
         made = cls(rows, features, padding_idx)
         made.weight = Parameter(embeddings, requires_grad=not freeze)

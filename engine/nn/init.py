@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import random
+from engine.located import located
 from engine.ops.special import erfinv
 from engine.tensor import Tensor
 from engine.writes import writes
@@ -26,8 +27,10 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     Raises `ValueError` for a tensor of fewer than two dimensions.
     """
     if tensor.ndim < 2:
-        raise ValueError(
-            f"fan in and fan out need a weight of two or more dimensions, got {list(tensor.shape)}"
+        raise located(
+            ValueError(
+                f"fan in and fan out need a weight of two or more dimensions, got {list(tensor.shape)}"
+            )
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
@@ -66,8 +69,8 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in gains:
-        raise ValueError(
-            f"no gain is known for {nonlinearity!r}; there are {', '.join(gains)} and leaky_relu"
+        raise located(
+            ValueError(f"no gain is known for {nonlinearity!r}; there are {', '.join(gains)} and leaky_relu")
         )
     return gains[nonlinearity]
 
@@ -105,10 +108,14 @@ def trunc_normal_(
 ) -> Tensor:
     """Normal, drawn again where it lies outside `a` to `b`; those bounds are values, not deviations."""
     if not a < b or std <= 0:
-        raise ValueError(f"trunc_normal_ needs a below b and std above 0, got a={a}, b={b}, std={std}")
+        raise located(
+            ValueError(f"trunc_normal_ needs a below b and std above 0, got a={a}, b={b}, std={std}")
+        )
     low, high = ((x - mean) / (std * math.sqrt(2)) for x in (a, b))
     if high < -5 or low > 5:
-        raise ValueError(f"nearly nothing of a normal of mean {mean} and std {std} lies from {a} to {b}")
+        raise located(
+            ValueError(f"nearly nothing of a normal of mean {mean} and std {std} lies from {a} to {b}")
+        )
     seed, counter = random.draw(tensor.numel())
     drawn = random.uniform(seed, counter, tensor.shape, "float64")
     # The inverse of the cumulative distribution between its values at a and b.
@@ -120,7 +127,7 @@ def trunc_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """A (half) orthogonal matrix, of the first dimension against all others (Saxe et al. 2014)."""
     if tensor.ndim < 2:
-        raise ValueError(f"orthogonal_ needs two or more dimensions, got {list(tensor.shape)}")
+        raise located(ValueError(f"orthogonal_ needs two or more dimensions, got {list(tensor.shape)}"))
     rows, columns = tensor.shape[0], tensor.numel() // max(tensor.shape[0], 1)
     seed, counter = random.draw(rows * columns)
     flat = random.normal(seed, counter, (max(rows, columns), min(rows, columns)), "float64")
@@ -132,15 +139,17 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     if tensor.ndim != 2:
-        raise ValueError(f"eye_ needs a matrix, got {list(tensor.shape)}")
+        raise located(ValueError(f"eye_ needs a matrix, got {list(tensor.shape)}"))
     return _put(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """A convolution [out, in, ...] that changes nothing, as far as there are channels."""
     if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
-        raise ValueError(
-            f"dirac_ needs [out, in, 1 to 3 sizes], out divided by groups, got {list(tensor.shape)}"
+        raise located(
+            ValueError(
+                f"dirac_ needs [out, in, 1 to 3 sizes], out divided by groups, got {list(tensor.shape)}"
+            )
         )
     values = np.zeros(tensor.shape)
     size = tensor.shape[0] // groups

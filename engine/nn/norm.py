@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.creation import ones, zeros
+from engine.located import located
 from engine.module import Module
 from engine.ops import group_norm as grouped
 from engine.ops import norm
@@ -41,7 +42,9 @@ class _Running(Module):
         """Raise `ValueError` for an input of another rank."""
         if len(input.shape) not in self.ranks:
             ranks = " or ".join(str(r) for r in self.ranks)
-            raise ValueError(f"{type(self).__name__} needs {ranks} dimensions, got {list(input.shape)}")
+            raise located(
+                ValueError(f"{type(self).__name__} needs {ranks} dimensions, got {list(input.shape)}")
+            )
 
     def extra_repr(self) -> str:
         """The options."""
@@ -187,7 +190,7 @@ class GroupNorm(Module):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         if num_groups <= 0 or num_channels % num_groups:
-            raise ValueError(f"num_groups={num_groups} does not divide the {num_channels} channels")
+            raise located(ValueError(f"num_groups={num_groups} does not divide the {num_channels} channels"))
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         kind = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(ones(num_channels, **kind)) if affine else None)

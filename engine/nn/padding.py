@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.located import located
 from engine.module import Module
 from engine.ops.pad import pad
 from engine.tensor import Tensor
@@ -23,9 +24,11 @@ class _Pad(Module):
     def __init__(self, padding: Any) -> None:
         self.padding = (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
         if len(self.padding) != 2 * self.rank:
-            raise ValueError(
-                f"{type(self).__name__} needs one size, or {2 * self.rank} (before and after, the last dimension "
-                f"first), got {padding!r}"
+            raise located(
+                ValueError(
+                    f"{type(self).__name__} needs one size, or {2 * self.rank} (before and after, the last dimension "
+                    f"first), got {padding!r}"
+                )
             )
 
     def forward(self, input: Any) -> Tensor:

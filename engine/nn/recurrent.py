@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from engine.creation import empty, zeros
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.ops.activation import relu, sigmoid, tanh
@@ -66,7 +67,7 @@ class RNNCell(Module):
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'nonlinearity is "tanh" or "relu", got {nonlinearity!r}')
+            raise located(ValueError(f'nonlinearity is "tanh" or "relu", got {nonlinearity!r}'))
         self.input_size, self.hidden_size, self.nonlinearity = input_size, hidden_size, nonlinearity
         rows, kind = self.gates * hidden_size, {"device": device, "dtype": dtype}
         self.weight_ih = Parameter(empty(rows, input_size, **kind))

@@ -10,6 +10,7 @@ import numpy as np
 from engine.bus import bus
 from engine.creation import empty, zeros
 from engine.grad_mode import state as thread
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.nn.recurrent import gru_step
@@ -38,9 +39,9 @@ class _Recurrent(Module):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         if num_layers < 1:
-            raise ValueError(f"num_layers has to be at least 1, got {num_layers}")
+            raise located(ValueError(f"num_layers has to be at least 1, got {num_layers}"))
         if not 0 <= dropout <= 1:
-            raise ValueError(f"dropout is a probability, 0 to 1, got {dropout}")
+            raise located(ValueError(f"dropout is a probability, 0 to 1, got {dropout}"))
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = (
             bias,
@@ -77,7 +78,9 @@ class _Recurrent(Module):
         if hasattr(input, "batch_sizes"):
             return self._packed(input, hx)
         if len(input.shape) not in (2, 3):
-            raise ValueError(f"{type(self).__name__} needs 2 or 3 dimensions, got {list(input.shape)}")
+            raise located(
+                ValueError(f"{type(self).__name__} needs 2 or 3 dimensions, got {list(input.shape)}")
+            )
         single = len(input.shape) == 2
         if single:
             input = input.unsqueeze(1)
@@ -153,9 +156,11 @@ class _Recurrent(Module):
             given = [h.unsqueeze(1) for h in given]
         for h in given:
             if tuple(h.shape) != shape:
-                raise ValueError(
-                    f"the state to start with has to be {list(shape)} (layers · directions, batch, hidden), "
-                    f"got {list(h.shape)}"
+                raise located(
+                    ValueError(
+                        f"the state to start with has to be {list(shape)} (layers · directions, batch, hidden), "
+                        f"got {list(h.shape)}"
+                    )
                 )
         return given
 
@@ -195,7 +200,7 @@ class _Recurrent(Module):
 
     def sequence(self, input: Any, states: list[Any], *weights: Any, backwards: bool) -> Any:
         """All steps as one op: the output of each, and the last states."""
-        raise NotImplementedError(f"{type(self).__name__} has no sequence")
+        raise located(NotImplementedError(f"{type(self).__name__} has no sequence"))
 
     def _biases(self, suffix: str) -> tuple[Any, Any]:
         """What is added to the mapped input, for all steps at once, and in each step."""
@@ -206,7 +211,7 @@ class _Recurrent(Module):
 
     def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
         """The next state from the mapped input, and the map of the state."""
-        raise NotImplementedError(f"{type(self).__name__} has no step")
+        raise located(NotImplementedError(f"{type(self).__name__} has no step"))
 
     def extra_repr(self) -> str:
         """The sizes, and what is not as usual."""
@@ -231,7 +236,7 @@ class RNN(_Recurrent):
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'nonlinearity is "tanh" or "relu", got {nonlinearity!r}')
+            raise located(ValueError(f'nonlinearity is "tanh" or "relu", got {nonlinearity!r}'))
         self.nonlinearity = nonlinearity
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype
@@ -279,7 +284,7 @@ def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float
     """
     given = list(sequences)
     if not given:
-        raise ValueError("pad_sequence needs at least one sequence")
+        raise located(ValueError("pad_sequence needs at least one sequence"))
     longest = max(s.shape[0] for s in given)
     rows = []
     for s in given:

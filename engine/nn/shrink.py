@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.located import located
 from engine.module import Module
 from engine.ops import shrink
 from engine.ops.activation import softmax
@@ -32,7 +33,9 @@ class Softmax2d(Module):
     def forward(self, input: Any) -> Tensor:
         """Of `input`'s shape."""
         if len(input.shape) not in (3, 4):
-            raise ValueError(f"Softmax2d needs [batch, channels, height, width], got {list(input.shape)}")
+            raise located(
+                ValueError(f"Softmax2d needs [batch, channels, height, width], got {list(input.shape)}")
+            )
         return softmax(input, -3)
 
 
@@ -93,7 +96,7 @@ class AlphaDropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         if not 0.0 <= p <= 1.0:
-            raise ValueError(f"p is a probability, 0 to 1, got {p}")
+            raise located(ValueError(f"p is a probability, 0 to 1, got {p}"))
         self.p = p
 
     def forward(self, input: Any) -> Tensor:

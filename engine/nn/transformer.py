@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
@@ -31,7 +32,7 @@ class TransformerDecoderLayer(Module):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         if isinstance(activation, str) and activation not in ("relu", "gelu"):
-            raise ValueError(f'activation is "relu", "gelu" or a function, got {activation!r}')
+            raise located(ValueError(f'activation is "relu", "gelu" or a function, got {activation!r}'))
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **kind)
         self.multihead_attn = MultiheadAttention(
@@ -142,12 +143,16 @@ class Transformer(Module):
         """
         batch = 0 if self.batch_first else 1
         if len(src.shape) == 3 and src.shape[batch] != tgt.shape[batch]:
-            raise ValueError(
-                f"src and tgt need one batch size, got src {list(src.shape)} and tgt {list(tgt.shape)}"
+            raise located(
+                ValueError(
+                    f"src and tgt need one batch size, got src {list(src.shape)} and tgt {list(tgt.shape)}"
+                )
             )
         for name, t in (("src", src), ("tgt", tgt)):
             if t.shape[-1] != self.d_model:
-                raise ValueError(f"{name} needs {self.d_model} features (d_model), got {list(t.shape)}")
+                raise located(
+                    ValueError(f"{name} needs {self.d_model} features (d_model), got {list(t.shape)}")
+                )
         memory = self.encoder(
             src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal
         )

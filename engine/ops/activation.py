@@ -9,6 +9,7 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply, unary
+from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_of
@@ -266,7 +267,7 @@ def tanh(input: Any) -> Tensor:
 def gelu(input: Any, approximate: str = "none") -> Tensor:
     """`input` times the normal distribution's cumulative probability; `approximate` is "none" or "tanh"."""
     if approximate not in ("none", "tanh"):
-        raise ValueError(f'approximate is "none" or "tanh", got {approximate!r}')
+        raise located(ValueError(f'approximate is "none" or "tanh", got {approximate!r}'))
     return apply(GELU, (input,), {"approximate": approximate})  # type: ignore[no-any-return]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
+from engine.located import located
 from engine.op import op
 
 if TYPE_CHECKING:
@@ -330,7 +331,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
         return trunc(binary(DIV, input, other))
     if rounding_mode is not None:
-        raise ValueError(f'rounding_mode is None, "floor" or "trunc", got {rounding_mode!r}')
+        raise located(ValueError(f'rounding_mode is None, "floor" or "trunc", got {rounding_mode!r}'))
     return binary(DIV, input, other)
 
 
@@ -405,7 +406,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     Raises `ValueError` when both are None.
     """
     if min is None and max is None:
-        raise ValueError("clamp needs min or max")
+        raise located(ValueError("clamp needs min or max"))
     if np.ndim(_value(min)) or np.ndim(_value(max)) or hasattr(min, "node") or hasattr(max, "node"):
         held = input if min is None else maximum(input, min)
         return held if max is None else minimum(held, max)

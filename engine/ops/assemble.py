@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.located import located
 from engine.ops.diagonal import diag_embed, diagonal
 from engine.ops.indexing import getitem
 from engine.ops.layout import cat, expand, flip, repeat, reshape, stack, transpose
@@ -27,7 +28,7 @@ __all__ = [
 
 def _rank(input: Any, least: int, name: str) -> None:
     if len(input.shape) < least:
-        raise ValueError(f"{name} needs at least {least} dimensions, got {list(input.shape)}")
+        raise located(ValueError(f"{name} needs at least {least} dimensions, got {list(input.shape)}"))
 
 
 def _each(tensors: tuple[Any, ...], change: Any) -> Any:
@@ -87,7 +88,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Te
     if isinstance(indices_or_sections, int):
         sections = indices_or_sections
         if sections <= 0:
-            raise ValueError(f"the number of sections has to be positive, got {sections}")
+            raise located(ValueError(f"the number of sections has to be positive, got {sections}"))
         sizes = [size // sections + (i < size % sections) for i in range(sections)]
     else:
         cuts = [0, *(min(max(i + size if i < 0 else i, 0), size) for i in indices_or_sections), size]
@@ -141,7 +142,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     _rank(input, 2, "rot90")
     a, b = dims
     if a % input.ndim == b % input.ndim:
-        raise ValueError(f"rot90 turns in the plane of two dimensions, got {tuple(dims)}")
+        raise located(ValueError(f"rot90 turns in the plane of two dimensions, got {tuple(dims)}"))
     if k % 4 == 0:
         return input.clone()  # type: ignore[no-any-return]
     if k % 4 == 2:
@@ -160,7 +161,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     Raises `ValueError` for another `indexing`.
     """
     if indexing not in ("ij", "xy"):
-        raise ValueError(f'indexing is "ij" or "xy", got {indexing!r}')
+        raise located(ValueError(f'indexing is "ij" or "xy", got {indexing!r}'))
     given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     given = [reshape(t, -1) for t in given]
     swapped = indexing == "xy" and len(given) > 1
@@ -192,7 +193,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 def trace(input: Any) -> Tensor:
     """Sum of the diagonal of a matrix."""
     if len(input.shape) != 2:
-        raise ValueError(f"trace needs a matrix, got {list(input.shape)}")
+        raise located(ValueError(f"trace needs a matrix, got {list(input.shape)}"))
     return sum(diagonal(input))
 
 
@@ -266,6 +267,8 @@ def channel_shuffle(input: Any, groups: int) -> Tensor:
     """
     n, c, *rest = input.shape
     if c % groups:
-        raise ValueError(f"groups={groups} does not divide the {c} channels of input {list(input.shape)}")
+        raise located(
+            ValueError(f"groups={groups} does not divide the {c} channels of input {list(input.shape)}")
+        )
     apart = reshape(input, n, groups, c // groups, *rest)
     return reshape(transpose(apart, 1, 2), n, c, *rest)

@@ -12,6 +12,7 @@ from engine import dtype, random
 from engine.backend import namespace
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops.nested import on_arrays
 from engine.pool import pool
@@ -299,13 +300,15 @@ def scaled_dot_product_attention(
     `is_causal`.
     """
     if not 0 <= dropout_p <= 1:
-        raise ValueError(f"dropout_p is a probability from 0 to 1, got {dropout_p}")
+        raise located(ValueError(f"dropout_p is a probability from 0 to 1, got {dropout_p}"))
     if enable_gqa and query.shape[-3] != key.shape[-3]:
         from engine.ops.repeating import repeat_interleave
 
         times = query.shape[-3] // key.shape[-3]
         if times * key.shape[-3] != query.shape[-3]:
-            raise ValueError(f"{query.shape[-3]} query heads cannot share {key.shape[-3]} key heads evenly")
+            raise located(
+                ValueError(f"{query.shape[-3]} query heads cannot share {key.shape[-3]} key heads evenly")
+            )
         key, value = repeat_interleave(key, times, -3), repeat_interleave(value, times, -3)
     seed = counter = 0
     if dropout_p:

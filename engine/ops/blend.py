@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.located import located
 from engine.ops import reduction
 from engine.ops.arithmetic import add, mul
 from engine.ops.einsum import einsum
@@ -62,7 +63,7 @@ def chain_matmul(*matrices: Any) -> Tensor:
 def matrix_power(input: Any, n: int) -> Tensor:
     """Square matrices to the power `n`, by repeated squaring; a negative `n` is a power of the inverse."""
     if len(input.shape) < 2 or input.shape[-1] != input.shape[-2]:
-        raise ValueError(f"matrix_power needs square matrices, got {list(input.shape)}")
+        raise located(ValueError(f"matrix_power needs square matrices, got {list(input.shape)}"))
     if n < 0:
         from engine.linalg import inv
 
@@ -103,7 +104,7 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:
     if dim is None:
         dim = next((i for i, n in enumerate(input.shape) if n == 3), None)
     if dim is None or input.shape[dim] != 3:
-        raise ValueError(f"cross needs a dimension of size 3, got {list(input.shape)}")
+        raise located(ValueError(f"cross needs a dimension of size 3, got {list(input.shape)}"))
     return mul(input.roll(-1, dim), other.roll(-2, dim)) - mul(input.roll(-2, dim), other.roll(-1, dim))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops.nested import nested
 from engine.shapes import check_dim, sizes
@@ -170,7 +171,7 @@ def diag(input: Any, diagonal: int = 0) -> Tensor:
     if len(input.shape) == 1:
         return diag_embed(input, diagonal)
     if len(input.shape) != 2:
-        raise ValueError(f"diag needs a vector or a matrix, got {len(input.shape)} dimensions")
+        raise located(ValueError(f"diag needs a vector or a matrix, got {len(input.shape)} dimensions"))
     attrs = {"offset": diagonal, "dim1": 0, "dim2": 1}
     return apply(DIAGONAL, (input,), attrs)  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.backend import namespace
+from engine.located import located
 from engine.ops import reduction as reducing
 from engine.ops.arithmetic import abs, clamp, div, maximum, mul, sqrt, square, sub
 from engine.ops.comparison import where
@@ -26,7 +27,7 @@ def huber_loss(
     Raises `ValueError` unless `delta` is positive.
     """
     if delta <= 0:
-        raise ValueError(f"delta has to be positive, got {delta}")
+        raise located(ValueError(f"delta has to be positive, got {delta}"))
     size = abs(sub(input, target))
     near = clamp(size, max=delta)
     loss = mul(near, size - near * 0.5)
@@ -80,7 +81,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     least, most = (int(raw.min()), int(raw.max())) if raw.size else (0, -1)
     classes = most + 1 if num_classes == -1 else num_classes
     if least < 0 or most >= classes:
-        raise ValueError(f"the numbers go from {least} to {most}, but the classes are 0 to {classes - 1}")
+        raise located(
+            ValueError(f"the numbers go from {least} to {most}, but the classes are 0 to {classes - 1}")
+        )
     return Tensor((raw[..., None] == namespace(raw).arange(classes)).astype(np.int64))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from engine import dtype
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops.diagonal import DIAGONAL_ZEROS
 from engine.ops.nested import nested
@@ -315,7 +316,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     if not operands:
-        raise ValueError("einsum needs at least one operand")
+        raise located(ValueError("einsum needs at least one operand"))
     return apply(EINSUM, operands, {"equation": equation})  # type: ignore[no-any-return]
 
 

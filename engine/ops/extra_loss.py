@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.located import located
 from engine.ops import reduction
 from engine.ops.activation import softplus
 from engine.ops.arithmetic import clamp, div, minimum, mul, square, sub
@@ -121,7 +122,7 @@ def gaussian_nll_loss(
     if not hasattr(var, "node"):
         var = Tensor(np.full(input.shape, var, input.dtype), role="constant")
     if bool((var.array < 0).any()):
-        raise ValueError("var has to be 0 or more everywhere")
+        raise located(ValueError("var has to be 0 or more everywhere"))
     if var.shape != input.shape and var.shape == input.shape[:-1]:
         var = var.unsqueeze(-1)
     # As PyTorch: where the variance is held, it takes its gradient nevertheless.
@@ -172,9 +173,11 @@ def ctc_loss(
     else:
         labels = [raw[i, :n] for i, n in enumerate(sizes)]
     if len(lengths) != batch or len(sizes) != batch or max(lengths, default=0) > steps:
-        raise ValueError(
-            f"input_lengths and target_lengths need {batch} lengths each, of {steps} steps at most, "
-            f"got {lengths} and {sizes}"
+        raise located(
+            ValueError(
+                f"input_lengths and target_lengths need {batch} lengths each, of {steps} steps at most, "
+                f"got {lengths} and {sizes}"
+            )
         )
     rows = [
         _ctc(log_probs[:n, i], label, blank) for i, (n, label) in enumerate(zip(lengths, labels, strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem
+from engine.located import located
 from engine.ops.indexing import PUT_BACK, getitem
 from engine.ops.layout import reshape
 from engine.ops.pad import pad
@@ -23,7 +24,7 @@ def _window(kernel: Any, dilation: Any, padding: Any, stride: Any) -> Window:
     try:
         return window(each(kernel, 2, "kernel_size", 1), frozen(stride), frozen(padding), frozen(dilation))
     except ArgumentProblem as problem:
-        raise problem.error(problem.sentence) from None
+        raise located(problem.error(problem.sentence)) from None
 
 
 def _places(w: Window, out: Any) -> tuple[Any, ...]:
@@ -42,14 +43,16 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
     Raises `ValueError` for another rank, or a window larger than the padded image.
     """
     if len(input.shape) not in (3, 4):
-        raise ValueError(f"unfold needs [batch, channels, height, width], got {list(input.shape)}")
+        raise located(ValueError(f"unfold needs [batch, channels, height, width], got {list(input.shape)}"))
     if len(input.shape) == 3:
         return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
     w = _window(kernel_size, dilation, padding, stride)
     out = w.out(input.shape[2:])
     if min(out) < 1:
-        raise ValueError(
-            f"a window of {list(w.kernel)} does not fit into input {list(input.shape)}, padded by {list(w.padding)}"
+        raise located(
+            ValueError(
+                f"a window of {list(w.kernel)} does not fit into input {list(input.shape)}, padded by {list(w.padding)}"
+            )
         )
     if w.padded:
         input = pad(input, (*w.padding[1], *w.padding[0]))
@@ -72,9 +75,11 @@ def fold(
     out = w.out(size)
     taps = w.kernel[0] * w.kernel[1]
     if len(input.shape) != 3 or input.shape[1] % taps or input.shape[2] != out[0] * out[1]:
-        raise ValueError(
-            f"fold needs [batch, channels · {taps}, {out[0] * out[1]}] for an image of {list(size)}, "
-            f"got {list(input.shape)}"
+        raise located(
+            ValueError(
+                f"fold needs [batch, channels · {taps}, {out[0] * out[1]}] for an image of {list(size)}, "
+                f"got {list(input.shape)}"
+            )
         )
     channels = input.shape[1] // taps
     apart = reshape(input, input.shape[0], channels, *w.kernel, *out)

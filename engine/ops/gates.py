@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.located import located
 from engine.ops.activation import elu, sigmoid, softplus, tanh
 from engine.ops.arithmetic import abs, clamp, div, mul, neg
 from engine.ops.comparison import where
@@ -51,7 +52,7 @@ def selu(input: Any, inplace: bool = False) -> Tensor:
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` where positive, `alpha (exp(input / alpha) - 1)` elsewhere. Raises `ValueError` for `alpha` 0."""
     if alpha == 0:
-        raise ValueError("alpha divides, so it cannot be 0")
+        raise located(ValueError("alpha divides, so it cannot be 0"))
     return mul(elu(div(input, alpha)), alpha)
 
 
@@ -82,6 +83,6 @@ def glu(input: Any, dim: int = -1) -> Tensor:
     """
     size = input.shape[dim]
     if size % 2:
-        raise ValueError(f"glu halves dimension {dim}, but its size is {size}")
+        raise located(ValueError(f"glu halves dimension {dim}, but its size is {size}"))
     kept, gate = chunk(input, 2, dim)
     return mul(kept, sigmoid(gate))

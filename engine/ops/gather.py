@@ -10,6 +10,7 @@ from engine import dtype, shapes
 from engine.backend import namespace
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 
 if TYPE_CHECKING:
@@ -133,6 +134,6 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
 
     rank = len(input.shape)
     if not -rank <= dim < rank:
-        raise IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}")
+        raise located(IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}"))
     raw = getattr(index, "array", index)
     return getitem(input, (slice(None),) * (dim % rank) + (namespace(raw).asarray(raw),))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.located import located
 from engine.ops.arithmetic import abs, clamp, mul, remainder, sub
 from engine.ops.comparison import where
 from engine.ops.indexing import getitem
@@ -36,8 +37,8 @@ def affine_grid(theta: Any, size: Any, align_corners: bool = False) -> Tensor:
 
     n, _, h, w = size
     if tuple(theta.shape) != (n, 2, 3):
-        raise ValueError(
-            f"affine_grid needs theta [{n}, 2, 3] for size {list(size)}, got {list(theta.shape)}"
+        raise located(
+            ValueError(f"affine_grid needs theta [{n}, 2, 3] for size {list(size)}, got {list(theta.shape)}")
         )
     ys, xs = (_places(k, align_corners, theta.dtype) for k in (h, w))
     points = np.stack([np.tile(xs, h), np.repeat(ys, w), np.ones(h * w, theta.dtype)], -1)
@@ -54,18 +55,20 @@ def grid_sample(
     Raises `ValueError` for shapes that do not go together.
     """
     if mode not in ("bilinear", "nearest"):
-        raise ValueError(f'mode is "bilinear" or "nearest", got {mode!r}')
+        raise located(ValueError(f'mode is "bilinear" or "nearest", got {mode!r}'))
     if padding_mode not in PADDINGS:
-        raise ValueError(f"padding_mode is one of {', '.join(PADDINGS)}, got {padding_mode!r}")
+        raise located(ValueError(f"padding_mode is one of {', '.join(PADDINGS)}, got {padding_mode!r}"))
     if (
         len(input.shape) != 4
         or len(grid.shape) != 4
         or grid.shape[-1] != 2
         or grid.shape[0] != input.shape[0]
     ):
-        raise ValueError(
-            "grid_sample needs input [batch, channels, h, w] and grid [batch, height, width, 2], "
-            f"got {list(input.shape)} and {list(grid.shape)}"
+        raise located(
+            ValueError(
+                "grid_sample needs input [batch, channels, h, w] and grid [batch, height, width, 2], "
+                f"got {list(input.shape)} and {list(grid.shape)}"
+            )
         )
     h, w = input.shape[2:]
     x = _pixel(grid[..., 0], w, padding_mode, align_corners)

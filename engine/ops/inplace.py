@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine import views
 from engine.dispatch import apply
 from engine.grad_mode import state
+from engine.located import located
 from engine.node import NO_KWARGS
 from engine.op import Op
 from engine.writes import writes
@@ -62,19 +63,25 @@ def _write(target: Tensor, name: str, result: Tensor) -> None:
     if result.array.dtype != target.array.dtype and result.array.dtype.kind not in _holds(
         target.array.dtype.kind
     ):
-        raise TypeError(
-            f"{name.rstrip('_')}_: the result is {result.array.dtype}, which does not fit into {target.array.dtype} "
-            f"of shape {list(target.array.shape)}"
+        raise located(
+            TypeError(
+                f"{name.rstrip('_')}_: the result is {result.array.dtype}, which does not fit into {target.array.dtype} "
+                f"of shape {list(target.array.shape)}"
+            )
         )
     if result.array.shape != target.array.shape:
-        raise ValueError(
-            f"{name.rstrip('_')}_: the result is {list(result.array.shape)}, "
-            f"which does not fit into {list(target.array.shape)}"
+        raise located(
+            ValueError(
+                f"{name.rstrip('_')}_: the result is {list(result.array.shape)}, "
+                f"which does not fit into {list(target.array.shape)}"
+            )
         )
     if not getattr(target.array.flags, "writeable", True):
-        raise RuntimeError(
-            f"{name.rstrip('_')}_: the elements of this tensor of shape {list(target.array.shape)} share memory "
-            "(expand made it, or the array is read-only); clone() it first"
+        raise located(
+            RuntimeError(
+                f"{name.rstrip('_')}_: the elements of this tensor of shape {list(target.array.shape)} share memory "
+                "(expand made it, or the array is read-only); clone() it first"
+            )
         )
     target.array[...] = result.array
     writes.note(target.array, name + "_")
@@ -95,23 +102,29 @@ def _copy(tensor: Tensor) -> Tensor:
 def _allowed(target: Tensor, name: str, args: tuple[Any, ...]) -> None:
     word = name.rstrip("_") + "_"
     if target.node.requires and target.node.op is None:
-        raise RuntimeError(
-            f"{word} on a leaf that requires a gradient, of shape {list(target.array.shape)}: do it under no_grad(), "
-            "or use the op without the underscore"
+        raise located(
+            RuntimeError(
+                f"{word} on a leaf that requires a gradient, of shape {list(target.array.shape)}: do it under no_grad(), "
+                "or use the op without the underscore"
+            )
         )
     base = views.root(target)
     if base is not target and base.node.requires and base.node.op is None:
-        raise RuntimeError(
-            f"{word} on a view of a leaf that requires a gradient, of shape {list(base.array.shape)} "
-            f"({base.node.filename}:{base.node.line}): do it under no_grad(), or on a clone()"
+        raise located(
+            RuntimeError(
+                f"{word} on a view of a leaf that requires a gradient, of shape {list(base.array.shape)} "
+                f"({base.node.filename}:{base.node.line}): do it under no_grad(), or on a clone()"
+            )
         )
     node = target.node
     if node.op is not None and node.op.name == "part":
         whole = node.inputs[0]
         flows = node.requires or any(getattr(a, "requires_grad", False) for a in args)
         if flows and whole is not None and whole.op is not None and whole.op.name in ("split", "unbind"):
-            raise RuntimeError(
-                f"{word} on one of the views that {whole.op.name} made ({node.filename}:{node.line}), while a gradient "
-                "flows: the tensor they are parts of would not learn of it; use slices, x[...], or the op without "
-                "the underscore"
+            raise located(
+                RuntimeError(
+                    f"{word} on one of the views that {whole.op.name} made ({node.filename}:{node.line}), while a gradient "
+                    "flows: the tensor they are parts of would not learn of it; use slices, x[...], or the op without "
+                    "the underscore"
+                )
             )

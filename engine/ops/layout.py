@@ -10,6 +10,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.located import located
 from engine.op import op
 
 if TYPE_CHECKING:
@@ -364,7 +365,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start = start_dim + rank if start_dim < 0 else start_dim
     end = end_dim + rank if end_dim < 0 else end_dim
     if rank and not 0 <= start <= end < rank:
-        raise IndexError(f"flatten from {start_dim} to {end_dim} does not fit {rank} dimensions")
+        raise located(IndexError(f"flatten from {start_dim} to {end_dim} does not fit {rank} dimensions"))
     count = 1
     for size in shape[start : end + 1]:
         count *= size
@@ -390,7 +391,7 @@ def unsqueeze(input: Any, dim: int) -> Tensor:
     """With a new dimension of size 1 at `dim`."""
     rank = len(input.shape) + 1
     if not -rank <= dim < rank:
-        raise IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}")
+        raise located(IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}"))
     d = dim % rank
     return reshape(input, (*input.shape[:d], 1, *input.shape[d:]))
 
@@ -415,7 +416,9 @@ def t(input: Any) -> Tensor:
     Raises `ValueError` for more than two dimensions.
     """
     if len(input.shape) > 2:
-        raise ValueError(f"t() is for at most 2 dimensions, got {shape_text(input.shape)}; use transpose")
+        raise located(
+            ValueError(f"t() is for at most 2 dimensions, got {shape_text(input.shape)}; use transpose")
+        )
     return transpose(input, 0, 1) if len(input.shape) > 1 else reshape(input, input.shape)
 
 
@@ -438,7 +441,7 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     """Copies side by side: `sizes[i]` along dimension i; more sizes than dimensions add dimensions in front."""
     times = _sizes(sizes)
     if len(times) < len(input.shape):
-        raise ValueError(f"repeat needs at least {len(input.shape)} numbers, got {len(times)}")
+        raise located(ValueError(f"repeat needs at least {len(input.shape)} numbers, got {len(times)}"))
     shape = (1,) * (len(times) - len(input.shape)) + tuple(input.shape)
     woven = reshape(input, tuple(x for s in shape for x in (1, s)))
     spread = expand(woven, *[x for n, s in zip(times, shape, strict=True) for x in (n, s)])
@@ -459,7 +462,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     A tensor of shape [0] is left out beside others, as in PyTorch.
     """
     if not len(tensors):
-        raise ValueError("cat needs at least one tensor")
+        raise located(ValueError("cat needs at least one tensor"))
     given = tuple(tensors)
     if any(getattr(t, "shape", None) == (0,) for t in given):
         given = tuple(t for t in given if getattr(t, "shape", None) != (0,)) or given[:1]
@@ -469,5 +472,5 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension `dim`."""
     if not len(tensors):
-        raise ValueError("stack needs at least one tensor")
+        raise located(ValueError("stack needs at least one tensor"))
     return apply(STACK, tuple(tensors), {"dim": dim})  # type: ignore[no-any-return]

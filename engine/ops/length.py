@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine import dtype as types
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem
+from engine.located import located
 from engine.op import op
 from engine.ops.reduction import REDUCE, Dim, axes, spread
 
@@ -68,5 +69,5 @@ def norm(input: Any, p: Any = 2, dim: Dim = None, keepdim: bool = False, dtype: 
     if p == "fro" or p is None:
         p = 2
     if isinstance(p, str):
-        raise ValueError(f'p is a number or "fro", got {p!r}')
+        raise located(ValueError(f'p is a number or "fro", got {p!r}'))
     return apply(NORM, (x,), {"p": float(p), "dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]

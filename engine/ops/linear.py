@@ -9,6 +9,7 @@ import numpy as np
 from engine import dtype, pool, shapes
 from engine.dispatch import apply, binary
 from engine.errors import shape_text
+from engine.located import located
 from engine.op import op
 from engine.pending import put_off
 
@@ -149,9 +150,11 @@ def rmatmul(input: Any, other: Any) -> Tensor:
 
 def _ranks(name: str, rank: int, input: Any, mat2: Any) -> None:
     if len(input.shape) != rank or len(mat2.shape) != rank:
-        raise ValueError(
-            f"{name} needs two tensors of {rank} dimensions, got {shape_text(input.shape)} and "
-            f"{shape_text(mat2.shape)}; matmul takes any"
+        raise located(
+            ValueError(
+                f"{name} needs two tensors of {rank} dimensions, got {shape_text(input.shape)} and "
+                f"{shape_text(mat2.shape)}; matmul takes any"
+            )
         )
 
 
@@ -168,8 +171,10 @@ def bmm(input: Any, mat2: Any) -> Tensor:
     """
     _ranks("bmm", 3, input, mat2)
     if input.shape[0] != mat2.shape[0]:
-        raise ValueError(
-            f"bmm needs batches of one size, got {shape_text(input.shape)} and {shape_text(mat2.shape)}"
+        raise located(
+            ValueError(
+                f"bmm needs batches of one size, got {shape_text(input.shape)} and {shape_text(mat2.shape)}"
+            )
         )
     return binary(MATMUL, input, mat2)
 

@@ -11,6 +11,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.dtype import is_floating
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.located import located
 from engine.op import op
 from engine.ops import reduction
 from engine.ops.activation import log_softmax_of
@@ -215,13 +216,13 @@ def CROSS_ENTROPY(
 def mean_or_sum(loss: Any, how: str) -> Any:
     """`loss` reduced by "mean" or "sum", or as it is for "none". Raises `ValueError` for another word."""
     if how not in REDUCTIONS:
-        raise ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}")
+        raise located(ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}"))
     return loss if how == "none" else reduction.mean(loss) if how == "mean" else reduction.sum(loss)
 
 
 def _known(how: str) -> str:
     if how not in REDUCTIONS:
-        raise ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}")
+        raise located(ValueError(f"reduction is one of {', '.join(REDUCTIONS)}, got {how!r}"))
     return how
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine import shapes
 from engine.errors import ShapeClash
+from engine.located import located
 from engine.ops.indexing import getitem
 from engine.ops.layout import broadcast_to
 
@@ -21,12 +22,12 @@ def masked_select(input: Any, mask: Any) -> Tensor:
     Raises `TypeError` for a mask that is not bool, `ValueError` where the shapes do not broadcast.
     """
     if mask.dtype != np.bool_:
-        raise TypeError(f"mask has to be bool, got {mask.dtype}")
+        raise located(TypeError(f"mask has to be bool, got {mask.dtype}"))
     try:
         shape = shapes.broadcast(tuple(input.shape), tuple(mask.shape))
     except ShapeClash as clash:
-        raise ValueError(
-            "masked_select: " + clash.sentence.replace("{0}", "input").replace("{1}", "mask")
+        raise located(
+            ValueError("masked_select: " + clash.sentence.replace("{0}", "input").replace("{1}", "mask"))
         ) from None
     wide = input if tuple(input.shape) == shape else broadcast_to(input, shape)
     return getitem(wide, mask if tuple(mask.shape) == shape else broadcast_to(mask, shape))

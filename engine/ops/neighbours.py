@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.located import located
 from engine.ops import reduction
 from engine.ops.arithmetic import abs, div, mul, pow, sign
 from engine.ops.indexing import embedding, getitem
@@ -26,7 +27,9 @@ def local_response_norm(
     from engine.ops.pad import pad
 
     if len(input.shape) < 3:
-        raise ValueError(f"local_response_norm needs [batch, channels, ...], got {list(input.shape)}")
+        raise located(
+            ValueError(f"local_response_norm needs [batch, channels, ...], got {list(input.shape)}")
+        )
     n, c = input.shape[:2]
     flat = reshape(mul(input, input), n, 1, c, -1)
     around = pad(flat, (0, 0, size // 2, (size - 1) // 2))
@@ -73,13 +76,15 @@ def embedding_bag(
     Raises `ValueError` for another `mode`, or weights without "sum".
     """
     if mode not in ("sum", "mean", "max"):
-        raise ValueError(f'mode is "sum", "mean" or "max", got {mode!r}')
+        raise located(ValueError(f'mode is "sum", "mean" or "max", got {mode!r}'))
     if per_sample_weights is not None and mode != "sum":
-        raise ValueError(f'per_sample_weights go with mode="sum", got mode={mode!r}')
+        raise located(ValueError(f'per_sample_weights go with mode="sum", got mode={mode!r}'))
     if len(input.shape) == 2:
         numbers, edges = reshape(input, -1), np.arange(input.shape[0] + 1) * input.shape[1]
     elif offsets is None:
-        raise ValueError(f"offsets are needed where input is a vector, got input {list(input.shape)}")
+        raise located(
+            ValueError(f"offsets are needed where input is a vector, got input {list(input.shape)}")
+        )
     else:
         numbers = input
         edges = np.append(np.asarray(offsets.tolist(), np.int64), input.shape[0])

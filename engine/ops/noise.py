@@ -11,6 +11,7 @@ from engine import dtype as types
 from engine import random, shapes
 from engine.dispatch import apply
 from engine.errors import Shape
+from engine.located import located
 from engine.op import op
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     Raises `ValueError` for a probability outside 0 to 1.
     """
     if not 0 <= p <= 1:
-        raise ValueError(f"p is a probability from 0 to 1, got {p}")
+        raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     if not training or p == 0:
         from engine.tensor import as_tensor
 
@@ -117,7 +118,7 @@ def normal(
     if shape is None:
         shapes_ = [tuple(t.shape) for t in (mean, std) if hasattr(t, "node")]
         if not shapes_:
-            raise ValueError("normal needs a size where mean and std are numbers")
+            raise located(ValueError("normal needs a size where mean and std are numbers"))
         shape = np.broadcast_shapes(*shapes_)
     like = next((t.dtype for t in (mean, std) if hasattr(t, "node")), None)
     kind = types.as_dtype(dtype) if dtype is not None else like or types.get_default_dtype()

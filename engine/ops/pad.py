@@ -10,6 +10,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops.add_at import add_at
 from engine.ops.nested import nested
@@ -131,13 +132,13 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     sizes.
     """
     if mode not in MODES:
-        raise ValueError(f"mode is one of {', '.join(MODES)}, got {mode!r}")
+        raise located(ValueError(f"mode is one of {', '.join(MODES)}, got {mode!r}"))
     if len(pad) % 2:
-        raise ValueError(f"pad needs two sizes for each dimension, got {len(pad)}")
+        raise located(ValueError(f"pad needs two sizes for each dimension, got {len(pad)}"))
     if mode != "constant" and value not in (None, 0):
-        raise ValueError(f"value is for mode='constant', not for {mode!r}")
+        raise located(ValueError(f"value is for mode='constant', not for {mode!r}"))
     pairs = tuple((int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2))
     if mode != "constant" and any(n < 0 for pair in pairs for n in pair):
-        raise ValueError(f"mode={mode!r} cannot cut, got {tuple(pad)}")
+        raise located(ValueError(f"mode={mode!r} cannot cut, got {tuple(pad)}"))
     attrs = {"pad": pairs, "mode": mode, "value": 0.0 if value is None else value}
     return apply(PAD, (input,), attrs)  # type: ignore[no-any-return]

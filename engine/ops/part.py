@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import shapes
 from engine.errors import ArgumentProblem
+from engine.located import located
 from engine.ops.indexing import getitem
 from engine.ops.layout import permute
 
@@ -17,7 +18,7 @@ def _dim(dim: Any, rank: int) -> int:
     try:
         return shapes.check_dim(dim, rank)
     except ArgumentProblem as problem:
-        raise problem.error(problem.sentence) from None
+        raise located(problem.error(problem.sentence)) from None
 
 
 def select(input: Any, dim: int, index: int) -> Tensor:
@@ -34,7 +35,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
     size = input.shape[d]
     start = start + size if start < 0 else start
     if length < 0 or not 0 <= start <= size - length:
-        raise IndexError(f"dimension {d} has {size} elements, not {length} from {start} on")
+        raise located(IndexError(f"dimension {d} has {size} elements, not {length} from {start} on"))
     return getitem(input, (slice(None),) * d + (slice(start, start + length),))
 
 
@@ -47,7 +48,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Tensor:
     came = [_dim(d, rank) for d in ((source,) if isinstance(source, int) else source)]
     goes = [_dim(d, rank) for d in ((destination,) if isinstance(destination, int) else destination)]
     if len(came) != len(goes) or len(set(came)) != len(came) or len(set(goes)) != len(goes):
-        raise ValueError(f"source {source} and destination {destination} do not pair up")
+        raise located(ValueError(f"source {source} and destination {destination} do not pair up"))
     order = [d for d in range(rank) if d not in came]
     for place, d in sorted(zip(goes, came, strict=True)):
         order.insert(place, d)

@@ -9,6 +9,7 @@ import numpy as np
 from engine import backend, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem
+from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import div, mul
 from engine.ops.gather import GATHER, gather
@@ -30,7 +31,7 @@ def _axis(dim: Any, rank: int) -> int:
     try:
         return shapes.check_dim(dim, rank)
     except ArgumentProblem as problem:
-        raise problem.error(problem.sentence) from None
+        raise located(problem.error(problem.sentence)) from None
 
 
 def _put(input: Any, index: Any, value: Any) -> Tensor:
@@ -82,7 +83,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Tensor:
     mask = broadcast_to(mask, input.shape)
     count = int(mask.array.sum())
     if source.numel() < count:
-        raise ValueError(f"source has {source.numel()} elements for the {count} places of mask")
+        raise located(ValueError(f"source has {source.numel()} elements for the {count} places of mask"))
     return _put(input, mask, getitem(reshape(source, -1), slice(0, count)))
 
 
@@ -139,7 +140,9 @@ def unfold_dim(input: Any, dimension: int, size: int, step: int) -> Tensor:
     d = _axis(dimension, len(input.shape))
     have = input.shape[d]
     if size > have:
-        raise ValueError(f"a window of {size} is larger than dimension {d} of input {list(input.shape)}")
+        raise located(
+            ValueError(f"a window of {size} is larger than dimension {d} of input {list(input.shape)}")
+        )
     starts = np.arange(0, have - size + 1, step)
     windows = getitem(input, (*(slice(None),) * d, starts[:, None] + np.arange(size)))
     order = [*range(d + 1), *range(d + 2, windows.ndim), d + 1]
@@ -185,7 +188,7 @@ def scatter_reduce(
     """
     known = ("sum", "prod", "mean", "amax", "amin")
     if reduce not in known:
-        raise ValueError(f"reduce is one of {', '.join(known)}, got {reduce!r}")
+        raise located(ValueError(f"reduce is one of {', '.join(known)}, got {reduce!r}"))
     if tuple(index.shape) != tuple(src.shape):
         src = getitem(src, tuple(slice(0, n) for n in index.shape))
     start = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": float("-inf"), "amin": float("inf")}[reduce]

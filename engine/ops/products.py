@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.located import located
 from engine.ops.einsum import LETTERS, einsum
 from engine.ops.linear import matmul
 
@@ -38,7 +39,9 @@ def tensordot(a: Any, b: Any, dims: int | Sequence[Sequence[int]] = 2) -> Tensor
     else:
         left, right = [d % n for d in dims[0]], [d % m for d in dims[1]]
     if len(left) != len(right):
-        raise ValueError(f"tensordot needs as many dimensions of a as of b, got {len(left)} and {len(right)}")
+        raise located(
+            ValueError(f"tensordot needs as many dimensions of a as of b, got {len(left)} and {len(right)}")
+        )
     first = list(LETTERS[:n])
     second = list(LETTERS[n : n + m])
     for i, j in zip(left, right, strict=True):

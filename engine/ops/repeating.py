@@ -10,6 +10,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops.add_at import add_at
 from engine.ops.nested import nested
@@ -154,7 +155,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Tensor:
     moves = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     along = None if dims is None or dims == () else (dims,) if isinstance(dims, int) else tuple(dims)
     if len(moves) != (1 if along is None else len(along)):
-        raise ValueError(f"roll needs a shift for each dim, got shifts={shifts!r} and dims={dims!r}")
+        raise located(ValueError(f"roll needs a shift for each dim, got shifts={shifts!r} and dims={dims!r}"))
     return apply(ROLL, (input,), {"shifts": moves, "dims": along})  # type: ignore[no-any-return]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine import dtype
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops import resample
 from engine.ops.nested import nested
@@ -173,7 +174,7 @@ def interpolate(
     if recompute_scale_factor and factor is not None:
         size, factor = spatial(getattr(input, "shape", ()), None, factor, mode), None
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
-        raise ValueError(f"align_corners is for linear and cubic modes, not for mode={mode!r}")
+        raise located(ValueError(f"align_corners is for linear and cubic modes, not for mode={mode!r}"))
     attrs = {"size": frozen(size), "scale_factor": factor, "mode": mode, "align_corners": align_corners}
     return apply(INTERPOLATE, (input,), attrs)  # type: ignore[no-any-return]
 

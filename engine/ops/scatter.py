@@ -9,6 +9,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.located import located
 from engine.op import op
 from engine.ops.add_at import add_at
 from engine.ops.gather import GATHER
@@ -162,7 +163,7 @@ def scatter(
     """
     given = value if src is None else src
     if given is None:
-        raise ValueError("scatter needs src or value")
+        raise located(ValueError("scatter needs src or value"))
     if reduce not in (None, "add"):
-        raise ValueError(f'reduce is None or "add", got {reduce!r}')
+        raise located(ValueError(f'reduce is None or "add", got {reduce!r}'))
     return apply(SCATTER_ADD if reduce else SCATTER, (input, index, given), {"dim": dim})  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine import random
 from engine.dispatch import apply
+from engine.located import located
 from engine.ops.activation import softmax, tanh
 from engine.ops.arithmetic import abs, mul, neg, sub
 from engine.ops.comparison import where
@@ -41,7 +42,7 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
 def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """`input` moved towards 0 by `lambd`, 0 where it would pass it. Raises `ValueError` for a negative `lambd`."""
     if lambd < 0:
-        raise ValueError(f"lambd has to be 0 or more, got {lambd}")
+        raise located(ValueError(f"lambd has to be 0 or more, got {lambd}"))
     return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input * 0.0))  # type: ignore[no-any-return]
 
 
@@ -86,10 +87,12 @@ def gumbel_softmax(
 
 def _channels(input: Any, p: float, training: bool, rank: int, name: str) -> Tensor:
     if not 0 <= p <= 1:
-        raise ValueError(f"p is a probability from 0 to 1, got {p}")
+        raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     if len(input.shape) not in (rank + 1, rank + 2):
-        raise ValueError(
-            f"{name} needs {rank + 2} dimensions, or {rank + 1} for one sample, got {list(input.shape)}"
+        raise located(
+            ValueError(
+                f"{name} needs {rank + 2} dimensions, or {rank + 1} for one sample, got {list(input.shape)}"
+            )
         )
     if not training or p == 0:
         return input  # type: ignore[no-any-return]
@@ -124,7 +127,7 @@ def _self_normalising(input: Any, p: float, shape: Any) -> Tensor:
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout that goes with `selu`: mean and variance stay."""
     if not 0 <= p <= 1:
-        raise ValueError(f"p is a probability from 0 to 1, got {p}")
+        raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     return _self_normalising(input, p, input.shape) if training and p else input
 
 
@@ -133,6 +136,6 @@ def feature_alpha_dropout(
 ) -> Tensor:
     """`alpha_dropout` of whole channels."""
     if not 0 <= p <= 1:
-        raise ValueError(f"p is a probability from 0 to 1, got {p}")
+        raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     shape = (*input.shape[:2], *(1,) * (len(input.shape) - 2))
     return _self_normalising(input, p, shape) if training and p else input

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine import shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape
+from engine.located import located
 from engine.op import op
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Tenso
         size = split_size_or_sections
         total = tensor.shape[dim]
         if size <= 0:
-            raise ValueError(f"the size of a piece has to be positive, got {size}")
+            raise located(ValueError(f"the size of a piece has to be positive, got {size}"))
         sizes = tuple(min(size, total - start) for start in range(0, total, size)) or (0,)
     else:
         sizes = tuple(split_size_or_sections)
@@ -127,7 +128,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Tenso
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` equal pieces along `dim`; the last may be smaller."""
     if chunks <= 0:
-        raise ValueError(f"chunks has to be positive, got {chunks}")
+        raise located(ValueError(f"chunks has to be positive, got {chunks}"))
     size = input.shape[dim]
     return split(input, [0] * chunks if size == 0 else -(-size // chunks), dim)
 

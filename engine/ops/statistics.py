@@ -10,6 +10,7 @@ import numpy as np
 from engine import backend, dtype, random, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.located import located
 from engine.op import op
 from engine.ops import reduction
 from engine.ops.arithmetic import div, mul, sqrt, sub
@@ -120,7 +121,7 @@ def _dim(dim: Any, rank: int) -> int:
     try:
         return check_dim(dim, rank)
     except ArgumentProblem as problem:
-        raise problem.error(problem.sentence) from None
+        raise located(problem.error(problem.sentence)) from None
 
 
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Pair:
@@ -131,7 +132,7 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Pair:
     d = _dim(dim, len(input.shape))
     have = input.shape[d] if input.shape else 1
     if not 1 <= k <= have:
-        raise ValueError(f"k has to be from 1 to the {have} elements along dimension {d}, got {k}")
+        raise located(ValueError(f"k has to be from 1 to the {have} elements along dimension {d}, got {k}"))
     if not input.shape:
         return Pair(*sort(input))
     ordered = sort(input, d)
@@ -189,10 +190,10 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool)
     from engine.tensor import Tensor
 
     if how not in _INTERPOLATIONS:
-        raise ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}, got {how!r}")
+        raise located(ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}, got {how!r}"))
     share = np.asarray(getattr(q, "array", q), np.float64)
     if share.ndim > 1 or not ((share >= 0) & (share <= 1)).all():
-        raise ValueError(f"q has to be one number or a vector of numbers from 0 to 1, got {q!r}")
+        raise located(ValueError(f"q has to be one number or a vector of numbers from 0 to 1, got {q!r}"))
     rank = len(input.shape)
     x = reshape(input, -1) if dim is None else input.movedim(_dim(dim, rank), -1)
     ordered = sort(x, -1).values
@@ -359,9 +360,11 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "") -> Tensor:
     Raises `ValueError` where the features differ.
     """
     if x1.shape[-1] != x2.shape[-1]:
-        raise ValueError(
-            f"cdist needs rows of one size: x1 {list(x1.shape)} has {x1.shape[-1]} features, "
-            f"x2 {list(x2.shape)} has {x2.shape[-1]}"
+        raise located(
+            ValueError(
+                f"cdist needs rows of one size: x1 {list(x1.shape)} has {x1.shape[-1]} features, "
+                f"x2 {list(x2.shape)} has {x2.shape[-1]}"
+            )
         )
     return norm(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, -1)
 
@@ -448,8 +451,10 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each whole number from 0 on occurs in a vector, or the sum of its weights."""
     raw = _cpu(input.array)
     if raw.ndim != 1 or raw.dtype.kind not in "iub" or (raw.size and raw.min() < 0):
-        raise ValueError(
-            f"bincount needs a vector of whole numbers, 0 or more, got {list(input.shape)} of {input.dtype}"
+        raise located(
+            ValueError(
+                f"bincount needs a vector of whole numbers, 0 or more, got {list(input.shape)} of {input.dtype}"
+            )
         )
     given = None if weights is None else _cpu(weights.array)
     found = np.bincount(raw.astype(np.int64), given, minlength)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
+from engine.located import located
 from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
 
 ADADELTA_OP = update_op(
@@ -26,7 +27,7 @@ class Adadelta(Optimizer):
     ) -> None:  # fmt: skip
         options = at_least_zero(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
         if rho > 1:
-            raise ValueError(f"rho has to be from 0 to 1, got {rho}")
+            raise located(ValueError(f"rho has to be from 0 to 1, got {rho}"))
         super().__init__(params, {**options, "maximize": maximize})
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:

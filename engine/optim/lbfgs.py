@@ -10,6 +10,7 @@ import numpy as np
 from engine.backend import namespace
 from engine.grad_mode import enable_grad, no_grad, state
 from engine.iteration import iteration
+from engine.located import located
 from engine.node import OPTIMIZER
 from engine.optim.optimizer import Optimizer, update_op
 from engine.optim.wolfe import Point, strong_wolfe
@@ -36,9 +37,11 @@ class LBFGS(Optimizer):
         line_search_fn: str | None = None,
     ) -> None:  # fmt: skip
         if lr < 0:
-            raise ValueError(f"lr has to be 0 or more, got {lr}")
+            raise located(ValueError(f"lr has to be 0 or more, got {lr}"))
         if line_search_fn not in (None, "strong_wolfe"):
-            raise ValueError(f"line_search_fn has to be None or 'strong_wolfe', got {line_search_fn!r}")
+            raise located(
+                ValueError(f"line_search_fn has to be None or 'strong_wolfe', got {line_search_fn!r}")
+            )
         super().__init__(
             params,
             {
@@ -52,7 +55,7 @@ class LBFGS(Optimizer):
             },
         )
         if len(self.param_groups) != 1:
-            raise ValueError(f"LBFGS takes one group of parameters, got {len(self.param_groups)}")
+            raise located(ValueError(f"LBFGS takes one group of parameters, got {len(self.param_groups)}"))
         self._moves: dict[int, Any] = {}  # for each parameter's array, what the step under way adds to it
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -62,7 +65,7 @@ class LBFGS(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Iterate until the gradient or the change is small. Returns the loss before the first iteration."""
         if closure is None:
-            raise ValueError("LBFGS.step needs a closure: it computes the loss several times a step")
+            raise located(ValueError("LBFGS.step needs a closure: it computes the loss several times a step"))
         with no_grad(), np.errstate(all="ignore"):
             loss = self._iterate(closure)
         iteration.step()
@@ -203,5 +206,5 @@ class LBFGS(Optimizer):
 def _number(loss: Any) -> float:
     """The loss as a number. Raises `TypeError` for a closure that returns none."""
     if loss is None:
-        raise TypeError("the closure given to LBFGS.step has to return the loss, got None")
+        raise located(TypeError("the closure given to LBFGS.step has to return the loss, got None"))
     return float(loss.item() if hasattr(loss, "item") else loss)

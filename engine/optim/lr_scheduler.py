@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.located import located
 from engine.optim.optimizer import Optimizer
 
 
@@ -25,7 +26,7 @@ class LRScheduler:
 
     def rate(self, base: float, group: int) -> float:
         """The rate of a group that started at `base`, at `last_epoch`."""
-        raise NotImplementedError(f"{type(self).__name__} has no rate")
+        raise located(NotImplementedError(f"{type(self).__name__} has no rate"))
 
     def _set(self) -> None:
         for i, (group, base) in enumerate(zip(self.optimizer.param_groups, self.base_lrs, strict=True)):
@@ -59,7 +60,7 @@ class LambdaLR(LRScheduler):
         count = len(optimizer.param_groups)
         given = [lr_lambda] * count if callable(lr_lambda) else list(lr_lambda)
         if len(given) != count:
-            raise ValueError(f"lr_lambda has {len(given)} functions for {count} groups")
+            raise located(ValueError(f"lr_lambda has {len(given)} functions for {count} groups"))
         self._lambdas = tuple(given)
         super().__init__(optimizer)
 
@@ -77,7 +78,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         if step_size < 1:
-            raise ValueError(f"step_size has to be at least 1, got {step_size}")
+            raise located(ValueError(f"step_size has to be at least 1, got {step_size}"))
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
@@ -115,7 +116,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         if T_max < 1:
-            raise ValueError(f"T_max has to be at least 1, got {T_max}")
+            raise located(ValueError(f"T_max has to be at least 1, got {T_max}"))
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
@@ -137,9 +138,9 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
     ) -> None:
         if not 0 < start_factor <= 1:
-            raise ValueError(f"start_factor has to be above 0 and at most 1, got {start_factor}")
+            raise located(ValueError(f"start_factor has to be above 0 and at most 1, got {start_factor}"))
         if not 0 <= end_factor <= 1:
-            raise ValueError(f"end_factor has to be from 0 to 1, got {end_factor}")
+            raise located(ValueError(f"end_factor has to be from 0 to 1, got {end_factor}"))
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer)
 
@@ -162,11 +163,11 @@ class ReduceLROnPlateau:
         eps: float = 1e-8,
     ) -> None:  # fmt: skip
         if mode not in ("min", "max"):
-            raise ValueError(f'mode is "min" or "max", got {mode!r}')
+            raise located(ValueError(f'mode is "min" or "max", got {mode!r}'))
         if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f'threshold_mode is "rel" or "abs", got {threshold_mode!r}')
+            raise located(ValueError(f'threshold_mode is "rel" or "abs", got {threshold_mode!r}'))
         if factor >= 1:
-            raise ValueError(f"factor has to be below 1, got {factor}")
+            raise located(ValueError(f"factor has to be below 1, got {factor}"))
         self.optimizer = optimizer
         self.mode, self.factor, self.patience, self.threshold = mode, factor, patience, threshold
         self.threshold_mode, self.cooldown, self.min_lr, self.eps = threshold_mode, cooldown, min_lr, eps

@@ -13,6 +13,7 @@ from engine.amp import autocast
 from engine.bus import bus
 from engine.grad_mode import no_grad, state
 from engine.iteration import iteration
+from engine.located import located
 from engine.location import user_frame
 from engine.memory import memory
 from engine.node import OPTIMIZER, blank, order
@@ -27,7 +28,7 @@ def update_op(name: str, formula: str, source: str, state_names: tuple[str, ...]
     """The record of an optimizer's update, so that it is listed, traced and shown as any other op."""
 
     def forward(xp: Any, parameter: Any, gradient: Any) -> Any:
-        raise TypeError(f"{name} is an optimizer's update; it is run by its optimizer")
+        raise located(TypeError(f"{name} is an optimizer's update; it is run by its optimizer"))
 
     made = OPS[name] = Op(
         name,
@@ -49,7 +50,7 @@ def at_least_zero(**options: float) -> dict[str, float]:
     """The options, if none is negative. Raises `ValueError` that names the one that is."""
     for name, value in options.items():
         if value < 0:
-            raise ValueError(f"{name} has to be 0 or more, got {value}")
+            raise located(ValueError(f"{name} has to be 0 or more, got {value}"))
     return options
 
 
@@ -57,7 +58,7 @@ def betas_of(betas: tuple[float, float]) -> tuple[float, float]:
     """The betas, if both are at least 0 and below 1. Raises `ValueError` that names the one that is not."""
     for i, beta in enumerate(betas):
         if not 0.0 <= beta < 1.0:
-            raise ValueError(f"betas[{i}] has to be at least 0 and below 1, got {beta}")
+            raise located(ValueError(f"betas[{i}] has to be at least 0 and below 1, got {beta}"))
     return betas
 
 
@@ -89,10 +90,12 @@ class Optimizer:
         self._sources: list[list[Parameters]] = []  # for each group, the modules it follows
         self._version = structure.version
         if isinstance(params, Tensor):
-            raise TypeError("params takes an iterable of tensors or of dicts, got one tensor; write [tensor]")
+            raise located(
+                TypeError("params takes an iterable of tensors or of dicts, got one tensor; write [tensor]")
+            )
         given: list[Any] = [{"params": params}] if isinstance(params, Parameters) else list(params)
         if not given:
-            raise ValueError("an optimizer needs at least one parameter, got an empty list")
+            raise located(ValueError("an optimizer needs at least one parameter, got an empty list"))
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
@@ -102,19 +105,25 @@ class Optimizer:
         sources = [params] if isinstance(params, Parameters) else []
         params = [params] if isinstance(params, Tensor) else list(params)
         if sources and not params:
-            raise ValueError("an optimizer needs at least one parameter, got a module without any")
+            raise located(ValueError("an optimizer needs at least one parameter, got a module without any"))
         known = {id(p) for group in self.param_groups for p in group["params"]}
         for i, parameter in enumerate(params):
             if not isinstance(parameter, Tensor):
-                raise TypeError(f"params[{i}] has to be a tensor, got {type(parameter).__name__}")
+                raise located(TypeError(f"params[{i}] has to be a tensor, got {type(parameter).__name__}"))
             if not parameter.is_leaf:
-                raise ValueError(f"params[{i}] is a result, not a leaf: an optimizer cannot change it")
+                raise located(
+                    ValueError(f"params[{i}] is a result, not a leaf: an optimizer cannot change it")
+                )
             if id(parameter) in known:
-                raise ValueError(f"params[{i}] is given twice; a parameter can be in one group, once")
+                raise located(
+                    ValueError(f"params[{i}] is given twice; a parameter can be in one group, once")
+                )
             known.add(id(parameter))
         unknown = set(param_group) - set(self.defaults) - {"params", "name"}
         if unknown:
-            raise TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")
+            raise located(
+                TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")
+            )
         self.param_groups.append({**self.defaults, **param_group, "params": params})
         self._sources.append(sources)
 
@@ -145,7 +154,7 @@ class Optimizer:
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change the array `parameter` in place."""
-        raise NotImplementedError(f"{type(self).__name__} has no update")
+        raise located(NotImplementedError(f"{type(self).__name__} has no update"))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. Returns what `closure` gave, if one was given.
@@ -218,8 +227,10 @@ class Optimizer:
         given = state_dict["param_groups"]
         sizes = [len(g["params"]) for g in self.param_groups]
         if [len(g["params"]) for g in given] != sizes:
-            raise ValueError(
-                f"the groups have {[len(g['params']) for g in given]} parameters, this optimizer's have {sizes}"
+            raise located(
+                ValueError(
+                    f"the groups have {[len(g['params']) for g in given]} parameters, this optimizer's have {sizes}"
+                )
             )
         for group, other in zip(self.param_groups, given, strict=True):
             group.update({k: v for k, v in other.items() if k != "params"})

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
+from engine.located import located
 from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
 
 RPROP_OP = update_op(
@@ -26,7 +27,7 @@ class Rprop(Optimizer):
     ) -> None:  # fmt: skip
         options = at_least_zero(lr=lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
-            raise ValueError(f"etas has to be one below 1 and one above, got {etas}")
+            raise located(ValueError(f"etas has to be one below 1 and one above, got {etas}"))
         super().__init__(params, {**options, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:

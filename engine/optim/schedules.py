@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.located import located
 from engine.optim.lr_scheduler import LRScheduler
 from engine.optim.optimizer import Optimizer
 
@@ -16,7 +17,7 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
         if not 0 <= factor <= 1:
-            raise ValueError(f"factor has to be from 0 to 1, got {factor}")
+            raise located(ValueError(f"factor has to be from 0 to 1, got {factor}"))
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer)
 
@@ -62,7 +63,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
         if T_0 < 1 or T_mult < 1:
-            raise ValueError(f"T_0 and T_mult have to be at least 1, got {T_0} and {T_mult}")
+            raise located(ValueError(f"T_0 and T_mult have to be at least 1, got {T_0} and {T_mult}"))
         self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
         super().__init__(optimizer)
 
@@ -84,9 +85,9 @@ class OneCycleLR(LRScheduler):
         div_factor: float = 25.0, final_div_factor: float = 1e4,
     ) -> None:  # fmt: skip
         if total_steps is None and (epochs is None or steps_per_epoch is None):
-            raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
+            raise located(ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch"))
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f'anneal_strategy is "cos" or "linear", got {anneal_strategy!r}')
+            raise located(ValueError(f'anneal_strategy is "cos" or "linear", got {anneal_strategy!r}'))
         self.total_steps = total_steps or (epochs or 0) * (steps_per_epoch or 0)
         self.max_lr, self.pct_start, self.anneal_strategy = max_lr, pct_start, anneal_strategy
         self.initial, self.final = max_lr / div_factor, max_lr / div_factor / final_div_factor
@@ -113,8 +114,10 @@ class SequentialLR:
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]
     ) -> None:
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                f"{len(schedulers)} schedules need {len(schedulers) - 1} milestones, got {len(milestones)}"
+            raise located(
+                ValueError(
+                    f"{len(schedulers)} schedules need {len(schedulers) - 1} milestones, got {len(milestones)}"
+                )
             )
         self.optimizer, self.schedulers, self.milestones = optimizer, list(schedulers), list(milestones)
         self.last_epoch = 0

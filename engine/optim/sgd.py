@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from engine.located import located
 from engine.optim.optimizer import Optimizer, update_op
 
 SGD_OP = update_op(
@@ -31,13 +32,13 @@ class SGD(Optimizer):
         maximize: bool = False,
     ) -> None:
         if lr < 0:
-            raise ValueError(f"lr has to be 0 or more, got {lr}")
+            raise located(ValueError(f"lr has to be 0 or more, got {lr}"))
         if momentum < 0:
-            raise ValueError(f"momentum has to be 0 or more, got {momentum}")
+            raise located(ValueError(f"momentum has to be 0 or more, got {momentum}"))
         if weight_decay < 0:
-            raise ValueError(f"weight_decay has to be 0 or more, got {weight_decay}")
+            raise located(ValueError(f"weight_decay has to be 0 or more, got {weight_decay}"))
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("nesterov needs a momentum above 0 and no dampening")
+            raise located(ValueError("nesterov needs a momentum above 0 and no dampening"))
         super().__init__(
             params,
             {

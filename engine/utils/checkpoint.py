@@ -13,6 +13,7 @@ from typing import Any
 
 from engine import backend, random
 from engine.grad_mode import state
+from engine.located import located
 from engine.node import Node, order
 from engine.tensor import Tensor
 
@@ -112,14 +113,18 @@ class Region:
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
         for old, new in zip(before, fresh, strict=False):
             if old is not None and (old.op is not new.op or old.shape != new.shape):
-                raise RuntimeError(
-                    f"checkpoint: {name} did something else the second time: {old!r} at {old.filename}:{old.line}, "
-                    f"then {new!r} at {new.filename}:{new.line}. It has to do the same for the same arguments"
+                raise located(
+                    RuntimeError(
+                        f"checkpoint: {name} did something else the second time: {old!r} at {old.filename}:{old.line}, "
+                        f"then {new!r} at {new.filename}:{new.line}. It has to do the same for the same arguments"
+                    )
                 )
         if len(before) != len(fresh):
-            raise RuntimeError(
-                f"checkpoint: {name} did something else the second time: {len(before)} ops, then {len(fresh)}. "
-                "It has to do the same for the same arguments"
+            raise located(
+                RuntimeError(
+                    f"checkpoint: {name} did something else the second time: {len(before)} ops, then {len(fresh)}. "
+                    "It has to do the same for the same arguments"
+                )
             )
 
 
@@ -134,7 +139,7 @@ def checkpoint(
     Raises `RuntimeError` in the backward pass when the second run differs from the first.
     """
     if not callable(function):
-        raise TypeError(f"checkpoint needs a function to call, got {type(function).__name__}")
+        raise located(TypeError(f"checkpoint needs a function to call, got {type(function).__name__}"))
     if not state.grad:
         return function(*args, **kwargs)
     return Region(function, args, kwargs, preserve_rng_state).run()
@@ -153,7 +158,7 @@ def checkpoint_sequential(
     """
     steps = list(functions)
     if not 1 <= segments <= len(steps):
-        raise ValueError(f"segments has to be from 1 to the {len(steps)} functions, got {segments}")
+        raise located(ValueError(f"segments has to be from 1 to the {len(steps)} functions, got {segments}"))
 
     def several(part: Sequence[Any]) -> Callable[[Any], Any]:
         def run(x: Any) -> Any:

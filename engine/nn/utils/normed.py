@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from engine.located import located
 from engine.module import Module
 from engine.ops.length import norm
 from engine.ops.products import mv
@@ -96,7 +97,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
 def _plain(module: M, name: str, parameters: tuple[str, ...], buffers: tuple[str, ...]) -> M:
     hook = _hooks(module).pop(name, None)
     if hook is None:
-        raise ValueError(f"{name!r} of {type(module).__name__} is not held to a norm")
+        raise located(ValueError(f"{name!r} of {type(module).__name__} is not held to a norm"))
     hook.remove()
     value: Tensor = module.__dict__.pop(name)
     for other in parameters:

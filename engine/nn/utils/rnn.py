@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.located import located
 from engine.nn.sequence import pad_sequence
 from engine.ops.layout import cat
 from engine.tensor import Tensor
@@ -55,14 +56,18 @@ def pack_padded_sequence(
     given = _numbers(lengths)
     steps, batch = x.shape[:2]
     if len(given) != batch or (batch and (given.min() < 1 or given.max() > steps)):
-        raise ValueError(
-            f"lengths needs {batch} numbers from 1 to {steps} for input {list(input.shape)}, got {given.tolist()}"
+        raise located(
+            ValueError(
+                f"lengths needs {batch} numbers from 1 to {steps} for input {list(input.shape)}, got {given.tolist()}"
+            )
         )
     order = None
     if enforce_sorted:
         if (np.diff(given) > 0).any():
-            raise ValueError(
-                f"lengths have to go down, got {given.tolist()}; enforce_sorted=False sorts the sequences"
+            raise located(
+                ValueError(
+                    f"lengths have to go down, got {given.tolist()}; enforce_sorted=False sorts the sequences"
+                )
             )
     else:
         order = np.argsort(-given, kind="stable")
@@ -93,7 +98,9 @@ def pad_packed_sequence(
         by_step.append(sequence.data[start : start + n])
         start += n
     if total_length is not None and total_length < len(sizes):
-        raise ValueError(f"total_length={total_length} is less than the longest sequence, {len(sizes)}")
+        raise located(
+            ValueError(f"total_length={total_length} is less than the longest sequence, {len(sizes)}")
+        )
     from engine.ops.layout import stack
     from engine.ops.pad import pad
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from engine.located import located
 from engine.ops.layout import cat, reshape
 from engine.tensor import Tensor
 
@@ -22,7 +23,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Any]) -> None:
     given = list(parameters)
     wanted = sum(p.numel() for p in given)
     if vec.numel() != wanted:
-        raise ValueError(f"the parameters take {wanted} elements, vec has {vec.numel()}")
+        raise located(ValueError(f"the parameters take {wanted} elements, vec has {vec.numel()}"))
     start = 0
     for p in given:
         p.data.copy_(vec.detach()[start : start + p.numel()].reshape(p.shape))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.located import located
 from engine.tensor import Tensor
 
 _DEEP = "default_collate makes batches of tensors, arrays, numbers, text, dicts and lists of them, got a list of {}"
@@ -31,7 +32,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return Tensor(_stacked([t.array for t in batch], "tensors"))
     if isinstance(first, np.ndarray):
         if first.dtype.kind in "SUO":
-            raise TypeError(_DEEP.format(f"arrays of {first.dtype}"))
+            raise located(TypeError(_DEEP.format(f"arrays of {first.dtype}")))
         return Tensor(_stacked(list(batch), "arrays"))
     if isinstance(first, (bool, np.bool_)):
         return Tensor(np.asarray(batch, np.bool_))
@@ -51,18 +52,20 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Sequence):
         sizes = {len(item) for item in batch}
         if len(sizes) > 1:
-            raise ValueError(f"the items of a batch have to be as long, got lengths {sorted(sizes)}")
+            raise located(ValueError(f"the items of a batch have to be as long, got lengths {sorted(sizes)}"))
         return [default_collate(column) for column in zip(*batch, strict=True)]
-    raise TypeError(_DEEP.format(type(first).__name__))
+    raise located(TypeError(_DEEP.format(type(first).__name__)))
 
 
 def _stacked(arrays: list[Any], what: str) -> Any:
     shapes = {a.shape for a in arrays}
     if len(shapes) > 1:
         seen = ", ".join(str(list(s)) for s in sorted(shapes))
-        raise ValueError(
-            f"the {what} of a batch have to have one shape to be stacked, got {seen}; "
-            "pad them, or give the DataLoader a collate_fn"
+        raise located(
+            ValueError(
+                f"the {what} of a batch have to have one shape to be stacked, got {seen}; "
+                "pad them, or give the DataLoader a collate_fn"
+            )
         )
     from engine.backend import namespace
 

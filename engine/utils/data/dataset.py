@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from engine import random
+from engine.located import located
 from engine.random import Generator
 from engine.tensor import Tensor
 
@@ -18,7 +19,7 @@ class Dataset(Generic[T]):
     """Base class of data with items: subclasses give `__getitem__(index)`, and `__len__` where it has one."""
 
     def __getitem__(self, index: Any) -> T:
-        raise NotImplementedError(f"{type(self).__name__} has no __getitem__(index)")
+        raise located(NotImplementedError(f"{type(self).__name__} has no __getitem__(index)"))
 
     def __add__(self, other: Dataset[T]) -> ConcatDataset[T]:
         return ConcatDataset([self, other])
@@ -28,7 +29,7 @@ class IterableDataset(Dataset[T], Iterable[T]):
     """Base class of data that is only iterated over: subclasses give `__iter__`."""
 
     def __iter__(self) -> Iterator[T]:
-        raise NotImplementedError(f"{type(self).__name__} has no __iter__()")
+        raise located(NotImplementedError(f"{type(self).__name__} has no __iter__()"))
 
     def __add__(self, other: Dataset[T]) -> Any:
         return ChainDataset([self, other])
@@ -57,14 +58,14 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __init__(self, *tensors: Tensor) -> None:
         for i, tensor in enumerate(tensors):
             if not isinstance(tensor, Tensor):
-                raise TypeError(
-                    f"TensorDataset: argument {i} has to be a tensor, got {type(tensor).__name__}"
+                raise located(
+                    TypeError(f"TensorDataset: argument {i} has to be a tensor, got {type(tensor).__name__}")
                 )
             if tensor.ndim == 0:
-                raise ValueError(f"TensorDataset: argument {i} is a single number; it has no rows")
+                raise located(ValueError(f"TensorDataset: argument {i} is a single number; it has no rows"))
         sizes = [t.shape[0] for t in tensors]
         if len(set(sizes)) > 1:
-            raise ValueError(f"TensorDataset: the tensors have to have as many rows, got {sizes}")
+            raise located(ValueError(f"TensorDataset: the tensors have to have as many rows, got {sizes}"))
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -79,11 +80,13 @@ class StackDataset(Dataset[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if bool(args) == bool(kwargs):
-            raise ValueError("StackDataset takes datasets one after the other or by name, and at least one")
+            raise located(
+                ValueError("StackDataset takes datasets one after the other or by name, and at least one")
+            )
         self.datasets: Any = args or kwargs
         sizes = {len(d) for d in (args or kwargs.values())}
         if len(sizes) > 1:
-            raise ValueError(f"StackDataset: the datasets have to be as long, got {sorted(sizes)}")
+            raise located(ValueError(f"StackDataset: the datasets have to be as long, got {sorted(sizes)}"))
         self._length = sizes.pop()
 
     def __getitem__(self, index: Any) -> Any:
@@ -101,12 +104,14 @@ class ConcatDataset(Dataset[T]):
     def __init__(self, datasets: Iterable[Dataset[T]]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("ConcatDataset needs at least one dataset, got an empty list")
+            raise located(ValueError("ConcatDataset needs at least one dataset, got an empty list"))
         self.cumulative_sizes: list[int] = []
         total = 0
         for i, dataset in enumerate(self.datasets):
             if isinstance(dataset, IterableDataset):
-                raise TypeError(f"ConcatDataset: dataset {i} is only iterated over; use ChainDataset")
+                raise located(
+                    TypeError(f"ConcatDataset: dataset {i} is only iterated over; use ChainDataset")
+                )
             total += len(dataset)  # type: ignore[arg-type]
             self.cumulative_sizes.append(total)
 
@@ -115,7 +120,7 @@ class ConcatDataset(Dataset[T]):
 
     def __getitem__(self, index: int) -> T:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is out of range: there are {len(self)} items")
+            raise located(IndexError(f"index {index} is out of range: there are {len(self)} items"))
         index %= len(self)
         i = bisect.bisect_right(self.cumulative_sizes, index)
         return self.datasets[i][index - (self.cumulative_sizes[i - 1] if i else 0)]
@@ -162,13 +167,13 @@ def random_split(
     if math.isclose(sum(given), 1):
         for i, share in enumerate(given):
             if not 0 <= share <= 1:
-                raise ValueError(f"lengths[{i}] has to be from 0 to 1, got {share}")
+                raise located(ValueError(f"lengths[{i}] has to be from 0 to 1, got {share}"))
         counts = [math.floor(size * share) for share in given]
         for i in range(size - sum(counts)):
             counts[i % len(counts)] += 1
     else:
         if sum(given) != size:
-            raise ValueError(f"the lengths sum to {sum(given)}, the dataset has {size} items")
+            raise located(ValueError(f"the lengths sum to {sum(given)}, the dataset has {size} items"))
         counts = [int(n) for n in given]
     order = random.generator(*random.draw(size, generator)).permutation(size).tolist()
     parts, at = [], 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from engine.located import located
 from engine.random import Generator
 from engine.utils.data.collate import default_collate, default_convert
 from engine.utils.data.dataset import IterableDataset
@@ -47,30 +48,34 @@ class DataLoader:
         in_order: bool = True,
     ) -> None:
         if num_workers < 0:
-            raise ValueError(f"num_workers has to be 0 or more, got {num_workers}")
+            raise located(ValueError(f"num_workers has to be 0 or more, got {num_workers}"))
         if timeout < 0:
-            raise ValueError(f"timeout has to be 0 or more, got {timeout}")
+            raise located(ValueError(f"timeout has to be 0 or more, got {timeout}"))
         iterated = isinstance(dataset, IterableDataset) or (
             not hasattr(dataset, "__getitem__") and hasattr(dataset, "__iter__")
         )
         if not iterated and not hasattr(dataset, "__getitem__"):
-            raise TypeError(
-                f"dataset has to have __getitem__ and __len__, or __iter__; {type(dataset).__name__} has neither"
+            raise located(
+                TypeError(
+                    f"dataset has to have __getitem__ and __len__, or __iter__; {type(dataset).__name__} has neither"
+                )
             )
         if iterated:
             for name, value in (("shuffle", shuffle), ("sampler", sampler), ("batch_sampler", batch_sampler)):
                 if value not in (None, False):
-                    raise ValueError(
-                        f"{name} has no meaning for a dataset that is only iterated over, got {value!r}"
+                    raise located(
+                        ValueError(
+                            f"{name} has no meaning for a dataset that is only iterated over, got {value!r}"
+                        )
                     )
         if sampler is not None and shuffle:
-            raise ValueError("sampler and shuffle exclude each other: the sampler decides the order")
+            raise located(ValueError("sampler and shuffle exclude each other: the sampler decides the order"))
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last")
+                raise located(ValueError("batch_sampler excludes batch_size, shuffle, sampler and drop_last"))
             batch_size = None
         elif batch_size is None and drop_last:
-            raise ValueError("drop_last has no meaning without batches (batch_size=None)")
+            raise located(ValueError("drop_last has no meaning without batches (batch_size=None)"))
         self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
         self.num_workers, self.pin_memory, self.timeout = num_workers, pin_memory, timeout
         self.worker_init_fn, self.generator = worker_init_fn, generator

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from engine import random
+from engine.located import located
 from engine.random import Generator
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class Sampler(Generic[T]):
     """Base class: subclasses give `__iter__`, the numbers of the items in order, and `__len__`."""
 
     def __iter__(self) -> Iterator[T]:
-        raise NotImplementedError(f"{type(self).__name__} has no __iter__()")
+        raise located(NotImplementedError(f"{type(self).__name__} has no __iter__()"))
 
 
 class SequentialSampler(Sampler[int]):
@@ -45,7 +46,7 @@ class RandomSampler(Sampler[int]):
         generator: Generator | None = None,
     ) -> None:  # fmt: skip
         if num_samples is not None and num_samples <= 0:
-            raise ValueError(f"num_samples has to be 1 or more, got {num_samples}")
+            raise located(ValueError(f"num_samples has to be 1 or more, got {num_samples}"))
         self.data_source, self.replacement = data_source, replacement
         self._count, self.generator = num_samples, generator
 
@@ -89,16 +90,20 @@ class WeightedRandomSampler(Sampler[int]):
         self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None
     ) -> None:
         if num_samples <= 0:
-            raise ValueError(f"num_samples has to be 1 or more, got {num_samples}")
+            raise located(ValueError(f"num_samples has to be 1 or more, got {num_samples}"))
         self.weights = np.asarray(getattr(weights, "array", weights), dtype=np.float64)
         if self.weights.ndim != 1 or not len(self.weights):
-            raise ValueError(f"weights has to be a list of numbers, got shape {list(self.weights.shape)}")
+            raise located(
+                ValueError(f"weights has to be a list of numbers, got shape {list(self.weights.shape)}")
+            )
         if (self.weights < 0).any() or not self.weights.sum() > 0:
-            raise ValueError("weights has to be numbers of 0 or more, not all of them 0")
+            raise located(ValueError("weights has to be numbers of 0 or more, not all of them 0"))
         if not replacement and num_samples > int((self.weights > 0).sum()):
-            raise ValueError(
-                f"num_samples is {num_samples}, but only {int((self.weights > 0).sum())} items have a weight; "
-                "replacement=True draws an item more than once"
+            raise located(
+                ValueError(
+                    f"num_samples is {num_samples}, but only {int((self.weights > 0).sum())} items have a weight; "
+                    "replacement=True draws an item more than once"
+                )
             )
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
@@ -117,7 +122,7 @@ class BatchSampler(Sampler[list[int]]):
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise ValueError(f"batch_size has to be a whole number of 1 or more, got {batch_size!r}")
+            raise located(ValueError(f"batch_size has to be a whole number of 1 or more, got {batch_size!r}"))
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
