@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.config import current
+from engine.dnn import product
 
 # The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
 LARGE = 1 << 17
@@ -243,14 +244,27 @@ def compute(ufunc: Any, first: Any, *others: Any) -> Any:
 def matmul(a: Any, b: Any, out: Any = None) -> Any:
     """`a @ b` of a [..., n, k] and b [k, m] in floats, into `out` or a pooled buffer where the result is large."""
     if out is not None:
-        return np.matmul(a, b, out=out)
+        times(a, b)(a, b, out)
+        return out
     if b.ndim != 2 or a.ndim < 2 or a.dtype != b.dtype or a.shape[-1] != b.shape[0]:
         return np.matmul(a, b)
     shape = (*a.shape[:-1], b.shape[1])
     if a.ndim > 2 and a.flags.c_contiguous:  # one product of many rows is faster than many of few
         made = pool.empty(shape, a.dtype)
-        np.matmul(a.reshape(-1, a.shape[-1]), b, out=made.reshape(-1, shape[-1]))
+        matmul(a.reshape(-1, a.shape[-1]), b, made.reshape(-1, shape[-1]))
         return made
-    if math.prod(shape) * a.itemsize < LARGE or a.dtype.kind != "f":
-        return np.matmul(a, b)
-    return np.matmul(a, b, out=pool.empty(shape, a.dtype))
+    large = math.prod(shape) * a.itemsize >= LARGE and a.dtype.kind == "f"
+    if product.worth(a, b):
+        made = pool.empty(shape, a.dtype)
+        if product.multiply(a, b, made):
+            return made
+        return np.matmul(a, b, out=made)
+    return np.matmul(a, b, out=pool.empty(shape, a.dtype)) if large else np.matmul(a, b)
+
+
+def times(a: Any, b: Any) -> Any:
+    """The function that puts the product of matrices like these into a third: `times(a, b)(a, b, out)`.
+
+    A loop over many alike asks once.
+    """
+    return product.multiplied if product.worth(a, b) else np.matmul

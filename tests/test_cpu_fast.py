@@ -12,7 +12,8 @@ import pytest
 
 import dsviz as ds
 from dsviz import nn
-from engine.dnn import convolution, library, normalisation
+from engine.dnn import convolution, library, normalisation, product
+from engine.pool import matmul
 
 F = nn.functional
 present = library._opened() is not None
@@ -229,3 +230,36 @@ def test_a_forked_child_computes_with_numpy() -> None:
         os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert library.library() is not None
+
+
+@needs_it
+@pytest.mark.parametrize("layout", ["plain", "left turned", "right turned", "rows of a wider one"])
+def test_products(layout: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((96, 160), np.float32), rng.standard_normal((160, 144), np.float32)
+    if layout == "left turned":
+        a = np.ascontiguousarray(a.T).T
+    elif layout == "right turned":
+        b = np.ascontiguousarray(b.T).T
+    elif layout == "rows of a wider one":
+        a = rng.standard_normal((96, 200), np.float32)[:, 20:180]
+    out = np.empty((96, 144), np.float32)
+    assert product.worth(a, b)
+    assert product.multiply(a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)
+    assert not product.multiply(a[:, ::-1], b[::-1], out)
+    np.testing.assert_allclose(matmul(a[:, ::-1], b[::-1], out), a @ b, rtol=1e-4, atol=1e-4)
+
+
+@needs_it
+def test_what_is_not_finite_stays_so() -> None:
+    a = np.ones((128, 128), np.float32)
+    a[3, 5], a[7, 9] = np.nan, np.inf
+    made = matmul(a, np.ones((128, 128), np.float32))
+    assert np.isnan(made[3]).all()
+    assert np.isinf(made[7]).all()
+    assert np.isfinite(np.delete(made, [3, 7], axis=0)).all()
+    image = ds.ones(1, 8, 16, 16)
+    image.array[0, 2, 5, 5] = np.nan
+    seen = F.conv2d(image, ds.ones(8, 8, 3, 3))
+    assert np.isnan(seen.numpy()).sum() == 8 * 9

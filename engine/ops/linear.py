@@ -8,6 +8,8 @@ import numpy as np
 
 from engine import dtype, pool, shapes
 from engine.dispatch import apply, binary
+from engine.dnn import product as fast
+from engine.dnn.library import library
 from engine.errors import shape_text
 from engine.located import located
 from engine.op import op
@@ -23,9 +25,13 @@ def product(xp: Any, a: Any, b: Any, out: Any = None) -> Any:
     NumPy has no fast product of float16 or bfloat16, and its sums would lose digits: float32 serves.
     """
     if xp is not np:
-        return a @ b
+        return a @ b if out is None else xp.matmul(a, b, out=out)
     if a.dtype.char in "eE" and a.dtype == b.dtype:  # E: bfloat16, as ml_dtypes has it
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+        made = np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+        if out is None:
+            return made
+        out[...] = made
+        return out
     return pool.matmul(a, b, out) if b.ndim == 2 else a @ b
 
 
@@ -111,7 +117,7 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     if bias is not None and bias.shape != weight.shape[:1]:
         shapes.linear(input.shape, weight.shape, bias.shape)
     if weight.size >= LARGE and xp is np and turns(input, weight):
-        turned = mapped(xp, input, weight)
+        turned = np.matmul(weight, input.T).T
         return np.ascontiguousarray(turned) if bias is None else np.add(turned, bias, order="C")
     out = product(xp, input, weight.T)
     if bias is None:
@@ -122,16 +128,28 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     return out + bias
 
 
-def mapped(xp: Any, input: Any, weight: Any, out: Any = None) -> Any:
-    """`input @ weight.T`, possibly in `out`, possibly the other way round in memory."""
+def mapped(xp: Any, input: Any, weight: Any) -> Any:
+    """A function `f(input, out)` that gives `input @ weight.T` for inputs like this one.
+
+    Possibly in `out`, possibly the other way round in memory.
+    """
+    turned = weight.T
     if weight.size >= LARGE and xp is np and turns(input, weight):
-        return np.matmul(weight, input.T).T
-    return product(xp, input, weight.T, out)
+        return lambda x, out: np.matmul(weight, x.T).T
+    if xp is np and input.dtype.char in "fd":
+        multiply = pool.times(input, turned)
+        return lambda x, out: (multiply(x, turned, out), out)[1]
+    return lambda x, out: product(xp, x, turned, out)
 
 
 def turns(input: Any, weight: Any) -> bool:
     """Whether the transposed product is faster: with few rows and a large weight it copies the rows, not the weight."""
-    return bool(input.ndim == 2 and 2 <= input.shape[0] <= FEW and weight.dtype == input.dtype != np.float16)
+    return bool(
+        input.ndim == 2
+        and 2 <= input.shape[0] <= FEW
+        and weight.dtype == input.dtype != np.float16
+        and not (fast.worth(input, weight.T) and library())
+    )
 
 
 def matmul(input: Any, other: Any) -> Tensor:

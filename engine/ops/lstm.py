@@ -6,6 +6,7 @@ order, so that results and gradients agree to the last bit. What can be done for
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from engine.grad_mode import state
 from engine.op import op
 from engine.ops.linear import LINEAR, linear, linear_vjp, mapped, product
 from engine.ops.nested import on_arrays
-from engine.ops.recurrent import _recorded, activate, flat, lstm_cell, rows_of, slopes
+from engine.ops.recurrent import _recorded, activate, flat, lstm_cell, pieces, rows_of, slopes
 from engine.pending import gathered
-from engine.pool import pool
+from engine.pool import pool, times
 from engine.shapes import sizes
 
 if TYPE_CHECKING:
@@ -81,31 +82,32 @@ def _vjp(
     if to_out is not None and backwards:
         to_out = to_out[::-1]
     steps, batch, width = bare.shape
+    by_gate = (-1, batch, 4, width // 4)
     into = room(xp, bare.shape, bare.dtype)
-    to_state = None if to_h is None else to_h.copy()
     to_cell = xp.zeros((batch, width // 4), bare.dtype) if to_c is None else to_c.copy()
+    to_state = xp.zeros_like(to_cell) if to_h is None else to_h.copy()
     through = xp.empty_like(to_cell)
+    spread = through[:, None]
+    back = times(into[0], weight_hh) if xp is np and bare.dtype.char in "fd" else partial(product, xp)
     together = max(1, TOGETHER // (batch * width))
     for end in range(steps, 0, -together):
         first = max(end - together, 0)
         chunk = slice(first, end)
-        rates, onwards, keeps = slopes(
-            xp, bare[chunk], cells[chunk], cells[first + 1 : end + 1]
-        )  # for several steps at once
-        for t in range(end - 1, first - 1, -1):
-            k = t - first
-            if to_state is None:
-                to_state = xp.zeros_like(to_cell) if to_out is None else to_out[t].copy()
-            elif to_out is not None:
+        rates, onwards, keeps = slopes(xp, bare[chunk], cells[chunk], cells[first + 1 : end + 1])
+        rates, mine = rates.reshape(by_gate), into[chunk].reshape(by_gate)
+        three = zip(mine[::-1, :, :3], rates[::-1, :, :3], strict=True)
+        fourth = zip(mine[::-1, :, 3], rates[::-1, :, 3], strict=True)
+        for t, (to_ifg, by_ifg), (to_o, by_o), onward, keep in zip(
+            range(end - 1, first - 1, -1), three, fourth, onwards[::-1], keeps[::-1], strict=True
+        ):
+            if to_out is not None:
                 to_state += to_out[t]
-            xp.multiply(onwards[k], to_state, out=through)
+            xp.multiply(onward, to_state, out=through)
             through += to_cell
-            mine = into[t].reshape(batch, 4, -1)
-            rate = rates[k].reshape(batch, 4, -1)
-            xp.multiply(through[:, None], rate[:, :3], out=mine[:, :3])
-            xp.multiply(to_state, rate[:, 3], out=mine[:, 3])
-            xp.multiply(through, keeps[k], out=to_cell)
-            to_state = product(xp, into[t], weight_hh, to_state)
+            xp.multiply(spread, by_ifg, out=to_ifg)
+            xp.multiply(to_state, by_o, out=to_o)
+            xp.multiply(through, keep, out=to_cell)
+            back(into[t], weight_hh, to_state)
     to_hh = gathered(xp, into, states[:-1])
     ordered = xp.ascontiguousarray(into[::-1]) if backwards else into
     to_input, to_ih, _ = linear_vjp(xp, ordered, None, input, weight_ih if inward else None, None)
@@ -174,13 +176,14 @@ def LSTM(
     states[0], cells[0] = h, c
     rows = rows_of(xp, hidden, kind.name)
     gates, full = (xp.empty((batch, 4 * hidden), kind) for _ in range(2))
+    parts, forth = pieces(full), mapped(xp, states[0], weight_hh)
     if backwards:
         bare = xp.ascontiguousarray(bare[::-1])
     for row, before, cell, after, c_after in zip(
         bare, states[:-1], cells[:-1], states[1:], cells[1:], strict=True
     ):
-        row += mapped(xp, before, weight_hh, gates)
-        activate(xp, row, cell, rows, full, c_after, after)
+        row += forth(before, gates)
+        activate(xp, row, cell, rows, full, parts, c_after, after)
     ordered = states[:0:-1] if backwards else states[1:]
     return (ordered.copy(), states[-1].copy(), cells[-1].copy()), states, cells, bare
 

@@ -164,17 +164,17 @@ def slopes(xp: Any, bare: Any, c: Any, after: Any) -> tuple[Any, Any, Any]:
     return slope, onward, f
 
 
-def activate(xp: Any, gates: Any, c: Any, rows: Any, full: Any, cell: Any, after: Any) -> None:
+def activate(xp: Any, gates: Any, c: Any, rows: Any, full: Any, parts: Any, cell: Any, after: Any) -> None:
     """A step from its gates: makes tanh of them of `gates`, and writes c' to `cell` and h' to `after`.
 
-    `full` is room for the gates; `rows` is `rows_of`.
+    `full` is room for the gates and `parts` its pieces; `rows` is `rows_of`.
     """
     half, shift, _ = rows
     gates *= half
     xp.tanh(gates, out=gates)
     xp.multiply(gates, half, out=full)
     full += shift
-    i, f, new, o = pieces(full)
+    i, f, new, o = parts
     xp.multiply(f, c, out=cell)
     xp.multiply(i, new, out=after)
     cell += after
@@ -229,7 +229,7 @@ def LSTM_CELL(
     gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
     kind = xp.result_type(gates, c)
     full, cell, after = xp.empty_like(gates), xp.empty(c.shape, kind), xp.empty(c.shape, kind)
-    activate(xp, gates, c, rows_of(xp, hidden, gates.dtype.name), full, cell, after)
+    activate(xp, gates, c, rows_of(xp, hidden, gates.dtype.name), full, pieces(full), cell, after)
     return (after, cell), gates
 
 

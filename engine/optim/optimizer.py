@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
@@ -72,6 +72,24 @@ def leaned(parameter: Any, gradient: Any, group: dict[str, Any]) -> Any:
         else:
             gradient = gradient + parameter * group["weight_decay"]
     return gradient
+
+
+# Elements of a parameter that are updated together: with what belongs to them they stay in cache.
+TOGETHER = 1 << 14
+
+
+def pieces(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Large arrays of one shape a cacheful at a time, for what is done element by element; None stays None."""
+    first = arrays[0]
+    if first.size <= 2 * TOGETHER or any(
+        a is not None and (type(a) is not np.ndarray or not a.flags.c_contiguous or a.shape != first.shape)
+        for a in arrays
+    ):
+        yield arrays
+        return
+    flat = [None if a is None else a.reshape(-1) for a in arrays]
+    for start in range(0, first.size, TOGETHER):
+        yield tuple(None if a is None else a[start : start + TOGETHER] for a in flat)
 
 
 class Optimizer:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.located import located
-from engine.optim.optimizer import Optimizer, update_op
+from engine.optim.optimizer import Optimizer, pieces, update_op
 
 SGD_OP = update_op(
     "sgd",
@@ -53,16 +53,21 @@ class SGD(Optimizer):
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of one parameter."""
-        if group["maximize"]:
-            gradient = -gradient
-        if group["weight_decay"]:
-            gradient = gradient + parameter * group["weight_decay"]
-        if group["momentum"]:
-            velocity = state.get("momentum_buffer")
-            if velocity is None:
-                velocity = state["momentum_buffer"] = gradient.copy()
-            else:
-                velocity *= group["momentum"]
-                velocity += gradient if not group["dampening"] else gradient * (1 - group["dampening"])
-            gradient = gradient + velocity * group["momentum"] if group["nesterov"] else velocity
-        parameter -= gradient * group["lr"]
+        momentum = group["momentum"]
+        velocity = state.get("momentum_buffer") if momentum else None
+        first = momentum and velocity is None
+        if first:
+            velocity = state["momentum_buffer"] = gradient.copy()
+        for p, g, v in pieces(parameter, gradient, velocity):
+            if group["maximize"]:
+                g = -g
+            if group["weight_decay"]:
+                g = g + p * group["weight_decay"]
+            if v is not None:
+                if first:
+                    v[...] = g
+                else:
+                    v *= momentum
+                    v += g if not group["dampening"] else g * (1 - group["dampening"])
+                g = g + v * momentum if group["nesterov"] else v
+            p -= g * group["lr"]
