@@ -22,6 +22,7 @@ from engine.pausing import breakpoint as breakpoint  # noqa: E402
 
 if TYPE_CHECKING:
     from dsviz import debug as debug
+    from dsviz.listening import listen as listen
     from dsviz.playback import Playback as open  # noqa: F401, N813
     from dsviz.recorded import record as record
     from dsviz.session import Session as Session
@@ -38,7 +39,7 @@ _sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.funct
 _sys.modules["dsviz.autograd.functional"] = _importlib.import_module("engine.jacobians")
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "debug", "record"]
+__all__ = ["Session", "__version__", "debug", "listen", "record"]
 __all__ += _engine.__all__
 
 _LAZY = {
@@ -50,6 +51,7 @@ _LAZY = {
         "Playback",
     ),  # not in __all__: it is Python's open that `import *` should leave
     "record": ("dsviz.recorded", "record"),
+    "listen": ("dsviz.listening", "listen"),
 }
 
 

@@ -20,6 +20,7 @@ EXIT_USAGE = 2
 # The command, as the person types it: the file of `dsviz.commands`, and what `dsviz --help` says.
 COMMANDS = {
     "run": ("run", "debug a script"),
+    "attach": ("attach", "debug a program that runs already and listens"),
     "ops": ("ops", "what the engine computes: signature, formula, what is saved"),
     "diagnose": ("diagnose", "run a script once and name what is wrong with it"),
     "why": ("why", "run a script and say why its shapes clash or its values are not finite"),

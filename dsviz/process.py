@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -40,6 +40,24 @@ GRACE, LAST_GRACE = 1.0, 1.0  # seconds a program has to end when asked, and whe
 
 class LaunchError(RuntimeError):
     """The program could not be started; the text is a sentence for the person."""
+
+
+class Child(Protocol):
+    """What is asked of the program's process: the part of `subprocess.Popen` that is used here."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit status, None while it runs."""
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+
+    def terminate(self) -> None:
+        """Tell it to end."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
 
 
 class Process:
@@ -82,14 +100,20 @@ class Process:
                 "secret": self._secret.hex(),
                 "folder": self.folder,
             }
-            self.popen = _start(script, args, json.dumps(setup), popen)
-        except OSError as error:
+            self.popen = self._begin(script, args, setup, popen)
+        except (OSError, LaunchError) as error:
             if listener is not None:
                 listener.close()
             shutil.rmtree(self.folder, ignore_errors=True)
+            if isinstance(error, LaunchError):
+                raise
             raise LaunchError(f"The program cannot be started: {error}.") from None
         self._thread = threading.Thread(target=self._follow, name="dsviz-session", daemon=True)
         self._thread.start()
+
+    def _begin(self, script: str, args: Sequence[str], setup: dict[str, Any], popen: dict[str, Any]) -> Child:
+        """Start the program, which then connects to us. Raises OSError or LaunchError where it cannot be."""
+        return _start(script, args, json.dumps(setup), popen)
 
     @property
     def pid(self) -> int:

@@ -63,26 +63,32 @@ def run(options: RunOptions) -> int:
     """Step the script by commands from standard input; gives the script's exit status."""
     from dsviz.commands.usage import UsageError
 
+    def start() -> Session:
+        try:
+            return Session.launch(
+                options.script,
+                options.args,
+                options.trace_level,
+                record=options.record,
+                value_budget=options.value_budget,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C of the terminal is ours: it pauses
+            )
+        except LaunchError as refused:
+            raise UsageError(str(refused)) from None
+
+    return attach(start)
+
+
+def attach(start: Callable[[], Session]) -> int:
+    """Step the program of the session that `start` gives; gives the program's exit status, or 0 where it runs on."""
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)  # bytes that are no text cost one line, not all that follow
     stepper = Stepper()
     try:
-        with interrupts(stepper.interrupted):
-            try:
-                session = Session.launch(
-                    options.script,
-                    options.args,
-                    options.trace_level,
-                    record=options.record,
-                    value_budget=options.value_budget,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C of the terminal is ours: it pauses
-                )
-            except LaunchError as refused:
-                raise UsageError(str(refused)) from None
-            with session:
-                return stepper.follow(session)
+        with interrupts(stepper.interrupted), start() as session:
+            return stepper.follow(session)
     except Interrupted as asked:
         return exit_status(-asked.number)
     except BrokenPipeError:
@@ -122,9 +128,8 @@ class Stepper:
         """Carry out commands until `quit` or the end of the input; gives the exit status."""
         self.session = session
         session.on_change(lambda what: self._news.put(0))
-        _say(
-            "Commands: c n s o u b p where args graph q; help lists all. The program's own input is /dev/null."
-        )
+        own = "" if session.attached else " The program's own input is /dev/null."
+        _say(f"Commands: c n s o u b p where args graph q; help lists all.{own}")
         self._until_it_stands()
         before = ""
         for line in self._lines():
@@ -137,8 +142,8 @@ class Stepper:
             session.present()
         now = session.stop_now
         if now is None or now.state not in ENDS:
-            session.stop()
-            _say("The program was ended.")
+            ended = session.stop()
+            _say(ended.text if session.attached else "The program was ended.")
             return 0
         return 1 if now.state == LOST else exit_status(now.status)
 
@@ -212,7 +217,8 @@ class Stepper:
                 continue
             asked = True
             self.session.send("pause")
-            _say("Pausing before the next node; Ctrl-C again ends the program.")
+            then = "lets it run on" if self.session.attached else "ends the program"
+            _say(f"Pausing before the next node; Ctrl-C again {then}.")
         self._tell_logs()
         self._tell(now)
 
@@ -232,7 +238,8 @@ class Stepper:
 
     def _tell(self, now: Stop) -> None:
         if now.state in ENDS:
-            _say(f"{now.text}\nrestart runs it again; q leaves.")
+            again = "" if self.session.attached else "restart runs it again; "
+            _say(f"{now.text}\n{again}q leaves.")
             return
         if now.error is not None:
             terminal.print_stop(now)

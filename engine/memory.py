@@ -126,7 +126,8 @@ class Memory:
 
     def live(self) -> list[Buffer]:
         """The buffers that are alive now, oldest first."""
-        return sorted((b for b in self._alive.values() if b() is not None), key=lambda b: b.id)
+        known = list(self._alive.values())  # in one go: other threads may add to it
+        return sorted((b for b in known if b() is not None), key=lambda b: b.id)
 
     def _dead(self, buffer: Any) -> None:
         key: int = buffer.key

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.hooks import Hooks
     from engine.reuse import Silence
 
-_calls = itertools.count(1)
+calls = itertools.count(1)
 
 
 class ModuleCall:
@@ -37,7 +37,7 @@ class ModuleCall:
 
     def __init__(self, module: Module, parent: ModuleCall | None) -> None:
         frame = user_frame(3)
-        self.id = next(_calls)
+        self.id = next(calls)
         self.module = module
         self.parent = parent
         self.cls = type(module).__name__

@@ -70,9 +70,12 @@ class RingOutlet:
 
 
 class Link:
-    """This process's end of the session that started it; `on_message` is called in the listening thread."""
+    """This process's end of the session that started it; `on_message` is called in the listening thread.
 
-    def __init__(self, setup: dict[str, Any], began: int) -> None:
+    `owner` is the thread that the first outlet is for, where another one asks for it.
+    """
+
+    def __init__(self, setup: dict[str, Any], began: int, owner: int | None = None) -> None:
         self.folder: str = setup["folder"]
         self.capacity: int = setup.get("capacity", DEFAULT_CAPACITY)
         self.channel = control.connect(setup["address"], bytes.fromhex(setup["secret"]))
@@ -81,7 +84,9 @@ class Link:
         self.on_gone: Callable[[], None] = lambda: None
         self.gone = False
         self._owner = os.getpid()
+        self._thread = owner
         self._outlets: list[RingOutlet] = []
+        self.made: Callable[[RingWriter], RingOutlet] = RingOutlet
         self._lock = threading.Lock()
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopped = _thread.allocate_lock()
@@ -92,10 +97,9 @@ class Link:
         """A ring for the calling thread, announced to the server."""
         with self._lock:
             path = os.path.join(self.folder, f"ring-{self._owner}-{len(self._outlets)}")
-            ring = RingWriter(
-                path, self.capacity, threading.get_ident(), on_gap=self._gap, on_full=lambda: self.gone
-            )
-            outlet = RingOutlet(ring)
+            thread, self._thread = self._thread or threading.get_ident(), None
+            ring = RingWriter(path, self.capacity, thread, on_gap=self._gap, on_full=lambda: self.gone)
+            outlet = self.made(ring)
             self._outlets.append(outlet)
         self.send({"t": "ring", "path": path})
         return outlet

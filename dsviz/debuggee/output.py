@@ -52,9 +52,10 @@ class Tee:
                 text, self._held, self._size = "".join(self._held), [], 0
                 self._emit(self.number, cut(text))
 
-    def close(self) -> None:
+    def close(self, tell: bool = True) -> None:
         """Give the stream its own methods back."""
-        self.tell()
+        if tell:
+            self.tell()
         for name in ("write", "flush"):
             vars(self._stream).pop(name, None)
 

@@ -81,7 +81,7 @@ class Tracer:
     """Follows a bus at a trace level: 0 nothing, 1 operations, 2 also statistics of each result.
 
     `outlet()` makes the outlet of the thread that calls it. Times count from `began` (perf_counter_ns).
-    `values` sends arrays at level 2.
+    `values` sends arrays at level 2. `owner` is the thread that runs the program, where another one makes this.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Tracer:
         began: int | None = None,
         level: int = 1,
         values: Values | None = None,
+        owner: int | None = None,
     ) -> None:
         self._values = values
         self._bus = bus
@@ -101,7 +102,7 @@ class Tracer:
         self._handles: list[Any] = []
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()
-        self._owner = get_ident()
+        self._owner = owner or get_ident()
         self._lane = self._lanes[self._owner] = self._new_lane()
         self.set_level(level)
 
@@ -380,6 +381,10 @@ class Tracer:
                     buffer.id, buffer.nbytes, CATEGORY[buffer.category], buffer.node, at, what == "reused"
                 )
             )
+
+    def leaf(self, node: Node) -> None:
+        """Tell of a leaf that the engine announced before we were there."""
+        self._leaf("leaf", node)
 
     def _gradient(self, kind: str, ready: Any) -> None:
         leaf, gradient = ready

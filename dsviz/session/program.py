@@ -52,20 +52,23 @@ class Program(State):
             if self._capacity is not None:
                 setup["capacity"] = self._capacity
             try:
-                self._process = Process(
-                    self.script,
-                    self.args,
-                    setup,
-                    on_events=self._on_events,
-                    on_message=self._on_message,
-                    on_end=self._on_end,
-                    **self._popen,
-                )
+                self._process = self._process_of(setup)
             except LaunchError:
                 if self._recorder is not None:
                     self._recorder.discard()
                     make_room(self._recorder.path)  # nothing ran: there is nothing to keep
                 raise
+
+    def _process_of(self, setup: dict[str, Any]) -> Process:
+        return Process(
+            self.script,
+            self.args,
+            setup,
+            on_events=self._on_events,
+            on_message=self._on_message,
+            on_end=self._on_end,
+            **self._popen,
+        )
 
     def _on_events(self, batch: list[events.AnyEvent]) -> None:
         if self._recorder is not None:
@@ -148,8 +151,18 @@ class Program(State):
             if self._recorder is not None:
                 self._recorder.end(Stop("stopped", text="Restarted.", state=stop.STOPPED, status=status))
             return  # a restart: the next run's stop is the one to tell of
+        now = self._how_it_ended(status)
+        if self._mismatch is not None:
+            text = f"The program speaks version {self._mismatch} of the protocol, and this dsviz version {events.VERSION}."
+            now = Stop("failed", text=text, state=stop.FAILED, status=status)
+        if self._recorder is not None:
+            self._recorder.end(now)
+        self._set(now.state, now)
+        self._tell("state")
+
+    def _how_it_ended(self, status: int) -> Stop:
         assert self._process is not None
-        now = ended(
+        return ended(
             status,
             stopped=self._stopping,
             uncaught=self._uncaught,
@@ -158,13 +171,6 @@ class Program(State):
             connected=bool(self._hello),
             level=self.level,
         )
-        if self._mismatch is not None:
-            text = f"The program speaks version {self._mismatch} of the protocol, and this dsviz version {events.VERSION}."
-            now = Stop("failed", text=text, state=stop.FAILED, status=status)
-        if self._recorder is not None:
-            self._recorder.end(now)
-        self._set(now.state, now)
-        self._tell("state")
 
     def _begin_recording(self) -> None:
         before, self._recorder = self._recorder, None

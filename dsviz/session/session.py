@@ -63,6 +63,17 @@ class Session(Commands, Looking, Settings, Messages, Program):
         """
         return cls(script, args, trace_level, **options)
 
+    @classmethod
+    def attach(cls, target: int | str, trace_level: int = 1, **options: Any) -> Session:
+        """Follow a program that runs already and called `ds.listen()`: `target` is its process number or address.
+
+        `options`: `pause=True` pauses it before its next node; `record`, `value_budget`, `breakpoints` as for `launch`.
+        The program runs on when the session ends. Raises `LaunchError` with a sentence where it cannot be attached to.
+        """
+        from dsviz.attached import Attached
+
+        return Attached(target, trace_level, **options)
+
     def __enter__(self) -> Session:
         return self
 

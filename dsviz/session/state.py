@@ -23,6 +23,7 @@ class State(Travelling):
     """The data of a session, under one lock."""
 
     recorded_only = False  # whether there is no program, only what was recorded of one
+    attached = False  # whether the program ran before we came, and runs on when we go
 
     def _prepare(self, script: str, args: Sequence[str], level: int) -> None:
         """What there is before a program runs."""

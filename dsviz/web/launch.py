@@ -42,13 +42,44 @@ GOODBYE = 3.0  # seconds the server may take to end
 
 def run(options: RunOptions) -> int:
     """Run the script with the page and give the exit status. Raises UsageError where the port is taken."""
-    with bind(options.port) as listener:
-        terminal = Terminal(Keys(listener.getsockname()[1]), os.path.basename(options.script))
+    from dsviz.process import LaunchError
+
+    def start() -> Session:
+        from dsviz.session import Session
+
+        try:
+            return Session.launch(
+                options.script,
+                args=options.args,
+                trace_level=options.trace_level,
+                record=options.record,
+                value_budget=options.value_budget,
+            )
+        except LaunchError as error:
+            raise UsageError(str(error)) from None
+
+    return follow(start, os.path.basename(options.script), options.port, options.browser)
+
+
+def follow(start: Callable[[], Session], name: str, port: int | None, browser: bool) -> int:
+    """Show the program that `start` gives a session for, called `name`, until it is over; gives the exit status."""
+    with bind(port) as listener:
+        terminal = Terminal(Keys(listener.getsockname()[1]), name)
         news: queue.SimpleQueue[News] = queue.SimpleQueue()  # a signal handler may put into this kind
         with interrupts(news.put):
             address = terminal.keys.address()
             terminal.say(address)  # whoever reads it may end us at once
-            return _run(options, listener, terminal, address, news)
+            with start() as session:
+                server = Server(session, listener, terminal, news.put)
+                server.start()
+                if browser:
+                    threading.Thread(target=open_browser, args=(address, terminal), daemon=True).start()
+                session.on_change(lambda what: news.put(None) if what == "state" else None)
+                try:
+                    return _wait(session, terminal, news)
+                finally:
+                    session.close()  # before the server, so that open pages are told
+                    server.stop()
 
 
 def show(path: str, port: int | None, browser: bool) -> int:
@@ -123,38 +154,6 @@ class Terminal:
         self.say(f"the page was closed; {what}. Open it again: {self.keys.address()}")
 
 
-def _run(
-    options: RunOptions,
-    listener: socket.socket,
-    terminal: Terminal,
-    address: str,
-    news: queue.SimpleQueue[News],
-) -> int:
-    from dsviz.session import LaunchError, Session
-
-    try:
-        session = Session.launch(
-            options.script,
-            args=options.args,
-            trace_level=options.trace_level,
-            record=options.record,
-            value_budget=options.value_budget,
-        )
-    except LaunchError as error:
-        raise UsageError(str(error)) from None
-    with session:
-        server = Server(session, listener, terminal, news.put)
-        server.start()
-        if options.browser:
-            threading.Thread(target=open_browser, args=(address, terminal), daemon=True).start()
-        session.on_change(lambda what: news.put(None) if what == "state" else None)
-        try:
-            return _wait(session, terminal, news)
-        finally:
-            session.close()  # before the server, so that open pages are told
-            server.stop()
-
-
 def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[News]) -> int:
     """Wait until the person or a fault ends it all; gives the exit status."""
     told = 0
@@ -167,6 +166,8 @@ def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[News]) -
             raise what
         now = session.stop_now
         by_itself = now is not None and now.state in (FINISHED, FAILED, KILLED)
+        if isinstance(what, int) and session.attached:
+            return 0  # the program runs on: leaving it is no failure
         if isinstance(what, int):
             return exit_status(now.status) if now is not None and by_itself else 128 + what
         if now is not None and now.state in ENDS and told != session.run:

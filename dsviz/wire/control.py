@@ -122,22 +122,37 @@ class Channel:
 
 
 class Listener:
-    """The server's door: one address that the traced program connects to."""
+    """A door: one address that the other side connects to, in `folder` or where `address` says.
 
-    def __init__(self, folder: str) -> None:
-        self.path = os.path.join(folder, "control")
+    `address` is the absolute path of a socket or 127.0.0.1:PORT (port 0: any). Raises OSError where it is taken.
+    """
+
+    def __init__(self, folder: str, address: str | None = None) -> None:
+        path = os.path.join(folder, "control") if address is None else address
         # A Unix socket's address holds about 100 bytes; Windows has none that Python can open.
-        if hasattr(socket, "AF_UNIX") and sys.platform != "win32" and len(os.fsencode(self.path)) < 100:
+        local = hasattr(socket, "AF_UNIX") and sys.platform != "win32" and len(os.fsencode(path)) < 100
+        if os.path.isabs(path) and (local or address is not None):
+            self.path = path
             self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.bind(self.path)
-            os.chmod(self.path, 0o600)
-            self.address = self.path
+            self._bind(path)
+            os.chmod(path, 0o600)
+            self.address = path
         else:
             self.path = ""
             self._socket = socket.socket(socket.AF_INET)
-            self._socket.bind(("127.0.0.1", 0))
+            if address is not None and os.name != "nt":
+                # A port that a program of ours has just left can be taken again at once.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._bind(("127.0.0.1", 0 if address is None else int(address.rpartition(":")[2])))
             self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._socket.listen(4)
+
+    def _bind(self, address: Any) -> None:
+        try:
+            self._socket.bind(address)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def fileno(self) -> int:
         """The listening socket's descriptor, for `select`."""
@@ -168,11 +183,16 @@ class Listener:
                 channel.close()
         return None
 
+    def detach(self) -> None:
+        """Close this process's copy of the door only: the one who made it keeps it."""
+        self._socket.close()
+
     def close(self) -> None:
         """Close the door and remove its file."""
         self._socket.close()
-        if self.path and os.path.exists(self.path):
-            os.unlink(self.path)
+        if self.path:
+            with contextlib.suppress(FileNotFoundError):  # a program that lets go removes it, too
+                os.unlink(self.path)
 
 
 def connect(address: str, secret: bytes, timeout: float = 10.0) -> Channel:

@@ -10,6 +10,7 @@ many bytes, padded to 4, and may wrap around the end. It holds an event, or an a
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -259,8 +260,9 @@ class RingReader:
         self.closed = True
         self._words.release()
         self._map.close()
-        if unlink and os.path.exists(self.path):
-            os.unlink(self.path)
+        if unlink:
+            with contextlib.suppress(FileNotFoundError):  # a program that lets go removes its rings, too
+                os.unlink(self.path)
 
 
 def _reserve(descriptor: int, size: int) -> None:
