@@ -34,6 +34,8 @@ for _name in (
     "optim.lr_scheduler", "testing", "utils", "utils.checkpoint", "utils.data",
 ):  # fmt: skip
     _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
+for _name in ("cudnn", "cuda", "mps"):
+    _sys.modules[f"dsviz.backends.{_name}"] = getattr(_engine.backends, _name)
 _sys.modules["dsviz.cuda.amp"] = _sys.modules["dsviz.amp"]
 _sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.function")
 _sys.modules["dsviz.autograd.functional"] = _importlib.import_module("engine.jacobians")

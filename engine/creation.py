@@ -10,11 +10,17 @@ import numpy as np
 from engine import backend, random
 from engine.dispatch import apply
 from engine.dtype import as_dtype, get_default_dtype, int64, promoted
+from engine.located import located
 from engine.ops.noise import RAND, RANDINT, RANDN, RANDPERM
 from engine.tensor import Tensor, as_tensor
 
 
-def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+def _shape(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """Sizes given one by one, as one tuple, or under the name `size`."""
+    if size is not None:
+        if sizes:
+            raise located(TypeError(f"the shape is given twice: {sizes} and size={size}"))
+        sizes = (size,)
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
     return tuple(int(s) for s in sizes)
@@ -30,19 +36,25 @@ def _kind(dtype: Any) -> Any:
     return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros of a shape, given as sizes or as one tuple."""
-    return _finish(np.zeros(_shape(size), _kind(dtype)), device, requires_grad)
+    return _finish(np.zeros(_shape(sizes, size), _kind(dtype)), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Ones of a shape, given as sizes or as one tuple."""
-    return _finish(np.ones(_shape(size), _kind(dtype)), device, requires_grad)
+    return _finish(np.ones(_shape(sizes, size), _kind(dtype)), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of a shape whose values are whatever was in memory."""
-    return _finish(np.empty(_shape(size), _kind(dtype)), device, requires_grad)
+    return _finish(np.empty(_shape(sizes, size), _kind(dtype)), device, requires_grad)
 
 
 def full(
@@ -149,22 +161,32 @@ def _drawn(
 
 
 def rand(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform random numbers from 0 to 1."""
-    return _drawn(RAND, _shape(size), _kind(dtype), device, requires_grad, generator)
+    return _drawn(RAND, _shape(sizes, size), _kind(dtype), device, requires_grad, generator)
 
 
 def randn(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normally distributed random numbers, mean 0 and variance 1."""
-    return _drawn(RANDN, _shape(size), _kind(dtype), device, requires_grad, generator)
+    return _drawn(RANDN, _shape(sizes, size), _kind(dtype), device, requires_grad, generator)
 
 
 def randint(
-    low: int,
-    high: Any,
+    low: int = 0,
+    high: Any = None,
     size: Any = None,
     *,
     generator: Any = None,
@@ -175,6 +197,8 @@ def randint(
     """Random whole numbers from `low` to `high - 1`; `randint(high, size)` starts at 0."""
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     kind = int64 if dtype is None else as_dtype(dtype)
     return _drawn(
         RANDINT, _shape((size,)), kind, device, requires_grad, generator, low=int(low), high=int(high)

@@ -15,6 +15,7 @@ from engine.bus import bus
 from engine.grad_mode import state
 from engine.located import located
 from engine.location import line_of, user_frame
+from engine.module_text import options_text
 from engine.names import variable_of
 from engine.node import Node
 from engine.restructure import Parameters, structure
@@ -503,8 +504,8 @@ class Module:
     # --- how it prints ---
 
     def extra_repr(self) -> str:
-        """What `repr` shows of the module itself; subclasses say it."""
-        return ""
+        """What `repr` shows of the module itself: a layer's options; subclasses may say it better."""
+        return options_text(self)
 
     def __repr__(self) -> str:
         lines = []

@@ -20,6 +20,8 @@ def tensor_text(tensor: Tensor) -> str:
     value = backend.move(tensor.array, "cpu")
     numbers = np.array2string(
         value,
+        floatmode="maxprec_equal" if _whole(value) else "fixed",
+        formatter={"bool": str} if value.dtype == bool_ and (value.all() or not value.any()) else None,
         precision=printing["precision"],
         separator=", ",
         prefix="tensor(",
@@ -38,3 +40,11 @@ def tensor_text(tensor: Tensor) -> str:
     elif tensor.requires_grad:
         notes.append("requires_grad=True")
     return "tensor(" + ", ".join([numbers, *notes]) + ")"
+
+
+def _whole(value: np.ndarray) -> bool:
+    """Whether all numbers are whole, and print as `1.` rather than `1.0000`."""
+    if value.dtype.kind != "f":
+        return True
+    finite = value[np.isfinite(value)]
+    return bool((finite == np.floor(finite)).all()) and float(np.abs(finite).max(initial=0)) < 1e8

@@ -20,6 +20,31 @@ def test_how_tensors_print() -> None:
         ds.set_printoptions(profile="default")
 
 
+def test_numbers_print_as_pytorchs_do() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    for values in (
+        3.5,
+        [True],
+        [True, False],
+        [1e-5, 1e5],
+        [0.1, float("nan")],
+        [-1.5, 2],
+        [[0.5, 1], [100.25, 3]],
+        [],
+    ):
+        assert repr(ds.tensor(values)) == repr(torch.tensor(values))
+
+
+def test_layers_print_their_options() -> None:
+    for text in (
+        "LeakyReLU(negative_slope=0.1)",
+        "Softmax(dim=1)",
+        "Flatten(start_dim=1, end_dim=-1)",
+        "ReLU()",
+    ):
+        assert repr(eval(f"ds.nn.{text}", {"ds": ds})) == text
+
+
 def test_threads_of_matrix_products() -> None:
     before = ds.get_num_threads()
     try:
