@@ -175,17 +175,22 @@ def _layers(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[fl
 
 
 def _deeper(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[float, Node, str]]:
-    """Layers whose width is a factor of a size that a reshape made of several."""
-    for start, first, _ in _sides(failed, error):
+    """Layers whose width is a factor of a size that a reshape made of several; the odd one out is likeliest."""
+    for start, first, wanted in _sides(failed, error):
         queue, told, folded = [(start, first)], {start}, False
+        found: list[tuple[Node, int]] = []
         for _ in range(REACH):
             if not queue:
                 break
             node, dim = queue.pop(0)
             folded = folded or (node.op is not None and node.op.name == "reshape")
             if node.role == "parameter" and folded:
-                yield 1.6, node, f"makes {node.shape[dim]}, which is part of it"
+                found.append((node, node.shape[dim]))
             for parent, d in sources(node, dim):
                 if parent not in told:
                     told.add(parent)
                     queue.append((parent, d))
+        right = any(size in wanted for _, size in found)
+        for node, size in found:
+            odd = right and size == start.shape[first]
+            yield 2.6 if odd else 1.6, node, f"makes {size}, which is part of it"
