@@ -10,12 +10,11 @@ from dsviz import terminal
 from dsviz.interrupts import exit_status, interrupts
 from dsviz.session import LaunchError, Session
 from dsviz.stop import ENDS, KILLED, PAUSED
+from dsviz.terminal_places import added
 
 if TYPE_CHECKING:
     from dsviz.commands.run import RunOptions
     from dsviz.stop import Stop
-
-KINDS = {"shape": "shape mismatch", "nan": "nan", "exception": "exception"}
 
 
 def run(options: RunOptions) -> int:
@@ -41,11 +40,11 @@ def run(options: RunOptions) -> int:
 
 
 def _arm(session: Session, options: RunOptions) -> None:
-    wanted = {KINDS[kind] for kind in options.breaks}
     for breakpoint in session.breakpoints:
-        session.enable_breakpoint(breakpoint.id, breakpoint.kind in wanted)
-    if "nan" in wanted:
-        session.add_breakpoint("nan")
+        session.enable_breakpoint(breakpoint.id, False)
+    for new in added(session, options.breaks):
+        if new.problem:
+            print(f"dsviz: {new.label}: {new.problem}", file=sys.stderr)
 
 
 def _follow(session: Session, news: queue.SimpleQueue[int | None]) -> int:

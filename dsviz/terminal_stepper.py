@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dsviz import terminal
@@ -23,7 +23,7 @@ from dsviz.interrupts import Interrupted, exit_status, interrupts
 from dsviz.query import memory
 from dsviz.session import LaunchError, Refused, Session
 from dsviz.stop import ENDS, LOST, PAUSED, Stop
-from dsviz.terminal_places import USAGE, breakpoint_of, number
+from dsviz.terminal_places import USAGE, added, breakpoint_of, number
 
 if TYPE_CHECKING:
     from dsviz.commands.run import RunOptions
@@ -77,18 +77,21 @@ def run(options: RunOptions) -> int:
         except LaunchError as refused:
             raise UsageError(str(refused)) from None
 
-    return attach(start)
+    return attach(start, options.breaks)
 
 
-def attach(start: Callable[[], Session]) -> int:
-    """Step the program of the session that `start` gives; gives the program's exit status, or 0 where it runs on."""
+def attach(start: Callable[[], Session], breaks: Iterable[str] = ()) -> int:
+    """Step the program of the session that `start` gives; gives the program's exit status, or 0 where it runs on.
+
+    `breaks` are breakpoints as typed after `b`.
+    """
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)  # bytes that are no text cost one line, not all that follow
     stepper = Stepper()
     try:
         with interrupts(stepper.interrupted), start() as session:
-            return stepper.follow(session)
+            return stepper.follow(session, breaks)
     except Interrupted as asked:
         return exit_status(-asked.number)
     except BrokenPipeError:
@@ -124,13 +127,17 @@ class Stepper:
         else:
             self._news.put(number)
 
-    def follow(self, session: Session) -> int:
-        """Carry out commands until `quit` or the end of the input; gives the exit status."""
+    def follow(self, session: Session, breaks: Iterable[str] = ()) -> int:
+        """Carry out commands until `quit` or the end of the input; gives the exit status.
+
+        `breaks` are breakpoints as typed after `b`, set where the program first stands.
+        """
         self.session = session
         session.on_change(lambda what: self._news.put(0))
         own = "" if session.attached else " The program's own input is /dev/null."
         _say(f"Commands: c n s o u b p where args graph q; help lists all.{own}")
         self._until_it_stands()
+        self._set(breaks)
         before = ""
         for line in self._lines():
             before = line or before
@@ -282,9 +289,12 @@ class Stepper:
     def _break(self, rest: str) -> None:
         if not rest:
             raise Refused("Say where:\n" + USAGE)
-        kind, fields = breakpoint_of(rest, self.session.script)
-        new = self.session.add_breakpoint(kind, **fields)
-        _say(f"Breakpoint {new.id}: {new.label}")
+        self._set([rest])
+
+    def _set(self, texts: Iterable[str]) -> None:
+        for new in added(self.session, texts):
+            self._problems.add((new.id, new.problem))
+            _say(f"Breakpoint {new.id}: {new.label}" + (f". {new.problem}" if new.problem else ""))
 
     def _breaks(self, rest: str) -> None:
         if not self.session.breakpoints:

@@ -193,6 +193,8 @@ def run(
         state.phase = 0
         state.twin = None
         memory.flush()
+    if accumulate and bus.backward:
+        bus.emit("backward", None)
     return found
 
 

@@ -9,10 +9,12 @@ arrays its gradient needs, and keeping it would keep them.
 | `op_start` | the `Node`, before it computes; `inputs` and `arrays` are there |
 | `op_finish` | the `Node`, after; `out` is there until the sinks return, and `arrays` as far as its gradient was not computed in their place |
 | `op_error` | `Failure`, before the exception reaches the person; a sink may set its `replacement` |
-| `module_enter`, `module_exit` | `ModuleCall` |
+| `module_enter`, `module_exit` | `ModuleCall`; at the exit its `out` is there until the sinks return |
 | `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is; `out` is there |
 | `buffer` | `BufferEvent` |
 | `gradient` | `(leaf Node, array)`, when a leaf's gradient is complete |
+| `backward` | nothing: a backward pass that fills `.grad` has ended |
+| `step` | the optimizer that is about to make its step |
 | `iteration` | the number of the iteration that begins |
 """
 
@@ -36,6 +38,8 @@ KINDS = (
     "leaf",
     "buffer",
     "gradient",
+    "backward",
+    "step",
     "iteration",
 )
 
@@ -58,6 +62,8 @@ class Bus:
     leaf: tuple[Sink, ...]
     buffer: tuple[Sink, ...]
     gradient: tuple[Sink, ...]
+    backward: tuple[Sink, ...]
+    step: tuple[Sink, ...]
     iteration: tuple[Sink, ...]
 
     def __init__(self) -> None:

@@ -15,6 +15,11 @@ class IterationCount:
         self.index = 0
         self._closed = False
 
+    @property
+    def coming(self) -> int:
+        """The iteration that a forward op would belong to if one ran now."""
+        return self.index + self._closed
+
     def forward(self) -> None:
         """A forward op is about to run."""
         if self._closed:

@@ -34,7 +34,7 @@ calls = itertools.count(1)
 class ModuleCall:
     """One call of a module. `path` is "net.cell"; the outermost module is named for the caller's variable."""
 
-    __slots__ = ("cls", "code", "depth", "failed", "id", "lasti", "module", "parent", "path")
+    __slots__ = ("cls", "code", "depth", "failed", "id", "lasti", "module", "out", "parent", "path")
 
     def __init__(self, module: Module, parent: ModuleCall | None) -> None:
         frame = user_frame(3)
@@ -45,6 +45,7 @@ class ModuleCall:
         self.code: CodeType = frame.f_code
         self.lasti = frame.f_lasti
         self.failed = False
+        self.out: Any = None  # the result, only while the sinks of module_exit look
         if parent is None:
             self.depth = 0
             self.path = module._called or variable_of(module, frame) or self.cls
@@ -130,7 +131,7 @@ class Module:
         finished = False
         try:
             bus.emit("module_enter", call)
-            result = self._enclosed(args, kwargs)
+            result = call.out = self._enclosed(args, kwargs)
             finished = True
             return result
         finally:
@@ -138,6 +139,7 @@ class Module:
             state.call = parent
             call.failed = not finished
             bus.emit("module_exit", call)
+            call.out = None
 
     def _enclosed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`forward` with hooks and trace switch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ def stops(session: Session) -> list[Any]:
         ("memory", {"limit": 1}, [("memory", "linear", 0)]),
         ("memory", {"limit": 1 << 40}, []),
         ("nan", {}, []),
+        ("shape predicate", {"condition": "shape[-1] == 2 and op == 'linear'", "hit": "<= 2"},
+         [("breakpoint", "linear", 0), ("breakpoint", "linear", 1)]),
+        ("shape predicate", {"condition": "shape[5] == 1"}, []),
+        ("shape predicate", {"condition": "shape[-1] == 2 and phase == 'backward'", "hit": "1"},
+         [("breakpoint", "sum", 0)]),
+        ("gradient zero", {}, [("gradient", "", 3)] * 3),
+        ("gradient zero", {"name": "net.head.bias"}, []),
+        ("gradient missing", {}, []),
+        ("branch", {}, [("branch", "", 1), ("branch", "", 2), ("branch", "", 3)]),
+        ("branch", {"condition": "taken"}, [("branch", "", 1), ("branch", "", 3)]),
+        ("module", {"name": "net.head", "condition": "out.shape == (2, 2) and iteration == 2"}, [("breakpoint", "", 2)]),
     ],
 )  # fmt: skip
 def test_each_kind_stops_where_it_says(
@@ -137,6 +149,151 @@ def test_a_file_that_is_none_of_ours_is_refused(session_of: Any, tmp_path: Path,
     with pytest.raises(Refused, match=r"other\.json"):
         session.load_breakpoints(path)
     assert session.breakpoints == before
+
+
+LOST = """\
+import dsviz as ds
+
+class Net(ds.Module):
+    def __init__(self):
+        self.one = ds.Linear(3, 3)
+        self.two = ds.Linear(3, 2)
+        self.unused = ds.Linear(3, 2)
+
+    def forward(self, x):
+        return self.two(self.one(x).detach())
+
+net = Net()
+OPTIMIZER
+for turn in range(2):
+    loss = net(ds.ones(2, 3)).sum()
+    loss.backward()
+    STEP
+"""
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "step", "stops_at", "says"),
+    [
+        ("optimizer = ds.optim.SGD(net.parameters(), lr=0.1)", "optimizer.step()", "STEP",
+         "net.one.weight and 3 more got no gradient before this optimizer step"),
+        ("optimizer = ds.optim.LBFGS(net.parameters())", "optimizer.step(lambda: net(ds.ones(2, 3)).sum())", "STEP",
+         "net.one.weight and 3 more got no gradient before this optimizer step"),
+        ("", "", "loss.backward", "net.one.weight and 3 more got no gradient from this backward pass"),
+        ("optimizer = ds.optim.SGD(net.one.parameters(), lr=0.1)", "", "loss.backward",
+         "net.unused.weight and 1 more got no gradient"),
+    ],
+)  # fmt: skip
+def test_a_parameter_without_a_gradient_is_told_when_it_needs_one(
+    session_of: Any, optimizer: str, step: str, stops_at: str, says: str
+) -> None:
+    source = LOST.replace("OPTIMIZER", optimizer).replace("STEP", step)
+    session = session_of(source)
+    session.add_breakpoint("gradient missing")
+    session.add_breakpoint("gradient missing", name="net.two.weight")
+    found = stops(session)
+    assert [(stop.reason, stop.position, stop.op) for stop in found] == [("gradient missing", "line", "")] * 2
+    assert found[0].text.startswith(says)
+    assert found[0].line == line(stops_at, LOST)
+
+
+def test_a_missing_gradient_may_be_asked_of_one_parameter(session_of: Any) -> None:
+    source = LOST.replace("OPTIMIZER", "o = ds.optim.Adam(net.parameters())").replace("STEP", "o.step()")
+    session = session_of(source)
+    session.add_breakpoint("gradient missing", name="net.unused.bias", hit="1")
+    (stop,) = stops(session)
+    assert stop.text == "net.unused.bias got no gradient before this optimizer step"
+    assert session.breakpoints[-1].hits == 1
+
+
+def test_a_dtype_that_does_not_fit_is_told_before_the_op_raises(session_of: Any) -> None:
+    source = "import dsviz as ds\nx = ds.ones(2)\ny = ds.embedding(x, ds.ones(3, 4))\n"
+    session = session_of(source)
+    session.enable_breakpoint(2, False)
+    session.add_breakpoint("type mismatch")
+    stop = session.resume(WAIT)
+    assert (stop.reason, stop.op, stop.line) == ("type mismatch", "embedding", 3)
+    assert stop.error is not None
+    assert stop.error["error"] == "DtypeMismatchError"
+    assert session.supply("ds.zeros(2, 4)") == [2, 4]
+    assert session.resume(WAIT).state == "finished"
+
+
+def test_a_branch_that_goes_another_way_is_told_where_it_is_decided(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    point = session.add_breakpoint("branch", file=session.script, line=line("if flag:"))
+    stop = session.resume(WAIT)
+    assert (
+        stop.text == f"`if flag` (train.py:{line('if flag:')}) is taken, and was not in the iteration before"
+    )
+    assert (stop.reason, stop.position, stop.line, stop.breakpoints) == (
+        "branch",
+        "line",
+        line("if flag:"),
+        (point.id,),
+    )
+    assert session.evaluate("flag, turn", frame=0) == "(True, 1)"
+    assert session.next(WAIT).op == "relu", "the next node is the branch's own"
+    with pytest.raises(Refused, match="'branch' is at 'file' and 'line'"):
+        session.add_breakpoint("branch", line=3)
+
+
+def test_a_backward_node_belongs_to_its_forward_line(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    relu = session.add_breakpoint(
+        "line", file=session.script, line=line("ds.relu(x)"), condition="phase == 'backward'"
+    )
+    assert [(stop.op, stop.phase, stop.line) for stop in (session.resume(WAIT), session.resume(WAIT))] == [
+        ("relu", 1, line("ds.relu(x)"))
+    ] * 2
+    assert relu.hits == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "op", "phase"), [("loss.backward()", "sum", 1), ("optimizer.step()", "sgd", 2)]
+)
+def test_a_line_that_runs_only_backward_or_optimizer_nodes_is_reached_once_a_turn(
+    session_of: Any, text: str, op: str, phase: int
+) -> None:
+    session = session_of(TRAIN)
+    session.add_breakpoint("line", file=session.script, line=line(text))
+    assert [(stop.op, stop.phase, stop.iteration) for stop in stops(session)] == [
+        (op, phase, n) for n in range(4)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "says"),
+    [
+        ("op", "rellu", r"So far there is no op 'rellu'; near are relu.*counts once the program has it"),
+        ("op", "tanh'", ""),
+        ("op", "mine", r"So far there is no op 'mine'"),
+        ("module", "net.hed", r"So far there is no module 'net.hed'; near are net.head"),
+        ("module", "net.head", ""),
+    ],
+)
+def test_a_name_that_nothing_has_is_told_with_what_is_near(
+    session_of: Any, kind: str, name: str, says: str
+) -> None:
+    source = TRAIN.replace(
+        "ds.manual_seed(0)", "ds.manual_seed(0)\nmine = ds.custom_op(name='mine')(lambda x: x + 1)"
+    )
+    session = session_of(source + "mine(ds.ones(2))\n")
+    session.run_to_line(session.script, line("loss.backward()", source))
+    point = session.add_breakpoint(kind, name=name)
+    assert re.match(says, point.problem) if says else point.problem == ""
+    if name == "mine":
+        assert session.resume(WAIT).op == "mine"
+        assert point.problem == "", "by now there is one"
+
+
+def test_a_line_without_code_is_told(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    point = session.add_breakpoint("line", file=session.script, line=2)
+    assert (
+        point.problem
+        == "So far there is no code in line 2 of train.py: it runs nothing. The next line that does is 3."
+    )
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ def test_bad_input_is_a_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
         "p": "an expression was expected",
         "b": "FILE:LINE",
         "b frob": "There is no breakpoint kind 'frob'",
+        "b op rellu": "So far there is no op 'rellu'; near are relu",
         "b 99": "train.py has 16 lines",
         "b nofile.py:3": "There is no file nofile.py",
         "b if out.sum(": "is no Python expression",
@@ -231,3 +232,30 @@ def test_back_into_the_past_and_forward_again(tmp_path: Path) -> None:
     assert "exit status 5" in said[8]
     assert "In the past: before sum" in said[9]
     assert status == 5, "a look back at the end does not change how the program ended"
+
+
+def test_every_kind_of_breakpoint_may_be_named_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(PROGRAM.replace("self.a(x))", "self.a(x).detach())"), encoding="utf-8")
+    breaks = [
+        "missing net.a.bias hit 1",
+        "op sum log 'turn {i}'",
+        "predicate shape[-1] == 8 hit 1",
+        "zero",
+        "branch",
+    ]
+    words = [each for text in breaks for each in ("--break", text)]
+    done = subprocess.run(
+        [sys.executable, "-m", "dsviz", "run", "--headless", *words, str(path)],
+        input="", capture_output=True, text=True, env=ENV, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 5
+    assert "net.a.bias got no gradient from this backward pass" in done.stderr
+    assert "Paused after linear" in done.stderr
+    typed = subprocess.run(
+        [sys.executable, "-m", "dsviz", "run", "--terminal", *words, str(path)],
+        input="breaks\nc\n", capture_output=True, text=True, env=ENV, timeout=120,
+    )  # fmt: skip
+    assert "Breakpoint 3: Gradient of net.a.bias is missing, hit 1" in typed.stdout
+    assert "Branch that goes another way" in typed.stdout
+    assert "Paused after linear in net.a  [breakpoint 5: Shape if shape[-1] == 8, hit 1]" in typed.stdout

@@ -9,15 +9,19 @@ const KINDS = [
   ["module", "Module", "Path of the module", "net.head", "name"],
   ["node", "Node", "Number of the node", "812", "node"],
   ["if", "Any op, if", "", "", ""],
+  ["shape predicate", "Shape, if", "", "", ""],
+  ["branch", "Branch goes another way", "File and line; empty for any", "model.py:31", "line", true],
   ["nan", "NaN or Inf made", "", "", ""],
   ["gradient", "Gradient", "Parameter; empty for any", "net.head.weight", "name", true],
+  ["gradient zero", "Gradient zero", "Parameter; empty for any", "net.head.weight", "name", true],
+  ["gradient missing", "Gradient missing", "Parameter; empty for any", "net.head.weight", "name", true],
   ["data", "Tensor changed", "Expression of the tensor", "net.head.bias", "name"],
   ["memory", "Memory above", "Live bytes, such as 200M", "200M", "limit"],
   ["shape mismatch", "Shape mismatch", "", "", ""],
   ["type mismatch", "Dtype or device mismatch", "", "", ""],
   ["exception", "Exception", "", "", ""],
 ];
-const CONDITIONS = { gradient: "such as norm > 10 or zero", memory: "such as iteration > 3", nan: "such as module == 'net.head'", line: "such as loss > 2", if: "such as op == 'cat' and shape[-1] == 256" };
+const CONDITIONS = { "shape predicate": "such as shape[-1] == 1", branch: "such as taken", gradient: "such as norm > 10 or zero", memory: "such as iteration > 3", nan: "such as module == 'net.head'", line: "such as loss > 2", if: "such as op == 'cat' and shape[-1] == 256" };
 const STANDING = new Set(["shape mismatch", "exception"]);
 const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, "": 1 };
 
@@ -76,7 +80,7 @@ export class Breakpoints {
   }
 
   filled(b) {
-    const where = b.kind === "line" ? `${b.file.split("/").pop()}:${b.line}` : b.kind === "node" ? String(b.node) : b.kind === "memory" ? String(b.limit) : b.name;
+    const where = b.kind === "line" || (b.kind === "branch" && b.line) ? `${b.file.split("/").pop()}:${b.line}` : b.kind === "node" ? String(b.node) : b.kind === "memory" ? String(b.limit) : b.name;
     return { id: b.id, kind: b.kind, where, condition: b.condition, hit: b.hit, log: b.log };
   }
 
@@ -191,20 +195,20 @@ export class Breakpoints {
   suggestions(kind) {
     const { state } = this;
     const found = new Set();
-    if (kind === "line") for (const file of state.files.values()) found.add(`${file.name}:`);
+    if (kind === "line" || kind === "branch") for (const file of state.files.values()) found.add(`${file.name}:`);
     if (kind === "op" || kind === "module") for (const slot of state.slots.values()) if (!slot.role && slot[kind === "op" ? "label" : "module"]) found.add(slot[kind === "op" ? "label" : "module"]);
-    if (kind === "gradient" || kind === "data") for (const slot of state.slots.values()) if (slot.role === "parameter" && slot.name) found.add(slot.name);
+    if (kind.startsWith("gradient") || kind === "data") for (const slot of state.slots.values()) if (slot.role === "parameter" && slot.name) found.add(slot.name);
     return [...found].sort().slice(0, 200);
   }
 
   wanted(kind, text, condition) {
     const [, title, label, example, key, optional] = KINDS.find(([value]) => value === kind);
-    if (kind === "if") return condition ? {} : 'Any op needs a condition, such as shape[-1] == 256.';
+    if (kind === "if" || kind === "shape predicate") return condition ? {} : `${title} needs a condition, such as shape[-1] == 256.`;
     if (!key || (optional && !text)) return {};
     if (!text) return `${title}: ${label.toLowerCase()}, such as ${example}.`;
     if (kind === "node") return /^\d+$/.test(text) ? { node: Number(text) } : `A node is a number, such as 812, not "${text}".`;
     if (kind === "memory") return sizeOf(text) ? { limit: sizeOf(text) } : `Live bytes are a number such as 200M or 4096, not "${text}".`;
-    if (kind !== "line") return { name: text };
+    if (key !== "line") return { name: text };
     const [, name, line] = /^(?:(.*):)?(\d+)$/.exec(text) || [];
     const file = [...this.state.files.values()].find((f) => !name || f.name === name || f.path === name);
     if (!line || !file) return `A line is FILE:LINE with a file of this program, such as model.py:31, not "${text}".`;

@@ -5,27 +5,40 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsviz.commands.recordings import make_room, size, target
 from dsviz.commands.usage import Parser, UsageError, check_script, port, split
+from dsviz.debuggee.breakpoints import checked
 from dsviz.onnx_script import is_model, script_of
-
-BREAKS = ("shape", "nan", "exception")
+from dsviz.terminal_places import USAGE, breakpoint_of
 
 _WITH_VALUE = {"--port", "--trace-level", "--break", "--record", "--value-budget"}
 
-_EPILOG = """\
+_EPILOG = f"""\
+KIND is written as after the terminal's `b`, quoted where it has spaces (--break "op relu if shape[0] > 4"):
+{textwrap.indent(USAGE, "  ")}
+
 Options come before SCRIPT; all that follows SCRIPT is given to the script.
 
 examples:
   dsviz run train.py                    pause before the first node, open the page
   dsviz run --port 0 train.py --epochs 3
   dsviz run --headless --break nan train.py
+  dsviz run --headless --break missing --break "gradient if norm > 10" train.py
   dsviz run --terminal train.py         step it by typed commands, over ssh too
   dsviz run model.onnx --input x.npy    step an ONNX file node by node (NAME=FILE for each of several inputs)
 """
+
+
+def _check_break(text: str, script: str) -> None:
+    try:
+        checked(0, *breakpoint_of(text, script))
+    except ValueError as error:
+        sentence = str(error).replace("`help b`", "`dsviz run --help`").removeprefix("b ")
+        raise UsageError(f"--break {text!r}: {sentence}") from None
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class RunOptions:
     browser: bool = True
     trace_level: int = 1
     headless: bool = False
-    breaks: tuple[str, ...] = ("shape",)
+    breaks: tuple[str, ...] = ("shape",)  # as typed after `b` in the terminal: "op relu if shape[0] > 4"
     record: str | None = None  # absolute path; None: to a temporary file
     value_budget: int = 256 << 20
     terminal: bool = False
@@ -104,9 +117,9 @@ def _run_options(words: list[str]) -> RunOptions:
         "--break",
         dest="breaks",
         action="append",
-        choices=BREAKS,
         metavar="KIND",
-        help=f"with --headless, stop to explain at: {', '.join(BREAKS)} (default shape; may be repeated)",
+        help="with --headless or --terminal: where to stop, of the kinds below (may be repeated; with --headless "
+        "only there, and at shape mismatches where none is given)",
     )
     parser.add_argument(
         "--record", metavar="FILE", help="keep the run's recording in FILE (a recording there is replaced)"
@@ -125,12 +138,16 @@ def _run_options(words: list[str]) -> RunOptions:
     if given.terminal and (given.headless or given.port is not None):
         other = "--headless" if given.headless else "--port"
         raise UsageError(f"--terminal steps the program here, so {other} has no meaning beside it. Give one.")
-    if given.breaks and not given.headless:
+    if given.breaks and not (given.headless or given.terminal):
         raise UsageError(
-            "--break belongs to --headless; on the page, breakpoints are set in its Breakpoints panel, "
-            "in the terminal by the command b."
+            "--break belongs to --headless or --terminal; on the page, breakpoints are set in its Breakpoints panel."
         )
-    script = os.path.abspath(rest[0]) if is_model(rest[0]) else check_script(rest[0])
+    script = os.path.abspath(rest[0])
+    breaks = tuple(dict.fromkeys(given.breaks or ([] if given.terminal else ["shape"])))
+    for text in breaks:
+        _check_break(text, script)
+    if not is_model(rest[0]):
+        script = check_script(rest[0])
     record = target(given.record) if given.record else None
     return RunOptions(
         script=script,
@@ -140,7 +157,7 @@ def _run_options(words: list[str]) -> RunOptions:
         trace_level=given.trace_level,
         headless=given.headless,
         terminal=given.terminal,
-        breaks=tuple(dict.fromkeys(given.breaks or ["shape"])),
+        breaks=breaks,
         record=record,
         value_budget=given.value_budget,
     )

@@ -13,7 +13,12 @@ import msgspec
 SHAPE_MISMATCH, EXCEPTION, NAN = "shape mismatch", "exception", "nan"
 LINE, OP, MODULE, NODE = "line", "op", "module", "node"
 TYPE_MISMATCH, ANY, GRADIENT, MEMORY, DATA = "type mismatch", "if", "gradient", "memory", "data"
-KINDS = (SHAPE_MISMATCH, TYPE_MISMATCH, EXCEPTION, NAN, LINE, OP, MODULE, NODE, ANY, GRADIENT, MEMORY, DATA)
+SHAPE, BRANCH = "shape predicate", "branch"
+GRADIENT_ZERO, GRADIENT_MISSING = "gradient zero", "gradient missing"
+KINDS = (
+    SHAPE_MISMATCH, TYPE_MISMATCH, EXCEPTION, NAN, LINE, OP, MODULE, NODE, ANY, SHAPE, BRANCH, GRADIENT,
+    GRADIENT_ZERO, GRADIENT_MISSING, MEMORY, DATA,
+)  # fmt: skip
 _HIT = re.compile(r"\s*(>=|<=|==|!=|>|<|=|%)?\s*(\d{1,15})\s*\Z")
 
 
@@ -24,9 +29,9 @@ class Breakpoint(msgspec.Struct):
     kind: str
     enabled: bool = True
     hits: int = 0
-    file: str = ""  # "line": absolute path
+    file: str = ""  # "line": absolute path; "branch": the same, or empty for any
     line: int = 0
-    name: str = ""  # "op": the op's name (with ' for its backward); "module": its path
+    name: str = ""  # "op": the op's name (with ' for its backward); "module": its path; else an expression
     node: int = 0  # "node": its number
     condition: str = ""  # Python, evaluated in the paused frame; empty: always
     hit: str = ""  # which of the times it is reached count: ">= 5", "% 10", "3"; empty: each
@@ -47,10 +52,19 @@ class Breakpoint(msgspec.Struct):
             NODE: f"Node {self.node}",
             TYPE_MISMATCH: "Dtype or device mismatch",
             ANY: "Any op",
+            SHAPE: "Shape",
+            BRANCH: "Branch that goes another way",
             GRADIENT: f"Gradient of {self.name}" if self.name else "Any gradient",
+            GRADIENT_ZERO: f"Gradient of {self.name or 'a parameter'} is zero",
+            GRADIENT_MISSING: f"Gradient of {self.name or 'a parameter'} is missing",
             MEMORY: f"More than {self.limit} bytes live",
             DATA: f"{self.name} changed",
         }[self.kind]
+        label = (
+            f"{label} at {os.path.basename(self.file)}:{self.line}"
+            if self.kind == BRANCH and self.file
+            else label
+        )
         label = f"{label} if {self.condition}" if self.condition else label
         label = f"{label}, hit {self.hit}" if self.hit else label
         return f"{label}, log {self.log!r}" if self.log else label
@@ -58,7 +72,11 @@ class Breakpoint(msgspec.Struct):
     @property
     def after(self) -> bool:
         """Whether it asks for the op's result, and so is decided once the op ran."""
-        return "out" in _names(self.condition) or any("out" in _names(e) for e in fields_of(self.log))
+        return self.names("out")
+
+    def names(self, name: str) -> bool:
+        """Whether its condition or its log text speaks of `name`."""
+        return name in _names(self.condition) or any(name in _names(e) for e in fields_of(self.log))
 
 
 def checked(id: int, kind: str, fields: dict[str, Any]) -> Breakpoint:
@@ -71,6 +89,7 @@ def checked(id: int, kind: str, fields: dict[str, Any]) -> Breakpoint:
         MODULE: ("name",),
         NODE: ("node",),
         ANY: ("condition",),
+        SHAPE: ("condition",),
         MEMORY: ("limit",),
         DATA: ("name",),
     }.get(kind, ())
@@ -81,11 +100,15 @@ def checked(id: int, kind: str, fields: dict[str, Any]) -> Breakpoint:
     for key in wanted:
         if not given.get(key):
             raise ValueError(f"A breakpoint of kind {kind!r} needs {key!r}.")
-    if kind == LINE:
+    if kind == BRANCH and ("file" in given) != ("line" in given):
+        raise ValueError(
+            "A breakpoint of kind 'branch' is at 'file' and 'line', or at any branch without both."
+        )
+    if given.get("file") and kind in (LINE, BRANCH):
         given["file"] = os.path.realpath(given["file"])
     if condition := given.get("condition"):
         _expression(condition, "condition")
-    if kind in (DATA, GRADIENT) and given.get("name"):
+    if kind in (DATA, GRADIENT, GRADIENT_ZERO, GRADIENT_MISSING) and given.get("name"):
         _expression(given["name"], "name")
     if hit := given.get("hit"):
         found = _HIT.match(str(hit))
@@ -166,11 +189,15 @@ class Table:
                 self.lines.setdefault((item.file, item.line), []).append(item)
         self.any = [item for item in before if item.kind == ANY]
         self.after = [item for item in enabled if item.after and item.kind in (OP, NODE, LINE, ANY)]
+        self.after += [item for item in enabled if item.kind == SHAPE]
+        self.left = _by([item for item in enabled if item.after], MODULE, "name")
         self.shape = [item for item in enabled if item.kind == SHAPE_MISMATCH]
         self.types = [item for item in enabled if item.kind == TYPE_MISMATCH]
         self.exception = [item for item in enabled if item.kind == EXCEPTION]
         self.nan = [item for item in enabled if item.kind == NAN]
-        self.gradient = [item for item in enabled if item.kind == GRADIENT]
+        self.gradient = [item for item in enabled if item.kind in (GRADIENT, GRADIENT_ZERO)]
+        self.missing = [item for item in enabled if item.kind == GRADIENT_MISSING]
+        self.branch = [item for item in enabled if item.kind == BRANCH]
         self.memory = [item for item in enabled if item.kind == MEMORY]
         self.data = [item for item in enabled if item.kind == DATA]
 
@@ -187,7 +214,7 @@ class Table:
     @property
     def wants_modules(self) -> bool:
         """Whether every module's entry must be looked at."""
-        return bool(self.modules or self.lines)
+        return bool(self.modules or self.lines or self.missing)
 
 
 def _by(items: Sequence[Breakpoint], kind: str, key: str) -> dict[Any, list[Breakpoint]]:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from dsviz.debuggee import patience
-from dsviz.debuggee.breakpoints import Breakpoint, counts
+from dsviz.debuggee.breakpoints import SHAPE, Breakpoint, counts
 from dsviz.debuggee.expressions import harmless_exit, raised
-from dsviz.debuggee.patience import Overtime, limit
+from dsviz.debuggee.patience import Overtime, calm, limit
 from engine.iteration import iteration
 from engine.memory import memory
+from engine.module import ModuleCall
 from engine.node import Node
 
 LONGEST = 2_000  # characters of a log line
@@ -29,7 +30,8 @@ class Conditions:
     """Evaluates what a person wrote, in the person's own frame, with the names of the op beside it.
 
     `args`, `out`, `op`, `shape`, `phase`, `node`, `module` and `iteration` speak of the op; `grad`, `norm`,
-    `zero` of a gradient. The frame's own names come first where both have one.
+    `zero` of a gradient, `taken` of a branch. The frame's own names come first where both have one, but for
+    `out`, which is always the result.
     """
 
     def __init__(self, send: Callable[[dict[str, Any]], bool]) -> None:
@@ -70,34 +72,36 @@ class Conditions:
         self._told = {(id, text) for id, text in self._told if id not in untold}
 
     def satisfied(
-        self, hits: list[Breakpoint], frames: list[FrameType], node: Node | None, grad: Any
+        self, hits: list[Breakpoint], frames: list[FrameType], names: dict[str, Any]
     ) -> list[Breakpoint]:
         """Those of `hits` that pause the program; those that only log are told on the way."""
         kept = []
+        if frames:
+            # In one dict: what a comprehension in the expression looks up are globals to it.
+            out = names.get("out")
+            names = {**frames[0].f_globals, **names, **frames[0].f_locals}
+            if out is not None:
+                names["out"] = out
         with self.quiet():
             for hit in hits:
-                if hit.condition and not self._ask(hit, hit.condition, frames, node, grad):
+                if hit.condition and not self._ask(hit, hit.condition, names):
                     continue
                 if hit.hit:
                     self._reached[hit.id] = reached = self._reached.get(hit.id, 0) + 1
                     if not counts(hit.hit, reached):
                         continue
                 if hit.log:
-                    text = self._ask(hit, "f" + repr(hit.log), frames, node, grad)
+                    text = self._ask(hit, "f" + repr(hit.log), names)
                     if text is not None:
                         self._send({"t": "log", "id": hit.id, "text": text})
                     continue
                 kept.append(hit)
         return kept
 
-    def _ask(self, hit: Breakpoint, text: str, frames: list[FrameType], node: Node | None, grad: Any) -> Any:
+    def _ask(self, hit: Breakpoint, text: str, names: dict[str, Any]) -> Any:
         """What `text` gives, None where it gives nothing: a condition that raises does not stop the run."""
         if (hit.id, text) in self._gave_up:
             return None
-        names = names_of(node, grad)
-        if frames:
-            # In one dict: what a comprehension in the expression looks up are globals to it.
-            names = {**frames[0].f_globals, **names, **frames[0].f_locals}
         try:
             with limit(patience.PATIENCE), harmless_exit():
                 code = self._codes.get(text)
@@ -106,6 +110,7 @@ class Conditions:
                 answer = eval(code, names)
                 return bool(answer) if text == hit.condition else str(answer)[:LONGEST]
         except Overtime:
+            calm()
             self._gave_up.add((hit.id, text))
             self._problem(
                 hit,
@@ -116,6 +121,8 @@ class Conditions:
         except KeyboardInterrupt:
             raise  # Ctrl-C is the program's
         except BaseException as error:  # noqa: BLE001 - a person's expression may raise anything, also SystemExit
+            if hit.kind == SHAPE and isinstance(error, IndexError):
+                return None  # a shape without that dimension is not as asked for
             if (hit.id, text) not in self._told:
                 self._problem(hit, text, f"raised {raised(error)}")
         return None
@@ -165,6 +172,7 @@ class Conditions:
                     with contextlib.suppress(Exception):  # a frame where the name means nothing
                         return eval(hit.name, frame.f_globals, dict(frame.f_locals))
         except Overtime:
+            calm()
             self._gave_up.add((hit.id, hit.name))
             self._problem(
                 hit, hit.name, f"took longer than {patience.PATIENCE:g} s to find and was interrupted."
@@ -174,25 +182,39 @@ class Conditions:
         return None
 
 
-def names_of(node: Node | None, grad: Any = None) -> dict[str, Any]:
-    """What a condition may name of an op or a gradient."""
+def names_of(node: Node | None) -> dict[str, Any]:
+    """What a condition may name of an op."""
     if node is None:
         return {}
     call = node.twin.call if node.twin is not None else node.call
-    names: dict[str, Any] = {
+    return {
         "args": node.arrays or (),
         "out": node.out,
         "op": node.label,
         "shape": node.shape,
+        "shapes": [node.shape] if not node.outputs else [None if o is None else o[0] for o in node.outputs],
         "phase": ("forward", "backward", "optimizer")[node.phase],
         "node": node.id,
         "module": "" if call is None else call.path,
         "iteration": iteration.index,
     }
-    if grad is not None:
-        norm = float(np.sqrt(float((abs(grad) ** 2).sum())))
-        names.update(grad=grad, norm=norm, zero=norm == 0.0)
-    return names
+
+
+def names_of_call(call: ModuleCall) -> dict[str, Any]:
+    """What a condition may name of a module's call."""
+    out = call.out
+    return {
+        "module": call.path,
+        "out": out,
+        "shape": getattr(out, "shape", None),
+        "iteration": iteration.index,
+    }
+
+
+def gradient_names(grad: Any) -> dict[str, Any]:
+    """What a condition may name of a gradient."""
+    norm = float(np.sqrt(float((abs(grad) ** 2).sum())))
+    return {"grad": grad, "norm": norm, "zero": norm == 0.0}
 
 
 def _checksum(value: Any) -> int | None:

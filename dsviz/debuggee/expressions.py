@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from dsviz.debuggee import patience
-from dsviz.debuggee.patience import Overtime, limit
+from dsviz.debuggee.patience import Overtime, calm, limit
 
 LONGEST = 64_000  # characters of an answer
 LONGEST_REASON = 4_000  # characters of what an expression raised
@@ -139,6 +139,7 @@ def raised(error: BaseException) -> str:
         with limit(patience.PATIENCE):
             message = str(error)
     except Overtime:
+        calm()
         message = "(its message took too long to make)"
     except Exception as second:  # noqa: BLE001 - a person's __str__ may raise anything
         message = f"(its message cannot be made: {type(second).__name__})"

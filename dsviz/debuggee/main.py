@@ -11,6 +11,7 @@ from typing import Any
 
 from dsviz import shadow
 from dsviz.debuggee import hook, probes
+from dsviz.debuggee.branches import Branch
 from dsviz.debuggee.followed import Followed, after_fork
 from dsviz.debuggee.link import tell
 from dsviz.debuggee.script import Script
@@ -27,7 +28,8 @@ class Debuggee(Followed):
         super().__init__(setup)
         self._next_site = 1
         probes.install()
-        probes.listen(self.tracer.branch, self.tracer.turn)
+        self._sites: dict[int, Branch] = {}
+        probes.listen(self._branch, self.tracer.turn)
         self.finder = hook.Instrumenter(script.folder, self._instrument, _ours())
 
     def run(self) -> None:
@@ -46,7 +48,13 @@ class Debuggee(Followed):
         self._next_site += len(sites)
         for site in sites:
             self.tracer.add_site(site, path)
+            if site.construct == "if":
+                self._sites[site.id] = Branch(site.label, path, site.line)
         return made
+
+    def _branch(self, site: int, taken: bool) -> None:
+        self.tracer.branch(site, taken)
+        self.stepper.branch(site, self._sites[site], taken)
 
     def on_gone(self) -> None:
         """The program goes on by itself."""

@@ -3,11 +3,11 @@
     with limit(2.0):          # raises Overtime in this thread once 2 s have passed
         eval(...)
 
-One thread looks four times a second whether something that is being evaluated ran out of time, and strikes until it is
-heard. A blow reaches a thread between two instructions of Python. In the main thread, an alarm (SIGALRM, where the
-program has no use for it) also wakes `time.sleep`, locks, `input`, long integers and regular expressions, and strikes a
-helper that catches everything again inside its own `except:`. A call that neither returns to Python nor looks for signals,
-such as `sum(range(10**12))`, cannot be interrupted by anybody.
+In the main thread an alarm strikes (SIGALRM, where the program has no use for it): it also wakes `time.sleep`, locks,
+`input`, long integers and regular expressions, and is repeated until it is heard, also inside the `except:` of a helper
+that catches everything. Elsewhere a thread looks four times a second whether something ran out of time; its blow
+comes between two instructions of Python. A call that neither returns to Python nor looks for signals, such as
+`sum(range(10**12))`, cannot be interrupted by anybody.
 """
 
 from __future__ import annotations
@@ -61,17 +61,26 @@ class Watchdog:
 
     @contextlib.contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
-        """Raise `Overtime` in this thread when the block runs longer than `seconds`."""
+        """Raise `Overtime` in this thread when the block runs longer than `seconds`.
+
+        Whoever catches it calls `calm`: it may have come on the way out of the block.
+        """
         asked = _Asked(get_ident(), time.monotonic() + seconds, self._can_alarm())
         with self._lock:
             self._asked.append(asked)
-            if not self._alive.locked():
+            if not asked.alarmed and not self._alive.locked():
                 self._begin()
         try:
             if asked.alarmed:
-                signal.setitimer(signal.ITIMER_REAL, seconds + TICK, TICK)
+                signal.setitimer(signal.ITIMER_REAL, seconds)
             yield
         finally:
+            self._done(asked)
+
+    def calm(self) -> None:
+        """Nothing of this thread's is evaluated any more."""
+        me = get_ident()
+        for asked in [asked for asked in self._asked if asked.thread == me]:
             self._done(asked)
 
     def _done(self, asked: _Asked) -> None:
@@ -118,6 +127,7 @@ class Watchdog:
         for asked in self._asked:
             if asked.alarmed and now >= asked.deadline:
                 asked.alarms += 1
+                signal.setitimer(signal.ITIMER_REAL, TICK)  # not before this one has been heard
                 if asked.alarms > 2:
                     self._strike_again_in_handlers(frame)
                 raise Overtime
@@ -173,14 +183,14 @@ class Watchdog:
                     return
                 now = time.monotonic()
                 for asked in self._asked:
-                    if now >= asked.deadline:
-                        self._strike(asked)
+                    if not asked.alarmed and now >= asked.deadline:
+                        asked.struck = True
+                        asked.deadline = now + 2 * TICK  # not before this one has been heard
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                            ctypes.c_ulong(asked.thread), ctypes.py_object(Overtime)
+                        )
         self._alive.release()
-
-    def _strike(self, asked: _Asked) -> None:
-        asked.struck = True
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(asked.thread), ctypes.py_object(Overtime))
 
 
 watchdog = Watchdog()
-limit = watchdog.limit
+limit, calm = watchdog.limit, watchdog.calm

@@ -50,8 +50,8 @@ def describe_node(tracer: Tracer, node: Node, ran: bool = False) -> dict[str, An
     }
 
 
-def describe_module(tracer: Tracer, call: ModuleCall) -> dict[str, Any]:
-    """The position before module call `call`."""
+def describe_module(tracer: Tracer, call: ModuleCall, ran: bool = False) -> dict[str, Any]:
+    """The position before module call `call` (or after it, where it `ran`)."""
     code = call.code
     filename = "" if code is None else code.co_filename
     return {
@@ -63,13 +63,15 @@ def describe_module(tracer: Tracer, call: ModuleCall) -> dict[str, Any]:
         "file": tracer.lane().walker.text(filename),
         "path": filename,
         "line": 0 if code is None else line_of(code, call.lasti),
-        "text": f"Paused before module {call.path} ({call.cls})",
+        "ran": ran,
+        "iteration": iteration.coming,
+        "text": f"Paused {'after' if ran else 'before'} module {call.path} ({call.cls})",
         "modules": module_list(tracer, call),
     }
 
 
-def describe_line(tracer: Tracer, frame: FrameType | None) -> dict[str, Any]:
-    """The position at a line that asked for the pause itself, in the person's innermost `frame`."""
+def describe_line(tracer: Tracer, frame: FrameType | None, text: str = "") -> dict[str, Any]:
+    """The position at a line where no node is about to run, in the person's innermost `frame`."""
     call = state.call
     path = "" if frame is None else frame.f_code.co_filename
     line = 0 if frame is None else frame.f_lineno or 0
@@ -84,7 +86,7 @@ def describe_line(tracer: Tracer, frame: FrameType | None) -> dict[str, Any]:
         "path": path,
         "line": line,
         "iteration": iteration.index,
-        "text": f"Paused at breakpoint(){where}",
+        "text": text or f"Paused at breakpoint(){where}",
         "modules": module_list(tracer, call),
     }
 

@@ -6,7 +6,6 @@ stands in: a node of module call `c` is one deeper than the entry of `c`.
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import threading
@@ -18,26 +17,29 @@ from typing import Any
 
 import msgspec
 
+from dsviz.debuggee.branches import Branches
 from dsviz.debuggee.breakpoints import Breakpoint, Table
 from dsviz.debuggee.conditions import Conditions
-from dsviz.debuggee.frames import line_of, user_frames
-from dsviz.debuggee.positions import (
-    describe_error,
-    describe_line,
-    describe_module,
-    describe_node,
-    describe_post_mortem,
-    persons,
+from dsviz.debuggee.deciding import (
+    ENTRY,
+    INTO,
+    ITERATION,
+    LINE,
+    NEXT,
+    OUT,
+    OVER,
+    PAUSE,
+    RUN,
+    TERMINATE,
+    place_of,
 )
+from dsviz.debuggee.frames import user_frames
+from dsviz.debuggee.missing import Missing
+from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
-from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
 from engine.grad_mode import state
-from engine.iteration import iteration
-from engine.module import ModuleCall
-from engine.node import Node
 
-RUN, ENTRY, PAUSE, NEXT, INTO, OVER, OUT, TERMINATE, LINE, ITERATION = range(10)
 _VERBS = {
     "continue": RUN,
     "next": NEXT,
@@ -47,15 +49,13 @@ _VERBS = {
     "next_line": LINE,
     "next_iteration": ITERATION,
 }
-_REASON = {ENTRY: "entry", PAUSE: "pause"}  # any other mode: "step"
-_DEEP = 1 << 30
 
 
 class Terminate(BaseException):
     """The person stopped the program: it ends as by SystemExit, its `finally` blocks run."""
 
 
-class Stepper:
+class Stepper(Sinks):
     """Decides at each position whether the program pauses there.
 
     While nothing asks for it, it is not subscribed and costs nothing. `send` carries messages to the
@@ -82,6 +82,8 @@ class Stepper:
         self._until: Breakpoint | None = None  # where "run to" runs to: gone at the next stop
         self._from: tuple[int, int, int, int] = (0, 0, 0, 0)  # the line a step by lines left
         self._conditions = Conditions(send)
+        self._missing = Missing()
+        self._branches: dict[int, Branches] = {}  # of each thread
         self._supplied: Any = None
         self._table = Table()
         self._lines: dict[tuple[int, int], list[Breakpoint]] = {}
@@ -177,7 +179,10 @@ class Stepper:
             self._mode in (INTO, OVER, OUT, TERMINATE) or table.wants_modules,
         )
         self._want("op_finish", self._op_finish, table.wants_results)
+        self._want("module_exit", self._module_exit, bool(table.left))
         self._want("gradient", self._gradient, bool(table.gradient))
+        self._want("backward", self._backward, bool(table.missing))
+        self._want("step", self._step, bool(table.missing))
 
     def _want(self, kind: str, sink: Callable[[str, Any], None], wanted: bool) -> None:
         if wanted and kind not in self._handles:
@@ -187,195 +192,6 @@ class Stepper:
 
     def _subscribe(self, kind: str, sink: Callable[[str, Any], None]) -> None:
         self._handles[kind] = self._bus.subscribe(sink, kind)
-
-    # Sinks
-
-    def _op_start(self, kind: str, node: Node) -> None:
-        if self._conditions.asking():
-            return
-        self._wait_for_the_paused()
-        mode = self._mode
-        if mode == TERMINATE:
-            self._end()
-            return
-        table = self._table
-        hits = self._hits_at(node) if table.wants_nodes else []
-        if hits:
-            self._stop("breakpoint", hits, describe_node(self._tracer, node), depth_of(node))
-        elif mode != RUN and self._reached(depth_of(node), node):
-            self._stop(_REASON.get(mode, "step"), [], describe_node(self._tracer, node), depth_of(node))
-
-    def _module_enter(self, kind: str, call: ModuleCall) -> None:
-        if self._conditions.asking():
-            return
-        self._wait_for_the_paused()
-        mode, depth = self._mode, depth_of_entry(call)
-        if mode == TERMINATE:
-            self._end()
-            return
-        table = self._table
-        hits = table.modules.get(call.path, []) if table.modules else []
-        if table.lines and call.code is not None:
-            hits = [*hits, *self._hits_on_line(call.code, call.lasti)]
-        hits = self._satisfied(hits)
-        if hits:
-            self._stop("breakpoint", hits, describe_module(self._tracer, call), depth)
-        elif mode in (INTO, OVER, OUT) and self._reached(depth):
-            self._stop("step", [], describe_module(self._tracer, call), depth)
-
-    def _op_finish(self, kind: str, node: Node) -> None:
-        if self._conditions.asking():
-            return
-        table = self._table
-        if table.nan and produced_nan(node):
-            hits = self._satisfied(table.nan, node)
-            if hits:
-                self._stop_after("nan", hits, node, f"{node.label} produced NaN or Inf")
-        hits = [hit for hit in table.after if self._matches(hit, node)] if table.after else []
-        hits = self._satisfied(hits, node) if hits else hits
-        if hits:
-            self._stop_after("breakpoint", hits, node, f"Paused after {node.label}")
-        if table.memory:
-            hits = self._satisfied(self._conditions.over_limit(table.memory), node)
-            if hits:
-                self._stop_after("memory", hits, node, f"{hits[0].label}, after {node.label}")
-        if table.data:
-            frames = user_frames(sys._getframe(1), self._tracer.places)
-            hits = self._satisfied(self._conditions.changed(table.data, frames), node)
-            if hits:
-                self._stop_after("data changed", hits, node, f"{hits[0].name} was changed by {node.label}")
-
-    def _stop_after(self, reason: str, hits: list[Breakpoint], node: Node, text: str) -> None:
-        position = describe_node(self._tracer, node, ran=True)
-        position["text"] = text
-        self._stop(reason, hits, position, depth_of(node))
-
-    def _matches(self, hit: Breakpoint, node: Node) -> bool:
-        if hit.kind == "op":
-            return hit.name == node.label
-        if hit.kind == "node":
-            return hit.node == node.id
-        if hit.kind == "line":
-            return not node.phase and (os.path.realpath(node.filename), node.line) == (hit.file, hit.line)
-        return True
-
-    def _gradient(self, kind: str, subject: tuple[Node, Any]) -> None:
-        if self._conditions.asking():
-            return
-        node, grad = subject
-        frames = user_frames(sys._getframe(1), self._tracer.places)
-        means = self._conditions.means
-        hits = [hit for hit in self._table.gradient if not hit.name or means(hit, node, frames)]
-        hits = self._satisfied(hits, node, grad) if hits else hits
-        if hits:
-            position = describe_node(self._tracer, node, ran=True)
-            position["text"] = f"{hits[0].label}, of shape {list(node.shape)}, is complete"
-            position["pending"], position["iteration"] = {}, iteration.index
-            self._stop("gradient", hits, position, 0)
-
-    def _op_error(self, kind: str, failure: Any) -> None:
-        if self._conditions.asking():
-            return
-        exception = failure.exception
-        shape = isinstance(exception, ShapeMismatchError)
-        types = isinstance(exception, (DtypeMismatchError, DeviceMismatchError))
-        self._seen = exception
-        hits = self._table.shape if shape else self._table.exception
-        if types and self._table.types:
-            hits = self._table.types
-        if not hits or self._mode == TERMINATE:
-            return
-        self._wait_for_the_paused()
-        reason = "shape mismatch" if shape else "type mismatch" if types else "exception"
-        node: Node = failure.node
-        hits = self._satisfied(hits, node)
-        if hits:
-            self._supplied = None
-            self._stop(reason, hits, describe_error(self._tracer, failure), depth_of(node))
-            if self._supplied is not None:
-                failure.replacement, self._supplied = self._supplied, None
-                self._seen = None
-
-    def post_mortem(self, exception: BaseException) -> None:
-        """An exception is about to end the program: stop where it was raised, unless that was done."""
-        causes = {id(exception), id(exception.__cause__), id(exception.__context__)}
-        if self._closed or not self._table.exception or (self._seen is not None and id(self._seen) in causes):
-            return
-        if isinstance(exception, SyntaxError) and exception.__traceback__ is None:
-            return  # the script itself: nothing ran, and there is nothing to look at
-        frames = [one.tb_frame for one in persons(self._tracer, exception.__traceback__)]
-        position = describe_post_mortem(self._tracer, exception)
-        self._stop("exception", self._table.exception, position, 0, frames[::-1])
-
-    def halt(self) -> None:
-        """A line of the program asks to pause there, whatever the trace level."""
-        if self._closed or self._conditions.asking():
-            return
-        self._wait_for_the_paused()
-        if self._mode == TERMINATE:
-            self._end()
-            return
-        frames = user_frames(sys._getframe(1), self._tracer.places)
-        position = describe_line(self._tracer, frames[0] if frames else None)
-        call = state.call
-        self._stop("breakpoint", [], position, 0 if call is None else call.depth + 1, frames)
-
-    # Deciding
-
-    def _reached(self, depth: int, node: Node | None = None) -> bool:
-        if self._thread is not None and self._thread != get_ident():
-            return False
-        mode = self._mode
-        if mode == LINE:
-            frames = user_frames(sys._getframe(1), self._tracer.places)
-            now, before = place_of(frames), self._from
-            if now[0] != before[0]:
-                return now[0] < before[0]
-            # The same line in a later turn of its loop is reached anew.
-            return now[1:3] != before[1:3] or now[3] < before[3]
-        if mode == ITERATION:
-            return node is not None and not node.phase and node.iteration > self._from[0]
-        if mode == OVER:
-            return depth <= self._depth
-        if mode == OUT:
-            return depth < self._depth
-        return mode != RUN
-
-    def _hits_at(self, node: Node) -> list[Breakpoint]:
-        table = self._table
-        hits: list[Breakpoint] = []
-        if table.ops:
-            hits += table.ops.get(node.label, ())
-        if table.nodes:
-            hits += table.nodes.get(node.id, ())
-        if table.lines and node.code is not None and not node.phase:
-            hits += self._hits_on_line(node.code, node.lasti)
-        hits += table.any
-        return self._satisfied(hits, node) if hits else hits
-
-    def _hits_on_line(self, code: Any, lasti: int) -> list[Breakpoint]:
-        key = (id(code), lasti)
-        found = self._lines.get(key)
-        if found is None:
-            place = (os.path.realpath(code.co_filename), line_of(code, lasti))
-            found = self._lines[key] = self._table.lines.get(place, [])
-        me = get_ident()
-        if not found:
-            self._on_line.pop(me, None)
-            return []
-        # A line with several ops is reached once: at its first one, until execution came from elsewhere.
-        line, before = found[0].id, self._on_line.get(me)
-        self._on_line[me] = (id(code), line, lasti)
-        again = before is not None and before[:2] == (id(code), line) and lasti > before[2]
-        return [] if again else found
-
-    def _satisfied(
-        self, hits: list[Breakpoint], node: Node | None = None, grad: Any = None
-    ) -> list[Breakpoint]:
-        if not any(hit.condition or hit.hit or hit.log for hit in hits):
-            return hits
-        frames = user_frames(sys._getframe(1), self._tracer.places)
-        return self._conditions.satisfied(hits, frames, node, grad)
 
     # Standing still
 
@@ -434,6 +250,8 @@ class Stepper:
                 raise
             finally:
                 self._tracer.skip(time.perf_counter_ns() - began)
+                if self._table.missing:
+                    self._missing.inside(state.call)
                 with self._lock:
                     self._paused = False
                     if self._pause_next and self._mode == RUN:
@@ -471,27 +289,6 @@ class Stepper:
             raise Terminate
 
 
-def depth_of(node: Node) -> int:
-    """How many modules the node stands in; a backward node stands where its forward twin did."""
-    if node.phase == 2:
-        return 0
-    call = node.twin.call if node.twin is not None else node.call
-    return 0 if call is None else call.depth + 1
-
-
-def depth_of_entry(call: ModuleCall) -> int:
-    """How many modules the entry of `call` stands in."""
-    return 0 if call.parent is None else call.parent.depth + 1
-
-
-def place_of(frames: list[FrameType]) -> tuple[int, int, int, int]:
-    """Where a thread stands: how many frames deep, in which frame, its line and its bytecode offset."""
-    if not frames:
-        return (0, 0, 0, 0)
-    frame = frames[0]
-    return (len(frames), id(frame), frame.f_lineno or 0, frame.f_lasti)
-
-
 def frame_list(tracer: Tracer, frames: list[FrameType]) -> list[dict[str, Any]]:
     """The person's frames as the session gets them, innermost first."""
     text = tracer.lane().walker.text
@@ -504,13 +301,3 @@ def frame_list(tracer: Tracer, frames: list[FrameType]) -> list[dict[str, Any]]:
         }
         for frame in frames[:200]
     ]
-
-
-def produced_nan(node: Node) -> bool:
-    """Whether the node's result holds a NaN or an infinity that none of its arguments held."""
-    from dsviz.debuggee.inspection import all_finite
-
-    outs = node.out if isinstance(node.out, tuple) else (node.out,)
-    if all(all_finite(out) for out in outs):
-        return False
-    return all(all_finite(array) for array in node.arrays or ())

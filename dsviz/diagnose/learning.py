@@ -14,8 +14,9 @@ LOST = 2e-6  # what all steps together have to move the parameters by, for their
 
 def optimizers(record: Record) -> Iterator[Finding]:
     """No step, a step without gradients, a rate of 0, a gradient that was not zeroed."""
+    backward = len(record.losses)
     for steps in record.optimizers:
-        place, backward = (steps.file, steps.line), len(record.losses) - steps.since
+        place = steps.file, steps.line
         if backward >= 2 and not steps.count:
             yield from at_each(Finding(
                 "optimizer never steps", "error", *record.losses[-1].place,
@@ -63,8 +64,7 @@ def _empty(record: Record, steps: Steps) -> Iterator[Finding]:
         loss = next(
             (s for s in reversed(list(record.nodes())) if s.requires and s.shape == () and s.phase == 0), None
         )
-        if loss is not None:
-            where, more = Place(*loss.place, "the loss is computed here, and its gradient never"), [step]
+        more = [] if loss is None else [Place(*loss.place, "the loss is computed here")]
     yield from at_each(Finding(
         "step without gradients", "error", where.file, where.line, message, [where, *more], {"steps": steps.count}, tries, 0.88,
     ), more)  # fmt: skip

@@ -11,6 +11,7 @@ from dsviz.process import LaunchError, Process
 from dsviz.recording.format import RecordingError
 from dsviz.recording.recorder import Recorder, beside, make_room, meta_of
 from dsviz.session.messages import SAY
+from dsviz.session.names import UNSEEN
 from dsviz.session.state import State
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
 
@@ -23,7 +24,6 @@ class Program(State):
     _record: str | None
     _value_budget: int
     _config: dict[str, Any]
-    _popen: dict[str, Any]
     _halts: bool  # whether a breakpoint() in the source stops
 
     # What the process reports, in its reading thread
@@ -101,7 +101,9 @@ class Program(State):
             with self._changed:
                 for id in now.breakpoints:
                     if id in self._breakpoints:
-                        self._breakpoints[id].hits += 1
+                        hit = self._breakpoints[id]
+                        hit.hits += 1
+                        hit.problem = "" if hit.problem.startswith(UNSEEN) else hit.problem
                 if self._recorder is not None:
                     self._recorder.stop(now)
                 self._set(PAUSED, now)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dsviz import saved
 from dsviz.debuggee.breakpoints import Breakpoint, checked
+from dsviz.session.names import unseen
 from dsviz.session.refused import Refused
 from dsviz.session.state import State
 
@@ -35,11 +36,16 @@ class Settings(State):
 
     def add_breakpoint(self, kind: str, **fields: Any) -> Breakpoint:
         """Add a breakpoint: "line" (file, line), "op" or "module" (name), "node" (node), "shape mismatch",
-        "type mismatch", "exception", "nan", "if" (any op for which `condition` holds), "gradient" (of the
-        parameter that expression `name` gives, or any), "memory" (limit, in bytes) or "data" (the tensor that expression `name` gives).
+        "type mismatch", "exception", "nan", "if" (any op for which `condition` holds), "shape predicate" (any
+        op for whose result's `shape` the `condition` holds), "branch" (an `if` that goes another way than in the
+        iteration before; any, or that at file and line), "gradient", "gradient zero", "gradient missing" (of the
+        parameter that expression `name` gives, or any), "memory" (limit, in bytes) or "data" (the tensor that
+        expression `name` gives).
 
         `condition` is a Python expression over the frame's names and the op's `args`, `out`, `op`, `shape`,
-        `module`, `iteration` (of a gradient: `grad`, `norm`, `zero`); `hit` counts, as "3", ">= 5" or
+        `module`, `phase`, `iteration` (of a gradient: `grad`, `norm`, `zero`; of a branch: `taken`). One that names
+        `out` is asked once the op or the module ran. A line's condition that names `phase` is asked of the
+        backward nodes of its forward ops too. `hit` counts, as "3", ">= 5" or
         "% 10"; `log` is told instead of pausing: "loss {loss.item():.3f}". Raises `Refused` with a sentence.
         """
         with self._changed:
@@ -53,6 +59,7 @@ class Settings(State):
                     new = old
             self._next_breakpoint = max(self._next_breakpoint, new.id)
             self._breakpoints[new.id] = new
+            new.problem = new.problem or self._unseen(new)
         self._breakpoints_changed()
         return new
 
@@ -124,6 +131,10 @@ class Settings(State):
                 self.enable_breakpoint(new.id, False)
             added.append(new)
         return added
+
+    def _unseen(self, breakpoint: Breakpoint) -> str:
+        foreign = "command" in self._popen  # a framework of its own, with names of its own
+        return "" if foreign else unseen(breakpoint, self._present)
 
     def _breakpoint(self, id: int) -> Breakpoint:
         if id not in self._breakpoints:

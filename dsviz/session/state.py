@@ -51,6 +51,7 @@ class State(Travelling):
         self._next_breakpoint = 0
         self._breakpoints: dict[int, Breakpoint] = {}
         self._switches: dict[tuple[str, str], bool] = {}
+        self._popen: dict[str, Any] = {}
         self.logs: deque[str] = deque(maxlen=10_000)  # what logpoints told
 
     # What is known

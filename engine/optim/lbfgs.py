@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import namespace
+from engine.bus import bus
 from engine.grad_mode import enable_grad, no_grad, state
 from engine.iteration import iteration
 from engine.located import located
@@ -77,6 +78,8 @@ class LBFGS(Optimizer):
         kept.setdefault("func_evals", 0)
         kept.setdefault("n_iter", 0)
         first = self._loss(closure)
+        if bus.step:
+            bus.emit("step", self)
         loss = _number(first)
         kept["func_evals"] += 1
         tried = 1

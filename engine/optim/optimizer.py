@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 from typing import Any
@@ -92,6 +93,9 @@ def pieces(*arrays: Any) -> Iterator[tuple[Any, ...]]:
         yield tuple(None if a is None else a[start : start + TOGETHER] for a in flat)
 
 
+living: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+
+
 class Optimizer:
     """Base class: subclasses give `op` and `update(parameter, gradient, state, group)`.
 
@@ -107,6 +111,7 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._sources: list[list[Parameters]] = []  # for each group, the modules it follows
         self._version = structure.version
+        living.add(self)
         if isinstance(params, Tensor):
             raise located(
                 TypeError("params takes an iterable of tensors or of dicts, got one tensor; write [tensor]")
@@ -182,6 +187,8 @@ class Optimizer:
         loss = closure() if closure is not None else None
         if self._version != structure.version:
             self._follow()
+        if bus.step:
+            bus.emit("step", self)
         if autocast.watching and autocast.skips(
             [parameter.node for group in self.param_groups for parameter in group["params"]]
         ):
