@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import dsviz as ds
 from dsviz import nn
-from engine.dnn import convolution, library, normalisation, product
+from engine.dnn import convolution, elementwise, library, normalisation, product
 from engine.pool import matmul
 
 F = nn.functional
@@ -263,3 +264,76 @@ def test_what_is_not_finite_stays_so() -> None:
     image.array[0, 2, 5, 5] = np.nan
     seen = F.conv2d(image, ds.ones(8, 8, 3, 3))
     assert np.isnan(seen.numpy()).sum() == 8 * 9
+
+
+def applied(function: Any, *shape: int, special: bool = False, last: bool = False) -> Any:
+    """`function` of numbers and its gradient, as a run for `both`."""
+
+    def run() -> list[Any]:
+        values = normal(*shape).numpy(force=True) * 4
+        if special:
+            flat = values.reshape(-1)
+            flat[::997], flat[1::997], flat[2::997] = np.nan, np.inf, -np.inf
+        if last:
+            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        x = ds.Tensor(values, requires_grad=True)
+        y = function(x)
+        y.backward(normal(*y.shape, seed=1).detach())
+        return [y, x.grad]
+
+    return run
+
+
+OVER = {
+    "gelu": F.gelu,
+    "softmax": lambda x: F.softmax(x, -1),
+    "relu": F.relu,
+    "layer norm": lambda x: F.layer_norm(x, x.shape[-1:], ds.ones(x.shape[-1]) * 2, ds.ones(x.shape[-1])),
+}
+
+
+@needs_it
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("name", OVER)
+def test_activations_and_rows(name: str, special: bool) -> None:
+    before = len(elementwise._cache) + len(normalisation._cache)
+    fast, plain = both(applied(OVER[name], 200, 4, 100, special=special))
+    assert len(elementwise._cache) + len(normalisation._cache) >= before
+    # What is not finite comes out the same.
+    assert np.array_equal(np.isnan(fast[0]), np.isnan(plain[0]))
+    assert np.array_equal(np.isinf(fast[0]), np.isinf(plain[0]))
+    close([np.nan_to_num(a, posinf=0, neginf=0) for a in fast[: 1 if special else 2]],
+          [np.nan_to_num(a, posinf=0, neginf=0) for a in plain[: 1 if special else 2]])  # fmt: skip
+
+
+@needs_it
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("window", [(3, 2, 1), (2, 2, 0), (5, 3, 2), (3, 4, 0)])
+def test_largest_of_windows(window: tuple[int, int, int], special: bool) -> None:
+    """The same element takes the gradient, also among equal ones."""
+
+    def coarse(x: Any) -> Any:
+        return F.max_pool2d(x.round() if not special else x, *window)
+
+    fast, plain = both(applied(coarse, 3, 16, 21, 20, special=special, last=True))
+    for a, b in zip(fast, plain, strict=True):
+        np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
+        np.testing.assert_allclose(np.nan_to_num(a), np.nan_to_num(b), rtol=1e-6)
+
+
+@needs_it
+def test_a_window_of_nothing_but_minus_infinity() -> None:
+    values = np.full((2, 16, 20, 20), -np.inf, np.float32).transpose(0, 1, 2, 3)
+    last = np.ascontiguousarray(values.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert np.isneginf(F.max_pool2d(ds.Tensor(last), 3, 2, 1).numpy()).all()
+
+
+def test_erf_of_single_numbers() -> None:
+    x = np.concatenate(
+        [np.linspace(-6, 6, 4001), np.logspace(-38, 0, 400), [np.nan, np.inf, -np.inf, 0.0, -0.0]]
+    )
+    x = x.astype(np.float32)
+    found = ds.erf(ds.tensor(x)).numpy()
+    exact = np.array([math.erf(v) for v in x.tolist()])
+    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-45)
+    assert np.abs(found[np.isfinite(found)]).max() == 1

@@ -32,13 +32,13 @@ def usable(w: Window, size: Sizes, out: Sizes) -> Window | None:
     return w if all(before >= 0 for before, _ in pairs) and w.out(size) == tuple(out) else None
 
 
-def _geometry(w: Window) -> tuple[Any, ...]:
+def geometry(w: Window) -> tuple[Any, ...]:
     """Strides, dilation and padding as the library takes them."""
     before, after = zip(*w.padding, strict=True)
-    return tuple(dnn._Dims(*n) for n in (w.stride, [d - 1 for d in w.dilation], before, after))
+    return tuple(dnn.dims(n) for n in (w.stride, [d - 1 for d in w.dilation], before, after))
 
 
-def _last(shape: Sizes) -> Sizes:
+def strides_last(shape: Sizes) -> Sizes:
     """The strides, in elements, of an array with its channels last in memory."""
     _, c, h, w = shape
     return (h * w * c, 1, w * c, c)
@@ -58,13 +58,13 @@ def _weight(lib: Library, shape: Sizes, groups: int, free: bool) -> Any:
 
 def _prepare(lib: Library, kind: str, x: Sizes, weight: Sizes, y: Sizes, w: Window, groups: int, bias: bool) -> Prepared:  # fmt: skip
     """`kind`: "forward", "data" or "weights"."""
-    src, dst = lib.layout(x, _last(x)), lib.layout(y, _last(y))
+    src, dst = lib.layout(x, strides_last(x)), lib.layout(y, strides_last(y))
     free = _weight(lib, weight, groups, True)
     plain = _weight(lib, weight, groups, False)
     extra = lib.layout((weight[0],), (1,)) if bias else None
-    geometry = _geometry(w)
+    moves = geometry(w)
     forward = lib.describe(
-        "convolution_forward", dnn.FORWARD, dnn.CONVOLUTION, src, free, extra, dst, *geometry, None
+        "convolution_forward", dnn.FORWARD, dnn.CONVOLUTION, src, free, extra, dst, *moves, None
     )
     if kind == "forward":
         liked = lib.asked(forward, dnn.QUERY_WEIGHTS)
@@ -75,13 +75,13 @@ def _prepare(lib: Library, kind: str, x: Sizes, weight: Sizes, y: Sizes, w: Wind
         return Prepared(Primitive(lib, forward, kinds, layouts), lib.reorder(plain, liked), lib.size(liked))
     if kind == "data":
         back = lib.describe(
-            "convolution_backward_data", dnn.CONVOLUTION, src, free, dst, *geometry, forward, None
+            "convolution_backward_data", dnn.CONVOLUTION, src, free, dst, *moves, forward, None
         )
         liked = lib.asked(back, dnn.QUERY_WEIGHTS)
         run = Primitive(lib, back, (dnn.DIFF_DST, dnn.WEIGHTS, dnn.DIFF_SRC), (dst, liked, src))
         return Prepared(run, lib.reorder(plain, liked), lib.size(liked))
     back = lib.describe(
-        "convolution_backward_weights", dnn.CONVOLUTION, src, free, None, dst, *geometry, forward, None
+        "convolution_backward_weights", dnn.CONVOLUTION, src, free, None, dst, *moves, forward, None
     )
     liked = lib.asked(back, dnn.QUERY_DIFF_WEIGHTS)
     run = Primitive(lib, back, (dnn.SRC, dnn.DIFF_DST, dnn.DIFF_WEIGHTS), (src, dst, liked))

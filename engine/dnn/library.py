@@ -31,9 +31,9 @@ CONVOLUTION = 3  # the library chooses the algorithm
 SCALE, SHIFT = 2, 4
 (
     SRC, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALES, SHIFTS,
-    DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALES, DIFF_SHIFTS,
-) = 1, 17, 33, 41, 49, 50, 51, 52, 129, 145, 161, 169, 255, 256  # fmt: skip
-QUERY_SRC, QUERY_DIFF_SRC, QUERY_WEIGHTS, QUERY_DIFF_WEIGHTS = 129, 130, 131, 132
+    DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_SCALES, DIFF_SHIFTS, WORKSPACE,
+) = 1, 17, 33, 41, 49, 50, 51, 52, 129, 145, 161, 255, 256, 64  # fmt: skip
+QUERY_WEIGHTS, QUERY_DIFF_WEIGHTS, QUERY_WORKSPACE = 131, 132, 135
 
 _Handle = ctypes.c_void_p
 _Dims = ctypes.c_int64 * 12
@@ -110,10 +110,6 @@ class Library:
         """The layout a description settled on for an argument."""
         return _Handle(self.lib.dnnl_primitive_desc_query_md(description, what, 0))
 
-    def primitive(self, description: Any, *kinds: int, **layouts: Any) -> Primitive:
-        """What `description` describes, ready to run on arguments of these kinds."""
-        return Primitive(self, description, kinds, layouts["layouts"])
-
     def reorder(self, source: Any, target: Any) -> Primitive | None:
         """From one layout to another, None where they are the same."""
         if self.lib.dnnl_memory_desc_equal(source, target):
@@ -160,6 +156,11 @@ class Primitive:
         status = self._execute(self._handle, self._lib.stream, self._count, self._arguments)
         if status:
             raise RuntimeError(f"oneDNN could not run a kernel (status {status})")
+
+
+def dims(sizes: Sequence[int]) -> Any:
+    """Sizes as the library takes them."""
+    return _Dims(*sizes)
 
 
 def address(array: Any) -> Any:

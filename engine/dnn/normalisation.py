@@ -1,4 +1,4 @@
-"""Batch normalisation of images and its gradient, by oneDNN. None where NumPy has to do it."""
+"""Batch and layer normalisation and their gradients, by oneDNN. None where NumPy has to do it."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ def _strides(x: Any) -> tuple[int, ...]:
     return tuple(step // 4 for step in x.strides)
 
 
+def _variance(rstd: Any, eps: float) -> Any:
+    """What the library adds `eps` to, from 1 / deviation."""
+    return (1 / (rstd.astype(np.float64) ** 2) - eps).astype(np.float32)
+
+
 def normalise(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any] | None:
     """`x` with mean 0 and variance 1 in each channel, scaled and shifted; its mean and variance (biased)."""
     lib = _ready(x, weight, bias)
@@ -80,8 +85,7 @@ def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> 
     g = channels_last(g) if is_last(x) else np.ascontiguousarray(g)
     flags = dnn.SHIFT | (0 if weight is None else dnn.SCALE)
     key = ("backward", x.shape, _strides(x), eps, flags)
-    # What the library adds eps to.
-    variance = (1 / (rstd.astype(np.float64) ** 2) - eps).astype(np.float32)
+    variance = _variance(rstd, eps)
     to_bias = np.empty_like(mean)
     to_weight = None if weight is None else np.empty_like(mean)
     with lib.lock:
@@ -92,3 +96,70 @@ def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> 
         scales = () if weight is None else (np.ascontiguousarray(weight), to_weight)
         run(x, g, mean, variance, to_input, *scales, to_bias)
     return to_input, to_weight, to_bias
+
+
+def _rows(lib: Library, rows: int, size: int, eps: float, back: bool) -> Primitive:
+    table, column, line = (
+        lib.layout((rows, size), (size, 1)),
+        lib.layout((rows,), (1,)),
+        lib.layout((size,), (1,)),
+    )
+    settings = c_float(eps), c_uint(dnn.SCALE | dnn.SHIFT)
+    forward = lib.describe("layer_normalization_forward", dnn.FORWARD, table, table, column, *settings, None)
+    if not back:
+        given = (dnn.SRC, dnn.DST, dnn.MEAN, dnn.VARIANCE, dnn.SCALES, dnn.SHIFTS)
+        return Primitive(lib, forward, given, (table, table, column, column, line, line))
+    description = lib.describe(
+        "layer_normalization_backward", dnn.BACKWARD, table, table, table, column, *settings, forward, None
+    )
+    kinds = (
+        dnn.SRC, dnn.DIFF_DST, dnn.MEAN, dnn.VARIANCE, dnn.SCALES, dnn.SHIFTS,
+        dnn.DIFF_SRC, dnn.DIFF_SCALES, dnn.DIFF_SHIFTS,
+    )  # fmt: skip
+    return Primitive(lib, description, kinds, (table, table, column, column, line, line, table, line, line))
+
+
+# Elements from which the rows are worth a call.
+ENOUGH = 1 << 14
+
+
+def _row_lib(x: Any, *others: Any) -> Library | None:
+    if x.size < ENOUGH or not dnn.serves(x, *others) or not all(a.flags.c_contiguous for a in (x, *others)):
+        return None
+    return dnn.library()
+
+
+def normalise_rows(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any] | None:
+    """Each row of `x` [rows, size] with mean 0 and variance 1, scaled and shifted; their means and variances."""
+    lib = _row_lib(x, weight, bias)
+    if lib is None:
+        return None
+    mean, variance = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
+    key = (*x.shape, eps, False)
+    with lib.lock:
+        run = _cache.get(key, lambda: _rows(lib, *key))
+        if run is None:
+            return None
+        out = pool.like(x)
+        run(x, out, mean, variance, weight, bias)
+    return out, mean, variance
+
+
+def row_gradients(
+    g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float
+) -> tuple[Any, Any, Any] | None:
+    """The gradients of the rows, the weight and the bias."""
+    lib = _row_lib(x, g, weight)
+    if lib is None:
+        return None
+    variance = _variance(rstd, eps)
+    to_weight, to_bias = np.empty_like(weight), np.empty_like(weight)
+    key = (*x.shape, eps, True)
+    with lib.lock:
+        run = _cache.get(key, lambda: _rows(lib, *key))
+        if run is None:
+            return None
+        into = pool.like(x)
+        # It asks for a shift, of which nothing depends: any row will do.
+        run(x, g, mean, variance, weight, weight, into, to_weight, to_bias)
+    return into, to_weight, to_bias

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply, unary
+from engine.dnn import elementwise
 from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import UNARY
@@ -24,6 +25,9 @@ ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.fl
 
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
     if xp is np and type(out) is np.ndarray:
+        fast = elementwise.relu_gradient(g, out, spare)
+        if fast is not None:
+            return fast
         positive = np.greater(out, 0, out=pool.like(out, np.bool_)) if out.ndim else out > 0
         return np.multiply(g, positive, out=g) if spare else compute(np.multiply, g, positive)
     return g * (out > 0)
@@ -97,6 +101,10 @@ def _gelu_vjp(xp: Any, g: Any, out: Any, input: Any, *, approximate: str) -> Any
         t = xp.tanh((input + input * input * input * 0.044715) * k)
         slope = (t + 1) * 0.5 + input * (1 - t * t) * (input * input * (3 * 0.044715) + 1) * (0.5 * k)
         return g * slope
+    if xp is np:
+        fast = elementwise.gelu_gradient(g, input)
+        if fast is not None:
+            return fast
     density = xp.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
     cumulative = (
         xp.erf(input * math.sqrt(0.5)) if hasattr(xp, "erf") else erf_of(xp, input * math.sqrt(0.5))
@@ -120,7 +128,8 @@ def GELU(xp: Any, input: Any, *, approximate: str) -> Any:
         return (
             input * 0.5 * (1 + xp.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)))
         )
-    return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5)
+    fast = elementwise.gelu(input) if xp is np else None
+    return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5) if fast is None else fast
 
 
 def _logistic(xp: Any, x: Any) -> Any:
@@ -207,6 +216,10 @@ OVER_DIM: dict[str, Any] = {**ACTIVATION, "shape": _over_dim, "quiet": True}
 
 
 def _softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
+    if xp is np and dim in (-1, out.ndim - 1):
+        fast = elementwise.softmax_gradient(g, out)
+        if fast is not None:
+            return fast
     product = g * out
     return product - out * xp.sum(product, axis=dim, keepdims=True)
 
@@ -216,6 +229,10 @@ def SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
     """Positive values that sum to 1 along `dim`."""
     if not input.size:
         return input.copy()
+    if xp is np and dim in (-1, input.ndim - 1):
+        fast = elementwise.softmax(input)
+        if fast is not None:
+            return fast
     shifted = xp.exp(input - input.max(axis=dim, keepdims=True))
     shifted /= shifted.sum(axis=dim, keepdims=True)
     return shifted

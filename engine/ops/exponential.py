@@ -98,22 +98,52 @@ def ERF(xp: Any, input: Any) -> Any:
     return erf_of(xp, input)
 
 
-# Horner coefficients of x·P(x²)/Q(x²) near 0 and of the continued fraction's tail are avoided: the series and
-# the continued fraction below converge to the last bit of float64 with a fixed number of terms.
 _SERIES = 50
 _FRACTION = 40
+
+# erf(x) / x = P(x²) / Q(x²) for |x| <= 3.92, where erf is 1 in float32: coefficients from the constant on, fitted by
+# least squares with weights moved to where the relative error was largest, until none was above 2e-8.
+_P = (1.1283791, 0.19040396, 0.052748407, 0.0037655154, 0.00028488144, 2.0501181e-06)
+_Q = (1.0, 0.50207385, 0.11410809, 0.01496901, 0.0011625129, 3.8091970e-05)
+_ONE = 3.92
+_CACHE = 1 << 14
+
+
+def erf_single(x: Any) -> Any:
+    """erf of float32 on NumPy, within 1e-6 of its size; a cacheful at a time."""
+    out = np.empty(x.shape, np.float32)
+    flat, into = x.reshape(-1), out.reshape(-1)
+    for start in range(0, flat.size, _CACHE):
+        part = np.minimum(flat[start : start + _CACHE], np.float32(_ONE))
+        np.maximum(part, np.float32(-_ONE), out=part)
+        square = part * part
+        for coefficients in (_P, _Q):
+            total = square * np.float32(coefficients[-1])
+            for coefficient in coefficients[-2:0:-1]:
+                total += np.float32(coefficient)
+                total *= square
+            total += np.float32(coefficients[0])
+            if coefficients is _P:
+                part *= total
+            else:
+                part /= total
+        np.minimum(part, np.float32(1), out=part)
+        np.maximum(part, np.float32(-1), out=into[start : start + _CACHE])
+    return out
 
 
 def erf_of(xp: Any, x: Any) -> Any:
     """erf on raw arrays, to the precision of their type.
 
-    Abramowitz and Stegun 7.1.6 (|x| < 2.5) and the continued fraction 7.1.14 (beyond), in float64.
-    NumPy has no erf; CuPy's is used on a GPU.
+    In float64 Abramowitz and Stegun 7.1.6 (|x| < 2.5) and the continued fraction 7.1.14 (beyond), which converge to
+    the last bit with a fixed number of terms. NumPy has no erf; CuPy's is used on a GPU.
     """
     if xp is not np:
         from cupyx.scipy.special import erf as on_gpu  # type: ignore[import-not-found]
 
         return on_gpu(x)
+    if isinstance(x, np.ndarray) and x.dtype.char in "fe":
+        return erf_single(x.astype(np.float32, copy=False)).astype(x.dtype, copy=False)
     out_type = x.dtype if x.dtype.kind == "f" else np.dtype("float64")
     x = np.asarray(x, np.float64)
     small = np.abs(x) < 2.5

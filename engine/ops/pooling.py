@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.dnn import pooling
 from engine.errors import Shape
 from engine.ops.add_at import add_at
 from engine.ops.window import Pairs, Window, pad_zeros
@@ -47,6 +48,8 @@ def max_windows(xp: Any, x: Any, w: Window) -> tuple[Any, Any]:
 
     NaN is larger than all.
     """
+    if xp is np and (fast := pooling.maximum(x, w)) is not None:
+        return fast
     rank = len(w.kernel)
     out_size = w.out(x.shape[-rank:])
     offsets = w.offsets()
@@ -107,6 +110,8 @@ def flat_index(xp: Any, places: Any, w: Window, size: Shape) -> Any:
 
 def scatter_windows(xp: Any, g: Any, places: Any, w: Window, size: Shape) -> Any:
     """Each element of `g` added to the element of its window that `places` names."""
+    if xp is np and (fast := pooling.scatter(g, places, w, size)) is not None:
+        return fast
     rank = len(w.kernel)
     volume = math.prod(size)
     into = xp.zeros((*g.shape[:-rank], *size), g.dtype)
