@@ -167,3 +167,26 @@ def test_the_frame_that_is_chosen_is_looked_into(run: Run) -> None:
     expect(stack.locator("[aria-current]")).to_contain_text("forward")
     expect(variables).to_contain_text("inner")
     assert run.problems == []
+
+
+def test_a_variable_under_the_pointer_tells_its_value_and_the_shapes_it_had(run: Run) -> None:
+    page = run.page()
+    add(page, "op", "sum", Condition="turn == 3")
+    press(page, "continue")
+    tip = page.locator("#hover-tip")
+    row = page.locator(".ln", has_text="loss = net(batch).sum()").locator(".tx")
+    row.hover(position={"x": 6 + 5 * 6.6, "y": 8})  # on `loss`, which has no value in this turn yet
+    expect(tip).to_contain_text("shapes it had")
+    expect(tip).to_contain_text("iterations 0 to 2")
+    row = page.locator(".ln", has_text="return self.head(inner)").locator(".tx")
+    row.hover(position={"x": 6 + 26 * 6.6, "y": 8})
+    expect(tip).to_contain_text("inner")
+    expect(tip).to_contain_text("2\u00d74 float32")
+    row.click()
+    page.mouse.move(700, 300)
+    expect(tip).to_be_hidden()
+    page.locator("#source-lines").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("i")
+    expect(tip).to_contain_text("set in line 10")
+    assert run.problems == []

@@ -1,5 +1,6 @@
 // The program's files as a virtualised list: only the lines in view are in the document.
 import { $, bytes, duration, h, icon, prime, shapeText } from "./dom.mjs";
+import { Hover } from "./hover.mjs";
 
 const LINE = 19;
 const TOP = 4;
@@ -32,6 +33,7 @@ export class SourcePane {
       this.height = this.box.clientHeight;
       this.draw();
     }).observe(this.box);
+    this.hover = new Hover(state, live, this);
     for (const button of $("heat").children) {
       button.onclick = () => {
         this.heat = button.dataset.value;
@@ -258,6 +260,10 @@ export class SourcePane {
     return parts.length ? h("span", { class: "ghost" }, parts) : null;
   }
 
+  textOf(line) {
+    return this.texts.get(this.file)?.lines?.[line - 1] || "";
+  }
+
   choose(line) {
     this.chosenLine = line;
     this.draw(true);
@@ -279,6 +285,7 @@ export class SourcePane {
       this.reveal(line);
       this.draw(true);
     } else if (event.key === "Enter" && this.chosenLine) this.on.line(this.file, this.chosenLine);
+    else if (event.key === "i" && this.chosenLine && !event.ctrlKey) this.hover.line(this.chosenLine);
     else if (event.key === "B" && event.shiftKey && this.chosenLine) this.on.condition(this.file, this.chosenLine);
     else if ((event.key === "b" || event.key === "B") && this.chosenLine && !event.ctrlKey) this.on.breakpoint(this.file, this.chosenLine);
     else return;

@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsviz import saved
-from dsviz.query import dot, events, iterations, marks, memory, source, stack
+from dsviz.query import dot, events, iterations, marks, memory, source, stack, variables
 from dsviz.query import node as nodes
 from dsviz.session import Refused
 from dsviz.stop import PAUSED
@@ -65,6 +65,7 @@ class Verbs:
             "source": self._source,
             "save": self._save,
             "lines": self._lines,
+            "variable": self._variable,
             "stack": self._stack,
             "events": self._events,
             "iterations": self._iterations,
@@ -220,6 +221,12 @@ class Verbs:
     def _lines(self, request: Json) -> Json:
         self._path(request)
         return self._ask(lambda store: source.lines(store, field(request, "file", int)))
+
+    def _variable(self, request: Json) -> Json:
+        self._path(request)
+        file, line = field(request, "file", int), field(request, "line", int)
+        name = field(request, "name", str)
+        return self._ask(lambda store: variables.variable(store, file, line, name))
 
     def _stack(self, request: Json) -> Json:
         return self._ask(lambda store: stack.stack(store, field(request, "node", int, 0)))
