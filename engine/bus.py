@@ -97,7 +97,7 @@ class Bus:
 
         An ordinary exception in a sink detaches the sink and is reported on stderr: a debugger's
         mistake never changes the result of the person's program. `KeyboardInterrupt`, `SystemExit`
-        and their like pass through, because they are meant for the program.
+        and their like pass through, because they are meant for the program; so do `RecursionError` and `MemoryError`.
         """
         for sink in getattr(self, kind):
             try:
@@ -106,7 +106,13 @@ class Bus:
                 self.failed(kind, sink)
 
     def failed(self, kind: str, sink: Sink) -> None:
-        """While an exception that `sink` raised is handled: it is detached and reported."""
+        """While an exception that `sink` raised is handled: it is detached and reported.
+
+        Where the program itself has run out of stack or memory, the sink did nothing wrong: the exception is the
+        program's, as it would have been one call later.
+        """
+        if isinstance(sys.exc_info()[1], (RecursionError, MemoryError)):
+            raise  # what is being handled
         self._detach(sink, KINDS)
         report = traceback.format_exc()
         sys.stderr.write(f"dsviz: a subscriber to {kind!r} failed and was detached\n{report}")

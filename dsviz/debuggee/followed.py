@@ -100,6 +100,7 @@ class Followed:
             self.tracer.lane().outlet.extra(events.Output(stream, text, self._now()), "output")
 
     def _before_stop(self) -> dict[str, Any]:
+        self.listen_again()  # the first op after a fork may be the one to stop at
         for stream in self.tees:
             stream.tell()
         return {"heads": self.link.heads()}

@@ -56,6 +56,11 @@ class Debuggee(Followed):
         self.tracer.branch(site, taken)
         self.stepper.branch(site, self._sites[site], taken)
 
+    def at_exit(self) -> None:
+        """The program ends."""
+        super().at_exit()
+        self.script.let_go()
+
     def on_gone(self) -> None:
         """The program goes on by itself."""
         super().on_gone()

@@ -39,6 +39,10 @@ class Script:
             sys.path.insert(0, self.folder)
         sys.modules["__main__"] = self.module
 
+    def let_go(self) -> None:
+        """The program ends: what only its variables hold may go, in the order it would without a debugger."""
+        del self.module
+
     def run(
         self,
         compiled: Callable[[bytes, str], object],
@@ -97,6 +101,12 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _ours(filename: str, trace: TracebackType) -> bool:
+    # Frames of a module call that are there only while it is watched.
+    if (
+        trace.tb_frame.f_code.co_name in ("_enclosed", "_inner")
+        and trace.tb_frame.f_globals.get("__name__") == "engine.module"
+    ):
+        return True
     return filename.startswith(_HERE) or trace.tb_frame.f_globals.get("__dsviz_bootstrap__") is True
 
 
