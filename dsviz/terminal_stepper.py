@@ -213,10 +213,13 @@ class Stepper:
         self._until_it_stands()
 
     def _until_it_stands(self) -> None:
-        asked = False
+        asked, told = False, None
         while (now := self.session.stop_now) is None:
             news = self._news.get()
             self._tell_logs()
+            if (stall := self.session.stall) is not None and stall is not told:
+                told = stall
+                _say(stall.text)
             if not news or self.session.stop_now is not None:
                 continue
             if asked:

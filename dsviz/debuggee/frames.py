@@ -11,7 +11,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from dsviz import events
 
@@ -173,6 +173,30 @@ def user_frames(start: FrameType | None, places: Places) -> list[FrameType]:
             found.append(frame)
         elif kind == OUTSIDE:
             break
+        frame = frame.f_back
+    return found
+
+
+def stack_of(thread: int, places: Places) -> list[dict[str, Any]]:
+    """Where another thread is now, innermost first; `own` says which frames are the person's."""
+    found: list[dict[str, Any]] = []
+    frame = sys._current_frames().get(thread)
+    while frame is not None and len(found) < DEEPEST:
+        code = frame.f_code
+        kind = places.kind(code)
+        if kind == OUTSIDE:
+            if any(each["own"] for each in found):
+                break  # what runs the script
+            frame = frame.f_back  # a probe in the person's code
+            continue
+        found.append(
+            {
+                "function": getattr(code, "co_qualname", code.co_name),
+                "path": code.co_filename,
+                "line": frame.f_lineno or 0,
+                "own": kind == USER,
+            }
+        )
         frame = frame.f_back
     return found
 

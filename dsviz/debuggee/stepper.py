@@ -33,7 +33,7 @@ from dsviz.debuggee.deciding import (
     TERMINATE,
     place_of,
 )
-from dsviz.debuggee.frames import user_frames
+from dsviz.debuggee.frames import stack_of, user_frames
 from dsviz.debuggee.missing import Missing
 from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
@@ -118,7 +118,11 @@ class Stepper(Sinks):
             self._commands.put({"t": "go", "verb": "terminate"})
 
     def command(self, message: dict[str, Any]) -> None:
-        """Hand a step or a question to the paused thread; a question to a running program is refused."""
+        """Hand a step or a question to the paused thread; a running program is only asked where it is."""
+        if message.get("do") == "where":
+            stack = stack_of(self._tracer.owner, self._tracer.places)
+            self._send({"t": "reply", "id": message.get("id"), "ok": True, "data": stack})
+            return
         with self._lock:
             paused = self._paused
             if paused:

@@ -102,8 +102,8 @@ class Tracer:
         self._handles: list[Any] = []
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()
-        self._owner = owner or get_ident()
-        self._lane = self._lanes[self._owner] = self._new_lane()
+        self.owner = owner or get_ident()
+        self._lane = self._lanes[self.owner] = self._new_lane()
         self.set_level(level)
 
     def set_level(self, level: int) -> None:
@@ -130,7 +130,7 @@ class Tracer:
     def lane(self) -> Lane:
         """The calling thread's tables and outlet."""
         me = get_ident()
-        return self._lane if me == self._owner else self._other(me)
+        return self._lane if me == self.owner else self._other(me)
 
     def _other(self, me: int) -> Lane:
         lane = self._lanes.get(me)
@@ -138,7 +138,7 @@ class Tracer:
             with self._lock:
                 alive = sys._current_frames()
                 for thread, old in list(self._lanes.items()):
-                    if thread not in alive and thread != self._owner:
+                    if thread not in alive and thread != self.owner:
                         del self._lanes[thread]
                         lane = self._lanes[me] = old
                         return lane
@@ -232,7 +232,7 @@ class Tracer:
     # Sinks, one for each kind: what runs for every op goes straight to its own
 
     def _op_start(self, kind: str, node: Node) -> None:
-        lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         id = node.id
         timed = 0 if id & SAMPLE else time.perf_counter_ns()
         lane.decided = 0
@@ -251,7 +251,7 @@ class Tracer:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
     def _op_finish(self, kind: str, node: Node) -> None:
-        lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         id = node.id
         timed = 0 if id & SAMPLE else time.perf_counter_ns()
         frame = lane.frame if lane.framed == id else self._place(lane, node)
@@ -363,7 +363,7 @@ class Tracer:
             self._values.leaf(lane.outlet, node)
 
     def _buffer(self, kind: str, change: Any) -> None:
-        lane = self._lane if get_ident() == self._owner else self._other(get_ident())
+        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         buffer = change.buffer
         # A release may be told after a pause that it came before, and the clock has skipped the pause.
         at = change.time - self.began

@@ -57,6 +57,7 @@ class Commands(State):
                 self._refuse_unless(RUNNING, STARTING, verb=verb)
                 assert self._process is not None
                 self._process.send({"t": "pause"})
+                self._await_op()
                 return generation
             self._refuse_unless(PAUSED, verb=verb)
             assert self._process is not None
@@ -64,6 +65,8 @@ class Commands(State):
             self._set(RUNNING, None)
             go = "continue" if until is not None else verb
             self._process.send({"t": "go", "verb": go, "number": number, "until": until})
+            if verb in ("next", "into"):
+                self._await_op()
         self._tell("state")
         return generation
 

@@ -17,6 +17,8 @@ class Messages(State):
         with self._changed:
             state, now = self.state, self.stop_now
         message, advice = _say(state, now)
+        if state == RUNNING and self._stall is not None:
+            message = self._stall.text
         shown = now.as_dict() if now else None
         if shown is not None and now is not None:
             with self.store.lock:

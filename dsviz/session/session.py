@@ -15,9 +15,10 @@ from dsviz.session.looking import Looking
 from dsviz.session.messages import Messages
 from dsviz.session.program import Program
 from dsviz.session.settings import Settings, checked_level
+from dsviz.session.stalls import Stalls
 
 
-class Session(Commands, Looking, Settings, Messages, Program):
+class Session(Commands, Stalls, Looking, Settings, Messages, Program):
     """Runs a script under the debugger. Every method may be called from any thread."""
 
     def __init__(

@@ -46,6 +46,8 @@ class State(Travelling):
         self._stopping = False
         self._lost = False
         self._mismatch: Any = None  # the version of a program that speaks another one
+        self._waiting = 0  # counts what waits for the next op
+        self._stall: Any = None  # what is known of why that does not come
         self._requests: dict[int, Future[Any]] = {}
         self._next_request = 0
         self._next_breakpoint = 0
@@ -112,11 +114,14 @@ class State(Travelling):
                 return self._past.stop
             if reached and self._stop is not None:
                 return self._stop
-        raise TimeoutError(f"The program is still {self._state} after {timeout} s.")
+            why = f" {self._stall.text}" if self._stall is not None else ""
+        raise TimeoutError(f"The program is still {self._state} after {timeout} s.{why}")
 
     def _set(self, state: str, now: Stop | None) -> None:
         with self._changed:
             self._state, self._stop = state, now
+            self._waiting += 1
+            self._stall = None
             if now is not None:
                 self._generation += 1
             self._changed.notify_all()
@@ -159,6 +164,9 @@ class State(Travelling):
             self._leave_past()
 
     # What the parts of a session ask of each other
+
+    def _await_op(self) -> None:
+        raise NotImplementedError
 
     def _start(self) -> None:
         raise NotImplementedError
