@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dsviz.listening import listen as listen
     from dsviz.playback import Playback as open  # noqa: F401, N813
     from dsviz.recorded import record as record
+    from dsviz.serving import serve as serve
     from dsviz.session import Session as Session
 
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
@@ -41,7 +42,7 @@ _sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.funct
 _sys.modules["dsviz.autograd.functional"] = _importlib.import_module("engine.jacobians")
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "debug", "listen", "record"]
+__all__ = ["Session", "__version__", "debug", "listen", "record", "serve"]
 __all__ += _engine.__all__
 
 _LAZY = {
@@ -54,6 +55,7 @@ _LAZY = {
     ),  # not in __all__: it is Python's open that `import *` should leave
     "record": ("dsviz.recorded", "record"),
     "listen": ("dsviz.listening", "listen"),
+    "serve": ("dsviz.serving", "serve"),
 }
 
 

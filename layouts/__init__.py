@@ -43,6 +43,7 @@ def page(live: str = "/live") -> html.Div:
         [
             toolbar.layout(),
             html.Div(id="banner", role="status", hidden=True),
+            html.Div(id="notice", role="note", hidden=True),
             html.Main([source.layout(), graph.layout(), _bottom(), _side()], id="work"),
             html.Div(id="say", className="vh", role="status", **{"aria-live": "polite"}),
         ],

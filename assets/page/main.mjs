@@ -13,6 +13,7 @@ import { GraphPane } from "./graph.mjs";
 import { Inspector } from "./inspector.mjs";
 import { Live } from "./live.mjs";
 import { Memory } from "./memory.mjs";
+import { Notice } from "./notice.mjs";
 import { Palette } from "./palette.mjs";
 import { SourcePane } from "./source.mjs";
 import { State } from "./state.mjs";
@@ -33,11 +34,14 @@ function whenDrawn(then) {
   return undefined;
 }
 
-function start() {
+const scheme = () => (location.protocol === "https:" ? "wss:" : "ws:");
+const server = (take, linked) => new Live(`${scheme()}//${location.host}${$("app").dataset.live}`, take, linked);
+
+/** `connect(take, linked)` gives what answers: the server's socket, or a run that is in the page itself. */
+export function start(connect) {
   drawIcons(document.body);
   const state = new State();
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const live = new Live(`${scheme}//${location.host}${$("app").dataset.live}`, take, linked);
+  const live = connect(take, linked);
   const problem = (text) => banner(text);
   const source = new SourcePane(state, live, {
     breakpoint: (file, line) => breakpoints.toggleLine(file, line), condition: (file, line) => breakpoints.editLine(file, line), line: chooseLine,
@@ -62,6 +66,7 @@ function start() {
     present: () => verb("present"),
   });
   const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
+  const notice = new Notice(state, live, { problem });
   const log = new Console(state, live);
   const info = (text) => banner(text, { tone: "info" });
   const breakpoints = new Breakpoints(state, live, { place, problem, say: info });
@@ -142,6 +147,7 @@ function start() {
 
   function stopped() {
     graph.flush();
+    notice.update();
     toolbar.update();
     scrub.update();
     graph.card = card.update();
@@ -154,7 +160,9 @@ function start() {
     if (state.run.state === "running") return;
     source.stopped();
     memory.refresh();
-    const slot = state.run.stop?.node ? state.slotOfNode(state.run.stop.node) : null;
+    const failed = state.run.state === "failed" ? card.failed() : null;
+    const slot = state.run.stop?.node ? state.slotOfNode(state.run.stop.node) : failed;
+    if (slot === failed && failed?.file && !state.run.stop?.line) source.pointTo(failed.file, failed.line);
     if (slot) {
       const item = graph.scene.layout.itemOf(state, slot);
       graph.select(item ? item.key : null, { quiet: true });
@@ -225,6 +233,7 @@ function start() {
       ["Isolate the selection", "I", () => graph.isolate()],
       ["Show all that is hidden", "Shift+H", () => graph.showAll()],
       ...[0, 1, 2].map((level) => [`Trace level ${level}`, "", () => live.ask("level", { level }).catch((e) => problem(e.message))]),
+      ["Save the run as one HTML file", "", () => notice.save()],
       ["Light or dark", "", () => $("btn-theme").click()],
       ...["memory", "iterations", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
     ];
@@ -242,12 +251,13 @@ function start() {
     const key = `${state.run.state}|${state.run.message}`;
     if (graph.empty?.dataset.key === key) return;
     graph.empty?.remove();
-    const paused = state.paused;
+    const past = Boolean(state.run.stop?.past);
+    const paused = state.paused && !past;
     const name = state.hello?.script || "The program";
     const button = (id, text, keys, kind, action) => h("button", { class: `btn ${kind}`, type: "button", onclick: action }, text, h("span", {}, keys));
     graph.empty = h("div", { class: "empty", "data-key": key }, h("div", {},
-      h("h2", {}, paused ? "Nothing has run yet" : state.run.state === "starting" ? "Starting" : "No node ran"),
-      h("p", {}, paused ? `${name} is paused before its first node. Run one node to see the graph begin, or run until something stops it.` : state.run.message || ""),
+      h("h2", {}, paused ? "Nothing has run yet" : past ? "Nothing had run yet" : state.run.state === "starting" ? "Starting" : "No node ran"),
+      h("p", {}, paused ? `${name} is paused before its first node. Run one node to see the graph begin, or run until something stops it.` : past ? `This is the moment before the first node of ${name}. Go on to see the graph grow.` : state.run.message || ""),
       paused ? h("div", { class: "two-buttons" }, button("", "Run one node", "F10", "primary", () => verb("next")), button("", "Run to the first stop", "F8", "", () => verb("continue"))) : null,
       paused ? h("p", { class: "more" }, "It will stop by itself at a shape mismatch or an exception. Click a line number to stop there too.") : null));
     graph.box.append(graph.empty);
@@ -267,4 +277,4 @@ function axisButtons(memory) {
 
 const short = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e4 ? `${Math.round(n / 1e3)}k` : n ? count(n) : "");
 
-whenDrawn(start);
+if (!$("run")) whenDrawn(() => start(server)); // a page with the run inside it starts itself

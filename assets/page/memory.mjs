@@ -1,5 +1,6 @@
 // The memory timeline's tick, its legend, and what was alive at an instant that was clicked.
 import { $, bytes, count, duration, h, icon, prime } from "./dom.mjs";
+import { plot } from "./memoryplot.mjs";
 
 const CATEGORIES = [["workspace", "Workspace"], ["inputs", "Inputs"], ["activations", "Activations"], ["saved", "Saved for backward"], ["gradients", "Gradients"], ["optimizer", "Optimizer"], ["parameters", "Parameters"]];
 const TITLES = Object.fromEntries(CATEGORIES);
@@ -45,6 +46,12 @@ export class Memory {
     else this.since = now;
     this.timer = setTimeout(() => {
       this.timer = 0;
+      if (this.live.offline) {
+        return this.live.ask("memory", { axis: this.axis }).then((view) => {
+          plot($("memory-figure"), view, (x, category) => this.at(x, view.axis === "events" ? 0 : view.x[0] || 0, category));
+          this.draw(view);
+        });
+      }
       if (!window.dash_clientside?.set_props) return this.refresh();
       window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
       return this.live.ask("memory", { axis: this.axis }).then((view) => this.draw(view), () => undefined);

@@ -15,7 +15,10 @@ export class Scrub {
     for (const kind of ["pointerdown", "wheel", "dblclick", "keydown"]) this.box.addEventListener(kind, (event) => event.stopPropagation());
     box.append(this.box);
     // While it is dragged only the label moves: each moment is a graph of its own.
-    this.range.oninput = () => { this.label.textContent = `node ${count(Number(this.range.value))}`; };
+    this.range.oninput = () => {
+      const at = Number(this.range.value);
+      this.label.textContent = this.state.run?.moments ? this.state.run.moments[at - 1] : `node ${count(at)}`;
+    };
     this.range.onchange = () => on.go(Number(this.range.value));
   }
 
@@ -23,6 +26,7 @@ export class Scrub {
     const { run } = this.state;
     const stop = run?.stop;
     const past = Boolean(stop?.past);
+    if (run?.moments) return this.moments(run);
     this.box.hidden = !run || run.state === "running" || !(past || run.recording);
     if (this.box.hidden) return;
     const last = Math.max(run.last || 1, 1);
@@ -33,5 +37,17 @@ export class Scrub {
     this.label.textContent = past ? (stop.node ? `before node ${count(stop.node)} of ${count(last)}` : stop.text) : `at its end, ${count(last)} nodes`;
     this.present.textContent = run.recording ? "To the end" : "To the present";
     this.present.disabled = !past;
+    return undefined;
+  }
+
+  /** A run in one file goes from stop to stop. */
+  moments({ moments, moment }) {
+    this.box.hidden = moments.length < 2;
+    this.range.max = String(moments.length);
+    this.range.value = String(moment + 1);
+    this.mark.textContent = `Stop ${moment + 1} of ${moments.length}`;
+    this.label.textContent = this.label.title = moments[moment];
+    this.present.textContent = "To the end";
+    this.present.disabled = moment + 1 === moments.length;
   }
 }

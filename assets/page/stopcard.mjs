@@ -81,14 +81,7 @@ export class StopCard {
     for (const operand of operands) for (const dim of operand.clash || []) numbers.add(String(operand.shape?.[dim]));
     const body = [];
     const asked = h("div", { class: "asked", role: "status" });
-    if (mismatch) {
-      const shown = operands.filter((o) => o.shape && (o.clash?.length || operands.length < 3)).slice(0, 4);
-      body.push(h("div", { class: "ops", role: "group", "aria-label": operands.map((o) => `${o.name} is ${(o.shape || []).join(" by ")}`).join(", ") },
-        shown.map((operand, i) => [
-          i ? h("span", { class: "sign red", title: "does not fit" }, "\u2260") : null,
-          h("div", { class: "operand" }, h("div", { class: "nm ell", title: operand.name }, operand.name || `argument ${i + 1}`), h("div", { class: "sh" }, this.tuple(operand, ended ? null : asked)), operandBox(operand.shape, operand.clash || [])),
-        ])), asked);
-    }
+    if (mismatch) body.push(this.boxes(operands, ended ? null : asked), asked);
     for (const operand of operands) if (operand.origins?.length) body.push(this.chainOf(operand));
     if (error.hint) body.push(h("div", { class: "note" }, icon("info"), h("span", {}, error.hint)));
     if (!mismatch || !body.length) body.push(h("pre", { class: "trace-text" }, error.traceback || `${error.error}: ${error.message}`));
@@ -100,6 +93,16 @@ export class StopCard {
       ? [this.button("Restart", "restart", () => this.on.verb("restart"), "primary"), stop.file && this.button("Edit and rerun", "edit", () => this.edit(stop, operands)), stop.file && line]
       : [live && edit, live && before && this.button("Give a value and go on", "", () => this.give(stop, operands), "", "The op does not run; you say what it gives"), this.button("Show path", "", () => this.on.path()), !(live && before) && line];
     return this.frame(title, "", this.marked(error.sentence || error.message || "", numbers), body, buttons, whole);
+  }
+
+  /** The operands side by side; where `asked` is given, each size is asked for its reason there. */
+  boxes(operands, asked) {
+    const shown = operands.filter((o) => o.shape && (o.clash?.length || operands.length < 3)).slice(0, 4);
+    return h("div", { class: "ops", role: "group", "aria-label": operands.map((o) => `${o.name} is ${(o.shape || []).join(" by ")}`).join(", ") },
+      shown.map((operand, i) => [
+        i ? h("span", { class: "sign red", title: "does not fit" }, "\u2260") : null,
+        h("div", { class: "operand" }, h("div", { class: "nm ell", title: operand.name }, operand.name || `argument ${i + 1}`), h("div", { class: "sh" }, this.tuple(operand, asked)), operandBox(operand.shape, operand.clash || [])),
+      ]));
   }
 
   /** The form that supplies the op's result, in place of the explanation's foot. */
@@ -208,10 +211,30 @@ export class StopCard {
       }));
   }
 
+  /** The end of a program that did not end by itself; an op that failed is shown with its operands. */
   ending(run) {
     const titles = { failed: "The program failed", killed: "The program was killed", lost: "The program is out of reach" };
     const whole = [run.message, run.next].filter(Boolean).join("\n");
-    const body = [run.stop?.text && run.stop.text !== run.message ? h("div", { class: "hint" }, run.stop.text) : null, run.next && h("div", { class: "note" }, icon("info"), h("span", {}, run.next))];
-    return this.frame(titles[run.state], "", run.message || run.stop?.text || "", body, [!run.recording && this.button("Restart", "restart", () => this.on.verb("restart"), "primary")], whole);
+    const [first, ...rest] = ((run.recording && run.stop?.text) || run.message || run.stop?.text || "").split("\n");
+    const more = rest.length ? rest : run.stop?.text && !first.endsWith(run.stop.text) ? [run.stop.text] : [];
+    const drawn = h("div", {});
+    const failed = this.failed();
+    const body = [drawn, more.length ? h("pre", { class: "trace-text" }, more.join("\n")) : null, run.next && h("div", { class: "note" }, icon("info"), h("span", {}, run.next))];
+    if (failed) {
+      this.live.ask("node", { node: failed.node }).then((data) => {
+        const operands = (data.inputs || []).filter((input) => input.shape);
+        if (operands.some((input) => input.clash?.length)) drawn.append(this.boxes(operands, null));
+      }, () => undefined);
+    }
+    return this.frame(titles[run.state], "", first, body, [!run.recording && this.button("Restart", "restart", () => this.on.verb("restart"), "primary"),
+      failed?.file && this.button("Go to the line", "here", () => this.on.place(failed.file, failed.line), run.recording ? "primary" : ""),
+      failed && this.button("Show path", "", () => { this.on.node(failed.node); this.on.path(); })], whole);
+  }
+
+  /** The latest op that failed. */
+  failed() {
+    let found = null;
+    for (const slot of this.state.slots.values()) if (slot.status === "failed" && slot.node && (!found || slot.node > found.node)) found = slot;
+    return found;
   }
 }

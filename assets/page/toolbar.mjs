@@ -27,6 +27,7 @@ export class Toolbar {
   can(verb) {
     const state = this.state.run?.state;
     if (!this.linked || !state) return false;
+    if (this.state.run.moments) return verb === "continue" ? this.state.run.moment + 1 < this.state.run.moments.length : verb === "reverse_continue" && this.state.run.moment > 0;
     if (STEPS.has(verb)) return state === "paused";
     if (verb === "step_back" || verb === "reverse_continue") return state === "paused" || ENDED.has(state);
     if (this.state.run.recording) return false; // there is no program
@@ -59,6 +60,8 @@ export class Toolbar {
     for (const verb of VERBS) $(`btn-${verb}`).disabled = !this.can(verb);
     const mismatch = name === "paused" && stop?.error;
     const reason = name === "paused" ? (mismatch ? reasonOf(stop) : prime(stop?.text || "Paused")) : SAID[name] || name;
+    for (const button of $("trace-level").children) button.disabled = Boolean(run?.recording);
+    $("btn-edit").hidden = Boolean(run?.recording);
     $("state-chip").dataset.tone = mismatch || (name === "paused" && stop?.reason === "nan") ? "bad" : TONES[name] ?? "";
     if ($("run-state").textContent !== name) $("run-state").textContent = name;
     if ($("stop-reason").textContent !== reason) {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsviz.commands.recordings import make_room, size, target
 from dsviz.commands.usage import Parser, UsageError, port
+from dsviz.stop import FAILED, FINISHED, KILLED
 
 if TYPE_CHECKING:
     from dsviz.attached import Attached
@@ -53,13 +53,14 @@ def attach(options: AttachOptions) -> int:
     """Attach, with the page or in the terminal, until the person leaves."""
     if options.record is not None:
         make_room(options.record)
-    if options.until_eof:
-        threading.Thread(target=_end_with_input, daemon=True).start()
     if options.terminal:
         from dsviz.terminal_stepper import attach as step
 
         return step(lambda: session_of(options))
     session = session_of(options)
+    if options.until_eof:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+        session.on_change(lambda what: _end_with(session) if what == "state" else None)
     try:
         from dsviz.web.launch import follow
 
@@ -85,9 +86,15 @@ def session_of(options: AttachOptions) -> Attached:
         raise UsageError(str(refused)) from None
 
 
+def _end_with(session: Attached) -> None:
+    if session.state in (FINISHED, FAILED, KILLED):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _end_with_input() -> None:
     """End this process as soon as whoever started it has ended, which closes our input."""
-    while sys.stdin is not None and sys.stdin.buffer.read(1 << 16):
+    # Not through sys.stdin: a thread that holds its lock would abort the interpreter when that ends.
+    while os.read(0, 1 << 16):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import sysconfig
 import threading
@@ -444,6 +445,8 @@ REMEMBERED = 200_000
 SAMPLE = 15  # one node in 16 is timed; numbers with these bits set are not
 DECISIONS = 64  # branches told between two ops: a program may decide a million times without running one
 CATEGORY = {name: number for number, name in enumerate(events.CATEGORIES)}
+# What runs a notebook's cells lies outside of the person's program, as what runs a script does.
+_RUNS_CELLS = re.compile(r"-packages[/\\](IPython|ipykernel|ipywidgets|tornado|traitlets)[/\\]")
 _MODULE_CALL = Module.__call__.__code__
 
 
@@ -452,7 +455,7 @@ def classify(code: CodeType) -> int:
     if code is _MODULE_CALL:
         return MODULE_CALL
     name = code.co_filename
-    if name.startswith(_HERE):
+    if name.startswith(_HERE) or _RUNS_CELLS.search(name):
         return OUTSIDE
     if is_engine_code(code) or name.startswith(("<frozen ", _PACKAGE)):
         return ENGINE

@@ -86,9 +86,13 @@ def _out_of_range(error: BaseException, failed: Any) -> Iterator[Finding]:
         makers = [Place(*p, "the values are made here") for p in origin.makers(values, 1 if inside else -1)]
         makers = makers or [Place(values.filename, values.line, "the values come from here")]
     layer = [] if given is None else [Place(given.filename, given.line, "the layer is made here")]
+    if given is not None:
+        name, position = ("num_embeddings", 0) if table else ("out_features", 1)
+        counts = origin.numbers(given.filename, given.line, name, position)[:1]
+        layer = [*(Place(*p, "the number of classes or rows is chosen here") for p in counts), *layer]
     here = [Place(*_raised_at(error), "used here")]
     # Labels that never are 0 start one too high; else the layer may be one too small.
-    places = [*layer, *makers[:1], *here] if table or lowest < 1 else [*makers[:1], *here, *layer]
+    places = [*layer[:2], *makers[:1], *here] if table or lowest < 1 else [*makers[:1], *here, *layer]
     text = f"{_first_line(error)}."
     yield from at_each(
         _finding(
@@ -125,10 +129,16 @@ def _nothing_flows(record: Record, error: BaseException) -> Iterator[Finding]:
             first = _finding("gradient path cut", error, places[0].file, places[0].line, text, LOOK)
             yield from at_each(first, places[1:])
             return
-    # No leaf takes a gradient at all: one of them is meant to. Data share the size of the batch.
+    # No leaf takes a gradient at all: one of them is meant to. Data share the size of the batch, and are not made as zeros.
     leaves = {s.place: s for s in record.nodes() if not s.op and s.shape and not s.place[0].startswith("<")}
     sizes = [s.shape[0] for s in leaves.values()]
-    for s in sorted(leaves.values(), key=lambda s: sizes.count(s.shape[0]))[:2]:
+    likely = sorted(leaves.values(), key=lambda s: (sizes.count(s.shape[0]), not origin.initial(s)))
+    likely.sort(
+        key=lambda s: (
+            not origin.initial(s) if sizes.count(s.shape[0]) < max(sizes.count(n) for n in sizes) else 2
+        )
+    )
+    for s in likely[:2]:
         text = "No tensor that the loss is made of takes a gradient; this one may be meant to."
         yield _finding(
             "nothing takes a gradient",

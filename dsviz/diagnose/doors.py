@@ -60,7 +60,7 @@ def _optimizers(watch: Watch, replace: Replace) -> None:
             steps = Steps(
                 *here(), type(self).__name__, float(groups[0].get("lr", 0.0)), [p for g in groups for p in g["params"]],
             )  # fmt: skip
-            steps.turn = watch.turn
+            steps.since = len(watch.record.losses)
             steps.stateful = type(self).__name__ != "SGD" or bool(groups[0].get("momentum"))
             watch.steps[self] = steps
             watch.record.optimizers.append(steps)

@@ -14,9 +14,8 @@ LOST = 2e-6  # what all steps together have to move the parameters by, for their
 
 def optimizers(record: Record) -> Iterator[Finding]:
     """No step, a step without gradients, a rate of 0, a gradient that was not zeroed."""
-    backward = len(record.losses)
     for steps in record.optimizers:
-        place = steps.file, steps.line
+        place, backward = (steps.file, steps.line), len(record.losses) - steps.since
         if backward >= 2 and not steps.count:
             yield from at_each(Finding(
                 "optimizer never steps", "error", *record.losses[-1].place,
@@ -64,7 +63,8 @@ def _empty(record: Record, steps: Steps) -> Iterator[Finding]:
         loss = next(
             (s for s in reversed(list(record.nodes())) if s.requires and s.shape == () and s.phase == 0), None
         )
-        more = [] if loss is None else [Place(*loss.place, "the loss is computed here")]
+        if loss is not None:
+            where, more = Place(*loss.place, "the loss is computed here, and its gradient never"), [step]
     yield from at_each(Finding(
         "step without gradients", "error", where.file, where.line, message, [where, *more], {"steps": steps.count}, tries, 0.88,
     ), more)  # fmt: skip

@@ -190,7 +190,9 @@ def order(record: Record) -> Iterator[Finding]:
                 if seen is None
                 else [Place(*p, "the batch is made here") for p in origin.makers(seen, 1)[:2]]
             )
-            where, *more = [*made, Place(*place, "the loss")]
+            if facts["made"] != place:
+                made.append(at(facts["made"], "the labels of a batch come from here"))
+            where, *more = [*made[:2], *made[2:][-1:], Place(*place, "the loss")]
             yield from at_each(Finding(
                 "batches of one class", "warning", where.file, where.line,
                 f"Each of {facts['calls']} batches holds labels of one class only, though {len(facts['values'])} occur.",

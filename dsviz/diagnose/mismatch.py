@@ -30,7 +30,9 @@ def mismatch(record: Record, error: ShapeMismatchError) -> Iterator[Finding]:
     for way, _ in sides:
         chain += [Place(o.filename, o.line, o.note) for o in way]
     suspects: list[tuple[float, Origin]] = []
-    for score, node, note in (*_spoilers(failed, error), *_eaters(failed, error), *_layers(failed, error)):
+    for score, node, note in (
+        *_spoilers(failed, error), *_eaters(failed, error), *_layers(failed, error), *_deeper(failed, error),
+    ):  # fmt: skip
         suspects.append((score, Origin(node.filename, node.line, note, "")))
     taken = {argument: _taken_elsewhere(record, failed, argument) for _, argument in sides}
     for side, (way, argument) in enumerate(sides):
@@ -170,3 +172,25 @@ def _layers(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[fl
             if not found:
                 break
             node, dim = found[0]
+
+
+def _deeper(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[float, Node, str]]:
+    """Layers whose width is a factor of a size that a reshape made of several; the odd one out is likeliest."""
+    for start, first, wanted in _sides(failed, error):
+        queue, told, folded = [(start, first)], {start}, False
+        found: list[tuple[Node, int]] = []
+        for _ in range(REACH):
+            if not queue:
+                break
+            node, dim = queue.pop(0)
+            folded = folded or (node.op is not None and node.op.name == "reshape")
+            if node.role == "parameter" and folded:
+                found.append((node, node.shape[dim]))
+            for parent, d in sources(node, dim):
+                if parent not in told:
+                    told.add(parent)
+                    queue.append((parent, d))
+        right = any(size in wanted for _, size in found)
+        for node, size in found:
+            odd = right and size == start.shape[first]
+            yield 2.6 if odd else 1.6, node, f"makes {size}, which is part of it"

@@ -33,8 +33,9 @@ def growth(record: Record) -> Iterator[Finding]:
         return
     counts = [n for _, n in held[-12:]]
     rises = sum(later > earlier for earlier, later in itertools.pairwise(counts))
-    if rises < 0.8 * (len(counts) - 1) or counts[-1] < 8:
-        return
+    third = max(1, len(counts) // 3)
+    if rises < 0.8 * (len(counts) - 1) or counts[-1] < 8 or min(counts[-third:]) <= max(counts[:third]):
+        return  # what comes and goes, task by task, does not grow
     places = sorted(record.old_inputs, key=lambda place: -record.old_inputs[place])
     if places:
         where, what = places[0], "takes a value of an earlier turn with its graph"

@@ -70,7 +70,51 @@ def numbers(file: str, line: int, name: str = "", position: int = -1) -> list[tu
         start = [k.value for c in calls for k in c.keywords if k.arg == name]
         if not start:
             start = [c.args[position] for c in calls if 0 <= position < len(c.args)][:1]
+        if start and isinstance(start[0], (ast.Subscript, ast.Attribute)):
+            found = _named(tree, _field(start[0])) if tree is not None else []
+            if found:
+                return [(file, n) for n in found if n != line]
     return [(file, n) for n in _walk(file, line, start, plain=True)]
+
+
+def initial(node: Any) -> bool:
+    """Whether a leaf was made as first values are: zeros, ones, random numbers."""
+    made = expression_at(node.code, node.lasti) if node.code is not None else None
+    name = _last(made.func) if isinstance(made, ast.Call) else ""
+    return name in ("zeros", "ones", "randn", "rand", "full", "normal", "empty", "eye")
+
+
+def _field(node: ast.expr) -> str:
+    """`lr` of `config["lr"]` and of `args.lr`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+
+
+def _named(tree: ast.Module, name: str) -> list[int]:
+    """The lines that give a plain number to a field, key, keyword or command-line option of this name."""
+    found: list[int] = []
+    for node in ast.walk(tree) if name else ():
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            found += [
+                v.lineno for k, v in pairs if isinstance(k, ast.Constant) and k.value == name and _number(v)
+            ]
+        elif isinstance(node, ast.Call):
+            option = any(
+                isinstance(a, ast.Constant) and str(a.value).lstrip("-").replace("-", "_") == name
+                for a in node.args
+            )
+            found += [
+                k.value.lineno
+                for k in node.keywords
+                if _number(k.value) and (k.arg == name or (option and k.arg == "default"))
+            ]
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None and _number(node.value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [node.lineno for t in targets if _field(t) == name or _last(t) == name]
+    return sorted(set(found), reverse=True)
 
 
 def assigned(file: str, line: int, name: str) -> list[tuple[str, int]]:
@@ -128,7 +172,8 @@ def _walk(file: str, line: int, start: list[ast.expr] | None, *, plain: bool = F
                 continue
             seen.add((id(scope), name))
             for value, at, where in _given(tree, scope, name, before):
-                if at not in told and (_number(value) if plain else _computes(value, local)):
+                put = not plain and getattr(value, "put", False)
+                if at not in told and (_number(value) if plain else put or _computes(value, local)):
                     told.add(at)
                     yield at
                 queue.append((value, where, at))
@@ -248,7 +293,10 @@ def _in_place(target: ast.expr, value: ast.expr, name: str) -> list[ast.expr]:
     if isinstance(target, ast.Name):
         return [value] if target.id == name else []
     if isinstance(target, ast.Subscript):
-        return [value] if _last(target) == name and isinstance(target.value, ast.Name) else []
+        if _last(target) != name or not isinstance(target.value, ast.Name):
+            return []
+        value.put = True  # type: ignore[attr-defined]  # into a part of it: that decides values
+        return [value]
     if isinstance(target, (ast.Tuple, ast.List)):
         for i, part in enumerate(target.elts):
             if isinstance(part, ast.Name) and part.id == name:

@@ -24,6 +24,18 @@ def no_gradient(record: Record) -> Iterator[Finding]:
         kind = _kind(record, number, facts, has, bool(stepped), backward)
         if kind:
             groups.setdefault((kind, facts.file, facts.line), []).append(facts)
+    for number, facts in record.learners.items():
+        # A plain tensor that takes gradients turn by turn, next to steps, and stays what it is.
+        lasting = (
+            facts.used_recording >= 3 and facts.gradients >= 3 and facts.last_used - facts.first_used >= 2
+        )
+        if (
+            lasting
+            and not facts.moved
+            and any(s.count >= 3 for s in stepped)
+            and number not in _numbers(record)
+        ):
+            groups.setdefault(("not registered", facts.file, facts.line), []).append(facts)
     for (kind, file, line), many in groups.items():
         names = ", ".join(label_of(f) for f in many[:3])
         names += f" and {len(many) - 3} more" if len(many) > 3 else ""
@@ -72,6 +84,11 @@ def _kind(
     if facts.gradients == 0 or not stepped or facts.last_used < record.iterations - 3:
         return ""  # one that was used last long ago was replaced, or has another size now
     return "not optimised" if number in record.registered or not record.registered else "not registered"
+
+
+def _numbers(record: Record) -> set[int]:
+    """The nodes' numbers of all that an optimizer has."""
+    return {p.node.id for steps in record.optimizers for p in steps.params}
 
 
 def _homes(record: Record) -> list[Place]:

@@ -77,7 +77,7 @@ class Steps:
     )  # |update| / |parameter|, of the steps that were measured
     stale: int = 0  # backward passes that added to a gradient a step had already used
     stale_place: tuple[str, int] = ("", 0)
-    turn: int = -1  # in which turn it was made
+    since: int = 0  # backward passes before it was made
     rates: list[float] = field(default_factory=list)  # the rate of each step
     schedule: tuple[str, int] = ("", 0)  # where its schedule was made
     thrown: tuple[str, int] = ("", 0)  # where gradients were put away that no step had used
@@ -104,6 +104,8 @@ class ParameterFacts:
     frozen: bool = False  # it took no gradient when it was used last
     written: tuple[str, int] = ("", 0)  # who put its first values there, where it is another line
     first_used: int = 0  # the turn in which it was used first
+    total: float = 0.0  # the sum of its first values
+    moved: bool = False  # its values are others now
     zero: bool = False  # all its first values were 0
     spread: float = 0.0  # the standard deviation of its first values
 

@@ -25,26 +25,32 @@ COPIES = {
 
 def not_finite(record: Record) -> Iterator[Finding]:
     """The first op that made a nan or an infinity of finite values."""
-    if record.bad_data and not record.not_finite:
-        (file, line), leaf = next(iter(record.bad_data.items()))
-        made = [Place(*p, "its values are computed here") for p in origin.makers(leaf)]
+    bad = next(iter(record.bad_data.items()), None)
+    if bad is not None and not any(seen.id < bad[1].id for seen, _ in record.not_finite):
+        (file, line), leaf = bad
+        comes = Place(file, line, "it comes in here")
+        places = [*(Place(*p, "its values are made here") for p in origin.makers(leaf)[:2]), comes]
         yield from at_each(Finding(
-            "nan in the data", "error", file, line, "This value holds nan before the first op sees it.",
-            [Place(file, line, "comes in here"), *made], {"shape": list(leaf.shape or ())}, "Clean or fill the data first.", 0.92,
-        ), made[:2])  # fmt: skip
+            "nan in the data", "error", places[0].file, places[0].line, "This value holds nan before the first op sees it.",
+            places, {"shape": list(leaf.shape or ())}, "Clean or fill the data first.", 0.92,
+        ), places[1:])  # fmt: skip
+        return
     for seen, facts in record.not_finite[:1]:
         backward = seen.phase == 1
         if seen.op in ("softmax", "log_softmax") and not backward:
             continue  # a row that is masked whole; told by its own detector
         what = "The gradient of " + seen.op if backward else seen.op
+        here = Place(*seen.place, f"{seen.op} makes it")
         more = [] if backward else _outside(record, seen, facts)
+        where, *more = [*more, here] if more and more[0].note.startswith(BARE) else [here, *more]
         yield from at_each(Finding(
-            "nan in gradient" if backward else "nan or infinity", "error", seen.file, seen.line,
+            "nan in gradient" if backward else "nan or infinity", "error", where.file, where.line,
             f"{what}{' in ' + seen.module if seen.module else ''} made a value that is not finite from finite ones.",
             chain_of(record, seen), {"node": seen.id, "turn": seen.iteration, **facts}, _try(seen, backward), 0.9,
         ), more)  # fmt: skip
 
 
+BARE = ("linear", "conv", "matmul")  # what these give has no bounds: an activation is missing after them
 DOMAIN = {
     "log": 0.0,
     "log2": 0.0,

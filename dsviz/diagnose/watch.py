@@ -384,6 +384,9 @@ class Watch:
             facts.spread = facts.size / math.sqrt(max(array.size, 1))
             if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
                 facts.alike = bool((array == array[:1]).all() and array.any())
+            facts.total = float(array.sum()) if array.size <= LARGEST else 0.0
+        elif leaf.role != "parameter" and not facts.moved:
+            facts.moved = array.size > LARGEST or float(array.sum()) != facts.total
         facts.used += 1
         facts.frozen = not leaf.requires
         facts.used_recording += state.grad
@@ -500,6 +503,10 @@ def _names_of(holder: Any, depth: int = 2) -> list[str]:
             ]
             if depth and "__name__" not in keeper:
                 found += _names_of(keeper, depth - 1)
+        elif isinstance(keeper, Module):
+            found += [name for name, value in keeper.__dict__.items() if value is holder]
+        elif not isinstance(keeper, (FrameType, list, tuple)) and hasattr(keeper, "__dict__"):
+            found += [name for name, value in vars(keeper).items() if value is holder]
         elif isinstance(keeper, FrameType):
             found += [name for name, value in locals_of(keeper).items() if value is holder]
     return found

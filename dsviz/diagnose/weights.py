@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from dsviz.diagnose.finding import Finding, Place, at_each
-from dsviz.diagnose.record import Record, label_of, owned
+from dsviz.diagnose.record import ParameterFacts, Record, label_of, owned
 
 TINY, HUGE = 1e-7, 1e3
 
@@ -43,6 +43,16 @@ def flow(record: Record) -> Iterator[Finding]:
                 [where, *more], {"norm": middle[worst], "largest": max(middle.values())},
                 "Use an activation with a slope, normalise, scale the initial weights, or add a way around.", 0.5,
             ), more)  # fmt: skip
+    grown = _grown(record, norms)
+    if grown is not None and (record.not_finite or max(middle.values(), default=0.0) > HUGE * 1000):
+        start = grown.written if grown.written[0] else (grown.file, grown.line)
+        yield from at_each(Finding(
+            "exploding gradient", "error", *start,
+            f"{label_of(grown)} is applied again and again in each turn, and its first values spread by {grown.spread:.3g}: each time "
+            "makes what passes through larger.",
+            [Place(*start, "first values")], {"spread": grown.spread, "uses": grown.used},
+            "Scale the recurrent weights down (orthogonal, or a spread of 1 / sqrt(width)), or clip the gradients.", 0.94,
+        ), [Place(grown.file, grown.line, "the weight is made here")])  # fmt: skip
     broken = {n for n in norms if not all(map(math.isfinite, record.parameters[n].norms))}
     large = sorted(
         broken | {n for n in middle if middle[n] > HUGE * 1000}, key=lambda n: -middle.get(n, math.inf)
@@ -64,6 +74,18 @@ def flow(record: Record) -> Iterator[Finding]:
                 [], {"median": middle[biggest], "last": late[-1]},
                 "Clip the gradients (nn.utils.clip_grad_norm_), or scale the recurrent weights down.", 0.93 if record.not_finite else 0.75,
             )  # fmt: skip
+
+
+def _grown(record: Record, norms: dict[int, list[float]]) -> ParameterFacts | None:
+    """A square weight that is used many times a turn and makes what passes through it larger."""
+    turns = max(record.iterations, 1)
+    found = [
+        f
+        for f in (record.parameters[n] for n in norms)
+        if len(f.shape) == 2 and f.shape[0] == f.shape[1] and f.used >= 4 * turns
+    ]
+    wide = [f for f in found if f.spread * f.shape[0] ** 0.5 > 1.5]
+    return max(wide, key=lambda f: f.spread * f.shape[0] ** 0.5, default=None)
 
 
 def _flat(record: Record, number: int) -> list[Place]:

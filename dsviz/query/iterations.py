@@ -64,13 +64,14 @@ def compare(store: GraphStore, a: int, b: int) -> dict[str, Any]:
         "a": a,
         "b": b,
         "same": by_index[a].hash == by_index[b].hash,
-        "only_a": [_item(store, slot) for slot in sorted(first - second)],
-        "only_b": [_item(store, slot) for slot in sorted(second - first)],
+        "only_a": [item(store, slot) for slot in sorted(first - second)],
+        "only_b": [item(store, slot) for slot in sorted(second - first)],
         "both": len(first & second),
     }
 
 
-def _item(store: GraphStore, id: int) -> dict[str, Any]:
+def item(store: GraphStore, id: int) -> dict[str, Any]:
+    """What a place of the graph is called, where it differs between iterations."""
     slot: Slot = store.structure.slots[id - 1]
     branch = next((g for g in slot.group.ancestors() if g.kind == "branch"), None)
     return {

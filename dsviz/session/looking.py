@@ -92,6 +92,11 @@ class Looking(State):
             raise Refused("This run is not recorded, so nothing of it was kept.")
         return self._recorder.snapshot()
 
+    def recorded(self) -> str:
+        """The file of this run's recording, with all that is known by now in it. Raises `Refused` where there is none."""
+        with self._snapshot() as reader:
+            return reader.path
+
     def _from_record(self, ask: Callable[[Playback], dict[str, Any]]) -> dict[str, Any]:
         with self._changed:
             past = self._past or Playback(self._snapshot())

@@ -6,6 +6,7 @@ store (never by a path), and a request that makes no sense is refused with a sen
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dsviz import saved
 from dsviz.query import dot, events, iterations, marks, memory, source, stack, variables
 from dsviz.query import node as nodes
+from dsviz.recording.format import RecordingError
 from dsviz.session import Refused
 from dsviz.stop import PAUSED
 from dsviz.web import editing
@@ -71,6 +73,7 @@ class Verbs:
             "iterations": self._iterations,
             "compare": self._compare,
             "marks": lambda _request: self._ask(marks.marks),
+            "html": self._html,
             "dot": lambda _request: {"text": dot.dot(self._store)},
         }
 
@@ -246,6 +249,18 @@ class Verbs:
 
     def _output(self, request: Json) -> list[tuple[int, str]]:
         return self._ask(lambda store: store.output())
+
+    def _html(self, _request: Json) -> Json:
+        """The run so far as one HTML file."""
+        from dsviz.onefile import html
+
+        path = self.session.recorded()
+        name = "" if self.session.recorded_only else os.path.basename(self.session.script)
+        try:
+            text = html(path, name)
+        except RecordingError as error:
+            raise Refusal(f"The run's recording cannot be read: {error}") from None
+        return {"name": f"{os.path.splitext(os.path.basename(self.session.script))[0]}.html", "text": text}
 
     # Helpers
 

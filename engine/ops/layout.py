@@ -52,17 +52,22 @@ def _reshape_shape(input: Any, *, shape: Shape) -> Shape:
 def _reshape_origin(
     found: Sequence[Shape | None], attrs: dict[str, Any], out: Shape, dim: int
 ) -> list[tuple[int, int]]:
-    """A dimension is the input's when the sizes before it, and its own, agree."""
+    """A dimension is the input's when the sizes before it, and its own, agree; else it comes of those it was cut or merged from.
+
+    [2, 3, 8] as [2, 24]: dimension 1 comes of 1 and 2. [2, 24] as [2, 3, 8]: 1 and 2 both come of 1.
+    """
     given = found[0] or ()
     before = 1
     for size in out[:dim]:
         before *= size
-    reach = 1
+    after, reach, parts = before * out[dim], 1, []
     for i, size in enumerate(given):
         if reach == before and size == out[dim]:
             return [(0, i)]
+        if size != 1 and reach < after and reach * size > before:
+            parts.append((0, i))
         reach *= size
-    return []
+    return parts
 
 
 def _reshape_vjp(xp: Any, g: Any, out: Any, input: Any, **_: Any) -> Any:
