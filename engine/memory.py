@@ -64,6 +64,7 @@ class Memory:
     def __init__(self) -> None:
         self._alive: dict[int, Buffer] = {}
         self.waiting: deque[tuple[Buffer, int]] = deque()
+        self.nbytes = 0  # of all of them together
         self._count = 0
         self._callback = self._dead  # made once
 
@@ -94,7 +95,9 @@ class Memory:
         buffer.key = key = id(memory)
         self._count += 1
         buffer.id = self._count
-        buffer.nbytes = memory.nbytes
+        buffer.nbytes = nbytes = memory.nbytes
+        stale: Buffer | None = self._alive.get(key)  # dead, and its end not heard of yet
+        self.nbytes += nbytes if stale is None else nbytes - stale.nbytes
         buffer.category = category
         buffer.node = node
         self._alive[key] = buffer
@@ -131,8 +134,10 @@ class Memory:
 
     def _dead(self, buffer: Any) -> None:
         key: int = buffer.key
-        if self._alive.get(key) is buffer:
+        known = self._alive.get(key)
+        if known is not None and known is buffer:
             del self._alive[key]
+            self.nbytes -= known.nbytes
         self.waiting.append((buffer, perf_counter_ns()))
 
 

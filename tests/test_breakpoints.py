@@ -61,6 +61,13 @@ def test_each_kind_stops_where_it_says(
         assert [(stop.reason, stop.op, stop.iteration) for stop in stops(session)] == expected
 
 
+def test_memory_is_counted_with_tracing_off(tmp_path: Path) -> None:
+    with launch(tmp_path, trace_level=0) as session:
+        session.wait(WAIT)
+        session.add_breakpoint("memory", limit=1)
+        assert [(stop.reason, stop.op) for stop in stops(session)] == [("memory", "linear")]
+
+
 def test_a_condition_may_run_ops_of_its_own(session_of: Any) -> None:
     session = session_of(TRAIN)
     session.add_breakpoint("if", condition="op == 'tanh' and (net.head.weight * 2).sum().item() != 12345.0")

@@ -6,7 +6,6 @@ Whatever an expression does, the program goes on: what raises, or runs too long,
 from __future__ import annotations
 
 import contextlib
-import zlib
 from _thread import get_ident
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
@@ -16,9 +15,12 @@ import numpy as np
 
 from dsviz.debuggee import patience
 from dsviz.debuggee.breakpoints import SHAPE, Breakpoint, counts
+from dsviz.debuggee.changes import Changes
 from dsviz.debuggee.expressions import harmless_exit, raised
 from dsviz.debuggee.patience import Overtime, calm, limit
+from dsviz.debuggee.simple import comparison, decided, known
 from engine.iteration import iteration
+from engine.location import locals_of
 from engine.memory import memory
 from engine.module import ModuleCall
 from engine.node import Node
@@ -40,7 +42,7 @@ class Conditions:
         self._told: set[tuple[int, str]] = set()
         self._busy: set[int] = set()  # threads in which an expression runs: its ops are no positions
         self._over: set[int] = set()
-        self._sums: dict[int, int] = {}
+        self._values = Changes()
         self._codes: dict[str, CodeType] = {}
         self._gave_up: set[tuple[int, str]] = set()  # ran too long: not asked again
 
@@ -76,22 +78,24 @@ class Conditions:
     ) -> list[Breakpoint]:
         """Those of `hits` that pause the program; those that only log are told on the way."""
         kept = []
-        if frames:
-            # In one dict: what a comprehension in the expression looks up are globals to it.
-            out = names.get("out")
-            names = {**frames[0].f_globals, **names, **frames[0].f_locals}
-            if out is not None:
-                names["out"] = out
+        frame = frames[0] if frames else None
+        everything: dict[str, Any] = {}
         with self.quiet():
             for hit in hits:
-                if hit.condition and not self._ask(hit, hit.condition, names):
+                compared = comparison(hit.condition) if hit.condition else None
+                holds = None if compared is None else decided(compared, frame, names)
+                if holds is False:
+                    continue
+                if not everything and ((hit.condition and holds is None) or hit.log):
+                    everything = _everything(frame, names)
+                if hit.condition and holds is None and not self._ask(hit, hit.condition, everything):
                     continue
                 if hit.hit:
                     self._reached[hit.id] = reached = self._reached.get(hit.id, 0) + 1
                     if not counts(hit.hit, reached):
                         continue
                 if hit.log:
-                    text = self._ask(hit, "f" + repr(hit.log), names)
+                    text = self._ask(hit, "f" + repr(hit.log), everything)
                     if text is not None:
                         self._send({"t": "log", "id": hit.id, "text": text})
                     continue
@@ -138,22 +142,21 @@ class Conditions:
 
     def over_limit(self, items: list[Breakpoint]) -> list[Breakpoint]:
         """Those whose limit the live bytes have just crossed."""
-        live = sum(buffer.nbytes for buffer in memory.live())
+        live = memory.nbytes
         above = {item.id for item in items if live > item.limit}
         new, self._over = above - self._over, above
         return [item for item in items if item.id in new]
 
-    def changed(self, items: list[Breakpoint], frames: list[FrameType]) -> list[Breakpoint]:
-        """Those whose value differs from what it was after the op before."""
+    def changed(
+        self, items: list[Breakpoint], frames: list[FrameType], backward: bool = False
+    ) -> list[Breakpoint]:
+        """Those whose value differs from what it was after the op before this one, a `backward` one or not."""
         found = []
         with self.quiet():
             for item in items:
-                total = _checksum(self._named(item, frames))
-                if total is None:
-                    continue  # not there yet, or out of sight from here
-                before = self._sums.get(item.id)
-                self._sums[item.id] = total
-                if before is not None and before != total:
+                value = self._named(item, frames)
+                # None: not there yet, or out of sight from here.
+                if value is not None and self._values.look(item.id, value, backward):
                     found.append(item)
         return found
 
@@ -166,11 +169,24 @@ class Conditions:
         """What the name of `hit` is in the innermost frame where it means something; else None."""
         if (hit.id, hit.name) in self._gave_up:
             return None
+        code = self._codes.get(hit.name)
+        if code is None:
+            code = self._codes[hit.name] = compile(hit.name, "<breakpoint>", "eval")
+        first = code.co_names[0] if code.co_names else ""  # what it asks for first
+        frames = [frame for frame in frames if not first or _knows(frame, first)]
+        if first == hit.name:  # a name alone: nothing of the person's runs
+            for frame in frames:
+                found = locals_of(frame)
+                if first in found:
+                    return found[first]
+                if first in frame.f_globals:
+                    return frame.f_globals[first]
+            return None
         try:
             with limit(patience.PATIENCE), harmless_exit():
                 for frame in frames:
                     with contextlib.suppress(Exception):  # a frame where the name means nothing
-                        return eval(hit.name, frame.f_globals, dict(frame.f_locals))
+                        return eval(code, frame.f_globals, dict(locals_of(frame)))
         except Overtime:
             calm()
             self._gave_up.add((hit.id, hit.name))
@@ -213,17 +229,25 @@ def names_of_call(call: ModuleCall) -> dict[str, Any]:
 
 def gradient_names(grad: Any) -> dict[str, Any]:
     """What a condition may name of a gradient."""
-    norm = float(np.sqrt(float((abs(grad) ** 2).sum())))
+    if type(grad) is np.ndarray and grad.dtype.char in "fd":
+        flat = grad.ravel()
+        square = np.dot(flat, flat)
+    else:
+        square = (abs(grad) ** 2).sum()
+    norm = float(np.sqrt(float(square)))
     return {"grad": grad, "norm": norm, "zero": norm == 0.0}
 
 
-def _checksum(value: Any) -> int | None:
-    if value is None:
-        return None
-    array = getattr(value, "array", value)
-    if hasattr(array, "get") and not isinstance(array, (np.ndarray, dict)):
-        array = array.get()
-    try:
-        return zlib.crc32(np.ascontiguousarray(array).tobytes())
-    except (TypeError, ValueError):
-        return None
+def _everything(frame: FrameType | None, names: dict[str, Any]) -> dict[str, Any]:
+    """All that an expression may name. In one dict: what a comprehension in it looks up are globals to it."""
+    if frame is None:
+        return names
+    found = {**frame.f_globals, **names, **locals_of(frame)}
+    if names.get("out") is not None:
+        found["out"] = names["out"]
+    return found
+
+
+def _knows(frame: FrameType, name: str) -> bool:
+    """Whether `name` can mean something in `frame`; where it is local, it may have no value yet."""
+    return name in frame.f_globals or name in frame.f_builtins or known(frame, name)

@@ -113,7 +113,8 @@ class Sinks(Deciding):
                 self._stop_after("memory", hits, node, f"{hits[0].label}, after {node.label}")
         if table.data:
             frames = user_frames(sys._getframe(1), self._tracer.places)
-            hits = self._satisfied(self._conditions.changed(table.data, frames), node)
+            hits = self._conditions.changed(table.data, frames, backward=node.phase == 1)
+            hits = self._satisfied(hits, node)
             if hits:
                 self._stop_after("data changed", hits, node, f"{hits[0].name} was changed by {node.label}")
 

@@ -55,6 +55,10 @@ class Terminate(BaseException):
     """The person stopped the program: it ends as by SystemExit, its `finally` blocks run."""
 
 
+def ignore(kind: str, subject: object) -> None:
+    """A sink for what has only to be announced."""
+
+
 class Stepper(Sinks):
     """Decides at each position whether the program pauses there.
 
@@ -185,6 +189,7 @@ class Stepper(Sinks):
         self._want("op_finish", self._op_finish, table.wants_results)
         self._want("module_exit", self._module_exit, bool(table.left))
         self._want("gradient", self._gradient, bool(table.gradient))
+        self._want("buffer", ignore, bool(table.memory))  # buffers are counted only while somebody listens
         self._want("backward", self._backward, bool(table.missing))
         self._want("step", self._step, bool(table.missing))
 
