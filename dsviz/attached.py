@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsviz import doors, events, stop
@@ -13,7 +13,7 @@ from dsviz.debuggee.breakpoints import EXCEPTION, SHAPE_MISMATCH
 from dsviz.process import BUSY, GRACE, Child, LaunchError, Process
 from dsviz.recording.writer import DEFAULT_BUDGET
 from dsviz.session import Refused, Session
-from dsviz.session.settings import checked_level
+from dsviz.session.settings import checked_budget, checked_level, checked_sample
 from dsviz.stop import ENDS, FINISHED, STOPPED, Stop
 from dsviz.store import read_file
 from dsviz.wire import control
@@ -40,6 +40,7 @@ class Attached(Session):
         capacity: int | None = None,
         record: str | os.PathLike[str] | None = None,
         value_budget: int = DEFAULT_BUDGET,
+        sample: int = 1,
         breakpoints: bool = True,
     ) -> None:
         try:
@@ -53,7 +54,7 @@ class Attached(Session):
         self._pause_at_entry = pause
         self._capacity = capacity
         self._record = None if record is None else os.path.abspath(os.fspath(record))
-        self._value_budget = value_budget
+        self._value_budget, self._sample = checked_budget(value_budget), checked_sample(sample)
         self._popen, self._config = {}, {}
         self._halts = breakpoints
         if breakpoints:
@@ -103,6 +104,9 @@ class Attached(Session):
         if message.get("t") == "hello":
             self.args[:] = [str(arg) for arg in message.get("args", ())]
             self._present.args = list(self.args)
+
+    def _reader(self) -> Callable[[str], str | None]:
+        return self._source
 
     def _source(self, path: str) -> str | None:
         text = self._texts.get(path)

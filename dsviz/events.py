@@ -286,11 +286,20 @@ class Recipe(Event, tag=24):
     impure: str = ""
 
 
+class Loss(Event, tag=25):
+    """A backward pass begins from the scalar that `node` made."""
+
+    node: int
+    value: float
+    iteration: int
+    time: int
+
+
 AnyEvent = Union[  # noqa: UP007 - msgspec reads it at run time, on Python 3.10 too
 
     Text, Frame, Site, Branch, LoopTurn, ModuleEntered, ModuleLeft, Leaf, Op, Failed, Summary, Allocated,
     Recategorised, Released, GradientReady, Iteration, Switched, Level, Output, Uncaught, Thread, Gap,
-    Value, Recipe,
+    Value, Recipe, Loss,
 ]  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

@@ -30,6 +30,7 @@ def run(options: RunOptions) -> int:
                 options.trace_level,
                 record=options.record,
                 value_budget=options.value_budget,
+                sample=options.sample,
             )
         except LaunchError as refused:
             raise UsageError(str(refused)) from None

@@ -73,6 +73,14 @@ class Opened(Session):
         """What was not traced cannot be traced now."""
         raise Refused(f"{LEVEL}: the trace level cannot be changed afterwards.")
 
+    def set_sample(self, every: int) -> None:
+        """The same."""
+        raise Refused(f"{LEVEL}: iterations cannot be sampled afterwards.")
+
+    def set_value_budget(self, bytes: int) -> None:
+        """The same for values."""
+        raise Refused(f"{LEVEL}: values cannot be kept afterwards.")
+
     def switch(self, target: str, name: str, on: bool) -> None:
         """The same."""
         raise Refused(f"{LEVEL}: tracing cannot be switched afterwards.")

@@ -46,6 +46,7 @@ class IterationRecord:
     hash: int = 0
     slots: set[int] = field(default_factory=set)
     loss: int = 0  # the node that backward started from
+    value: float | None = None  # and its value
 
 
 class GraphStore:
@@ -140,6 +141,7 @@ class GraphStore:
                 ev.Released: self._released,
                 ev.GradientReady: self._gradient,
                 ev.Iteration: self._iterate,
+                ev.Loss: self._loss,
                 ev.Switched: self._switched,
                 ev.Level: self._level,
                 ev.Output: self._output,
@@ -380,9 +382,21 @@ class GraphStore:
         self._touch(event.leaf)
 
     def _iterate(self, event: ev.Iteration) -> None:
-        if self._iteration is None or self._iteration.index != event.index:
+        before = self._iteration
+        if before is None or before.index != event.index:
+            if before is not None and not before.nodes:
+                before.end = event.time  # nothing of it was traced, but how long it took is known
             self._begin_iteration(event.index, event.time)
+        self.time = max(self.time, event.time)
         self.marks.append((self.events, event.time, event))
+
+    def _loss(self, event: ev.Loss) -> None:
+        record = self._iteration
+        if record is None or record.index != event.iteration:
+            record = self._begin_iteration(event.iteration, event.time)
+        if record.value is None:
+            record.value, record.loss = event.value, record.loss or event.node
+        record.end = max(record.end, event.time)
 
     def _switched(self, event: ev.Switched) -> None:
         self.switches[event.target, event.name] = event.on

@@ -71,6 +71,7 @@ def run(options: RunOptions) -> int:
                 options.trace_level,
                 record=options.record,
                 value_budget=options.value_budget,
+                sample=options.sample,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C of the terminal is ours: it pauses
             )

@@ -85,6 +85,9 @@ def backward(
         wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         only = {t.node for t in wanted}
     retain = create_graph if retain_graph is None else retain_graph
+    if bus.root:
+        for t in outputs:
+            bus.emit("root", (t.node, t.array))
     run([t.node for t in outputs], seeds, retain, create_graph, only, accumulate=True)
 
 

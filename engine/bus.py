@@ -16,6 +16,7 @@ arrays its gradient needs, and keeping it would keep them.
 | `backward` | nothing: a backward pass that fills `.grad` has ended |
 | `step` | the optimizer that is about to make its step |
 | `iteration` | the number of the iteration that begins |
+| `root` | `(Node, array)` of each tensor that a backward pass begins from |
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ KINDS = (
     "backward",
     "step",
     "iteration",
+    "root",
 )
 
 
@@ -65,6 +67,7 @@ class Bus:
     backward: tuple[Sink, ...]
     step: tuple[Sink, ...]
     iteration: tuple[Sink, ...]
+    root: tuple[Sink, ...]
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -23,6 +23,7 @@ class Config:
 
     memory_optimization: bool = True
     trace_level: int = 1
+    trace_sample: int = 1
     jit_threshold: int = 50
     amp: bool = False
     keep_fp32: float = 0.0
@@ -58,6 +59,11 @@ KEYS: dict[str, Key] = {
         "0 (off), 1 (operations) or 2 (operations and tensors)",
         lambda v: _whole(v) and v in (0, 1, 2),
         "how much a trace records",
+    ),
+    "trace_sample": Key(
+        "a whole number, 1 or more",
+        lambda v: _whole(v) and v >= 1,
+        "trace every n-th iteration only",
     ),
     "jit_threshold": Key(
         "a whole number, 1 or more",
@@ -120,7 +126,7 @@ def checked(given: dict[str, Any], where: str = "graph_config") -> dict[str, Any
 class graph_config:  # noqa: N801 - written as a function, `with ds.graph_config(amp=True):`
     """Set keys of the configuration for a block; they nest, and what was in force comes back at the end.
 
-    Keys: `memory_optimization`, `trace_level`, `jit_threshold`, `amp`, `keep_fp32`, `loss_scaling`, `cpu_fast`; `KEYS`
+    Keys: `memory_optimization`, `trace_level`, `trace_sample`, `jit_threshold`, `amp`, `keep_fp32`, `loss_scaling`, `cpu_fast`; `KEYS`
     says what each takes. Raises `ConfigError` (a `ValueError`) that names the key, the values it takes and,
     for an unknown key, the nearest known one.
 

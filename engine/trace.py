@@ -8,6 +8,7 @@ from typing import Any
 from engine import backend
 from engine.bus import Handle, bus
 from engine.config import checked, current, graph_config
+from engine.iteration import iteration
 from engine.module import ModuleCall
 from engine.node import Node, blank
 
@@ -85,7 +86,7 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
 
     `level` is 0 (nothing), 1 (operations) or 2 (also the statistics of every result, and copies of the first
     `budget` bytes of results); without one, `trace_level` of `ds.graph_config` decides.
-    Raises `ValueError` for another level.
+    Its `trace_sample` says of how many iterations one is recorded. Raises `ValueError` for another level.
 
     >>> import engine as ds
     >>> with ds.trace() as graph:
@@ -122,6 +123,9 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
             self._config.__exit__(kind, error, trace)
 
     def _sink(self, kind: str, subject: Any) -> None:
+        every = current().trace_sample
+        if every > 1 and iteration.index % every:
+            return
         if kind in ("module_enter", "module_exit"):
             self.graph.records.append((kind, subject))
             if kind == "module_enter":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsviz.commands.recordings import make_room, size, target
-from dsviz.commands.usage import Parser, UsageError, port
+from dsviz.commands.usage import Parser, UsageError, every, port
 from dsviz.stop import FAILED, FINISHED, KILLED
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class AttachOptions:
     pause: bool = False
     record: str | None = None
     value_budget: int = 256 << 20
+    sample: int = 1
     until_eof: bool = False
 
 
@@ -81,6 +82,7 @@ def session_of(options: AttachOptions) -> Attached:
             pause=options.pause or options.terminal,
             record=options.record,
             value_budget=options.value_budget,
+            sample=options.sample,
         )
     except LaunchError as refused:
         raise UsageError(str(refused)) from None
@@ -102,7 +104,7 @@ def _end_with_input() -> None:
 def _options(words: list[str]) -> AttachOptions:
     parser = Parser(
         prog="dsviz attach",
-        usage="dsviz attach [--port N] [--no-browser] [--terminal] [--pause] [--trace-level 0|1|2] "
+        usage="dsviz attach [--port N] [--no-browser] [--terminal] [--pause] [--trace-level 0|1|2] [--sample N] "
         "[--record FILE] [--value-budget BYTES] PID|ADDRESS",
         description="Debug a program that runs already and listens.",
         epilog=_EPILOG,
@@ -127,6 +129,13 @@ def _options(words: list[str]) -> AttachOptions:
     )
     parser.add_argument("--record", metavar="FILE", help="keep the recording of what is seen in FILE")
     parser.add_argument(
+        "--sample",
+        type=every,
+        default=1,
+        metavar="N",
+        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
+    )
+    parser.add_argument(
         "--value-budget",
         type=size,
         default=256 << 20,
@@ -150,5 +159,6 @@ def _options(words: list[str]) -> AttachOptions:
         pause=given.pause,
         record=target(given.record) if given.record else None,
         value_budget=given.value_budget,
+        sample=given.sample,
         until_eof=given.until_eof,
     )

@@ -9,13 +9,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from dsviz.commands.recordings import make_room, size, target
-from dsviz.commands.usage import Parser, UsageError, check_script, split
+from dsviz.commands.usage import Parser, UsageError, check_script, every, split
 
 if TYPE_CHECKING:
     from dsviz.session import Session
     from dsviz.stop import Stop
 
-_WITH_VALUE = {"-o", "--output", "--trace-level", "--value-budget"}
+_WITH_VALUE = {"-o", "--output", "--trace-level", "--sample", "--value-budget"}
 
 _EPILOG = """\
 Options come before SCRIPT; all that follows SCRIPT is given to the script. What the script prints and
@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
     """Carry out `dsviz record` with these words and give the script's exit status."""
     parser = Parser(
         prog="dsviz record",
-        usage="dsviz record [-o FILE] [--force] [--trace-level 0|1|2] [--value-budget BYTES] SCRIPT [ARGS...]",
+        usage="dsviz record [-o FILE] [--force] [--trace-level 0|1|2] [--sample N] [--value-budget BYTES] SCRIPT [ARGS...]",
         description="Run a script and record every op, module, stop and byte of it to one file.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -45,6 +45,13 @@ def main(words: list[str]) -> int:
         choices=[0, 1, 2],
         default=1,
         help="0 off, 1 operations (the default), 2 also statistics and values of tensors",
+    )
+    parser.add_argument(
+        "--sample",
+        type=every,
+        default=1,
+        metavar="N",
+        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
     )
     parser.add_argument(
         "--value-budget",
@@ -64,7 +71,7 @@ def main(words: list[str]) -> int:
     else:
         path = _free(script)
         target(path)
-    return record(script, rest[1:], path, given.trace_level, given.value_budget)
+    return record(script, rest[1:], path, given.trace_level, given.value_budget, given.sample)
 
 
 def _free(script: str) -> str:
@@ -74,7 +81,7 @@ def _free(script: str) -> str:
     return beside(path) if os.path.lexists(path) else path
 
 
-def record(script: str, args: list[str], path: str, level: int, budget: int) -> int:
+def record(script: str, args: list[str], path: str, level: int, budget: int, sample: int = 1) -> int:
     """Run `script` to its end and record it to `path`; gives its exit status."""
     from dsviz.interrupts import interrupts
     from dsviz.session import LaunchError, Session
@@ -83,7 +90,14 @@ def record(script: str, args: list[str], path: str, level: int, budget: int) -> 
     with interrupts(news.put):
         try:
             session = Session.launch(
-                script, args, level, pause_at_entry=False, breakpoints=False, record=path, value_budget=budget
+                script,
+                args,
+                level,
+                pause_at_entry=False,
+                breakpoints=False,
+                record=path,
+                value_budget=budget,
+                sample=sample,
             )
         except LaunchError as refused:
             raise UsageError(str(refused)) from None

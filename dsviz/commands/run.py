@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsviz.commands.recordings import make_room, size, target
-from dsviz.commands.usage import Parser, UsageError, check_script, port, split
+from dsviz.commands.usage import Parser, UsageError, check_script, every, port, split
 from dsviz.debuggee.breakpoints import checked
 from dsviz.onnx_script import is_model, script_of
 from dsviz.terminal_places import USAGE, breakpoint_of
 
-_WITH_VALUE = {"--port", "--trace-level", "--break", "--record", "--value-budget"}
+_WITH_VALUE = {"--port", "--trace-level", "--sample", "--break", "--record", "--value-budget"}
 
 _EPILOG = f"""\
 KIND is written as after the terminal's `b`, quoted where it has spaces (--break "op relu if shape[0] > 4"):
@@ -54,6 +54,7 @@ class RunOptions:
     breaks: tuple[str, ...] = ("shape",)  # as typed after `b` in the terminal: "op relu if shape[0] > 4"
     record: str | None = None  # absolute path; None: to a temporary file
     value_budget: int = 256 << 20
+    sample: int = 1
     terminal: bool = False
 
 
@@ -83,7 +84,7 @@ def run(options: RunOptions) -> int:
 def _run_options(words: list[str]) -> RunOptions:
     parser = Parser(
         prog="dsviz run",
-        usage="dsviz run [--port N] [--no-browser] [--trace-level 0|1|2] [--headless] [--break KIND] "
+        usage="dsviz run [--port N] [--no-browser] [--trace-level 0|1|2] [--sample N] [--headless] [--break KIND] "
         "[--terminal] "
         "[--record FILE] [--value-budget BYTES] SCRIPT|MODEL.onnx [ARGS...]",
         description="Run a script in a process of its own, paused before its first node, "
@@ -125,6 +126,13 @@ def _run_options(words: list[str]) -> RunOptions:
         "--record", metavar="FILE", help="keep the run's recording in FILE (a recording there is replaced)"
     )
     parser.add_argument(
+        "--sample",
+        type=every,
+        default=1,
+        metavar="N",
+        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
+    )
+    parser.add_argument(
         "--value-budget",
         type=size,
         default=256 << 20,
@@ -160,4 +168,5 @@ def _run_options(words: list[str]) -> RunOptions:
         breaks=breaks,
         record=record,
         value_budget=given.value_budget,
+        sample=given.sample,
     )

@@ -43,6 +43,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def every(text: str) -> int:
+    """Every how many iterations, from what was typed, for argparse."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of iterations; give 1 or more")
+    return int(text)
+
+
 def check_script(name: str) -> str:
     """The absolute path of a script that can be run. Raises UsageError with the reason where it cannot."""
     path = os.path.abspath(name)

@@ -1,7 +1,7 @@
-"""What a program made before the session came: told when it is first used, so that nothing is without a name.
+"""What a program made while nobody looked: told when it is first used, so that nothing is without a name.
 
-What an earlier session saw has its number already and is not announced again; the memory that was known
-then would be missing from the timeline.
+Values that an earlier session saw, or that were made in an iteration that was not sampled, have their numbers already
+and are not announced again; of the modules that are being called, some were entered then.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import threading
 from typing import Any
 
 from dsviz import events
-from dsviz.debuggee.tracer import CATEGORY, Tracer
-from engine import module
+from dsviz.debuggee.tracer import CATEGORY, Lane, Tracer
 from engine.bus import Bus, Handle
 from engine.memory import memory
 from engine.module import ModuleCall
 from engine.node import Node, ids
+
+MOST_GAPS = 64  # stretches that are told apart; older ones are taken together
+MOST_TOLD = 100_000
 
 
 class Earlier:
@@ -23,64 +25,95 @@ class Earlier:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._nodes, self._calls = next(ids), next(module.calls)  # smaller numbers were told to somebody else
+        # Stretches of numbers that were given while nobody looked, oldest first: a pair for each.
+        self._gaps: list[tuple[int, int]] = []
+        first = next(ids)
+        if first > 1:
+            self._gaps.append((1, first))
         self._live = memory.live()
-        self._told: set[int] = set()
-        self._entered: set[int] = set()
-        self._lock = threading.Lock()
+        self._told: dict[int, None] = {}
+        self._rests = 0  # the number at which the stretch began that runs
+        self._tracer: Tracer | None = None
+        self._lock = threading.RLock()
         self._handle: Handle | None = None
 
     def follow(self, tracer: Tracer) -> None:
         """Tell the session of `tracer`, as long as that traces at all. Call it again where the level changed."""
-        with self._lock:
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
-            if tracer.level and (self._nodes > 1 or self._live):
-                self._handle = self._bus.subscribe(lambda kind, node: self._op(tracer, node), "op_start")
+        self._tracer = tracer
+        tracer.on_rest = self._rest
+        self._arm()
 
     def close(self) -> None:
         """Tell no more."""
         with self._lock:
+            self._tracer = None
+            self._arm()
+
+    def _rest(self, resting: bool) -> None:
+        """An iteration begins that is not told, or one that is."""
+        number = next(ids)
+        with self._lock:
+            if resting:
+                self._rests = number
+            elif self._rests:
+                self._gaps.append((self._rests, number))
+                self._rests = 0
+                if len(self._gaps) > MOST_GAPS:
+                    (first, _), (_, last) = self._gaps[:2]
+                    self._gaps[:2] = [(first, last)]
+            self._arm()
+
+    def _arm(self) -> None:
+        with self._lock:
             if self._handle is not None:
                 self._handle.close()
+                self._handle = None
+            tracer = self._tracer
+            if tracer is not None and tracer.level and not self._rests and (self._gaps or self._live):
+                self._handle = self._bus.subscribe(self._op, "op_start")
 
-    def _op(self, tracer: Tracer, node: Node) -> None:
+    def _op(self, kind: str, node: Node) -> None:
+        tracer = self._tracer
+        if tracer is None:
+            return
+        lane = tracer.lane()
         if self._live:
-            self._buffers(tracer)
-        call = node.call
-        if call is not None and call.id < self._calls and call.id not in self._entered:
-            self._enter(tracer, call)
+            self._buffers(lane)
+        call = None if node.phase else node.call  # a gradient is computed after the call it belongs to
+        if call is not None and call.id not in lane.walker.calls:
+            self._enter(lane, call)
         for index, source in enumerate(node.inputs):
-            if source is not None and 0 < source.id < self._nodes and source.id not in self._told:
+            if source is not None and source.id and source.id not in self._told and self._missed(source.id):
                 self._leaf(tracer, source, node.arrays[index] if node.arrays else None)
 
-    def _buffers(self, tracer: Tracer) -> None:
+    def _missed(self, number: int) -> bool:
+        return any(first <= number < last for first, last in self._gaps)
+
+    def _buffers(self, lane: Lane) -> None:
         with self._lock:
             live, self._live = self._live, []
-        lane = tracer.lane()
         for buffer in live:
             if buffer() is not None:
                 category = CATEGORY[buffer.category]
                 lane.event(events.Allocated(buffer.id, buffer.nbytes, category, buffer.node, 0))
 
-    def _enter(self, tracer: Tracer, call: ModuleCall | None) -> None:
+    def _enter(self, lane: Lane, call: ModuleCall | None) -> None:
+        walker = lane.walker
         chain = []
-        while call is not None and call.id < self._calls and call.id not in self._entered:
+        while call is not None and call.id not in walker.calls:
             chain.append(call)
             call = call.parent
-        lane = tracer.lane()
-        walker = lane.walker
         for outer in reversed(chain):
-            self._entered.add(outer.id)
             parent = 0 if outer.parent is None else outer.parent.id
             frame = walker.at(walker.calls.get(parent, 0), outer.code, outer.lasti)
             walker.calls[outer.id] = frame
             path, kind = walker.text(outer.path), walker.text(outer.cls)
-            lane.event(events.ModuleEntered(outer.id, parent, path, kind, frame, 0))
+            lane.event(events.ModuleEntered(outer.id, parent, path, kind, frame, lane.clock))
 
     def _leaf(self, tracer: Tracer, source: Node, array: Any) -> None:
-        self._told.add(source.id)
+        self._told[source.id] = None
+        if len(self._told) > MOST_TOLD:
+            del self._told[next(iter(self._told))]
         role, source.role = source.role, source.role or "input"
         source.made = array
         tracer.leaf(source)

@@ -11,6 +11,7 @@ import msgspec
 
 from dsviz import events
 from dsviz.debuggee.breakpoints import Breakpoint
+from dsviz.debuggee.earlier import Earlier
 from dsviz.debuggee.halts import Halts
 from dsviz.debuggee.inspection import Inspection
 from dsviz.debuggee.link import Link
@@ -34,10 +35,12 @@ class Followed:
         began = time.perf_counter_ns()
         self.level: int = setup["level"]
         self.link = Link(setup, began, owner)
-        budget: int = setup.get("values", 0)
-        values = Values(budget, self.link.folder) if budget else None
         self.before_tracing()
+        self.earlier = Earlier(bus)
+        values = self._values(setup.get("values", 0))
         self.tracer = Tracer(bus, self.link.outlet, began, self.level, values, owner)
+        self.tracer.every = setup.get("sample", 1)
+        self.earlier.follow(self.tracer)
         inspection = Inspection()
         self.stepper = Stepper(bus, self.tracer, self.link.send, inspection.answer, self._before_stop)
         inspection.supply = self.stepper.supply
@@ -53,7 +56,7 @@ class Followed:
         self.link.on_gone = self.on_gone
 
     def before_tracing(self) -> None:
-        """What has to be known of the program before its ops are told of."""
+        """What is to be done once the link is there and nothing is told yet."""
 
     def begin(self, hello: dict[str, Any]) -> None:
         """Say who we are and hear commands from here on."""
@@ -77,11 +80,21 @@ class Followed:
             self.level = message["level"]
             self.tracer.set_level(self.level)
             self.link.send({"t": "level", "level": self.level, "time": self._now()})
+            self.earlier.follow(self.tracer)
+        elif kind == "sample":
+            self.tracer.every = message["every"]
+            self.link.send({**message, "time": self._now()})
+        elif kind == "budget":
+            self.tracer.set_values(self._values(message["bytes"]))
+            self.link.send({**message, "time": self._now()})
         elif kind == "switch":
             self._switch(message["target"], message["name"], message["on"])
             self.link.send({**message, "time": self._now()})
         elif kind == "terminate":
             self.stepper.terminate()
+
+    def _values(self, budget: int) -> Values | None:
+        return Values(budget, self.link.folder) if budget else None
 
     def _switch(self, target: str, name: str, on: bool) -> None:
         if target == "place":
@@ -131,6 +144,7 @@ class Followed:
 
     def let_go(self) -> None:
         """Trace and pause no more; a program that stands goes on."""
+        self.earlier.close()
         self.tracer.close()
         self.halts.close()
         self.stepper.close()

@@ -27,7 +27,9 @@ from dsviz.debuggee.probes import Pending
 from dsviz.debuggee.summary import summarize
 from dsviz.debuggee.values import Values
 from engine.bus import Bus
+from engine.config import current
 from engine.grad_mode import state
+from engine.iteration import iteration
 from engine.location import is_engine_code
 from engine.module import Module, ModuleCall
 from engine.node import BACKWARD, FORWARD, Node
@@ -100,7 +102,11 @@ class Tracer:
         self.began = time.perf_counter_ns() if began is None else began
         self.places = Places(classify)
         self.level = 0
+        self.every = 1  # of so many iterations one is told; 1: as the program's own configuration says
+        self.on_rest: Callable[[bool], None] = lambda resting: None
+        self._resting = False  # this iteration is one of those that are not told
         self._handles: list[Any] = []
+        self._sampled: list[Any] = []  # subscriptions that rest in such an iteration
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()
         self.owner = owner or get_ident()
@@ -114,15 +120,35 @@ class Tracer:
             if (was > 0) == (level > 0):
                 return
             if level == 0:
-                handles, self._handles = self._handles, []
+                handles, self._handles, self._sampled = [*self._handles, *self._sampled], [], []
                 for handle in handles:
                     handle.close()
                 return
-            for kind in (
-                "op_start", "op_finish", "op_error", "module_enter", "module_exit",
-                "leaf", "buffer", "gradient", "iteration",
-            ):  # fmt: skip
-                self._handles.append(self._bus.subscribe(getattr(self, "_" + kind), kind, arguments=False))
+            self._handles = [self._subscribe(kind) for kind in ALWAYS]
+            if not self._resting:
+                self._sampled = [self._subscribe(kind) for kind in SAMPLED]
+
+    def _subscribe(self, kind: str) -> Any:
+        return self._bus.subscribe(getattr(self, "_" + kind), kind, arguments=False)
+
+    def set_values(self, values: Values | None) -> None:
+        """Send arrays by these rules from here on, or none."""
+        self._values = values
+
+    def _sample(self, index: int) -> None:
+        """Iteration `index` begins: is it one of those that are told?"""
+        every = self.every if self.every > 1 else current().trace_sample
+        rest = every > 1 and index % every != 0
+        if rest == self._resting:
+            return
+        with self._lock:
+            self._resting = rest
+            self.on_rest(rest)
+            handles, self._sampled = self._sampled, []
+            for handle in handles:
+                handle.close()
+            if not rest and self.level:
+                self._sampled = [self._subscribe(kind) for kind in SAMPLED]
 
     def close(self) -> None:
         """Follow the bus no longer."""
@@ -214,7 +240,7 @@ class Tracer:
 
     def branch(self, site: int, taken: bool) -> None:
         """An `if` was decided. Decisions with no op between them are told only so many times."""
-        if not self.level:
+        if not self.level or self._resting:
             return
         lane = self.lane()
         lane.decided += 1
@@ -341,7 +367,8 @@ class Tracer:
 
     def _module_exit(self, kind: str, call: ModuleCall) -> None:
         lane = self.lane()
-        lane.walker.calls.pop(call.id, None)
+        if lane.walker.calls.pop(call.id, None) is None:
+            return  # it was entered while nobody looked
         lane.event(
             events.ModuleLeft(call.id, time.perf_counter_ns() - self.began, sys.exc_info()[0] is not None)
         )
@@ -398,6 +425,14 @@ class Tracer:
 
     def _iteration(self, kind: str, index: int) -> None:
         self.lane().event(events.Iteration(index, time.perf_counter_ns() - self.began))
+        self._sample(index)
+
+    def _root(self, kind: str, root: tuple[Node, Any]) -> None:
+        node, array = root
+        if array.size != 1 or array.dtype.kind not in "fiub":
+            return
+        now = time.perf_counter_ns() - self.began
+        self.lane().event(events.Loss(node.id, float(array.reshape(-1)[0]), iteration.index, now))
 
 
 class Lane:
@@ -440,6 +475,9 @@ class Lane:
             del self.frames_of[old]
 
 
+# What is told of every iteration, and what only of those that are sampled.
+ALWAYS = ("op_error", "module_exit", "buffer", "iteration", "root")
+SAMPLED = ("op_start", "op_finish", "module_enter", "leaf", "gradient")
 NO_ATTRS: dict[str, Any] = {}
 REMEMBERED = 200_000
 SAMPLE = 15  # one node in 16 is timed; numbers with these bits set are not

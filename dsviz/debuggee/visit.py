@@ -12,10 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from dsviz import events
-from dsviz.debuggee.earlier import Earlier
 from dsviz.debuggee.followed import Followed
 from dsviz.debuggee.link import RingOutlet, tell
-from engine.bus import bus
 
 LONGEST = 2_000_000  # characters of a text that is in no file
 
@@ -31,12 +29,10 @@ class Visit(Followed):
         self._told: set[str] = set()
         self._failed = False
         super().__init__(setup, owner)
-        self._earlier.follow(self.tracer)
 
     def before_tracing(self) -> None:
-        """Take stock of what is there. The text of what is in no file, a notebook's cell, is told beside its name."""
+        """The text of what is in no file, a notebook's cell, is told beside its name."""
         self.link.made = lambda ring: _Outlet(ring, self._text)
-        self._earlier = Earlier(bus)
 
     def start(self) -> None:
         """Begin, in a program that is in the middle of something."""
@@ -57,8 +53,6 @@ class Visit(Followed):
             self.leave(ends=False)
             return
         super().take(message)
-        if message.get("t") == "level":
-            self._earlier.follow(self.tracer)
 
     def leave(self, ends: bool) -> None:
         """Let go of the program, and say so with all that was told before. `ends`: the program does, too."""
@@ -77,7 +71,6 @@ class Visit(Followed):
 
     def let_go(self) -> None:
         """Everything is as it was before."""
-        self._earlier.close()
         super().let_go()
         if sys.excepthook == self._excepthook and self._hook is not None:
             sys.excepthook = self._hook

@@ -28,7 +28,7 @@ def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
         rows.append(
             {
                 "index": record.index,
-                "nodes": record.nodes,
+                "nodes": record.nodes,  # 0 where the iteration was not sampled
                 "ns": max(record.end - record.start, 0),
                 "busy": record.busy,
                 "start": record.start,
@@ -45,6 +45,8 @@ def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
 
 def loss(store: GraphStore, record: IterationRecord) -> Any:
     """The loss of an iteration, None where its value was not recorded."""
+    if record.value is not None:
+        return plain(record.value)
     made = store.nodes.get(record.loss)
     if not isinstance(made, Op) or any(size != 1 for size in made.shape):
         return None

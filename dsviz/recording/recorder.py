@@ -119,6 +119,10 @@ class Recorder:
         if text is not None:
             self._writer.add_source(path, text)
 
+    def resize(self, budget: int) -> None:
+        """Keep at most `budget` bytes of arrays from here on."""
+        self._writer.resize(budget)
+
     def stop(self, stop: Stop) -> None:
         """The program stands still here."""
         if stop.state == PAUSED:

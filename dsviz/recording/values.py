@@ -87,6 +87,10 @@ class Budget:
     def __contains__(self, key: bytes) -> bool:
         return key in self._kept or key in self._pinned
 
+    def resize(self, limit: int) -> None:
+        """Keep so many bytes from here on; what is kept already stays until it is pushed out."""
+        self.limit = limit
+
     def touch(self, key: bytes, pin: bool) -> None:
         """An array that is kept was used again."""
         if key in self._pinned:
@@ -102,7 +106,7 @@ class Budget:
         if self._pinned_bytes + size > self.limit:
             return None
         out = []
-        while self.used + size > self.limit:
+        while self.used + size > self.limit and self._kept:
             other, (row, freed) = self._kept.popitem(last=False)
             self.used -= freed
             out.append((row, other))

@@ -163,6 +163,11 @@ class Writer:
             if self.state == RECORDING:
                 self._write()
 
+    def resize(self, budget: int) -> None:
+        """Keep at most `budget` bytes of arrays from here on."""
+        with self._lock:
+            self._budget.resize(budget)
+
     def close(self, state: str = "finished", status: int | None = None, reason: str = "") -> None:
         """The program ended in this state: write what waits and leave one plain file."""
         with self._lock:

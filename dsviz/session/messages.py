@@ -39,6 +39,8 @@ class Messages(State):
             return {
                 "t": "settings",
                 "level": self.level,
+                "sample": self._sample,
+                "value_budget": self._value_budget,
                 "breakpoints": [
                     {
                         "id": item.id,

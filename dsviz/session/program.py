@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from dsviz import events, stop
@@ -23,6 +24,7 @@ class Program(State):
     _capacity: int | None
     _record: str | None
     _value_budget: int
+    _sample: int
     _config: dict[str, Any]
     _halts: bool  # whether a breakpoint() in the source stops
 
@@ -46,6 +48,7 @@ class Program(State):
                 "breakpoints": self._breakpoint_records(),
                 "switches": self.switches,
                 "values": self._value_budget,
+                "sample": self._sample,
                 "config": self._config,
                 "halts": self._halts,
             }
@@ -182,12 +185,17 @@ class Program(State):
         if path is not None and before is not None:
             path = beside(path)
         try:
-            self._recorder = Recorder(path, meta_of(self.script, self.args), budget=self._value_budget)
+            meta, read = meta_of(self.script, self.args), self._reader()
+            self._recorder = Recorder(path, meta, budget=self._value_budget, read=read)
             self._recorder.take([events.Level(self.level, 0)])
         except (RecordingError, OSError) as error:
             if self.run == 1 and path is not None:
                 raise LaunchError(str(error)) from None
             self._unrecorded = str(error)  # the run goes on, and going back in it says why it cannot
+
+    def _reader(self) -> Callable[[str], str | None] | None:
+        """What gives the text of a source, where it is more than a file of this machine."""
+        return None
 
     @property
     def recording(self) -> str:

@@ -14,7 +14,7 @@ from dsviz.session.commands import Commands
 from dsviz.session.looking import Looking
 from dsviz.session.messages import Messages
 from dsviz.session.program import Program
-from dsviz.session.settings import Settings, checked_level
+from dsviz.session.settings import Settings, checked_budget, checked_level, checked_sample
 from dsviz.session.stalls import Stalls
 
 
@@ -31,6 +31,7 @@ class Session(Commands, Stalls, Looking, Settings, Messages, Program):
         capacity: int | None = None,
         record: str | os.PathLike[str] | None = None,
         value_budget: int = DEFAULT_BUDGET,
+        sample: int = 1,
         breakpoints: bool = True,
         config: dict[str, Any] | None = None,
         **popen: Any,
@@ -39,7 +40,7 @@ class Session(Commands, Stalls, Looking, Settings, Messages, Program):
         self._pause_at_entry = pause_at_entry
         self._capacity = capacity
         self._record = None if record is None else os.path.abspath(os.fspath(record))
-        self._value_budget = value_budget
+        self._value_budget, self._sample = checked_budget(value_budget), checked_sample(sample)
         self._config = dict(config or {})
         self._popen = popen
         self._halts = breakpoints
@@ -57,7 +58,7 @@ class Session(Commands, Stalls, Looking, Settings, Messages, Program):
         `options`: `pause_at_entry=False` runs on at once; `stdin`, `stdout`, `stderr`, `cwd` and `env` are
         those of `subprocess.Popen` (the program has this process's own streams where they are left out); `python` is
         another interpreter, `command` a program of any kind that speaks `dsviz/protocol.md`. `record` is the file the run is recorded to (without it a temporary one, removed
-        by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays.
+        by `close`; a restart records beside it, `run-2.dsviz`), with at most `value_budget` bytes of arrays. `sample=10` traces every tenth iteration only.
         `breakpoints=False` starts with none, not even those for mismatches and exceptions, and passes by the
         source's own `breakpoint()`. `config` are keys of `ds.graph_config` that are in force from the start.
         Raises `LaunchError` with a sentence where the script cannot be run.

@@ -15,12 +15,40 @@ from dsviz.session.state import State
 class Settings(State):
     """The part of a session that says what is traced and where the program stops."""
 
-    # Settings
+    _sample: int
+    _value_budget: int
 
     def set_level(self, level: int) -> None:
         """Trace level 0 (off), 1 (operations) or 2 (with statistics), at once."""
         self.level = checked_level(level)
         self._forward({"t": "level", "level": level})
+        self._tell("settings")
+
+    @property
+    def sample(self) -> int:
+        """Of so many iterations one is traced."""
+        return self._sample
+
+    @property
+    def value_budget(self) -> int:
+        """Bytes of arrays that are kept at trace level 2."""
+        return self._value_budget
+
+    def set_sample(self, every: int) -> None:
+        """Trace every `every`-th iteration (those whose number it divides), from the next one on; 1 traces all.
+
+        Of the others only their beginning, their loss and the memory are told. Breakpoints hold in all.
+        """
+        self._sample = checked_sample(every)
+        self._forward({"t": "sample", "every": every})
+        self._tell("settings")
+
+    def set_value_budget(self, bytes: int) -> None:
+        """Keep at most so many bytes of arrays at trace level 2, from here on; 0 keeps none."""
+        self._value_budget = checked_budget(bytes)
+        if self._recorder is not None:
+            self._recorder.resize(bytes)
+        self._forward({"t": "budget", "bytes": bytes})
         self._tell("settings")
 
     def switch(self, target: str, name: str, on: bool) -> None:
@@ -151,3 +179,17 @@ def checked_level(level: int) -> int:
     if level not in (0, 1, 2):
         raise Refused(f"The trace level is 0, 1 or 2, not {level!r}.")
     return level
+
+
+def checked_sample(every: int) -> int:
+    """The number itself. Raises `Refused` where it is none that iterations can be counted by."""
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise Refused(f"Every n-th iteration is traced, n being 1 or more, not {every!r}.")
+    return every
+
+
+def checked_budget(bytes: int) -> int:
+    """The number itself. Raises `Refused` where it is no number of bytes."""
+    if not isinstance(bytes, int) or isinstance(bytes, bool) or bytes < 0:
+        raise Refused(f"The byte budget for values is a whole number, 0 or more, not {bytes!r}.")
+    return bytes

@@ -54,6 +54,7 @@ class State(Travelling):
         self._breakpoints: dict[int, Breakpoint] = {}
         self._switches: dict[tuple[str, str], bool] = {}
         self._popen: dict[str, Any] = {}
+        self._sample, self._value_budget = 1, 0
         self.logs: deque[str] = deque(maxlen=10_000)  # what logpoints told
 
     # What is known

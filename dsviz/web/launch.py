@@ -54,6 +54,7 @@ def run(options: RunOptions) -> int:
                 trace_level=options.trace_level,
                 record=options.record,
                 value_budget=options.value_budget,
+                sample=options.sample,
             )
         except LaunchError as error:
             raise UsageError(str(error)) from None

@@ -50,6 +50,8 @@ class Verbs:
         self.session = session
         self._verbs: dict[str, Callable[[Json], Any]] = {
             "level": self._level,
+            "sample": lambda request: self.session.set_sample(field(request, "every", int)),
+            "value_budget": lambda request: self.session.set_value_budget(field(request, "bytes", int)),
             "switch": self._switch,
             "breakpoint": self._breakpoint,
             "memory": self._memory,
