@@ -7,7 +7,7 @@ gradient is the memory of what it saved looked up here, so programs without in-p
 from __future__ import annotations
 
 import weakref
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from engine.backend import owner
@@ -31,10 +31,10 @@ class Writes:
         self._limit = 1024
         self._last: dict[int, tuple[int, weakref.ref[Any], str, CodeType | None, int]] = {}
 
-    def note(self, array: Any, op: str) -> None:
-        """`array` was written to in place by `op`, now."""
+    def note(self, array: Any, op: str, frame: FrameType | None = None) -> None:
+        """`array` was written to in place by `op`, now; `frame` is the person's, where it is known."""
         memory = owner(array)
-        frame = user_frame(2)
+        frame = frame or user_frame(2)
         self.count += 1
         self._last[id(memory)] = (self.count, weakref.ref(memory), op, frame.f_code, frame.f_lasti)
         if len(self._last) > self._limit:

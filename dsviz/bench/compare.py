@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dsviz.bench.workloads import WORKLOADS
+from engine.dnn.library import library
 
 OURS, THEIRS = "dsviz", "torch"
 TURN_SECONDS = 0.15
@@ -101,8 +102,14 @@ def machine(threads: int) -> str:
     """One line that says where and with how many threads."""
     return (
         f"{os.cpu_count()} cores, {threads} threads each, {platform.machine()}, "
-        f"Python {platform.python_version()}, {platform.system()}"
+        f"Python {platform.python_version()}, {platform.system()}, kernels of {kernels()}"
     )
+
+
+def kernels() -> str:
+    """What this engine computes with on the CPU."""
+    found = library()
+    return "NumPy alone" if found is None else "NumPy and oneDNN " + ".".join(str(n) for n in found.version)
 
 
 def spread(values: Sequence[float], scale: float) -> str:

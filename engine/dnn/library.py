@@ -13,7 +13,8 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,31 @@ class Refused(Exception):  # noqa: N818 - it never reaches the person
     """oneDNN does not do this; NumPy does."""
 
 
+@contextmanager
+def _resting() -> Iterator[None]:
+    """Within this, a library that is opened lets its threads sleep between kernels instead of spinning.
+
+    Spinning threads of this library and of NumPy's take the cores from each other, and both from other programs: a
+    small network was found a hundred times as slow. Whoever set a policy of his own keeps it.
+    """
+    policy = "OMP_WAIT_POLICY"
+    if policy in os.environ or "GOMP_SPINCOUNT" in os.environ:
+        yield
+        return
+    os.environ[policy] = "PASSIVE"
+    try:
+        yield
+    finally:
+        del os.environ[policy]
+
+
 class Library:
     """The opened library with an engine and a stream of its own; one thread at a time."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.lib = lib = ctypes.CDLL(path)
+        with _resting():
+            self.lib = lib = ctypes.CDLL(path)
         lib.dnnl_version.restype = ctypes.POINTER(_Version)
         version = lib.dnnl_version().contents
         self.version = (version.major, version.minor)

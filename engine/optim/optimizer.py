@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -79,18 +80,19 @@ def leaned(parameter: Any, gradient: Any, group: dict[str, Any]) -> Any:
 TOGETHER = 1 << 14
 
 
-def pieces(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+def pieces(*arrays: Any) -> Iterable[tuple[Any, ...]]:
     """Large arrays of one shape a cacheful at a time, for what is done element by element; None stays None."""
     first = arrays[0]
-    if first.size <= 2 * TOGETHER or any(
+    if first.size <= TOGETHER or any(
         a is not None and (type(a) is not np.ndarray or not a.flags.c_contiguous or a.shape != first.shape)
         for a in arrays
     ):
-        yield arrays
-        return
+        return (arrays,)
     flat = [None if a is None else a.reshape(-1) for a in arrays]
-    for start in range(0, first.size, TOGETHER):
-        yield tuple(None if a is None else a[start : start + TOGETHER] for a in flat)
+    return [
+        tuple([None if a is None else a[start : start + TOGETHER] for a in flat])
+        for start in range(0, first.size, TOGETHER)
+    ]
 
 
 living: weakref.WeakSet[Optimizer] = weakref.WeakSet()
@@ -196,25 +198,29 @@ class Optimizer:
             return loss
         phase = state.phase
         state.phase = OPTIMIZER
+        frame = user_frame(2)
         try:
             with no_grad(), np.errstate(all="ignore"):
                 for group in self.param_groups:
                     for parameter in group["params"]:
                         gradient = parameter.grad
                         if gradient is not None:
-                            self._one(parameter, gradient, group)
+                            self._one(parameter, gradient, group, frame)
         finally:
             state.phase = phase
         iteration.step()
         return loss
 
-    def _one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _one(
+        self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], frame: FrameType | None = None
+    ) -> None:
+        frame = frame or user_frame(2)
         kept = self.state.get(parameter)
         if kept is None:
             kept = self.state[parameter] = {}
         if not bus.active:
             self.update(parameter.array, gradient.array, kept, group)
-            writes.note(parameter.array, self.op.name)
+            writes.note(parameter.array, self.op.name, frame)
             return
         node = blank()
         node.op = self.op
@@ -224,12 +230,11 @@ class Optimizer:
         node.shape, node.dtype = parameter.shape, parameter.array.dtype
         node.stamp = writes.count
         node.kwargs = {k: v for k, v in group.items() if isinstance(v, (int, float, str)) and k != "name"}
-        frame = user_frame(3)
         node.code, node.lasti = frame.f_code, frame.f_lasti
         arrays = [parameter.array, gradient.array]
         loud = begin(node, arrays)
         self.update(parameter.array, gradient.array, kept, group)
-        writes.note(parameter.array, self.op.name)
+        writes.note(parameter.array, self.op.name, frame)
         if loud:
             node.duration = perf_counter_ns() - node.start
             for value in kept.values():
