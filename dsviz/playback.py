@@ -148,10 +148,10 @@ class Playback:
             "how": known.how,
         }
 
-    def look(self, node: int, index: str = "") -> dict[str, Any]:
+    def look(self, node: int, index: str = "", kind: str = "") -> dict[str, Any]:
         """The part `[index]` of a value, small enough for a picture. Raises BadIndex where the index does not fit."""
         known = self.known(node)
-        return {**look(known.array, index), "how": known.how}
+        return {**look(known.array, index, kind), "how": known.how}
 
     def iterations(self) -> dict[str, Any]:
         """The iterations: a row each."""

@@ -24,6 +24,7 @@ from layouts import (
     inspector,
     iterations,
     memory,
+    parameters,
     source,
     stack,
     toolbar,
@@ -34,7 +35,13 @@ from layouts.parts import grip
 
 ASSETS_IGNORE = r"\.mjs$"
 
-TABS = {"memory": "Memory", "iterations": "Iterations", "events": "Events", "console": "Console"}
+TABS = {
+    "memory": "Memory",
+    "iterations": "Iterations",
+    "parameters": "Parameters",
+    "events": "Events",
+    "console": "Console",
+}
 
 
 def page(live: str = "/live") -> html.Div:
@@ -58,7 +65,12 @@ def bind_all(app: Any, session: Any) -> None:
 
 
 def _side() -> html.Aside:
-    lower = html.Div([watches.layout(), variables.layout(), stack.layout(), breakpoints.layout()], id="lower")
+    lower = html.Div(
+        [watches.layout(), variables.layout(), stack.layout(), breakpoints.layout()],
+        id="lower",
+        className="scrolls",
+    )
+    lower = html.Div([grip("--lower", "top", -1), lower], id="lower-frame")
     return html.Aside(
         [grip("--right", "left", -1), inspector.layout(), lower],
         id="side",
@@ -93,7 +105,13 @@ def _bottom() -> html.Section:
         ],
         className="bar",
     )
-    panels = {"memory": memory, "iterations": iterations, "events": events, "console": console}
+    panels = {
+        "memory": memory,
+        "iterations": iterations,
+        "parameters": parameters,
+        "events": events,
+        "console": console,
+    }
     views = [
         html.Div(
             panels[name].layout(),

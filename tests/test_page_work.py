@@ -66,7 +66,7 @@ def test_values_are_shown_sliced_and_written_out(bug: tuple[Run, Path]) -> None:
     expect(values.locator("canvas.heat").first).to_be_visible()
     values.locator(".slice").fill("0, 2:5")
     values.locator(".slice").press("Enter")
-    values.get_by_role("button", name="Numbers").click()
+    values.get_by_role("radio", name="Numbers").click()
     expect(values.locator(".written td")).to_have_count(3)
     values.locator(".slice").fill("9999")
     values.locator(".slice").press("Enter")

@@ -48,11 +48,15 @@ export function grips() {
       const most = (upright ? innerWidth : innerHeight) * 0.6;
       const value = `${Math.round(Math.max(LEAST, Math.min(most, size)))}px`;
       root.setProperty(variable, value);
+      grip.parentElement.dataset.sized = "";
       remember(`size${variable}`, value);
     };
     const kept = remembered(`size${variable}`);
-    if (kept) root.setProperty(variable, kept);
-    const size = () => parseFloat(getComputedStyle(document.documentElement).getPropertyValue(variable));
+    if (kept) {
+      root.setProperty(variable, kept);
+      grip.parentElement.dataset.sized = "";
+    }
+    const size = () => parseFloat(getComputedStyle(document.documentElement).getPropertyValue(variable)) || grip.parentElement.getBoundingClientRect()[upright ? "width" : "height"];
     grip.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       grip.setPointerCapture(event.pointerId);
@@ -68,6 +72,7 @@ export function grips() {
     });
     grip.addEventListener("dblclick", () => {
       root.removeProperty(variable);
+      delete grip.parentElement.dataset.sized;
       remember(`size${variable}`, null);
     });
     grip.addEventListener("keydown", (event) => {
@@ -83,9 +88,14 @@ export function grips() {
 export function folds() {
   for (const head of document.querySelectorAll("#lower .fold")) {
     const body = $(head.getAttribute("aria-controls"));
+    const fold = (hidden) => {
+      body.hidden = hidden;
+      head.setAttribute("aria-expanded", String(!hidden));
+    };
+    fold(remembered(`fold.${body.id}`) === "yes");
     head.onclick = () => {
-      body.hidden = !body.hidden;
-      head.setAttribute("aria-expanded", String(!body.hidden));
+      fold(!body.hidden);
+      remember(`fold.${body.id}`, body.hidden ? "yes" : null);
     };
   }
 }

@@ -1,6 +1,7 @@
 // What is known of the chosen node or module, with its trace switches.
 import { $, bytes, count, duration, h, icon, kindChip, prime, s, shapeText, table, three } from "./dom.mjs";
 import { kindOf } from "./glyphs.mjs";
+import { short } from "./parameters.mjs";
 import { Values } from "./values.mjs";
 
 const PHASE = ["forward", "backward", "optimizer"];
@@ -20,6 +21,21 @@ export function section(title, more, ...body) {
   return h("div", { class: "sec" }, h("div", { class: "sh" }, head, more && h("span", { class: "right mono" }, more)), inside);
 }
 
+const statistics = (data) => {
+  const value = data?.statistics || data?.value?.summary;
+  return value && typeof value === "object" && (value.minimum ?? value.min) !== undefined ? value : null;
+};
+
+/** Lines over the runs on one scale; `around` draws a band of so much above and below. */
+function course(lines, label) {
+  const all = lines.flatMap(({ values, around }) => values.flatMap((value, i) => [value - (around?.[i] || 0), value + (around?.[i] || 0)])).filter(Number.isFinite);
+  const low = Math.min(...all), size = Math.max(...all) - low || 1;
+  const at = (value, i, n) => `${((i / (n - 1)) * 270).toFixed(1)},${(28 - ((value - low) / size) * 26).toFixed(1)}`;
+  return s("svg", { class: "spark", viewBox: "0 0 270 30", preserveAspectRatio: "none", role: "img", "aria-label": label }, lines.map(({ values, colour, around }) => [
+    around && s("polygon", { points: [...values.map((value, i) => at(value + around[i], i, values.length)), ...values.map((value, i) => at(value - around[i], i, values.length)).reverse()].join(" "), fill: `var(${colour})`, opacity: 0.16 }),
+    s("polyline", { points: values.map((value, i) => at(value, i, values.length)).join(" "), fill: "none", stroke: `var(${colour})`, "stroke-width": 1.4, "vector-effect": "non-scaling-stroke" })]));
+}
+
 export class Inspector {
   /** `on.place(file, line)`, `on.slot(slot)`, `on.problem(text)` */
   constructor(state, live, on) {
@@ -28,7 +44,7 @@ export class Inspector {
     this.on = on;
     this.box = $("inspector");
     this.target = null; // {slot} or {group}
-    this.look = new Values((node, index) => live.ask("look", { node, index }));
+    this.look = new Values((node, index, kind) => live.ask("look", { node, index, kind }));
     this.nothing();
   }
 
@@ -50,6 +66,8 @@ export class Inspector {
     if (mine !== this.asked) return; // someone steps quickly: only the last is asked for
     try {
       const data = await this.live.ask("node", { node });
+      const gradient = this.gradientOf(slot, data);
+      if (gradient && data.shape) data.slope = await this.live.ask("node", { node: gradient }).catch(() => null);
       if (mine === this.asked && this.target?.slot === slot.id) this.draw(this.state.slots.get(slot.id) || slot, data);
     } catch (error) {
       if (mine === this.asked && this.target?.slot === slot.id) this.draw(slot, { problem: error.message });
@@ -79,9 +97,12 @@ export class Inspector {
   }
 
   parameters(group) {
-    const rows = [...this.state.slots.values()].filter((slot) => slot.role === "parameter" && [...this.state.around(slot.group)].some((g) => g.id === group.id));
-    if (!rows.length) return "";
-    return section("Parameters", count(rows.length), table(["", "Shape", "Bytes"], rows.map((slot) => [slot.name || slot.label, shapeText(slot.shape), bytes(slot.nbytes)])));
+    const inside = [...this.state.slots.values()].filter((slot) => slot.role === "parameter" && [...this.state.around(slot.group)].some((g) => g.id === group.id));
+    if (!inside.length) return "";
+    const mine = new Set(inside.map((slot) => slot.id));
+    const list = h("div", {});
+    this.live.ask("parameters").then(({ rows }) => list.replaceChildren(short(rows.filter((row) => mine.has(row.slot)), rows.some((row) => row.op), { slot: (id) => this.on.slot(this.state.slots.get(id)) })), (error) => list.replaceChildren(error.message));
+    return section("Parameters", count(inside.length), list);
   }
 
   turns(group) {
@@ -145,6 +166,12 @@ export class Inspector {
     this.box.replaceChildren(...parts.filter(Boolean));
   }
 
+  /** The node whose result is the gradient of a slot's value. */
+  gradientOf(slot, data) {
+    const found = data.gradient?.node || this.state.slots.get(this.state.twinOf.get(slot.id))?.inputs?.[0];
+    return Array.isArray(found) ? this.state.slots.get(found[0])?.node : found;
+  }
+
   /** What can be looked at: of a node that ran its value and the gradient beside it, of one about to run its inputs. */
   targets(slot, data) {
     if (!data.shape || slot.status === "pending" || slot.status === "failed") {
@@ -153,8 +180,7 @@ export class Inspector {
       return [...made, ...(data.inputs || [])].filter((input) => input.node && input.shape).slice(0, 2).map(({ name, node, shape }) => ({ name: name || "input", node, shape }));
     }
     const value = { name: slot.role ? slot.name || slot.label : "out", node: data.node, shape: data.shape };
-    const gradient = data.gradient?.node || this.state.slots.get(this.state.twinOf.get(slot.id))?.inputs?.[0];
-    const source = Array.isArray(gradient) ? this.state.slots.get(gradient[0])?.node : gradient;
+    const source = this.gradientOf(slot, data);
     return source ? [value, { name: "gradient", node: source, shape: data.shape }] : [value];
   }
 
@@ -166,20 +192,21 @@ export class Inspector {
     return section(targets.length > 1 && targets[1].name === "gradient" ? "Value and gradient" : data.shape && slot.status !== "pending" ? "Value now" : "Goes in", shapeText(targets[0].shape), this.look.box);
   }
 
-  /** Time and mean of the same place over the iterations. */
+  /** Time and statistics of the same place over the iterations. */
   history(data) {
     const rows = data.history || [];
     if (rows.length < 3) return "";
-    const line = (values, colour) => {
-      const low = Math.min(...values), span = Math.max(...values) - low || 1;
-      const points = values.map((value, i) => `${((i / (values.length - 1)) * 270).toFixed(1)},${(26 - ((value - low) / span) * 22).toFixed(1)}`);
-      return s("svg", { class: "spark", viewBox: "0 0 270 30", preserveAspectRatio: "none", "aria-hidden": "true" }, s("polyline", { points: points.join(" "), fill: "none", stroke: `var(${colour})`, "stroke-width": 1.4, "vector-effect": "non-scaling-stroke" }));
-    };
-    const means = rows.map((row) => row.mean).filter((mean) => typeof mean === "number");
+    const known = rows.filter((row) => typeof row.mean === "number");
     const times = rows.map((row) => row.ns);
-    return section("Over the runs", `last ${rows.length}`,
-      h("div", { class: "row2" }, h("span", { class: "dim" }, "time"), h("span", { class: "num" }, `${duration(Math.min(...times))} to ${duration(Math.max(...times))}`)), line(times, "--fwd"),
-      means.length > 2 ? [h("div", { class: "row2" }, h("span", { class: "dim" }, "mean"), h("span", { class: "num" }, `${three(Math.min(...means))} to ${three(Math.max(...means))}`)), line(means, "--k-activation")] : "");
+    const line = (title, text, ...drawn) => [h("div", { class: "row2" }, h("span", { class: "dim" }, title), h("span", { class: "num" }, text)), course(drawn, `${title} over ${rows.length} runs: ${text}`)];
+    const span = (values) => `${three(Math.min(...values))} to ${three(Math.max(...values))}`;
+    const means = known.map((row) => row.mean);
+    const bad = known.filter((row) => row.bad).length;
+    return section("Over the runs", `last ${rows.length}`, line("time", `${duration(Math.min(...times))} to ${duration(Math.max(...times))}`, { values: times, colour: "--fwd" }),
+      known.length > 2 ? [
+        line("mean, \u00b1 std", span(means), { values: means, colour: "--k-activation", around: known.map((row) => row.std || 0) }),
+        line("min and max", span(known.flatMap((row) => [row.minimum, row.maximum])), { values: known.map((row) => row.maximum), colour: "--only-a" }, { values: known.map((row) => row.minimum), colour: "--only-b" }),
+        bad ? h("div", { class: "red" }, `not finite in ${count(bad)} of ${count(known.length)}`) : ""] : "");
   }
 
   ports(slot, data) {
@@ -213,23 +240,27 @@ export class Inspector {
   }
 
   values(data) {
-    const value = data.statistics || data.value?.summary;
-    if (!value || typeof value !== "object" || (value.minimum ?? value.min) === undefined) {
-      return [this.state.settings.level < 2 && !data.problem
+    const value = statistics(data);
+    if (!value) {
+      return [this.state.settings.level < 2 && !data.problem && !this.state.run?.recording
         ? h("div", { class: "hint" }, "Set Trace to 2 to have statistics and a histogram of every value from then on. ",
           h("button", { class: "link", type: "button", onclick: () => this.live.ask("level", { level: 2 }).catch((error) => this.on.problem(error.message)) }, "Set it now")) : ""];
     }
-    const rows = [["min", three(value.minimum ?? value.min)], ["max", three(value.maximum ?? value.max)], ["mean, std", `${three(value.mean)}, ${three(value.std)}`]];
-    if (value.zeros !== undefined) rows.push(["zeros", `${count(value.zeros)}${value.count ? ` of ${count(value.count)}` : ""}`]);
-    const bad = (value.nans || 0) + (value.infs || 0);
-    rows.push(["NaN, Inf", bad ? h("b", { class: "red" }, `${count(value.nans || 0)}, ${count(value.infs || 0)}`) : "0, 0"]);
-    const parts = [];
-    if (value.histogram?.length) parts.push(this.histogram(value));
-    parts.push(table(null, rows));
-    return [section("Value", value.sampled && value.count && value.sampled < value.count ? `histogram of ${count(value.sampled)} samples` : "", parts)];
+    const slope = statistics(data.slope);
+    const both = slope ? [value, slope] : [value];
+    const bad = (one) => (one.nans || 0) + (one.infs || 0);
+    const rows = [
+      ["min", (one) => three(one.minimum ?? one.min)], ["max", (one) => three(one.maximum ?? one.max)], ["mean", (one) => three(one.mean)], ["std", (one) => three(one.std)],
+      ["norm", (one) => three(Math.sqrt(Math.max(0, (one.mean ** 2 + one.std ** 2) * ((one.count || 0) - bad(one)))))],
+      ["zeros", (one) => (one.zeros === undefined ? "" : `${count(one.zeros)}${one.count ? ` of ${count(one.count)}` : ""}`)],
+      ["NaN, Inf", (one) => (bad(one) ? h("b", { class: "red" }, `${count(one.nans || 0)}, ${count(one.infs || 0)}`) : "0, 0")],
+    ].map(([name, tell]) => [name, ...both.map(tell)]);
+    const drawn = both.map((one, i) => (one.histogram?.length ? h("div", {}, slope && h("div", { class: "cap" }, h("b", {}, i ? "Gradient" : "Value")), this.histogram(one, i ? "--bwd" : "--k-activation")) : ""));
+    return [section(slope ? "Value and gradient, in numbers" : "Value", value.sampled && value.count && value.sampled < value.count ? `histogram of ${count(value.sampled)} samples` : "",
+      h("div", { class: "tiles", "data-n": both.length }, drawn), table(slope ? ["", "Value", "Gradient"] : null, rows))];
   }
 
-  histogram(value) {
+  histogram(value, colour) {
     const bars = value.histogram;
     const top = Math.max(...bars, 1);
     const w = 136 / bars.length;
@@ -238,7 +269,7 @@ export class Inspector {
       s("svg", { class: "hist", viewBox: "0 0 136 44", preserveAspectRatio: "none", role: "img", "aria-label": `Histogram from ${three(edges[0])} to ${three(edges[1])}` },
         bars.map((n, i) => {
           const height = n ? Math.max(1, 42 * Math.sqrt(n / top)) : 0;
-          return s("rect", { x: i * w + 0.3, y: 44 - height, width: Math.max(0.4, w - 0.6), height, fill: "var(--k-activation)", opacity: 0.8 });
+          return s("rect", { x: i * w + 0.3, y: 44 - height, width: Math.max(0.4, w - 0.6), height, fill: `var(${colour})`, opacity: 0.8 });
         }), s("path", { d: "M0 43.5h136", stroke: "var(--line2)" })),
       h("div", { class: "row num dim" }, three(edges[0]), h("span", { class: "grow" }), three(edges[1])));
   }

@@ -14,6 +14,7 @@ import { Inspector } from "./inspector.mjs";
 import { Live } from "./live.mjs";
 import { Memory } from "./memory.mjs";
 import { Notice } from "./notice.mjs";
+import { Parameters } from "./parameters.mjs";
 import { Palette } from "./palette.mjs";
 import { SourcePane } from "./source.mjs";
 import { State } from "./state.mjs";
@@ -48,8 +49,15 @@ export function start(connect) {
   });
   const editor = new Editor(state, live, source, { verb: (name) => verb(name), problem, say: (text) => info(text) });
   const place = (file, line) => { if (file) source.pointTo(file, line); };
-  const showNode = (node) => { const slot = state.slotOfNode(node); if (slot) graph.selectSlot(slot); };
-  const showSlot = (id) => { const slot = state.slots.get(id); if (slot) graph.selectSlot(slot); };
+  // What is folded away in the graph is chosen as its module; the inspector shows it itself.
+  const show = (slot) => {
+    if (!slot) return;
+    graph.selectSlot(slot, { quiet: true });
+    inspector.slot(slot);
+    place(slot.file, slot.line);
+  };
+  const showNode = (node) => show(state.slotOfNode(node));
+  const showSlot = (id) => show(state.slots.get(id));
   const graph = new GraphPane(state, {
     select: chosen,
     dot: () => live.ask("dot").catch((error) => { problem(error.message); throw error; }),
@@ -59,7 +67,7 @@ export function start(connect) {
     tell: (text, tone) => banner(text, { tone }),
     place: (file, line) => place(file, line),
   });
-  const inspector = new Inspector(state, live, { place, slot: (slot) => graph.selectSlot(slot), problem });
+  const inspector = new Inspector(state, live, { place, slot: show, problem });
   const card = new StopCard(state, live, { place, node: showNode, edit: (file, line) => editor.open(file, line), path: () => graph.togglePath(), verb, changed: () => { graph.card = card.card; } });
   const scrub = new Scrub(state, graph.box, {
     go: (node) => live.ask("go_to", { node, at: state.run?.stop?.number }).catch((error) => { problem(error.message); scrub.update(); }),
@@ -75,13 +83,14 @@ export function start(connect) {
   const stack = new Stack(state, { place, frame: () => { variables.update(); watches.update(); log.update(); } });
   const memory = new Memory(state, live, { place, node: showNode, problem });
   const iterations = new Iterations(state, live, { compared: (differs) => graph.difference(differs), problem, node: showSlot });
+  const parameters = new Parameters(state, live, { slot: showSlot, why: (row) => whyNoGradient(row), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const events = new Events(state, live, { node: showNode });
-  const panels = { memory, iterations, events, console: log };
-  const tabs = new Tabs(["memory", "iterations", "events", "console"], (name) => {
+  const panels = { memory, iterations, parameters, events, console: log };
+  const tabs = new Tabs(["memory", "iterations", "parameters", "events", "console"], (name) => {
     for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
     if ($("memory-axis")) $("memory-axis").hidden = name !== "memory";
   });
-  const palette = new Palette(state, commands, { slot: (slot) => graph.selectSlot(slot), file: (file) => source.open(file) });
+  const palette = new Palette(state, commands, { slot: show, file: (file) => source.open(file) });
   axisButtons(memory);
   grips();
   folds();
@@ -127,6 +136,7 @@ export function start(connect) {
       toolbar.counts();
       $("count-events").textContent = short(state.counts.events);
       iterations.refresh();
+      parameters.refresh();
       events.refresh();
     }
     if (seen.has("memory")) memory.refresh();
@@ -207,6 +217,16 @@ export function start(connect) {
     if (slot.file && slot.line) source.pointTo(slot.file, slot.line);
   }
 
+  /** Why a parameter has no gradient, as a sentence across the page. */
+  function whyNoGradient(row) {
+    live.ask("why", { question: "no_grad", node: row.node }).then((answer) => {
+      info(`${[row.module, row.name].filter(Boolean).join(".")}: ${answer.sentence}.`);
+      const step = answer.decided;
+      const file = step && [...state.files.values()].find((one) => one.path === step.file);
+      if (file) place(file.id, step.line);
+    }, (error) => problem(error.message));
+  }
+
   function chooseLine(file, line) {
     let best = null;
     for (const slot of state.slots.values()) {
@@ -235,7 +255,7 @@ export function start(connect) {
       ...[0, 1, 2].map((level) => [`Trace level ${level}`, "", () => live.ask("level", { level }).catch((e) => problem(e.message))]),
       ["Save the run as one HTML file", "", () => notice.save()],
       ["Light or dark", "", () => $("btn-theme").click()],
-      ...["memory", "iterations", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
+      ...["memory", "iterations", "parameters", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
     ];
   }
 

@@ -50,6 +50,7 @@ export class Offline {
       lines: ({ file }) => data.lines[file],
       node: ({ node }) => (node === this.moment.node && this.moment.pending) || data.nodes[node] || { node, problem: `Node ${node} is not described in this file: it holds the latest node of each place.` },
       look: ({ node, index }) => this.look(node, index),
+      parameters: () => data.parameters,
       memory: ({ axis }) => data.memory[axis],
       alive: ({ axis, x }) => this.alive(axis, x),
       iterations: () => data.iterations,

@@ -1,55 +1,28 @@
-// The numbers of a node at a stop: sliced over any dimension, as a heatmap, as maps, or written out.
-import { h, prime, shapeText, three, token } from "./dom.mjs";
+// The numbers of a node at a stop: sliced over any dimension, as heatmap, maps, image, attention, histogram, or written out.
+import { h, prime, s, shapeText, three } from "./dom.mjs";
+import { heatmap, picture } from "./heat.mjs";
 
-// Dark to yellow with even steps of lightness, for data of one sign.
-const RAMP = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
-const BLUE = [31, 104, 190], ORANGE = [200, 96, 20];
+const TITLES = { heat: "Heatmap", maps: "Maps", image: "Image", attention: "Attention", histogram: "Histogram", numbers: "Numbers" };
 
-const mix = (a, b, t) => a.map((value, i) => Math.round(value + (b[i] - value) * t));
-const rgb = (text) => {
-  const hex = text.replace("#", "");
-  return (hex.length === 3 ? [...hex].map((d) => d + d) : hex.match(/../g)).map((d) => parseInt(d, 16));
-};
-
-/** The colour of a number: a ramp for one sign, blue to orange around the ground for both, red where not finite. */
-export function colours([low, high], ground, red) {
-  const signed = low < 0 && high > 0;
-  const most = Math.max(-low, high) || 1;
-  return (value) => {
-    if (typeof value !== "number") return typeof value === "boolean" ? (value ? RAMP[8] : RAMP[0]) : red;
-    if (signed) return mix(ground, value < 0 ? BLUE : ORANGE, Math.min(1, Math.abs(value) / most) ** 0.7);
-    const t = high > low ? ((value - low) / (high - low)) * (RAMP.length - 1) : 4;
-    const i = Math.max(0, Math.min(RAMP.length - 2, Math.floor(t)));
-    return mix(RAMP[i], RAMP[i + 1], Math.max(0, Math.min(1, t - i)));
-  };
+/** The entries of an index as one writes it, one for each dimension: "0, 2:8" of three dimensions is 0, 2:8 and ":". */
+export function entries(text, dims) {
+  const parts = text.trim() ? text.split(",").map((part) => part.trim()) : [];
+  return Array.from({ length: dims }, (_, i) => parts[i] || ":");
 }
 
-/** A picture of rows of numbers, one pixel a number, scaled up without blurring. */
-export function heatmap(rows, range, label) {
-  const canvas = h("canvas", { class: "heat", role: "img", "aria-label": label });
-  canvas.width = Math.max(1, rows[0]?.length || 0);
-  canvas.height = Math.max(1, rows.length);
-  const ctx = canvas.getContext("2d");
-  const image = ctx.createImageData(canvas.width, canvas.height);
-  const colour = colours([range[0] ?? 0, range[1] ?? 0], rgb(token("--sunk")), rgb(token("--red")));
-  rows.forEach((row, y) => row.forEach((value, x) => {
-    const at = (y * canvas.width + x) * 4;
-    const [r, g, b] = colour(value);
-    image.data[at] = r;
-    image.data[at + 1] = g;
-    image.data[at + 2] = b;
-    image.data[at + 3] = 255;
-  }));
-  ctx.putImageData(image, 0, 0);
-  return canvas;
+/** Entries as text again, without those at the end that take all. */
+export function written(parts) {
+  let last = parts.length;
+  while (last && parts[last - 1] === ":") last--;
+  return parts.slice(0, last).join(", ");
 }
 
 export class Values {
-  /** `targets`: [{name, node, shape}], at most two are shown side by side; `ask(node, index)`. */
+  /** `targets`: [{name, node, shape}], at most two are shown side by side; `ask(node, index, kind)`. */
   constructor(ask) {
     this.ask = ask;
     this.index = new Map(); // shape -> what the person wrote between the brackets, kept from stop to stop
-    this.numbers = false;
+    this.kind = new Map(); // shape -> how it is shown
     this.box = h("div", { class: "values" });
   }
 
@@ -58,39 +31,97 @@ export class Values {
     this.targets = targets;
     const key = String(targets[0].shape);
     const index = this.index.get(key) || "";
+    const kind = this.kind.get(key) || "";
     const looks = await Promise.all(targets.map((target) =>
-      this.ask(target.node, String(target.shape) === key ? index : "").catch((error) => ({ problem: error.message }))));
+      this.ask(target.node, String(target.shape) === key ? index : "", kind).catch((error) => ({ problem: error.message }))));
     if (mine === this.asked) this.draw(looks, key);
+  }
+
+  /** How a part can be shown, the usual way first. */
+  kinds(look) {
+    if (!look.part?.length) return ["numbers"];
+    const found = look.kinds?.includes("attention") ? ["attention"] : [];
+    if (look.maps?.length > 1) found.push("maps");
+    found.push("heat");
+    if (look.kinds?.includes("image")) found.push("image");
+    return [...found, "histogram", "numbers"];
+  }
+
+  set(key, index) {
+    this.index.set(key, index);
+    this.show(this.targets);
   }
 
   draw(looks, key) {
     const { targets } = this;
     const shown = looks.map((look, i) => [targets[i], look]).filter(([, look]) => !look.problem || looks.length === 1 || looks.every((other) => other.problem));
     if (!shown.length) return;
-    const input = h("input", { class: "slice mono", value: this.index.get(key) || "", placeholder: targets[0].shape.map(() => ":").join(", "), spellcheck: "false",
-      "aria-label": `Slice of ${targets[0].name}, such as 0, 2:8`, title: "A number or first:last for each dimension, such as 0, 2:8; Enter applies it" });
-    input.onkeydown = (event) => {
-      if (event.key !== "Enter") return;
-      this.index.set(key, input.value.trim());
-      this.show(this.targets);
-    };
-    const problem = shown.length && shown[0][1].problem;
-    const toggle = h("button", { class: "btn small", type: "button", "aria-pressed": String(this.numbers), onclick: () => { this.numbers = !this.numbers; this.draw(looks, key); } }, this.numbers ? "Picture" : "Numbers");
+    const { shape, name } = targets[0];
+    const text = this.index.get(key) || "";
+    const input = h("input", { class: "slice mono", value: text, placeholder: shape.map(() => ":").join(", "), spellcheck: "false",
+      "aria-label": `Slice of ${name}, such as 0, 2:8`, title: "A number or first:last for each dimension, such as 0, 2:8; Enter applies it" });
+    input.onkeydown = (event) => { if (event.key === "Enter") this.set(key, input.value.trim()); };
+    const [, look] = shown[0];
+    const { problem } = look;
+    const kinds = problem ? [] : this.kinds(look);
+    const kind = kinds.includes(this.kind.get(key)) ? this.kind.get(key) : kinds[0];
     this.box.replaceChildren(
-      targets[0].shape.length ? h("div", { class: "row slicing" }, h("span", { class: "mono ell" }, `${prime(targets[0].name)}[`), input, h("span", { class: "mono" }, "]"), h("span", { class: "grow" }), problem ? "" : toggle) : "",
-      problem ? h("div", { class: "dim" }, problem) : h("div", { class: "tiles", "data-n": shown.length }, shown.map(([target, look]) => this.tile(target, look))));
+      shape.length ? h("div", { class: "row slicing" }, h("span", { class: "mono ell" }, `${prime(name)}[`), input, h("span", { class: "mono" }, "]")) : "",
+      shape.length > 1 ? this.dims(shape, text, key) : "",
+      kinds.length > 1 ? h("div", { class: "seg low kinds", role: "radiogroup", "aria-label": "How the value is shown" }, kinds.map((one) => h("button", { type: "button", role: "radio", "aria-checked": String(one === kind), onclick: () => {
+        this.kind.set(key, one);
+        this.show(targets);
+      } }, TITLES[one]))) : "",
+      problem ? h("div", { class: "dim" }, problem) : h("div", { class: "tiles", "data-n": shown.length, "data-kind": kind }, shown.map(([target, one]) => this.tile(target, one, this.kinds(one).includes(kind) ? kind : this.kinds(one)[0]))));
   }
 
-  tile(target, look) {
+  /** For each dimension a step back and on; the middle switches between all of it and one entry. */
+  dims(shape, text, key) {
+    const parts = entries(text, shape.length);
+    const go = (dim, entry) => this.set(key, written(parts.map((part, i) => (i === dim ? String(entry) : part))));
+    return h("div", { class: "dims" }, shape.map((size, dim) => {
+      const at = /^-?\d+$/.test(parts[dim]) ? Number(parts[dim]) : null;
+      const label = at !== null ? `${at} of ${size}` : parts[dim] === ":" ? `all ${size}` : parts[dim];
+      const step = (by, sign) => h("button", { type: "button", "aria-label": `Dimension ${dim}: ${by > 0 ? "next" : "previous"} entry`, disabled: at !== null && (at + by < 0 || at + by >= size), onclick: () => go(dim, at === null ? (by > 0 ? 0 : size - 1) : at + by) }, sign);
+      return h("span", { class: `dimstep${at === null ? "" : " on"}` }, step(-1, "\u2039"),
+        h("button", { type: "button", class: "num", title: `Dimension ${dim}: ${at === null ? "show one entry" : "show all"}`, "aria-label": `Dimension ${dim}, ${label}`, onclick: () => go(dim, at === null ? 0 : ":") }, label), step(1, "\u203a"));
+    }));
+  }
+
+  tile(target, look, kind) {
     const [low, high] = look.range;
-    const caption = h("div", { class: "cap" }, h("b", { class: "ell" }, prime(target.name)), h("span", { class: "dim mono ell" }, low === null ? "" : low === high ? three(low) : `${three(low)} to ${three(high)}`));
+    const told = low === null ? "" : low === high ? three(low) : `${three(low)} to ${three(high)}`;
+    const under = h("span", { class: "dim mono ell", title: told }, told);
+    const caption = h("div", { class: "cap" }, h("b", { class: "ell" }, prime(target.name)), under);
     const label = `${target.name}, ${shapeText(look.part)}, from ${three(low)} to ${three(high)}`;
-    const body = this.numbers || !look.part.length ? this.written(look) : look.maps?.length > 1
-      ? h("div", { class: "maps" }, look.maps.map((map, i) => heatmap(map, look.range, `${label}, map ${i}`)))
-      : heatmap(look.rows, look.range, label);
-    const skipped = look.every?.some((n) => n > 1) ? `every ${look.every.join(" by ")}` : look.maps && look.count > look.maps.length ? `${look.maps.length} of ${look.count} maps` : "";
-    const how = look.how === "recomputed" ? h("div", { class: "dim note2" }, "recomputed") : "";
-    return h("div", { class: "tile" }, caption, body, how, skipped ? h("div", { class: "dim note2" }, skipped) : "");
+    const point = (text) => { under.textContent = text || told; };
+    const skipped = kind === "heat" && look.every?.some((n) => n > 1) ? `every ${look.every.join(" by ")}`
+      : (kind === "maps" || kind === "attention") && look.count > look.maps.length ? `${look.maps.length} of ${look.count} maps; step through a dimension for others` : "";
+    return h("div", { class: "tile" }, caption, this.body(look, kind, label, point), look.how === "recomputed" ? h("div", { class: "dim note2" }, "recomputed") : "", skipped ? h("div", { class: "dim note2" }, skipped) : "");
+  }
+
+  body(look, kind, label, point) {
+    if (kind === "numbers") return this.written(look);
+    if (kind === "histogram") return this.histogram(look);
+    if (kind === "image" && look.image) return picture(look.image, label);
+    if (kind === "maps") return h("div", { class: "maps" }, look.maps.map((map, i) => heatmap(map, look.range, `${label}, map ${i}`, point)));
+    if (kind === "attention") return this.attention(look, label, point);
+    return heatmap(look.rows, look.range, label, point, look.every);
+  }
+
+  /** Rows are the asking positions, columns those they look at; each row adds up to 1. */
+  attention(look, label, point) {
+    const maps = look.maps || [look.rows];
+    return h("div", { class: "heads", "data-n": maps.length }, maps.map((map, i) => h("figure", {}, h("figcaption", { class: "dim" }, maps.length > 1 ? `head ${i}` : "", h("span", { class: "grow" }), "key \u2192"),
+      heatmap(map, [0, look.range[1] || 1], `${label}, attention ${i}: rows ask, columns answer`, point))), h("div", { class: "dim note2" }, "query \u2193, rows add up to 1"));
+  }
+
+  histogram(look) {
+    const bars = look.histogram || [];
+    const top = Math.max(...bars, 1), w = 136 / (bars.length || 1), [low, high] = look.range;
+    return h("div", {}, s("svg", { class: "hist", viewBox: "0 0 136 66", preserveAspectRatio: "none", role: "img", "aria-label": `Histogram from ${three(low)} to ${three(high)}` },
+      bars.map((n, i) => s("rect", { x: i * w + 0.3, y: 66 - (n ? Math.max(1, 64 * Math.sqrt(n / top)) : 0), width: Math.max(0.4, w - 0.6), height: n ? Math.max(1, 64 * Math.sqrt(n / top)) : 0, fill: "var(--k-activation)", opacity: 0.8 }, s("title", {}, String(n)))),
+      s("path", { d: "M0 65.5h136", stroke: "var(--line2)" })), h("div", { class: "row num dim" }, three(low), h("span", { class: "grow" }), three(high)));
   }
 
   written(look) {

@@ -32,7 +32,7 @@ class Inspection:
             if do == "inspect":
                 return {"ok": True, "data": self.node(int(request["node"]), frames)}
             if do == "look":
-                return {"ok": True, "data": self.look(int(request["node"]), str(request["index"]), frames)}
+                return {"ok": True, "data": self.look(request, frames)}
             if do == "why":
                 from dsviz.why.paused import ask
 
@@ -75,12 +75,13 @@ class Inspection:
             "total": int(array.size),
         }
 
-    def look(self, node: int, index: str, frames: list[FrameType]) -> dict[str, Any]:
-        """The part `[index]` of the value of `node`, small enough for a picture."""
+    def look(self, request: dict[str, Any], frames: list[FrameType]) -> dict[str, Any]:
+        """The part `[index]` of the value of `node`, small enough for a picture of a `kind`."""
+        node = int(request["node"])
         array = find_array(node, frames)
         if array is None:
             raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
-        return look(array, index)
+        return look(array, str(request["index"]), str(request.get("kind", "")))
 
     def set(self, node: int, index: str, value: str, frames: list[FrameType]) -> dict[str, Any]:
         """Write `value`, an expression, to the part `[index]` of the value of `node`; gives its new look."""

@@ -57,6 +57,25 @@ def summarize(node: int, array: Any) -> Summary | None:
     )
 
 
+def sampled(array: Any) -> Any:
+    """A copy of some of the numbers of a floating array, spread evenly; None where it has none."""
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or dtype.kind != "f" or not array.size:
+        return None
+    flat = array.reshape(-1)
+    return flat[:: -(-flat.size // SAMPLE)].copy()
+
+
+def moved(before: Any, array: Any) -> float:
+    """How far an array moved since `before` was sampled of it, as a share of what it is: a norm over a norm."""
+    now = sampled(array)
+    if now is None or now.shape != before.shape:
+        return _NAN
+    with np.errstate(all="ignore"):
+        far, size = float(((now - before) ** 2).sum()), float((now**2).sum())
+    return math.sqrt(far / size) if size else (0.0 if not far else math.inf)
+
+
 def _moments(flat: Any, low: float, high: float) -> tuple[float, float]:
     if low == high:
         return low, 0.0

@@ -24,7 +24,7 @@ import numpy as np
 from dsviz import events
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places, Walker
 from dsviz.debuggee.probes import Pending
-from dsviz.debuggee.summary import summarize
+from dsviz.debuggee.summary import moved, sampled, summarize
 from dsviz.debuggee.values import Values
 from engine.bus import Bus
 from engine.config import current
@@ -32,7 +32,7 @@ from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import is_engine_code
 from engine.module import Module, ModuleCall
-from engine.node import BACKWARD, FORWARD, Node
+from engine.node import BACKWARD, FORWARD, OPTIMIZER, Node
 
 LONGEST_ATTR = 200  # characters of an attribute's text
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -272,8 +272,11 @@ class Tracer:
             self._place(lane, node)
         op = node.op
         lane.breadcrumb(id, lane.ops.get(op) or lane.op(op), lane.frame)
-        if self._values is not None and self.level == 2:
-            self._values.inputs(lane.outlet, node)
+        if self.level == 2:
+            if self._values is not None:
+                self._values.inputs(lane.outlet, node)
+            if node.phase == OPTIMIZER:
+                lane.before = None if not node.arrays else sampled(node.arrays[0])
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
 
@@ -304,7 +307,11 @@ class Tracer:
                 node.duration,
                 node.nbytes,
                 0 if phase == BACKWARD else node.saved_bytes,
-                simple_attrs(node.attrs) if node.scalars or node.kwargs else NO_ATTRS,
+                self._stepped(lane, node)
+                if phase == OPTIMIZER
+                else simple_attrs(node.attrs)
+                if node.scalars or node.kwargs
+                else NO_ATTRS,
                 self._outputs(lane, outputs) if outputs is not None and len(outputs) > 1 else (),
             )
         )
@@ -314,6 +321,14 @@ class Tracer:
                 self._values.output(lane.outlet, node)
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
+
+    def _stepped(self, lane: Lane, node: Node) -> dict[str, Any]:
+        """The attributes of an optimizer's step; at level 2 with the share of the parameter that it changed."""
+        attrs = simple_attrs(node.attrs)
+        before, lane.before = lane.before, None
+        if before is not None and node.arrays:
+            attrs["update"] = moved(before, node.arrays[0])
+        return attrs
 
     def _outputs(self, lane: Lane, outputs: list[Any]) -> Any:
         known = lane.dtypes
@@ -453,6 +468,7 @@ class Lane:
         self.dtypes: dict[Any, int] = {}
         self.framed = -1  # the node whose frame was looked up last
         self.frame = 0
+        self.before: Any = None  # some numbers of a parameter, before the step that is going on
         self.depths: dict[Any, int] = {}  # op -> how far up the person's frame was, the last time
         self.frames_of: dict[int, int] = {}  # forward node -> frame, for its backward twin
 

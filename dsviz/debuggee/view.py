@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from typing import Any
@@ -14,6 +15,9 @@ import numpy as np
 SIDE = 64  # rows and columns of a picture
 MAPS = 16  # maps of a grid, in one answer
 MAP_SIDE = 32
+HEADS, HEAD_SIDE = 12, 48  # attention maps
+IMAGE_SIDE = 128
+BINS, SAMPLE = 32, 1 << 16
 
 _PART = re.compile(r"\s*(?:(-?\d+)|(-?\d+)?\s*:\s*(-?\d+)?(?:\s*:\s*(-?\d+)?)?)\s*\Z")
 
@@ -49,11 +53,13 @@ def parse(text: str, shape: tuple[int, ...]) -> tuple[int | slice, ...]:
     return tuple(index)
 
 
-def look(array: Any, text: str = "") -> dict[str, Any]:
+def look(array: Any, text: str = "", kind: str = "") -> dict[str, Any]:
     """The part of `array` that `text` names, for a picture of at most 64 x 64 numbers.
 
     Dimensions before the last two become maps, of which the first 16 are given. Where there are more rows or
-    columns than fit, every n-th is taken; `every` says which.
+    columns than fit, every n-th is taken; `every` says which. `kinds` says what else the part can be seen as: an
+    "image" (1, 3 or 4 channels, first or last) or an "attention" map (rows that add up to 1). `kind` "image" gives its
+    `image`, "attention" finer maps.
     """
     part = array[parse(text, array.shape)] if text.strip() else array
     part = np.asarray(part if isinstance(part, np.ndarray) or not hasattr(part, "get") else part.get())
@@ -62,14 +68,74 @@ def look(array: Any, text: str = "") -> dict[str, Any]:
         "dtype": str(array.dtype),
         "part": list(part.shape),
         "range": _range(part),
+        "kinds": [name for name, fits in (("image", is_image), ("attention", is_attention)) if fits(part)]
+        if array.ndim > 2
+        else [],
+        "histogram": _histogram(part),
     }
+    if kind == "image" and "image" in answer["kinds"]:
+        answer["image"] = image(part)
     if part.ndim > 2:
         maps = part.reshape(-1, *part.shape[-2:])
-        answer["maps"] = [_small(one, MAP_SIDE)[0] for one in maps[:MAPS]]
+        most, side = (HEADS, HEAD_SIDE) if kind == "attention" else (MAPS, MAP_SIDE)
+        answer["maps"] = [_small(one, side)[0] for one in maps[:most]]
         answer["count"] = len(maps)
         part = maps[0] if len(maps) else np.zeros((0, 0), part.dtype)
     answer["rows"], answer["every"] = _small(part.reshape(1, -1) if part.ndim < 2 else part, SIDE)
     return answer
+
+
+def is_image(part: np.ndarray[Any, Any]) -> bool:
+    """Whether the last dimensions are those of an image: 1, 3 or 4 channels first or last, and 8 x 8 or more."""
+    if part.ndim == 2:
+        return part.dtype.kind in "fu" and min(part.shape) >= 8
+    if part.ndim < 3 or part.dtype.kind not in "fiub":
+        return False
+    channels, height, width = part.shape[-3:]
+    return (channels in (1, 3, 4) and min(height, width) >= 8) or (
+        width in (1, 3, 4) and min(channels, height) >= 8
+    )
+
+
+def is_attention(part: np.ndarray[Any, Any]) -> bool:
+    """Whether the rows of the last two dimensions are shares that add up to 1."""
+    if part.ndim < 2 or part.dtype.kind != "f" or part.shape[-1] < 2 or not part.size:
+        return False
+    rows = part.reshape(-1, part.shape[-1])[:SIDE].astype(np.float64)
+    return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, atol=1e-2))
+
+
+def image(part: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The first image of `part` as three bytes a pixel (base64), at most 128 on a side; values are stretched to 0 to 255."""
+    while part.ndim > 3:
+        part = part[0]
+    if part.ndim == 2:
+        part = part[None]
+    elif not (part.shape[0] in (1, 3, 4) and min(part.shape[1:]) >= 8):
+        part = part.transpose(2, 0, 1)
+    every = max(1, math.ceil(max(part.shape[1:]) / IMAGE_SIDE))
+    part = part[:3, ::every, ::every] if part.shape[0] >= 3 else np.repeat(part[:1, ::every, ::every], 3, 0)
+    numbers = np.nan_to_num(part.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = (0.0, 255.0) if part.dtype == np.uint8 else (float(numbers.min()), float(numbers.max()))
+    scaled = ((numbers - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+    data = base64.b64encode(np.ascontiguousarray(scaled.transpose(1, 2, 0)).tobytes()).decode()
+    return {"width": scaled.shape[2], "height": scaled.shape[1], "data": data}
+
+
+def _histogram(part: np.ndarray[Any, Any]) -> list[int]:
+    """How many of at most 65,536 of the finite numbers lie in each 32nd of their range."""
+    if not part.size or part.dtype.kind not in "fiub":
+        return []
+    flat = part.reshape(-1)
+    flat = flat[:: max(1, math.ceil(flat.size / SAMPLE))].astype(np.float64)
+    flat = flat[np.isfinite(flat)]
+    if not flat.size:
+        return []
+    with np.errstate(all="ignore"):
+        low, high = _range(part)
+        if low is None or high is None or not math.isfinite(high - low):
+            return []
+        return [int(n) for n in np.histogram(flat, BINS, (low, high if high > low else low + 1))[0]]
 
 
 def _range(part: np.ndarray[Any, Any]) -> list[float | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from dsviz.events import CATEGORIES
 from dsviz.opened import Opened
 from dsviz.playback import Playback
-from dsviz.query import events, iterations, marks, memory, source
+from dsviz.query import events, iterations, marks, memory, parameters, source
 from dsviz.query import node as nodes
 from dsviz.query.dot import dot
 from dsviz.recording.replay import NotKeptError
@@ -54,6 +54,7 @@ def content(path: str) -> Json:
                 "iterations": iterations.iterations(store),
                 "structures": _structures(store),
                 "events": events.rows(store, 0, EVENTS),
+                "parameters": parameters.parameters(store),
                 "marks": marks.marks(store),
                 "dot": dot(store),
             }

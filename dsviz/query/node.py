@@ -221,6 +221,10 @@ def history(store: GraphStore, slot: Slot) -> list[dict[str, Any]]:
                     "shape": list(record.shape),
                     "nbytes": record.nbytes,
                     "mean": plain(summary.mean) if summary is not None else None,
+                    "std": plain(summary.std) if summary is not None else None,
+                    "minimum": plain(summary.minimum) if summary is not None else None,
+                    "maximum": plain(summary.maximum) if summary is not None else None,
+                    "bad": summary.nans + summary.infs if summary is not None else None,
                 }
             )
     return found

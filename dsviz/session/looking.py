@@ -70,22 +70,24 @@ class Looking(State):
         """What `inspect` gives, from the recording only, at the moment looked at. The program may run or have ended."""
         return self._from_record(lambda past: past.inspect(node))
 
-    def look(self, node: int, index: str = "", timeout: float = 5.0) -> dict[str, Any]:
-        """The part `[index]` of the value of `node`, small enough for a picture; from the program where it holds it."""
+    def look(self, node: int, index: str = "", timeout: float = 5.0, kind: str = "") -> dict[str, Any]:
+        """The part `[index]` of the value of `node`, small enough for a picture; from the program where it holds it.
+
+        `kind` "image" or "attention" asks for what such a picture needs."""
         if self._past is None and self._state == PAUSED:
             try:
-                return dict(self._asked("look", timeout, node=node, index=index))
+                return dict(self._asked("look", timeout, node=node, index=index, kind=kind))
             except Refused as refused:
                 if "not held any more" not in str(refused):
                     raise
                 try:
-                    return self._looked(node, index)
+                    return self._looked(node, index, kind)
                 except Refused as why:
                     raise Refused(f"{refused} {why}") from None
-        return self._looked(node, index)
+        return self._looked(node, index, kind)
 
-    def _looked(self, node: int, index: str) -> dict[str, Any]:
-        return self._from_record(lambda past: past.look(node, index))
+    def _looked(self, node: int, index: str, kind: str) -> dict[str, Any]:
+        return self._from_record(lambda past: past.look(node, index, kind))
 
     def _snapshot(self) -> Reader:
         if self._recorder is None:

@@ -12,7 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsviz import saved
-from dsviz.query import dot, events, iterations, marks, memory, source, stack, variables
+from dsviz.query import dot, events, iterations, marks, memory, parameters, source, stack, variables
 from dsviz.query import node as nodes
 from dsviz.recording.format import RecordingError
 from dsviz.session import Refused
@@ -74,6 +74,7 @@ class Verbs:
             "events": self._events,
             "iterations": self._iterations,
             "compare": self._compare,
+            "parameters": self._parameters,
             "marks": lambda _request: self._ask(marks.marks),
             "html": self._html,
             "dot": lambda _request: {"text": dot.dot(self._store)},
@@ -200,7 +201,8 @@ class Verbs:
 
     def _look(self, request: Json) -> Json:
         """A part of a node's value, small enough for a picture."""
-        return self.session.look(field(request, "node", int), field(request, "index", str, ""))
+        node, index = field(request, "node", int), field(request, "index", str, "")
+        return self.session.look(node, index, kind=field(request, "kind", str, ""))
 
     def _set_value(self, request: Json) -> Json:
         node, index = field(request, "node", int), field(request, "index", str, "")
@@ -244,6 +246,10 @@ class Verbs:
 
     def _iterations(self, request: Json) -> Json:
         return self._ask(iterations.iterations)
+
+    def _parameters(self, request: Json) -> Json:
+        module = field(request, "module", str, None)
+        return self._ask(lambda store: parameters.parameters(store, module))
 
     def _compare(self, request: Json) -> Json:
         a, b = field(request, "a", int), field(request, "b", int)
