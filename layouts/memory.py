@@ -86,7 +86,8 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
     """A plotly figure of stacked bytes, with the phases above it and the peak explained.
 
     `view`: `x` (nanoseconds or event numbers), `series` {category: bytes at each x}, `peak` (None or
-    {"x", "bytes", ...}) and `bands` of phases, as `dsviz.query.memory` makes it. Times are told from the first
+    {"x", "bytes", ...}) and `bands` of phases, as `dsviz.query.memory` makes it; `contrast` (`x`, `total`) is the same
+    program with the memory optimisation the other way round. Times are told from the first
     allocation on; `layout.meta.origin` is that instant.
     """
     colour = COLOURS["dark" if theme == "dark" else "light"]
@@ -99,7 +100,8 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
 
     xs = [place(x) for x in view["x"]]
     columns = zip(*(values for _, _, values in shown), strict=True)
-    top = max((sum(column) for column in columns), default=0.0)
+    other = view.get("contrast") or {"x": [], "total": []}
+    top = max(max((sum(column) for column in columns), default=0.0), max(other["total"], default=0.0))
     size, unit = unit_of(top)
     traces: list[dict[str, Any]] = [
         {
@@ -116,6 +118,19 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
         }
         for key, title, values in shown
     ]
+    if other["x"]:
+        first = 0 if by_events else other["x"][0] / 1e6
+        traces.append(
+            {
+                "type": "scatter", "mode": "lines",
+                "name": f"{'With' if other['optimised'] else 'Without'} the optimisation",
+                "x": [(x if by_events else x / 1e6) - first for x in other["x"]],
+                "y": [value / size for value in other["total"]],
+                "line": {"width": 1.4, "color": colour["ink"], "dash": "dash", "shape": "hv"},
+                "hovertemplate": f"{'with' if other['optimised'] else 'without'} optimisation %{{y:.2f}} {unit}<extra></extra>",
+                "meta": "contrast",
+            }
+        )  # fmt: skip
     annotations: list[dict[str, Any]] = []
     shapes: list[dict[str, Any]] = []
     if not traces:
@@ -230,4 +245,7 @@ def bind(app: Any, session: Any) -> None:
         store = session.store
         with store.lock:
             view = memory.timeline(store, axis, FEW if tick.get("running") else MANY)
+        other = session.contrast.course(axis) if session.contrast is not None else None
+        if other is not None:
+            view["contrast"] = {**other, "optimised": session.contrast.status()["optimised"]}
         return figure(view, "dark" if tick.get("theme") == "dark" else "light")

@@ -95,6 +95,9 @@ def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, 
     expect(legend.locator(".alive-h")).to_contain_text("buffers")
     legend.get_by_role("button", name="Back to the legend").click()
     expect(legend).to_contain_text("Total")
+    page.click("#memory-contrast")
+    expect(legend).to_contain_text("Without the optimisation: peak")
+    assert run.problems == []
 
 
 def test_watches_follow_every_stop_and_are_remembered(bug: tuple[Run, Path]) -> None:

@@ -28,6 +28,7 @@ export class Memory {
 
   clear() {
     this.instant = null;
+    this.other = null; // the comparison was of the run before
     this.refresh();
   }
 
@@ -79,7 +80,7 @@ export class Memory {
     let at = 0;
     while (at + 1 < plot.data[0].x.length && plot.data[0].x[at + 1] <= x) at++;
     let sum = 0;
-    const band = plot.data.find((trace) => (sum += trace.y[at]) >= y);
+    const band = plot.data.find((trace) => trace.meta !== "contrast" && (sum += trace.y[at]) >= y);
     this.at(Math.round(this.axis === "events" ? x : x * 1e6 + origin), origin, band?.meta || null);
   }
 
@@ -118,6 +119,39 @@ export class Memory {
       all.length ? "" : h("div", { class: "hint" }, "Nothing of it was alive then."));
   }
 
+  /** The row that compares with the optimisation off (or on): a button, the second run's progress, or what came out. */
+  contrast(peak) {
+    const { other } = this;
+    if (this.live.offline || this.state.run?.recording || !peak) return "";
+    const begin = h("button", { class: "link", id: "memory-contrast", type: "button", title: "Runs the program once more from its beginning, unseen, with everything it does; its memory is drawn as a dashed line",
+      onclick: () => this.compare() }, other?.state === "done" || other?.state === "stopped" ? "again" : "Compare with the optimisation off");
+    if (!other || other.state === "none") return h("div", { class: "contrast" }, begin);
+    const what = other.optimised ? "With the optimisation" : "Without the optimisation";
+    if (other.state === "running") {
+      return h("div", { class: "contrast" }, h("div", { class: "row2" }, h("span", {}, `${what}: running`), h("span", { class: "num" }, `${count(Math.min(other.nodes, other.of))} of ${count(other.of)}`)),
+        h("progress", { max: other.of, value: Math.min(other.nodes, other.of), "aria-label": "Nodes that the second run has run" }),
+        h("button", { class: "link", type: "button", onclick: () => this.live.ask("contrast", { action: "stop" }) }, "Stop"));
+    }
+    if (other.state === "failed") return h("div", { class: "contrast" }, h("span", { class: "red" }, other.message), " ", begin);
+    const difference = peak.bytes ? ((other.peak - peak.bytes) / peak.bytes) * 100 : 0;
+    return h("div", { class: "contrast" }, h("span", { class: "dash", "aria-hidden": "true" }), `${what}: peak `, h("b", {}, bytes(other.peak)), `, ${difference >= 0 ? "+" : "\u2212"}${Math.abs(difference).toFixed(0)} % `, begin);
+  }
+
+  async compare() {
+    try {
+      this.other = await this.live.ask("contrast", { action: "start" });
+      while (this.other.state === "running") {
+        this.draw(this.view);
+        await new Promise((done) => { setTimeout(done, 300); });
+        this.other = await this.live.ask("contrast", {});
+      }
+    } catch (error) {
+      this.on.problem(error.message);
+    }
+    this.draw(this.view);
+    this.refresh();
+  }
+
   draw(view) {
     this.view = view;
     if (this.instant) return;
@@ -128,6 +162,7 @@ export class Memory {
     rows.push(h("tr", { class: "total" }, h("td", { class: "b" }, "Total"), h("td", { class: "num b" }, cell(now.total)), h("td", { class: "num b" }, cell(peak?.bytes))));
     $("memory-legend").replaceChildren(
       h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", { class: "num" }, "now"), h("th", { class: "num" }, "peak"))), h("tbody", {}, rows)),
+      this.contrast(peak),
       peak && (peak.op || peak.name) ? h("div", { class: "peak" }, h("span", { class: "dim" }, "Peak at "), this.who(peak), " ", this.line(peak)) : "",
       view?.reused ? h("div", { class: "dim" }, `${count(view.reused)} of ${count(view.allocations)} allocations reused a parked buffer.`) : "");
   }

@@ -13,6 +13,7 @@ from dsviz.recording.format import RecordingError
 from dsviz.recording.recorder import Recorder, beside, make_room, meta_of
 from dsviz.session.messages import SAY
 from dsviz.session.names import UNSEEN
+from dsviz.session.refused import Refused
 from dsviz.session.state import State
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
 
@@ -196,6 +197,13 @@ class Program(State):
     def _reader(self) -> Callable[[str], str | None] | None:
         """What gives the text of a source, where it is more than a file of this machine."""
         return None
+
+    def once_more(self) -> dict[str, Any]:
+        """The options with which `Session.launch` runs the same program again, beside this run. Raises `Refused` where it cannot."""
+        if self.recorded_only or getattr(self, "attached", False):
+            what = "a recording" if self.recorded_only else "a program that was attached to"
+            raise Refused(f"This is {what}: it cannot be run again from here.")
+        return {**self._popen, "config": dict(self._config)}
 
     @property
     def recording(self) -> str:

@@ -22,6 +22,7 @@ from dsviz.travelling import Travelling
 class State(Travelling):
     """The data of a session, under one lock."""
 
+    contrast: Any = None  # the same program run once more with another setting, where a page asked for it
     recorded_only = False  # whether there is no program, only what was recorded of one
     attached = False  # whether the program ran before we came, and runs on when we go
 

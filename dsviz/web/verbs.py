@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsviz import saved
+from dsviz.contrast import Contrast
 from dsviz.query import dot, events, iterations, marks, memory, parameters, source, stack, variables
 from dsviz.query import node as nodes
 from dsviz.recording.format import RecordingError
@@ -48,6 +49,7 @@ class Verbs:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        session.contrast = Contrast(session)
         self._verbs: dict[str, Callable[[Json], Any]] = {
             "level": self._level,
             "sample": lambda request: self.session.set_sample(field(request, "every", int)),
@@ -56,6 +58,7 @@ class Verbs:
             "breakpoint": self._breakpoint,
             "memory": self._memory,
             "alive": self._alive,
+            "contrast": self._contrast,
             "turn": self._turn,
             "evaluate": self._evaluate,
             "variables": lambda request: self.session.variables(field(request, "frame", int, 0)),
@@ -183,6 +186,21 @@ class Verbs:
     def _alive(self, request: Json) -> Json:
         axis, x = _axis(request), field(request, "x", int)
         return self._ask(lambda store: memory.at(store, x, axis))
+
+    def _contrast(self, request: Json) -> Json:
+        """The run once more without (or with) the memory optimisation: begin, give up, how far it is, its course."""
+        action = field(request, "action", str, "status")
+        contrast: Contrast = self.session.contrast
+        if action == "start":
+            return contrast.start()
+        if action == "stop":
+            contrast.stop()
+        elif action not in ("status", "course"):
+            raise Refusal(f"A comparison can be started, stopped or asked for, not {action[:40]!r}.")
+        return {
+            **contrast.status(),
+            "course": contrast.course(_axis(request)) if action == "course" else None,
+        }
 
     def _turn(self, request: Json) -> None:
         group, index = field(request, "group", int), field(request, "index", int, None)
