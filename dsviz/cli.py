@@ -30,6 +30,7 @@ COMMANDS = {
     "print": ("print", "the graph of a recording, in the terminal"),
     "diff": ("diff", "what differs between two iterations, or two recordings"),
     "graph": ("graph", "draw the graph of a script or a recording: SVG, PNG, HTML, DOT"),
+    "memory": ("memory", "the peak of the live bytes: who owns them, and why"),
     "export": ("export", "a recording as a trace for Perfetto, or its graph as DOT"),
 }
 

@@ -70,7 +70,7 @@ def main(words: list[str]) -> int:
         if given.memory:
             status, written = _memory(rest, path)
         else:
-            status, store = _ran(rest)
+            status, store = ran(rest)
             written = write_graph(store, path, **only)
     except ValueError as problem:
         raise UsageError(f"{problem}.") from None
@@ -78,7 +78,7 @@ def main(words: list[str]) -> int:
     return status
 
 
-def _ran(words: list[str], config: dict[str, Any] | None = None) -> tuple[int, GraphStore]:
+def ran(words: list[str], config: dict[str, Any] | None = None) -> tuple[int, GraphStore]:
     """The exit status and all that was told of a script, a model or a recording."""
     if is_recording(words[0]):
         if len(words) > 1:
@@ -117,10 +117,10 @@ def _memory(words: list[str], path: str) -> tuple[int, int]:
         raise UsageError(
             f"--memory runs a script twice, with and without; {words[0]} is a recording. Name the script."
         )
-    status, store = _ran(words, {"memory_optimization": True})
+    status, store = ran(words, {"memory_optimization": True})
     with_it = course_in(store)
     if status == 0:
-        status, store = _ran(words, {"memory_optimization": False})
+        status, store = ran(words, {"memory_optimization": False})
     if status:
         raise UsageError(f"{words[0]} ended with status {status}, so there is nothing to compare.")
     name = os.path.basename(words[0])

@@ -171,7 +171,7 @@ def peak(store: GraphStore, axis: str = "time") -> dict[str, Any] | None:
         return None
     answer: dict[str, Any] = {"bytes": log.peak, "time": log.peak_time, "x": log.peak_time}
     answer.update(owner(store, log.peak_node))
-    index = _index_of_peak(log)
+    index = index_of_peak(log)
     if index is None:
         return {**answer, "last": 0, "categories": None, "largest": []}
     if axis != "time":
@@ -189,7 +189,8 @@ def peak(store: GraphStore, axis: str = "time") -> dict[str, Any] | None:
     }
 
 
-def _index_of_peak(log: MemoryLog) -> int | None:
+def index_of_peak(log: MemoryLog) -> int | None:
+    """The kept change that made the peak; None where it is no longer kept."""
     for index in range(len(log.time) - 1, -1, -1):
         if log.time[index] == log.peak_time and log.buffer[index] == log.peak_buffer and log.delta[index] > 0:
             return index

@@ -6,6 +6,7 @@ store (never by a path), and a request that makes no sense is refused with a sen
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsviz import saved
 from dsviz.contrast import Contrast
-from dsviz.query import dot, events, iterations, marks, memory, parameters, source, stack, variables
+from dsviz.query import dot, events, iterations, marks, memory, parameters, peak, source, stack, variables
 from dsviz.query import node as nodes
 from dsviz.recording.format import RecordingError
 from dsviz.session import Refused
@@ -59,6 +60,7 @@ class Verbs:
             "memory": self._memory,
             "alive": self._alive,
             "contrast": self._contrast,
+            "peak": lambda _request: self._ask(peak.explain),
             "turn": self._turn,
             "evaluate": self._evaluate,
             "variables": lambda request: self.session.variables(field(request, "frame", int, 0)),
@@ -103,8 +105,9 @@ class Verbs:
                 return self._move(verb, request)
             handler = self._verbs.get(verb)
             if handler is None:
-                known = ", ".join(sorted([*MOVES, *self._verbs]))
-                raise Refusal(f"There is no verb {verb[:40]!r}. There are: {known}.")
+                near = difflib.get_close_matches(verb[:40], [*sorted(MOVES), *self._verbs], 5, 0.4)
+                hint = f" Near it there are: {', '.join(near)}." if near else ""
+                raise Refusal(f"There is no verb {verb[:40]!r}.{hint}")
             return handler(request)
         except Refused as refused:
             raise Refusal(str(refused)) from None
