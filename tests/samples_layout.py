@@ -12,8 +12,10 @@ from samples_spatial import F, inner, x
 import engine as ds
 from engine import Tensor, tensor
 from engine.errors import ShapeMismatchError
+from engine.ops.gru import gru, gru_cell
 from engine.ops.lstm import lstm
 from engine.ops.recurrent import lstm_cell
+from engine.ops.rnn import rnn
 
 try:
     import torch
@@ -38,6 +40,34 @@ def torch_lstm(x: Any, h: Any, c: Any, w: Any, u: Any, b: Any = None) -> Any:
         h, c = torch_cell(step, h, c, w, u, b)
         out.append(h)
     return torch.stack(out), h, c
+
+
+def torch_gru_cell(x: Any, s: Any, h: Any) -> Any:
+    """The same from PyTorch's ops."""
+    (ir, iz, i_new), (hr, hz, h_new) = torch.chunk(x, 3, -1), torch.chunk(s, 3, -1)
+    z = torch.sigmoid(iz + hz)
+    new = torch.tanh(i_new + torch.sigmoid(ir + hr) * h_new)
+    return new + z * (h - new)
+
+
+def torch_gru(x: Any, h: Any, w: Any, u: Any, b: Any = None, d: Any = None) -> Any:
+    """A loop over that cell."""
+    linear = torch.nn.functional.linear
+    out = []
+    for step in x:
+        h = torch_gru_cell(linear(step, w, b), linear(h, u, d), h)
+        out.append(h)
+    return torch.stack(out), h
+
+
+def torch_rnn(x: Any, h: Any, w: Any, u: Any, b: Any = None, act: Any = None) -> Any:
+    """A loop over the plain step."""
+    linear = torch.nn.functional.linear
+    out = []
+    for step in x:
+        h = (act or torch.tanh)(linear(step, w, b) + linear(h, u))
+        out.append(h)
+    return torch.stack(out), h
 
 
 def same(op: str, call: Any, inputs: tuple[Any, ...] = (SHAPE,), note: str = "", numpy: Any = None) -> Row:
@@ -121,6 +151,44 @@ SAMPLES: list[Row] = [
         lambda *t: lstm(*t)[2],
         None if torch is None else lambda *t: torch_lstm(*t)[2],
         ((2, 2, 1), (2, 1), (2, 1), (4, 1), (4, 1)),
+        "state-alone",
+    ),
+    Row("gru_cell", gru_cell, None if torch is None else torch_gru_cell, ((2, 6), (2, 6), (2, 2))),
+    Row(
+        "gru",
+        gru,
+        None if torch is None else torch_gru,
+        ((3, 2, 4), (2, 2), (6, 4), (6, 2), (6,), (6,)),
+    ),
+    Row(
+        "gru",
+        lambda x, h, w, u: gru(x, h, w, u, backwards=True)[0],
+        None if torch is None else lambda x, h, w, u: torch_gru(x.flip(0), h, w, u)[0].flip(0),
+        ((2, 1, 2), (1, 3), (9, 2), (9, 3)),
+        "backwards-output-alone",
+    ),
+    Row(
+        "gru",
+        lambda *t: gru(*t)[1],
+        None if torch is None else lambda *t: torch_gru(*t)[1],
+        ((2, 2, 1), (2, 1), (3, 1), (3, 1)),
+        "state-alone",
+    ),
+    Row("rnn", rnn, None if torch is None else torch_rnn, ((3, 2, 4), (2, 2), (2, 4), (2, 2), (2,))),
+    Row(
+        "rnn",
+        lambda x, h, w, u: rnn(x, h, w, u, None, "relu", True)[0],
+        None
+        if torch is None
+        else lambda x, h, w, u: torch_rnn(x.flip(0), h, w, u, None, torch.relu)[0].flip(0),
+        ((2, 1, 2), (1, 3), (3, 2), (3, 3)),
+        "backwards-output-alone",
+    ),
+    Row(
+        "rnn",
+        lambda *t: rnn(*t)[1],
+        None if torch is None else lambda *t: torch_rnn(*t)[1],
+        ((2, 2, 1), (2, 1), (1, 1), (1, 1)),
         "state-alone",
     ),
     Row(
@@ -255,6 +323,20 @@ ERRORS: list[tuple[str, Any, type[Exception], str]] = [
         ShapeMismatchError,
         "the 12 gates",
     ),
+    (
+        "gru_cell",
+        lambda: gru_cell(x(2, 6), x(2, 5), x(2, 2)),
+        ShapeMismatchError,
+        "Expected [2, 6], got [2, 5]",
+    ),
+    ("gru", lambda: gru(x(5, 2, 4), x(2, 3), x(9, 3), x(9, 3)), ShapeMismatchError, "[steps, batch, 3]"),
+    (
+        "gru",
+        lambda: gru(x(5, 2, 4), x(1, 3), x(9, 4), x(9, 3)),
+        ShapeMismatchError,
+        "Expected [2, 3], got [1, 3]",
+    ),
+    ("rnn", lambda: rnn(x(5, 2, 4), x(2, 3), x(3, 3), x(3, 3)), ShapeMismatchError, "[steps, batch, 3]"),
     ("split", lambda: ds.split(x(5), [2, 2]), ValueError, "do not add up"),
     ("split", lambda: ds.split(x(5), 0), ValueError, "has to be positive"),
     ("chunk", lambda: ds.chunk(x(5), 0), ValueError, "has to be positive"),

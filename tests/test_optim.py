@@ -301,3 +301,31 @@ def test_lbfgs_trains_a_layer_and_shows_its_updates() -> None:
 def test_bad_options_of_the_others_are_told(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call(nn.Parameter(ds.ones(2)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+        ("SGD", {"momentum": 0.9, "dampening": 0.5, "maximize": True}),
+        ("SGD", {}),
+        ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+        ("AdamW", {}),
+    ],
+)
+def test_large_parameters_are_updated_as_small_ones(options: tuple[str, dict[str, Any]]) -> None:
+    """A cacheful at a time gives the same bits."""
+    name, more = options
+    rng = np.random.default_rng(0)
+    values, gradients = rng.standard_normal((2, 50_000)).astype(np.float32)
+
+    def trained(count: int) -> Any:
+        parts = [ds.nn.Parameter(ds.tensor(v)) for v in np.split(values, count)]
+        optimizer = getattr(ds.optim, name)(parts, lr=0.1, **more)
+        for _ in range(3):
+            for part, g in zip(parts, np.split(gradients, count), strict=True):
+                part.grad = ds.tensor(g) * part.detach()
+            optimizer.step()
+        return np.concatenate([part.numpy(force=True) for part in parts])
+
+    np.testing.assert_array_equal(trained(1), trained(10))

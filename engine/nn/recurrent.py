@@ -9,10 +9,10 @@ from engine.creation import empty, zeros
 from engine.located import located
 from engine.module import Module
 from engine.nn import init
-from engine.ops.activation import relu, sigmoid, tanh
+from engine.ops.activation import relu, tanh
+from engine.ops.gru import gru_cell
 from engine.ops.linear import linear
 from engine.ops.recurrent import lstm_cell
-from engine.ops.split import chunk
 from engine.tensor import Parameter, Tensor
 
 
@@ -107,15 +107,6 @@ class GRUCell(RNNCell):
         """`input` [batch, input] or [input], `hx` [batch, hidden]; gives the next h."""
         if hx is None:
             hx = zeros(*input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype)
-        return gru_step(
+        return gru_cell(
             linear(input, self.weight_ih, self.bias_ih), linear(hx, self.weight_hh, self.bias_hh), hx
         )
-
-
-def gru_step(from_input: Any, from_state: Any, h: Any) -> Tensor:
-    """The next state of a gated recurrent unit, from its two linear maps [..., 3 hidden]."""
-    ir, iz, i_new = chunk(from_input, 3, dim=-1)
-    hr, hz, h_new = chunk(from_state, 3, dim=-1)
-    z = sigmoid(iz + hz)
-    new = tanh(i_new + sigmoid(ir + hr) * h_new)
-    return new + z * (h - new)  # type: ignore[no-any-return]

@@ -13,13 +13,14 @@ from engine.grad_mode import state as thread
 from engine.located import located
 from engine.module import Module
 from engine.nn import init
-from engine.nn.recurrent import gru_step
 from engine.ops.activation import relu, tanh
+from engine.ops.gru import gru, gru_cell
 from engine.ops.layout import cat, stack, transpose
 from engine.ops.linear import linear
 from engine.ops.lstm import lstm
 from engine.ops.noise import dropout
 from engine.ops.recurrent import lstm_cell
+from engine.ops.rnn import rnn
 from engine.ops.split import split, unbind
 from engine.tensor import Parameter, Tensor
 
@@ -247,6 +248,13 @@ class RNN(_Recurrent):
         from_state = linear(state[0], weight, bias)
         return [(tanh if self.nonlinearity == "tanh" else relu)(from_input + from_state)]
 
+    single = step
+
+    def sequence(self, input: Any, states: list[Any], *weights: Any, backwards: bool) -> Any:
+        """All steps as one op: the output of each, and the last state."""
+        weight_ih, weight_hh, bias, _ = weights
+        return rnn(input, states[0], weight_ih, weight_hh, bias, self.nonlinearity, backwards)
+
 
 class LSTM(_Recurrent):
     """A long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates); gates i, f, g, o."""
@@ -274,7 +282,14 @@ class GRU(_Recurrent):
 
     def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
         """The next state from the mapped input, and the map of the state."""
-        return [gru_step(from_input, linear(state[0], weight, bias), state[0])]
+        return [gru_cell(from_input, linear(state[0], weight, bias), state[0])]
+
+    single = step
+
+    def sequence(self, input: Any, states: list[Any], *weights: Any, backwards: bool) -> Any:
+        """All steps as one op: the output of each, and the last state."""
+        weight_ih, weight_hh, before, within = weights
+        return gru(input, states[0], weight_ih, weight_hh, before, within, backwards)
 
 
 def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float = 0.0) -> Tensor:

@@ -145,3 +145,13 @@ def _cell(w: Writer, call: Call) -> Any:
     new = w.add("Mul", [w.add("Sigmoid", [i]), w.add("Tanh", [g])])
     cell = w.add("Add", [kept, new])
     return [w.add("Mul", [w.add("Sigmoid", [o]), w.add("Tanh", [cell])]), cell]
+
+
+@lowers("gru_cell")
+def _gru_cell(w: Writer, call: Call) -> Any:
+    from_input, from_state, h = (w.arg(part) for part in call.args)
+    ir, iz, i_new = w.add("Split", [from_input], outputs=3, axis=-1, num_outputs=3)
+    hr, hz, h_new = w.add("Split", [from_state], outputs=3, axis=-1, num_outputs=3)
+    r, z = (w.add("Sigmoid", [w.add("Add", [a, b])]) for a, b in ((ir, hr), (iz, hz)))
+    new = w.add("Tanh", [w.add("Add", [i_new, w.add("Mul", [r, h_new])])])
+    return w.add("Add", [new, w.add("Mul", [z, w.add("Sub", [h, new])])])

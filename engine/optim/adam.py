@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.backend import namespace
 from engine.located import located
-from engine.optim.optimizer import Optimizer, update_op
+from engine.optim.optimizer import Optimizer, pieces, update_op
 
 ADAM_OP = update_op(
     "adam",
@@ -64,6 +64,19 @@ class Adam(Optimizer):
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step of one parameter."""
         xp = namespace(parameter)
+        if not state:
+            state["step"] = 0
+            state["exp_avg"] = xp.zeros_like(parameter)
+            state["exp_avg_sq"] = xp.zeros_like(parameter)
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = xp.zeros_like(parameter)
+        state["step"] += 1
+        most = state["max_exp_avg_sq"] if group["amsgrad"] else None
+        for part in pieces(parameter, gradient, state["exp_avg"], state["exp_avg_sq"], most):
+            self._part(xp, part, state["step"], group)
+
+    def _part(self, xp: Any, arrays: tuple[Any, ...], count: int, group: dict[str, Any]) -> None:
+        parameter, gradient, mean, square, most = arrays
         if group["maximize"]:
             gradient = -gradient
         if group["weight_decay"]:
@@ -71,23 +84,15 @@ class Adam(Optimizer):
                 parameter *= 1 - group["lr"] * group["weight_decay"]
             else:
                 gradient = gradient + parameter * group["weight_decay"]
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = xp.zeros_like(parameter)
-            state["exp_avg_sq"] = xp.zeros_like(parameter)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = xp.zeros_like(parameter)
         beta1, beta2 = group["betas"]
-        state["step"] += 1
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean += (gradient - mean) * (1 - beta1)
         square *= beta2
         square += gradient * gradient * (1 - beta2)
-        if group["amsgrad"]:
-            square = xp.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
-        step = group["lr"] / (1 - beta1 ** state["step"])
+        if most is not None:
+            square = xp.maximum(most, square, out=most)
+        step = group["lr"] / (1 - beta1**count)
         spread = xp.sqrt(square)
-        spread /= math.sqrt(1 - beta2 ** state["step"])
+        spread /= math.sqrt(1 - beta2**count)
         spread += group["eps"]
         xp.divide(mean, spread, out=spread)
         spread *= step
