@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from samples import SAMPLES
 
 import dsviz as ds
 from dsviz import nn
@@ -337,3 +338,50 @@ def test_erf_of_single_numbers() -> None:
     exact = np.array([math.erf(v) for v in x.tolist()])
     np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-45)
     assert np.abs(found[np.isfinite(found)]).max() == 1
+
+
+IMAGES = [row for row in SAMPLES if any(a.ndim == 4 for a in row.arrays())]
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+@pytest.mark.parametrize("row", IMAGES, ids=str)
+def test_every_op_takes_channels_last(row: Any, kind: str) -> None:
+    """Where the channels lie in memory changes no result and no gradient."""
+
+    def outcome(last: bool) -> list[Any]:
+        inputs = []
+        for a in row.arrays(kind):
+            if a.ndim == 4 and last:
+                a = np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+            inputs.append(ds.Tensor(a, requires_grad=a.dtype.kind == "f"))
+        ds.manual_seed(0)
+        made = row.ours(*inputs)
+        made = [made] if isinstance(made, ds.Tensor) else list(made)
+        outs = [m for m in made if m.requires_grad]
+        wanted = [t for t in inputs if t.requires_grad]
+        found: Any = ()
+        if outs and wanted:
+            rng = np.random.default_rng(0)
+            seeds = [ds.tensor(rng.standard_normal(o.shape).astype(o.dtype)) for o in outs]
+            found = ds.grad(outs, wanted, seeds, allow_unused=True)
+        return [m.numpy(force=True) for m in made] + [None if g is None else g.numpy() for g in found]
+
+    exact = 1e-9 if kind == "float64" else 2e-3
+    for a, b in zip(outcome(True), outcome(False), strict=True):
+        if b is None:
+            assert a is None
+        else:
+            np.testing.assert_allclose(a, b, rtol=exact, atol=exact)
+
+
+def test_large_rows_of_channels_last() -> None:
+    x = normal(2, 16, 64, 64).detach()
+    last = ds.Tensor(np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
+    for function in (
+        lambda t: F.layer_norm(t, (64,)),
+        lambda t: F.rms_norm(t, (64,)),
+        F.relu,
+        F.gelu,
+        ds.tanh,
+    ):
+        np.testing.assert_allclose(function(last).numpy(), function(x).numpy(), rtol=1e-5, atol=1e-5)

@@ -75,7 +75,7 @@ def per_channel(values: Any, what: int, channels: int, at: int) -> None:
 
 def fresh(xp: Any, x: Any) -> Any:
     """An array for a result like `x`."""
-    return pool.like(x) if xp is np else xp.empty(x.shape, x.dtype)
+    return pool.empty(x.shape, x.dtype) if xp is np else xp.empty(x.shape, x.dtype)
 
 
 def wants(*nodes: Any) -> bool:
