@@ -321,12 +321,33 @@ def _plain(
                 held += pg
             else:
                 # The first sum makes an array nobody else has; later ones add to it in place.
-                total = held + pg if type(held) is not _ndarray else compute(np.add, held, pg)
+                if type(held) is not _ndarray:
+                    total = held + pg
+                elif pg.nbytes >= LARGE and getrefcount(pg) == _ALONE and owns(pg) and alike(held, pg):
+                    total = np.add(held, pg, out=pg)
+                else:
+                    total = compute(np.add, held, pg)
                 grads[parent] = total
                 if type(total) is _ndarray:
                     owned.add(parent)
         # Nothing here holds on to a gradient: one that nobody else has is taken over instead of copied.
         result = pg = held = total = None
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two arrays have one shape, type and layout."""
+    return type(b) is _ndarray and a.shape == b.shape and a.dtype == b.dtype and a.strides == b.strides
+
+
+def _holders() -> int:
+    """How many references an array has in `_plain`'s loop over the gradients of one node if nobody else has it."""
+    result = (np.empty(1),)
+    for _, pg in zip((None,), result, strict=True):
+        return getrefcount(pg)
+    return 0
+
+
+_ALONE = _holders()
 
 
 def _differentiable(

@@ -315,3 +315,29 @@ def test_a_gradient_somebody_holds_is_not_written_over() -> None:
     np.testing.assert_allclose(again.numpy(), given * (1 + positive) * positive, rtol=1e-12)
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), 2 * given * positive, rtol=1e-12)
+
+
+def test_a_gradient_a_persons_function_keeps_is_not_added_to() -> None:
+    """The sum of two gradients may take the place of one of them, but not of what somebody else has."""
+    kept: list[tuple[Any, Any]] = []
+
+    class Keeps(ds.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 3.0
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            made = g * 3.0
+            kept.append((made.numpy(), made.numpy().copy()))
+            return made
+
+    x = ds.tensor(np.random.default_rng(0).standard_normal((SIDE, SIDE)), requires_grad=True)
+    y = x * 1.0
+    (ds.relu(Keeps.apply(y)) + Keeps.apply(y) + ds.relu(y) + y).backward(ds.ones(SIDE, SIDE))
+    assert len(kept) == 2
+    for seen, then in kept:
+        np.testing.assert_array_equal(seen, then)
+    positive = x.detach().numpy() > 0
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), 4 + 4 * positive, rtol=1e-6)
