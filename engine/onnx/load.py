@@ -60,8 +60,10 @@ class OnnxModule(Module):
         graph = proto.graph
         self._names: dict[str, str] = {}
         self._units: dict[tuple[str, ...], Any] = {}
+        # What a batch normalisation counted is no weight: no gradient leads to it.
+        counted = {n for node in graph.node if node.op_type == "BatchNormalization" for n in node.input[3:5]}
         for tensor in graph.initializer:
-            self._keep(tensor.name, numpy_helper.to_array(tensor))
+            self._keep(tensor.name, numpy_helper.to_array(tensor), tensor.name not in counted)
         for sparse in graph.sparse_initializer:
             raise LoadError(f"the initializer {sparse.values.name!r} is sparse; only dense ones can be read")
         self.inputs = [i.name for i in graph.input if i.name not in self._names]
@@ -88,12 +90,12 @@ class OnnxModule(Module):
                     self._name(attribute.g)
         return names
 
-    def _keep(self, name: str, array: Any) -> None:
+    def _keep(self, name: str, array: Any, learned: bool) -> None:
         own = name.replace(".", "_").replace("/", "_").replace(":", "_") or "unnamed"
         while hasattr(self, own):
             own += "_"
         self._names[name] = own
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and learned:
             self.register_parameter(own, Parameter(Tensor(np.array(array))))
         else:
             self.register_buffer(own, Tensor(np.array(array)))
