@@ -73,7 +73,7 @@ class Followed:
         if kind in ("go", "request"):
             self.stepper.command(message)
         elif kind == "pause":
-            self.stepper.pause()
+            self.stepper.pause(message.get("number"))
         elif kind == "breakpoints":
             self.stepper.set_breakpoints([msgspec.convert(item, Breakpoint) for item in message["items"]])
         elif kind == "level":

@@ -102,9 +102,12 @@ class Stepper(Sinks):
 
     # From the listening thread
 
-    def pause(self) -> None:
-        """Stop at the next position, in whatever thread it comes."""
+    def pause(self, after: int | None = None) -> None:
+        """Stop at the next position, in whatever thread it comes. `after` is the number of the stop since which
+        whoever asks has seen the program run: one that stopped meanwhile has done what was asked."""
         with self._lock:
+            if after is not None and after != self._stops:
+                return
             if self._paused:
                 # It was told to go on and has not woken up yet: this is meant for what comes then.
                 self._pause_next = True

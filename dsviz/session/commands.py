@@ -25,9 +25,11 @@ class Commands(State):
 
     def pause(self, timeout: float | None = None) -> Stop:
         """Stop before the next node. A program that stands already stays where it is."""
-        if (now := self.stop_now) is not None:
-            return now
-        return self._move("pause", timeout)
+        with self._changed:  # it may stop by itself this very moment
+            if (now := self.stop_now) is not None:
+                return now
+            generation = self.send("pause")
+        return self._wait(generation, timeout)
 
     def stop(self, timeout: float | None = None) -> Stop:
         """End the program: asked first, then by SIGTERM, then by SIGKILL."""
@@ -36,13 +38,23 @@ class Commands(State):
             return self.wait(0)
         return self._move("stop", timeout)
 
-    def send(self, verb: str, **fields: Any) -> int:
+    def send(self, verb: str, *, seen: int | None = None, **fields: Any) -> int:
         """Start a command without waiting for what comes of it.
 
         `verb`: continue, pause, next, into, over, out, next_line, next_iteration, run_to_node (`node`),
         run_to_line (`file`, `line`), step_back, reverse_continue, go_to (`node`), present, restart, stop. Raises `Refused` with a
-        sentence where it makes no sense now. Listeners hear of the stop that follows.
+        sentence where it makes no sense now. Listeners hear of the stop that follows. `seen` is the number of the
+        stop that it is meant for: it is refused at any other one.
         """
+        if seen is None:
+            return self._send(verb, fields)
+        with self._changed:
+            now = self.stop_now
+            if now is None or now.number != seen:
+                raise Refused("The program has moved on since this page showed it: another page was quicker.")
+            return self._send(verb, fields)
+
+    def _send(self, verb: str, fields: dict[str, Any]) -> int:
         verb = _ALIASES.get(verb, verb)
         if verb in BACK or (self._past is not None and verb in MOVES):
             return self._visit(verb, fields)
@@ -56,7 +68,7 @@ class Commands(State):
             if verb == "pause":
                 self._refuse_unless(RUNNING, STARTING, verb=verb)
                 assert self._process is not None
-                self._process.send({"t": "pause"})
+                self._process.send({"t": "pause", "number": self._stops})
                 self._await_op()
                 return generation
             self._refuse_unless(PAUSED, verb=verb)
@@ -77,7 +89,7 @@ class Commands(State):
                 raise Refused("'go_to' needs 'node', the number of a node.")
             if verb in BACK and set(fields) - ({"node"} if verb == "go_to" else set()):
                 raise Refused(f"'{verb}' takes no {next(iter(fields))!r}.")
-            if self._moving.locked():
+            if self._moving.locked() and self._state not in ENDS:
                 raise Refused("The program is being restarted or stopped; wait for that.")
             if self._state != PAUSED and self._state not in ENDS:
                 raise Refused(f"The program is {self._state}: pause it before '{verb}'.")
@@ -120,17 +132,24 @@ class Commands(State):
         raise Refused(f"The program is {self._state}: pause it before '{verb}'.")
 
     def _end_or_restart(self, verb: str) -> int:
-        if not self._moving.acquire(blocking=False):
-            raise Refused("The program is being restarted or stopped; wait for that.")
         with self._changed:
             if verb == "stop" and self._state in ENDS:
-                self._moving.release()
                 raise Refused(f"The program has {_ENDED[self._state]} already.")
+            mine = self._moving.acquire(blocking=False)
+            if not mine and self._state not in ENDS:
+                raise Refused("The program is being restarted or stopped; wait for that.")
             generation = self._generation
             self._leave_past()
             self._stopping = True
+            if verb == "restart":
+                # The old run's end is no stop of the new one.
+                self._set(STARTING, None)
+            elif self._state == PAUSED:
+                self._set(RUNNING, None)  # whoever waits, waits for the end and not for where it stood
 
         def work() -> None:
+            if not mine:
+                self._moving.acquire()  # the end has been told; what ended it is a moment from being done
             try:
                 assert self._process is not None
                 self._process.end()
@@ -142,12 +161,6 @@ class Commands(State):
                 self._tell("run")
                 self._tell("state")
 
-        with self._changed:
-            if verb == "restart":
-                # The old run's end is no stop of the new one.
-                self._set(STARTING, None)
-            elif self._state == PAUSED:
-                self._set(RUNNING, None)  # whoever waits, waits for the end and not for where it stood
         threading.Thread(target=work, name="dsviz-" + verb, daemon=True).start()
         return generation
 

@@ -38,7 +38,7 @@ class Program(State):
                 self._leave_past()
                 self._present.begin(self.script, self.args, level=self.level)
             self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
-            self._mismatch = None
+            self._mismatch, self._stops = None, 0
             self._state, self._stop = STARTING, None
             for item in self._breakpoints.values():
                 item.problem = ""  # a new run has no faults yet, and what fails again is told again
@@ -99,6 +99,7 @@ class Program(State):
             self._tell("state")
         elif kind == "stop":
             now = stop.paused(message)
+            self._stops = now.number
             self._present.overhead = message.get("overhead")
             if now.pending and now.error is None and not message.get("ran"):
                 self._expect(now)

@@ -56,6 +56,7 @@ class State(Travelling):
         self._switches: dict[tuple[str, str], bool] = {}
         self._popen: dict[str, Any] = {}
         self._sample, self._value_budget = 1, 0
+        self._stops = 0  # number of the program's last stop
         self.logs: deque[str] = deque(maxlen=10_000)  # what logpoints told
 
     # What is known

@@ -122,15 +122,15 @@ class Verbs:
         # Two pages may show the same stop. The command of the one that was slower was meant for a
         # place the program has left; a page that says which stop it saw is protected from that.
         seen: int | None = field(request, "at", int, None)
-        now = self.session.stop_now
-        if seen is not None and verb != "pause" and (now is None or now.number != seen):
-            raise Refusal("The program has moved on since this page showed it: another page was quicker.")
+        # Whoever wants it to stand still is never too late.
+        meant = {} if seen is None or verb == "pause" else {"seen": seen}
         if verb in ("run_to_node", "go_to"):
-            self.session.send(verb, node=field(request, "node", int))
+            self.session.send(verb, **meant, node=field(request, "node", int))
         elif verb == "run_to_line":
-            self.session.send(verb, file=self._path(request), line=field(request, "line", int))
+            path, line = self._path(request), field(request, "line", int)
+            self.session.send(verb, **meant, file=path, line=line)
         else:
-            self.session.send(verb)
+            self.session.send(verb, **meant)
 
     def _level(self, request: Json) -> None:
         self.session.set_level(field(request, "level", int))
