@@ -60,10 +60,14 @@ def layout() -> html.Header:
                 **{"aria-label": "Phase"},
             ),
             html.Span(className="grow"),
-            html.Span(
-                [html.Span("Overhead", className="dim wide"), html.Span(id="overhead", className="num")],
-                className="kv",
-                title="Share of the program's time that watching it takes",
+            html.Progress(id="busy", hidden=True, title="dsviz is at work"),
+            html.Button(
+                [html.Span("Overhead", className="dim wide"), html.Span(id="overhead", className="num"), html.Span(className="chevron", **{"data-icon": "chev"})],
+                id="btn-tracing",
+                className="kv tracing",
+                type="button",
+                title="Tracing: what it costs, levels, samples, switches and the configuration in force",
+                **{"aria-haspopup": "dialog", "aria-expanded": "false", "aria-label": "Tracing and its overhead"},
             ),
             html.Span(
                 [html.Span("Trace", className="dim wide"), segments("trace-level", "Trace level", LEVELS, "1")],

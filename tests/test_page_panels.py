@@ -190,3 +190,55 @@ def test_a_variable_under_the_pointer_tells_its_value_and_the_shapes_it_had(run:
     page.keyboard.press("i")
     expect(tip).to_contain_text("set in line 10")
     assert run.problems == []
+
+
+def test_tracing_tells_its_cost_and_what_is_in_force_and_is_changed_there(run: Run) -> None:
+    page = run.page()
+    press(page, "next")
+    page.evaluate("window.dsviz.live.ask('switch', {target: 'op', name: 'tanh', on: false})")
+    page.click("#btn-tracing")
+    tracing = page.get_by_role("dialog", name="Tracing")
+    expect(tracing).to_contain_text("Watching takes")
+    expect(tracing).to_contain_text("jit_threshold")
+    expect(tracing).to_contain_text("memory_optimization")
+    tracing.get_by_role("radio", name="2 Tensors").click()
+    expect(page.locator("#trace-level-2")).to_have_attribute("aria-checked", "true")
+    tracing.get_by_label("Trace one in").fill("many")
+    page.keyboard.press("Enter")
+    expect(tracing.get_by_role("alert")).to_contain_text('not "many"')
+    tracing.get_by_label("Trace one in").fill("3")
+    page.keyboard.press("Enter")
+    expect(tracing.get_by_label("Trace one in")).to_have_value("3")
+    tracing.get_by_role("button", name="Trace tanh again").click()
+    expect(tracing).to_contain_text("Nothing: choose a node")
+    page.keyboard.press("Escape")
+    expect(tracing).to_have_count(0)
+    expect(page.locator("#btn-tracing")).to_be_focused()
+    assert run.problems == []
+
+
+def test_iterations_tell_what_changed_by_name(chromium: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "changing.py"
+    script.write_text(
+        "import dsviz as ds\n"
+        "net = ds.Linear(2, 2)\n"
+        "for turn in range(4):\n"
+        "    x = net(ds.ones(1, 2))\n"
+        "    if turn == 2:\n"
+        "        x = ds.tanh(x)\n"
+        "    x.sum().backward()\n"
+        "    ds.optim.SGD(net.parameters(), lr=0.1).step()\n"
+        "net(ds.ones(1, 2))\n",
+        encoding="utf-8",
+    )
+    with running(chromium, script) as run:
+        page = run.page()
+        page.click("#btn-continue")
+        expect(page.locator("#run-state")).to_have_text("finished")
+        page.click("#tab-iterations")
+        rows = page.locator("#iterations tbody tr")
+        expect(rows.filter(has_text="+ tanh")).to_have_count(1)
+        expect(rows.filter(has_text="\u2212 tanh")).to_have_count(1)
+        rows.filter(has_text="+ tanh").get_by_role("button", name="tanh", exact=True).click()
+        expect(page.locator("#inspector")).to_contain_text("tanh")
+        assert run.problems == []

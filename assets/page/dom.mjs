@@ -5,6 +5,11 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const $ = (id) => document.getElementById(id);
 
+// Marks that turn the direction of what follows: shown as Python writes them, so that no name disguises another.
+const TURNING = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+const visible = (text) => text.replace(TURNING, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
+
 function put(element, properties, children) {
   for (const [name, value] of Object.entries(properties || {})) {
     if (value === null || value === undefined || value === false) continue;
@@ -13,7 +18,7 @@ function put(element, properties, children) {
   }
   for (const child of children.flat(9)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child.nodeType ? child : document.createTextNode(String(child)));
+    element.append(child.nodeType ? child : document.createTextNode(visible(String(child))));
   }
   return element;
 }

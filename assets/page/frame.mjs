@@ -139,7 +139,7 @@ export function banner(text, { tone = "bad", button = null, action = null, close
   }
   box.dataset.tone = tone;
   box.replaceChildren(icon("info"), h("span", { class: "msg grow" }, text),
-    button && h("button", { class: "btn small", type: "button", onclick: action }, button),
+    ...(button ? [h("button", { class: "btn small", type: "button", onclick: action }, button)] : []),
     h("button", { class: "ib small", type: "button", "aria-label": "Copy this message", title: "Copy this message", onclick: () => copy(text) }, icon("copy")),
     ...(close ? [h("button", { class: "ib small", type: "button", "aria-label": "Close", title: "Close", onclick: () => banner("") }, icon("x"))] : []));
   box.hidden = false;

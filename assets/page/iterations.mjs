@@ -1,5 +1,5 @@
 // One row for each iteration; any two are compared, and what differs is coloured in the graph.
-import { count, duration, h, prime, three } from "./dom.mjs";
+import { bytes, count, duration, h, prime, three } from "./dom.mjs";
 import { Asked } from "./lists.mjs";
 
 export class Iterations extends Asked {
@@ -18,24 +18,29 @@ export class Iterations extends Asked {
       this.box.replaceChildren(h("div", { class: "hint" }, "One row for each iteration, as soon as the first has begun: nodes, time, loss, and how its structure differs from the one before."));
       return;
     }
-    const heads = ["Compare", "Iteration", "Nodes", "Time", "Loss", "", "Structure against the one before"];
+    const heads = ["Compare", "Iteration", "Nodes", "Time", "Peak", "Loss", "", "Structure against the one before"];
     const losses = data.rows.map((row) => row.loss).filter((loss) => typeof loss === "number");
     const top = Math.max(...losses, 0);
     const rows = data.rows.slice().reverse().map((row) => h("tr", { class: row.running ? "cur" : "" },
       h("td", {}, this.pick("a", row.index), this.pick("b", row.index)),
-      h("td", { class: "num b" }, row.index), h("td", { class: "num" }, count(row.nodes)), h("td", { class: "num" }, duration(row.ns)),
+      h("td", { class: "num b" }, row.index), h("td", { class: "num" }, count(row.nodes)), h("td", { class: "num" }, duration(row.ns)), h("td", { class: "num" }, row.peak ? bytes(row.peak) : ""),
       h("td", { class: "num" }, row.loss === null || row.loss === undefined ? "" : three(row.loss)),
       h("td", {}, typeof row.loss === "number" && top > 0 ? this.bar(row.loss / top) : ""),
       h("td", { class: "last" }, this.structure(row))));
     this.box.replaceChildren(this.found ? this.differences() : "",
-      h("table", {}, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i && i < 5 ? "num" : "" }, head)))), h("tbody", {}, rows)));
+      h("table", {}, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i && i < 6 ? "num" : "" }, head)))), h("tbody", {}, rows)));
   }
 
   structure(row) {
     if (row.running) return "running";
     if (row.same === null) return "first";
     if (row.same) return h("span", { class: "dim" }, "same");
-    return [row.added ? `+${row.added} ` : "", row.removed ? `\u2212${row.removed} ` : "", row.added || row.removed ? "places" : "other values"];
+    const told = (row.changes || []).map(([sign, label, slot]) => {
+      const text = sign === "!" ? h("span", {}, label) : h("button", { class: "link", type: "button", onclick: () => this.on.node(slot) }, prime(label));
+      return h("span", { class: `chg ${{ "+": "b2", "-": "a2", "!": "c2" }[sign]}` }, { "+": "+ ", "-": "\u2212 ", "!": "\u2260 " }[sign], text);
+    });
+    const more = row.added + row.removed - (row.changes || []).filter(([sign]) => sign !== "!").length;
+    return [told.length ? told : h("span", { class: "dim" }, "other shapes or turns"), more > 0 ? h("span", { class: "dim" }, ` and ${more} more`) : ""];
   }
 
   bar(share) {

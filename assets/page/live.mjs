@@ -1,5 +1,6 @@
 // The websocket to the server: batches of messages in, numbered requests out, reconnecting by itself.
 
+const LONG = 400; // milliseconds after which a request shows that it goes on
 const WAITS = [200, 500, 1000, 2000, 4000]; // milliseconds before each try
 
 export class Live {
@@ -9,6 +10,7 @@ export class Live {
     this.onMessages = onMessages;
     this.onLink = onLink;
     this.waiting = new Map();
+    this.busy = document.getElementById("busy");
     this.next = 1;
     this.tries = 0;
     this.open();
@@ -27,6 +29,7 @@ export class Live {
       if (socket !== this.socket) return;
       for (const { reject } of this.waiting.values()) reject(new Error("The connection to dsviz was lost."));
       this.waiting.clear();
+      this.busy.hidden = true;
       this.onLink(false, event.reason);
       this.timer = setTimeout(() => this.open(), WAITS[Math.min(this.tries++, WAITS.length - 1)]);
     };
@@ -42,6 +45,7 @@ export class Live {
       const asked = this.waiting.get(reply.id);
       if (!asked) continue;
       this.waiting.delete(reply.id);
+      if (!this.waiting.size) this.busy.hidden = true;
       if (reply.ok) asked.resolve(reply.data);
       else asked.reject(new Error(reply.error));
     }
@@ -53,8 +57,14 @@ export class Live {
       return Promise.reject(new Error("The page is not connected to dsviz."));
     }
     const id = this.next++;
+    // What takes long is seen to be going on.
+    const slow = setTimeout(() => {
+      if (!this.waiting.has(id)) return;
+      this.busy.hidden = false;
+      this.busy.title = `dsviz is at work: ${verb.replaceAll("_", " ")}`;
+    }, LONG);
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject });
+      this.waiting.set(id, { resolve: (data) => { clearTimeout(slow); resolve(data); }, reject: (error) => { clearTimeout(slow); reject(error); } });
       this.socket.send(JSON.stringify({ id, do: verb, ...more }));
     });
   }

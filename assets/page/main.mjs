@@ -11,6 +11,7 @@ import { Console } from "./console.mjs";
 import { Editor } from "./edit.mjs";
 import { GraphPane } from "./graph.mjs";
 import { Inspector } from "./inspector.mjs";
+import { arrows, showKeys } from "./keys.mjs";
 import { Live } from "./live.mjs";
 import { Memory } from "./memory.mjs";
 import { Notice } from "./notice.mjs";
@@ -20,6 +21,7 @@ import { SourcePane } from "./source.mjs";
 import { State } from "./state.mjs";
 import { StopCard } from "./stopcard.mjs";
 import { Scrub } from "./scrub.mjs";
+import { Tracing } from "./tracing.mjs";
 import { Toolbar } from "./toolbar.mjs";
 import { Watches } from "./watches.mjs";
 
@@ -75,6 +77,7 @@ export function start(connect) {
   });
   const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const notice = new Notice(state, live, { problem });
+  const tracing = new Tracing(state, live, { problem });
   const log = new Console(state, live);
   const info = (text) => banner(text, { tone: "info" });
   const breakpoints = new Breakpoints(state, live, { place, problem, say: info });
@@ -92,6 +95,7 @@ export function start(connect) {
   });
   const palette = new Palette(state, commands, { slot: show, file: (file) => source.open(file) });
   axisButtons(memory);
+  arrows();
   grips();
   folds();
   theme(() => { graph.themeChanged(); memory.refresh(); });
@@ -100,6 +104,7 @@ export function start(connect) {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName || "");
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") palette.open();
     else if (event.key === "/" && !typing) graph.find.open();
+    else if (event.key === "?" && !typing) showKeys();
     else if (event.key === "Escape" && card.card && !palette.veil) card.close();
     else return;
     event.preventDefault();
@@ -129,11 +134,13 @@ export function start(connect) {
     if (seen.has("files")) source.files();
     if (seen.has("settings")) {
       toolbar.settings();
+      tracing.update();
       breakpoints.update();
       source.draw(true);
     }
     if (seen.has("count")) {
       toolbar.counts();
+      tracing.update();
       $("count-events").textContent = short(state.counts.events);
       iterations.refresh();
       parameters.refresh();
@@ -253,7 +260,9 @@ export function start(connect) {
       ["Isolate the selection", "I", () => graph.isolate()],
       ["Show all that is hidden", "Shift+H", () => graph.showAll()],
       ...[0, 1, 2].map((level) => [`Trace level ${level}`, "", () => live.ask("level", { level }).catch((e) => problem(e.message))]),
+      ["Tracing: levels, samples, switches, configuration", "", () => tracing.open()],
       ["Save the run as one HTML file", "", () => notice.save()],
+      ["Keys", "?", showKeys],
       ["Light or dark", "", () => $("btn-theme").click()],
       ...["memory", "iterations", "parameters", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
     ];

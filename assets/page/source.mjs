@@ -181,11 +181,13 @@ export class SourcePane {
   prepare() {
     const { state, file } = this;
     this.marks = new Map();
+    const turns = new Map(); // of a loop that stands in several places of the graph, the most
     for (const group of state.groups.values()) {
       if (group.file !== file || !group.line) continue;
-      if (group.kind === "loop" && group.turns) this.mark(group.line, ["", `\u00d7${group.turns}`]);
+      if (group.kind === "loop" && group.turns > (turns.get(group.line) || 0)) turns.set(group.line, group.turns);
       if (group.kind === "branch" && group.taken !== null && group.arm !== "else") this.mark(group.line, group.taken ? ["yes", "taken"] : ["no", "not taken"]);
     }
+    for (const [line, times] of turns) this.mark(line, ["", `\u00d7${times}`]);
     this.breaks = new Map();
     const path = state.files.get(file)?.path;
     for (const breakpoint of state.settings.breakpoints) {
@@ -279,15 +281,17 @@ export class SourcePane {
   key(event) {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20 }[event.key];
     const lines = this.texts.get(this.file)?.lines.length || 0;
+    const here = this.chosenLine || this.now?.line;
     if (step && lines) {
       const line = Math.max(1, Math.min(lines, (this.chosenLine || this.now?.line || 1) + step));
       this.chosenLine = line;
       this.reveal(line);
       this.draw(true);
-    } else if (event.key === "Enter" && this.chosenLine) this.on.line(this.file, this.chosenLine);
-    else if (event.key === "i" && this.chosenLine && !event.ctrlKey) this.hover.line(this.chosenLine);
-    else if (event.key === "B" && event.shiftKey && this.chosenLine) this.on.condition(this.file, this.chosenLine);
-    else if ((event.key === "b" || event.key === "B") && this.chosenLine && !event.ctrlKey) this.on.breakpoint(this.file, this.chosenLine);
+    } else if (!here || event.ctrlKey) return;
+    else if (event.key === "Enter") this.on.line(this.file, here);
+    else if (event.key === "i") this.hover.line(here);
+    else if (event.key === "B" && event.shiftKey) this.on.condition(this.file, here);
+    else if (event.key === "b" || event.key === "B") this.on.breakpoint(this.file, here);
     else return;
     event.preventDefault();
   }

@@ -84,7 +84,7 @@ export class StopCard {
     if (mismatch) body.push(this.boxes(operands, ended ? null : asked), asked);
     for (const operand of operands) if (operand.origins?.length) body.push(this.chainOf(operand));
     if (error.hint) body.push(h("div", { class: "note" }, icon("info"), h("span", {}, error.hint)));
-    if (!mismatch || !body.length) body.push(h("pre", { class: "trace-text" }, error.traceback || `${error.error}: ${error.message}`));
+    if (!body.length && (error.traceback || error.message !== error.sentence)) body.push(h("pre", { class: "trace-text" }, error.traceback || `${error.error}: ${error.message}`));
     const whole = [title, error.sentence, `${error.error}: ${error.message}`].filter(Boolean).join("\n");
     const edit = this.button("Edit and rerun", "edit", () => this.edit(stop, operands), "primary", "Edit the line that chose the size, save, and run again");
     const line = this.button("Go to the line", "here", () => this.on.place(stop.file, stop.line));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from dsviz.debuggee.expressions import LONGEST, Refusal, asked, evaluate, frame_at, value_of
 from dsviz.debuggee.summary import summarize
 from dsviz.debuggee.view import BadIndex, look, parse
+from engine.config import current
 from engine.memory import memory
 from engine.writes import writes
 
@@ -50,6 +52,8 @@ class Inspection:
                 value = value_of(str(request["value"]), frames)
                 self.supply(value)
                 return {"ok": True, "data": list(value.shape)}
+            if do == "config":
+                return {"ok": True, "data": {name: plain(value) for name, value in asdict(current()).items()}}
             if do in ("variables", "complete"):
                 return {"ok": True, "data": scope(do, request, frames)}
             return {"ok": False, "error": f"The program knows no question {do!r}."}

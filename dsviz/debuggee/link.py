@@ -32,7 +32,7 @@ class RingOutlet:
 
     def __init__(self, ring: RingWriter) -> None:
         self.ring = ring
-        self._encode = events.encoder.encode
+        self._encode = events.encoded
         self._put = ring.put
         self._waiting: list[events.Event] = []
         self.later = self._waiting.append

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dsviz.events import Op
 from dsviz.query.node import plain, where
 from dsviz.query.parts import Slot
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from dsviz.store import GraphStore, IterationRecord
 
 MOST = 500
+NAMED = 3  # places named of what came or went
 
 
 def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
@@ -21,6 +24,7 @@ def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
     `loss` is the value of the scalar that backward started from, where it was recorded.
     """
     records = list(store.iterations)
+    peaks = _peaks(store, records[-count:])
     rows = []
     for index, record in enumerate(records[-count:], start=max(len(records) - count, 0)):
         before = records[index - 1] if index else None
@@ -33,14 +37,44 @@ def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
                 "busy": record.busy,
                 "start": record.start,
                 "loss": loss(store, record),
+                "peak": peaks.get(record.index),
                 "hash": f"{record.hash & 0xFFFFFFFF:08x}",
                 "same": None if before is None or not finished else before.hash == record.hash,
                 "added": len(record.slots - before.slots) if before is not None else 0,
                 "removed": len(before.slots - record.slots) if before is not None and finished else 0,
                 "running": not finished,
+                "changes": _changes(store, before, record) if before is not None and finished else [],
             }
         )
     return {"total": len(records), "rows": rows}
+
+
+def _peaks(store: GraphStore, records: list[IterationRecord]) -> dict[int, int]:
+    """The most live bytes of each iteration."""
+    log = store.memory
+    if not log.time or not records:
+        return {}
+    times = np.frombuffer(log.time, np.int64)
+    totals = np.cumsum(np.frombuffer(log.delta, np.int64)) + sum(log.base)
+    first = np.searchsorted(times, [record.start for record in records]).tolist()
+    found = {}
+    for record, start, end in zip(records, first, [*first[1:], len(times)], strict=True):
+        start = max(start - 1, 0)  # what was alive already
+        if end > start:
+            found[record.index] = int(totals[start:end].max())
+    return found
+
+
+def _changes(store: GraphStore, before: IterationRecord, record: IterationRecord) -> list[list[Any]]:
+    """What differs from the iteration before, in a few words: `[sign, label, slot]`."""
+    if before.hash == record.hash:
+        return []
+    added, removed = sorted(record.slots - before.slots), sorted(before.slots - record.slots)
+    found = [["+", item(store, slot)["label"], slot] for slot in added[:NAMED]]
+    found += [["-", item(store, slot)["label"], slot] for slot in removed[:NAMED]]
+    if not found and before.nodes != record.nodes:
+        found.append(["!", f"{before.nodes} \u2192 {record.nodes} nodes", None])
+    return found
 
 
 def loss(store: GraphStore, record: IterationRecord) -> Any:

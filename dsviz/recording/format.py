@@ -156,18 +156,3 @@ class Links(msgspec.Struct, frozen=True):
 def seal(table: str, number: int, record: bytes) -> int:
     """The checksum that stands beside a record."""
     return zlib.crc32(record, zlib.crc32(f"{table}:{number}:".encode()))
-
-
-def cleaned(value: object) -> object:
-    r"""`value` with strings that UTF-8 can hold: lone surrogates (non-UTF-8 file names) become `\udc..`.
-
-    >>> cleaned({"path": ["caf\udce9"]})
-    {'path': ['caf\\udce9']}
-    """
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {cleaned(key): cleaned(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [cleaned(item) for item in value]
-    return value

@@ -152,7 +152,7 @@ class Writer:
             elif not self._add_array(key, dtype, tuple(shape), bytes(data), pin):
                 return None
             if node and not self._full("links"):
-                self._links.append(Link(node, str(format.cleaned(name)), key, self.position))
+                self._links.append(Link(node, str(events.cleaned(name)), key, self.position))
             if self._pending > PENDING_BYTES or len(self._links) >= MOST_LINKS:
                 self._write()
             return key
@@ -350,7 +350,7 @@ def _encoded(record: Any) -> bytes:
     try:
         return _json.encode(record)
     except UnicodeEncodeError:
-        return _json.encode(format.cleaned(msgspec.to_builtins(record, enc_hook=str)))
+        return _json.encode(events.cleaned(msgspec.to_builtins(record, enc_hook=str)))
 
 
 def _record(record: Any, instead: Any) -> bytes:
@@ -367,5 +367,5 @@ def _as_is(event: events.AnyEvent) -> events.AnyEvent:
 
 
 def _cleaned_event(event: events.AnyEvent) -> events.AnyEvent:
-    fields: list[Any] = [format.cleaned(value) for value in msgspec.structs.astuple(event)]
+    fields: list[Any] = [events.cleaned(value) for value in msgspec.structs.astuple(event)]
     return type(event)(*fields)

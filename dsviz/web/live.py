@@ -21,6 +21,8 @@ from typing import Any, Protocol
 import msgspec
 from starlette.websockets import WebSocketDisconnect
 
+from dsviz.events import cleaned
+
 FRAME = 1 / 60  # seconds between batches while the program runs
 SETTLE = 0.004  # a step is often over before this, and then its "running" need not be shown
 ALONE = 2.0  # seconds without any page before the terminal is told; a reload takes less
@@ -192,7 +194,10 @@ class Client:
             replies, self._replies = self._replies, []
             messages = stream.read() + replies  # what a command caused, then that it was done
             if messages:
-                text = msgspec.json.encode(messages).decode()
+                try:
+                    text = msgspec.json.encode(messages).decode()
+                except UnicodeEncodeError:  # a name that is no UTF-8
+                    text = msgspec.json.encode(cleaned(messages)).decode()
                 try:
                     await self.socket.send_text(text)
                 except (OSError, RuntimeError, WebSocketDisconnect):

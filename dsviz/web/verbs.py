@@ -65,6 +65,7 @@ class Verbs:
             "evaluate": self._evaluate,
             "variables": lambda request: self.session.variables(field(request, "frame", int, 0)),
             "complete": self._complete,
+            "config": lambda _request: self.session.config_in_force(),
             "why": self._why,
             "output": self._output,
             "node": self._node,

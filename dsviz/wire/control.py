@@ -22,6 +22,8 @@ from typing import Any
 
 import msgspec
 
+from dsviz.events import cleaned
+
 VERSION = 1
 LARGEST = 64 << 20  # bytes of one message; a value asked for at a stop is the largest
 LARGEST_BEFORE_TRUST = 4096
@@ -52,7 +54,10 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send one message whole. Raises OSError where the other side is gone."""
-        data = _encode(message)
+        try:
+            data = _encode(message)
+        except UnicodeEncodeError:  # a name that is no UTF-8
+            data = _encode(cleaned(message))
         if len(data) > LARGEST:
             raise ValueError(f"a message of {len(data)} bytes is larger than {LARGEST}")
         with self._lock:
