@@ -60,6 +60,7 @@ def test_every_kind_of_event_survives(path):
         events.Thread(1, "worker"), events.Gap(3, "summaries", 17),
         events.Value(2, "output", "<f4", (2, 2), (1, 0), key=b"0" * 16),
         events.Recipe(2, (-1, 0), {"index": {"slice": [0, None, 2]}}),
+        events.Loss(2, 0.25, 1, 60),
     ]  # fmt: skip
     assert {type(event) for event in some} == set(events.AnyEvent.__args__)
     writer = Recording.create(path, META)

@@ -1,5 +1,5 @@
 // One row for each iteration; any two are compared, and what differs is coloured in the graph.
-import { bytes, count, duration, h, prime, three } from "./dom.mjs";
+import { bytes, count, duration, h, prime, shapeText, three } from "./dom.mjs";
 import { Asked } from "./lists.mjs";
 
 export class Iterations extends Asked {
@@ -27,8 +27,11 @@ export class Iterations extends Asked {
       h("td", { class: "num" }, row.loss === null || row.loss === undefined ? "" : three(row.loss)),
       h("td", {}, typeof row.loss === "number" && top > 0 ? this.bar(row.loss / top) : ""),
       h("td", { class: "last" }, this.structure(row))));
-    this.box.replaceChildren(this.found ? this.differences() : "",
-      h("table", {}, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i && i < 6 ? "num" : "" }, head)))), h("tbody", {}, rows)));
+    this.inner ||= h("div", { class: "inner" });
+    this.inner.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, heads.map((head, i) => h("th", { scope: "col", class: i && i < 6 ? "num" : "" }, head)))), h("tbody", {}, rows)));
+    if (!this.found) this.compared = null;
+    else if (this.compared?.found !== this.found) this.compared = { found: this.found, element: this.differences() };
+    this.box.replaceChildren(...(this.compared ? [this.compared.element] : []), this.inner);
   }
 
   structure(row) {
@@ -73,11 +76,32 @@ export class Iterations extends Asked {
     this.draw(this.data);
   }
 
+  /** What differs, as one line of facts and a list of places; those of one name and line together. */
   differences() {
     const { found } = this;
-    const item = (which, sign) => (one) => h("button", { class: `link ${which}`, type: "button", title: one.module || "", onclick: () => this.on.node(one.slot) }, `${sign} ${prime(one.label)}`, one.place ? h("span", { class: "dim mono" }, ` ${one.place}`) : "");
-    const all = [...found.only_a.map(item("a", "\u2212")), ...found.only_b.map(item("b", "+"))];
-    return h("div", { class: "differs", role: "status" }, h("b", {}, `A ${found.a}, B ${found.b}:`),
-      all.length ? all.slice(0, 40) : h("span", { class: "dim" }, "the same structure"), all.length > 40 ? h("span", { class: "dim" }, `and ${all.length - 40} more`) : "");
+    const groups = new Map();
+    const put = (sign, which, one, more = "") => {
+      const key = `${sign}${one.label}|${one.place}|${more}`;
+      if (groups.has(key)) groups.get(key).times++;
+      else groups.set(key, { sign, which, one, more, times: 1 });
+    };
+    for (const one of found.only_a) put("\u2212", "a", one);
+    for (const one of found.only_b) put("+", "b", one);
+    for (const one of found.changed || []) {
+      const shapes = String(one.a.shape) === String(one.b.shape) ? "" : `${shapeText(one.a.shape)} \u2192 ${shapeText(one.b.shape)}`;
+      const turns = one.a.times === one.b.times ? "" : `\u00d7${one.a.times} \u2192 \u00d7${one.b.times}`;
+      put("\u2260", "c", one, [turns, shapes].filter(Boolean).join(", "));
+    }
+    const all = [...groups.values()].map(({ sign, which, one, more, times }) => h("button", { class: `link ${which}`, type: "button", title: [one.module, one.branch].filter(Boolean).join(", "), onclick: () => this.on.node(one.slot) },
+      `${sign} ${prime(one.label)}`, times > 1 ? ` \u00d7${times}` : "", more ? h("span", { class: "mono" }, ` ${more}`) : "", one.place ? h("span", { class: "dim mono" }, ` ${one.place}`) : ""));
+    return h("div", { class: "differs", role: "status" }, this.facts(), all.length ? all.slice(0, 40) : h("span", { class: "dim" }, "the same structure and shapes"), all.length > 40 ? h("span", { class: "dim" }, `and ${all.length - 40} more`) : "");
+  }
+
+  /** "A 11, B 12: nodes 17 and 8, time ..." */
+  facts() {
+    const { found } = this;
+    const { a, b } = found.numbers || {};
+    const pair = (name, tell, key) => (a && a[key] !== null && a[key] !== undefined && b[key] !== null && b[key] !== undefined ? h("span", {}, h("span", { class: "dim" }, `${name} `), h("span", { class: "mono" }, `${tell(a[key])} \u2192 ${tell(b[key])}`)) : "");
+    return [h("b", {}, `A ${found.a}, B ${found.b}:`), pair("nodes", count, "nodes"), pair("time", duration, "ns"), pair("peak", bytes, "peak"), pair("loss", three, "loss")];
   }
 }

@@ -74,7 +74,7 @@ export class Offline {
     if (missing !== undefined) return { a, b, problem: `Iteration ${missing} is not in this file.` };
     const [first, second] = [new Set(slots[a]), new Set(slots[b])];
     const only = (one, other) => [...one].filter((slot) => !other.has(slot)).map((slot) => items[slot]);
-    return { a, b, only_a: only(first, second), only_b: only(second, first), both: [...first].filter((slot) => second.has(slot)).length };
+    return { a, b, only_a: only(first, second), only_b: only(second, first), both: [...first].filter((slot) => second.has(slot)).length, changed: [] };
   }
 
   /** What was alive at an instant: the changes of the live bytes up to it. */

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dsviz.store import GraphStore, IterationRecord
 
 MOST = 500
+CHANGED = 200  # places told of what changed
 NAMED = 3  # places named of what came or went
 
 
@@ -103,6 +104,46 @@ def compare(store: GraphStore, a: int, b: int) -> dict[str, Any]:
         "only_a": [item(store, slot) for slot in sorted(first - second)],
         "only_b": [item(store, slot) for slot in sorted(second - first)],
         "both": len(first & second),
+        "changed": _changed(store, a, b, first & second),
+        "numbers": {name: _numbers(store, by_index[index]) for name, index in (("a", a), ("b", b))},
+    }
+
+
+def _changed(store: GraphStore, a: int, b: int, both: set[int]) -> list[dict[str, Any]]:
+    """Places in both whose result has another shape, or that ran another number of times."""
+    found = []
+    for id in sorted(both):
+        slot = store.structure.slots[id - 1]
+        made: dict[int, list[Op]] = {a: [], b: []}
+        for node in slot.bindings.values():
+            record = store.nodes.get(node)
+            if isinstance(record, Op) and record.iteration in made:
+                made[record.iteration].append(record)
+        if not made[a] or not made[b]:
+            continue
+        before, now = (list(made[index][-1].shape) for index in (a, b))
+        if before != now or len(made[a]) != len(made[b]):
+            found.append(
+                {
+                    **item(store, id),
+                    "a": {"shape": before, "times": len(made[a])},
+                    "b": {"shape": now, "times": len(made[b])},
+                }
+            )
+        if len(found) >= CHANGED:
+            break
+    return found
+
+
+def _numbers(store: GraphStore, record: IterationRecord) -> dict[str, Any]:
+    return {
+        "nodes": record.nodes,
+        "ns": max(record.end - record.start, 0),
+        "busy": record.busy,
+        "loss": loss(store, record),
+        "peak": _peaks(store, [record, *(i for i in store.iterations if i.start > record.start)][:2]).get(
+            record.index
+        ),
     }
 
 

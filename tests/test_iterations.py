@@ -1,0 +1,44 @@
+"""Two iterations compared: what came and went, what has another shape or ran more often, and the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsviz.query.iterations import compare, iterations
+from dsviz.session import Session
+
+PROGRAM = """
+import dsviz as ds
+net = ds.Linear(3, 3)
+optimizer = ds.optim.SGD(net.parameters(), lr=0.1)
+for rows in (2, 2, 5):
+    x = net(ds.ones(rows, 3))
+    for _ in range(rows):
+        x = ds.tanh(x)
+    if rows == 5:
+        x = ds.relu(x)
+    optimizer.zero_grad()
+    x.sum().backward()
+    optimizer.step()
+"""
+
+
+def test_two_iterations_are_compared(tmp_path: Path) -> None:
+    script = tmp_path / "growing.py"
+    script.write_text(PROGRAM, encoding="utf-8")
+    with Session.launch(script, pause_at_entry=False) as session:
+        session.wait(60)
+        with session.store.lock:
+            same, other = compare(session.store, 0, 1), compare(session.store, 1, 2)
+            rows = iterations(session.store)["rows"]
+    assert same["only_a"] == same["only_b"] == same["changed"] == []
+    assert [one["label"] for one in other["only_b"] if not one["label"].endswith("'")] == ["relu"]
+    changed = {one["label"]: one for one in other["changed"]}
+    assert changed["linear"]["a"] == {"shape": [2, 3], "times": 1}
+    assert changed["linear"]["b"] == {"shape": [5, 3], "times": 1}
+    assert changed["tanh"]["b"]["times"] == 5
+    assert other["numbers"]["a"]["nodes"] < other["numbers"]["b"]["nodes"]
+    assert other["numbers"]["b"]["peak"] >= other["numbers"]["a"]["peak"] > 0
+    assert [change[:2] for change in rows[2]["changes"] if "'" not in change[1]] == [["+", "relu"]] or rows[
+        2
+    ]["running"]
