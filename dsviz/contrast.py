@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dsviz.query import memory
 from dsviz.session import LaunchError, Refused, Session
 from dsviz.stop import ENDS, FAILED, KILLED
@@ -31,7 +33,7 @@ class Contrast:
         self._stopping = threading.Event()
         self._told: dict[str, Any] = {"state": "none"}
         self._run = 0
-        self._courses: dict[str, dict[str, Any]] = {}
+        self._course: dict[str, Any] | None = None
 
     def start(self) -> dict[str, Any]:
         """Begin; `status` tells how far it is. Raises `Refused` where there is no program that could be run."""
@@ -45,7 +47,7 @@ class Contrast:
             optimised = not options["config"].get("memory_optimization", True)
             options["config"]["memory_optimization"] = optimised
             self._stopping.clear()
-            self._courses, self._run = {}, session.run
+            self._course, self._run = None, session.run
             self._told = {
                 "state": "running", "optimised": optimised, "nodes": 0, "of": session.store.count, "peak": None, "message": "",
             }  # fmt: skip
@@ -64,8 +66,17 @@ class Contrast:
         return dict(self._told)
 
     def course(self, axis: str) -> dict[str, Any] | None:
-        """Live bytes of the second run: `x` and `total`; None until there is one, and once the program was run anew."""
-        return self._courses.get(axis) if self._run == self._session.run else None
+        """Live bytes of the second run: `x` and `total`; None until there is one, and once the program was run anew.
+
+        On the time axis each stands where the first run had run as many nodes: the two are compared, not their speeds.
+        """
+        course = self._course if self._run == self._session.run else None
+        if course is None or axis == "events":
+            return course
+        log = self._session.store.memory
+        if not log.time:
+            return None
+        return {**course, "x": np.interp(course["x"], list(log.step), list(log.time)).tolist()}
 
     def _work(self, options: dict[str, Any]) -> None:
         session, told = self._session, self._told
@@ -98,11 +109,7 @@ class Contrast:
     def _keep(self, store: GraphStore, wanted: int) -> None:
         with store.lock:
             self._told["nodes"] = store.count
-            steps = list(store.memory.step)
-            last = next((i for i, step in enumerate(steps) if step > wanted), len(steps))
-            for axis in ("events", "time"):
-                view = memory.timeline(store, axis, POINTS)
-                end = (store.memory.step if axis == "events" else store.memory.time)[last - 1] if last else 0
-                kept = sum(1 for x in view["x"] if x <= end)
-                self._courses[axis] = {"x": view["x"][:kept], "total": view["total"][:kept]}
-            self._told["peak"] = max(self._courses["events"]["total"], default=0)
+            view = memory.timeline(store, "events", POINTS)
+            kept = sum(1 for x in view["x"] if x <= wanted)
+            self._course = {"x": view["x"][:kept], "total": view["total"][:kept]}
+            self._told["peak"] = max(self._course["total"], default=0)

@@ -119,14 +119,13 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
         for key, title, values in shown
     ]
     if other["x"]:
-        first = 0 if by_events else other["x"][0] / 1e6
         traces.append(
             {
                 "type": "scatter", "mode": "lines",
                 "name": f"{'With' if other['optimised'] else 'Without'} the optimisation",
-                "x": [(x if by_events else x / 1e6) - first for x in other["x"]],
+                "x": [place(x) for x in other["x"]],
                 "y": [value / size for value in other["total"]],
-                "line": {"width": 1.4, "color": colour["ink"], "dash": "dash", "shape": "hv"},
+                "line": {"width": 1.1, "color": colour["ink"], "shape": "hv"},
                 "hovertemplate": f"{'with' if other['optimised'] else 'without'} optimisation %{{y:.2f}} {unit}<extra></extra>",
                 "meta": "contrast",
             }

@@ -39,6 +39,5 @@ def test_two_iterations_are_compared(tmp_path: Path) -> None:
     assert changed["tanh"]["b"]["times"] == 5
     assert other["numbers"]["a"]["nodes"] < other["numbers"]["b"]["nodes"]
     assert other["numbers"]["b"]["peak"] >= other["numbers"]["a"]["peak"] > 0
-    assert [change[:2] for change in rows[2]["changes"] if "'" not in change[1]] == [["+", "relu"]] or rows[
-        2
-    ]["running"]
+    assert rows[1]["same"] is True
+    assert rows[2]["added"] >= 1

@@ -21,7 +21,7 @@ export class Iterations extends Asked {
     const heads = ["Compare", "Iteration", "Nodes", "Time", "Peak", "Loss", "", "Structure against the one before"];
     const losses = data.rows.map((row) => row.loss).filter((loss) => typeof loss === "number");
     const top = Math.max(...losses, 0);
-    const rows = data.rows.slice().reverse().map((row) => h("tr", { class: row.running ? "cur" : "" },
+    const rows = data.rows.slice().reverse().map((row) => h("tr", { class: row.running && (this.state.paused || this.state.run?.state === "running") ? "cur" : "" },
       h("td", {}, this.pick("a", row.index), this.pick("b", row.index)),
       h("td", { class: "num b" }, row.index), h("td", { class: "num" }, count(row.nodes)), h("td", { class: "num" }, duration(row.ns)), h("td", { class: "num" }, row.peak ? bytes(row.peak) : ""),
       h("td", { class: "num" }, row.loss === null || row.loss === undefined ? "" : three(row.loss)),
@@ -35,7 +35,7 @@ export class Iterations extends Asked {
   }
 
   structure(row) {
-    if (row.running) return "running";
+    if (row.running) return this.state.run?.state === "running" || this.state.paused ? "running" : h("span", { class: "dim" }, "the last one");
     if (row.same === null) return "first";
     if (row.same) return h("span", { class: "dim" }, "same");
     const told = (row.changes || []).map(([sign, label, slot]) => {

@@ -123,7 +123,7 @@ export class Memory {
   contrast(peak) {
     const { other } = this;
     if (this.live.offline || this.state.run?.recording || !peak) return "";
-    const begin = h("button", { class: "link", id: "memory-contrast", type: "button", title: "Runs the program once more from its beginning, unseen, with everything it does; its memory is drawn as a dashed line",
+    const begin = h("button", { class: "link", id: "memory-contrast", type: "button", title: "Runs the program once more from its beginning, unseen, with everything it does; its memory is drawn as a line over this one",
       onclick: () => this.compare() }, other?.state === "done" || other?.state === "stopped" ? "again" : "Compare with the optimisation off");
     if (!other || other.state === "none") return h("div", { class: "contrast" }, begin);
     const what = other.optimised ? "With the optimisation" : "Without the optimisation";

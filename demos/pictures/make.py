@@ -47,13 +47,9 @@ def mismatch(page: Page) -> None:
 
 def nan(page: Page) -> None:
     page.click("#trace-level-2")
-    page.click("#breakpoints-add")
-    page.locator(".breakform select").select_option("nan")
-    page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.locator("#breakpoints")).to_contain_text("NaN")
+    stop_at(page, "nan")
     press(page, "continue")
-    for _ in range(3):
-        press(page, "next")
+    expect(page.locator("#canvas .card")).to_contain_text("Inf among")
     page.click("#colour-by")
     page.get_by_role("menuitemradio", name="Not finite").click()
     expect(page.locator("#legend")).to_contain_text("Made here")
@@ -63,6 +59,38 @@ def nan(page: Page) -> None:
 def memory(page: Page) -> None:
     page.click("#btn-continue")
     expect(page.locator("#run-state")).to_have_text("finished")
+    page.click("#memory-contrast")
+    expect(page.locator("#memory-legend")).to_contain_text("Without the optimisation: peak")
+
+
+def values(page: Page) -> None:
+    """Feature maps of a segmentation net, and how far the steps move its parameters."""
+    page.click("#trace-level-2")
+    stop_at(page, "op", "relu", "iteration == 8")
+    press(page, "continue")
+    for _ in range(4):
+        press(page, "next")
+    page.click("#tab-parameters")
+
+
+def compare(page: Page) -> None:
+    """Two sequences of different length."""
+    page.click("#btn-continue")
+    expect(page.locator("#run-state")).to_have_text("finished")
+    page.click("#tab-iterations")
+    page.get_by_role("button", name="Iteration 41 is A", exact=True).click()
+    page.get_by_role("button", name="Iteration 42 is B", exact=True).click()
+    expect(page.locator("#iterations .differs")).to_contain_text("nodes")
+
+
+def stop_at(page: Page, kind: str, where: str = "", condition: str = "") -> None:
+    page.click("#breakpoints-add")
+    page.get_by_label("Kind of breakpoint").select_option(kind)
+    if where:
+        page.get_by_label("Where", exact=True).fill(where)
+    page.get_by_label("Condition").fill(condition)
+    page.locator(".breakform").get_by_role("button", name="Add").click()
+    expect(page.locator(".breakform")).to_have_count(0)
 
 
 STATES: dict[str, tuple[str, Callable[[Page], None]]] = {
@@ -72,6 +100,8 @@ STATES: dict[str, tuple[str, Callable[[Page], None]]] = {
     "mismatch": ("shape_bug.py", mismatch),
     "nan": ("not_finite.py", nan),
     "memory": ("dynamic_net.py", memory),
+    "values": ("segmentation.py", values),
+    "compare": ("variable_rnn.py", compare),
 }
 
 
