@@ -172,6 +172,29 @@ def transformer(lib: Any) -> Step:
     return trained(lib, model, lambda: model(x))
 
 
+ROWS = 1024  # of as many numbers
+
+
+def alone(apply: Callable[[Any, Any], Any]) -> Callable[[Any], Step]:
+    """One operation on a million numbers and its gradient."""
+
+    def build(lib: Any) -> Step:
+        x, g = batch(lib, ROWS, ROWS), batch(lib, ROWS, ROWS, seed=3)
+        x.requires_grad_()
+        learned = [lib.ones(ROWS, requires_grad=True), lib.zeros(ROWS, requires_grad=True)]
+
+        def step() -> float:
+            for tensor in (x, *learned):
+                tensor.grad = None
+            y = apply(lib.nn.functional, (x, *learned))
+            y.backward(g)
+            return float(y[0, 0].item())
+
+        return step
+
+    return build
+
+
 def resnet50(lib: Any) -> Step:
     """ResNet50, batch 8, 3x224x224, SGD with momentum, in the layout that is PyTorch's fastest."""
     nn = lib.nn
@@ -212,6 +235,15 @@ WORKLOADS = {
     "lstm-cell-32": Workload(lstm_cell(32), "nn.LSTMCell loop, T 32, H 128, batch 32", 1.0),
     "lstm-32": Workload(lstm(32), "nn.LSTM, T 32, H 128, batch 32", 1.0),
     "transformer": Workload(transformer, "2 encoder layers, d 256, T 128, batch 8", 1.2),
+    "gelu": Workload(alone(lambda f, t: f.gelu(t[0])), "gelu of 1024 x 1024 with gradient", 1.0),
+    "softmax": Workload(
+        alone(lambda f, t: f.softmax(t[0], -1)), "softmax of 1024 rows of 1024 with gradient", 1.0
+    ),
+    "layer-norm": Workload(
+        alone(lambda f, t: f.layer_norm(t[0], (ROWS,), t[1], t[2])),
+        "layer norm of 1024 rows of 1024 with gradients",
+        1.0,
+    ),
     "resnet50": Workload(resnet50, "ResNet50, batch 8, 224 x 224", 0.79, 8, "image"),
 }
 # The slow one is measured when it is asked for.

@@ -174,7 +174,7 @@ def LSTM(
     steps, (batch, hidden) = len(bare), h.shape
     states, cells = (room(xp, (steps + 1, batch, hidden), kind) for _ in range(2))
     states[0], cells[0] = h, c
-    rows = rows_of(xp, hidden, kind.name)
+    rows = rows_of(xp, hidden, kind)
     gates, full = (xp.empty((batch, 4 * hidden), kind) for _ in range(2))
     parts, forth = pieces(full), mapped(xp, states[0], weight_hh)
     if backwards:

@@ -71,7 +71,7 @@ def _origin(
 
 
 @functools.lru_cache(maxsize=64)
-def rows_of(xp: Any, size: int, kind: str) -> tuple[Any, Any, Any]:
+def rows_of(xp: Any, size: int, kind: Any) -> tuple[Any, Any, Any]:
     """What the gates are halved by, what is added to them, and a quarter for the slope; 1, 0 and 1 for g."""
     half = xp.full(4 * size, 0.5, kind)
     half[2 * size : 3 * size] = 1
@@ -142,7 +142,7 @@ def slopes(xp: Any, bare: Any, c: Any, after: Any) -> tuple[Any, Any, Any]:
     From c' to the gates i, f and g, and from h' to the gate o [..., 4 hidden]; from h' to c'; from c' to c.
     `after` is c' where it is known.
     """
-    half, shift, quarter = rows_of(xp, bare.shape[-1] // 4, bare.dtype.name)
+    half, shift, quarter = rows_of(xp, bare.shape[-1] // 4, bare.dtype)
     full = bare * half
     full += shift
     i, f, new, o = pieces(full)
@@ -227,9 +227,9 @@ def LSTM_CELL(
         _shape(*(getattr(a, "shape", a) for a in (input, h, c, weight_ih, weight_hh, bias_ih, bias_hh)))
     gates = LINEAR.on(xp)(h, weight_hh, bias_hh)
     gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
-    kind = xp.result_type(gates, c)
+    kind = gates.dtype if gates.dtype == c.dtype else xp.result_type(gates, c)
     full, cell, after = xp.empty_like(gates), xp.empty(c.shape, kind), xp.empty(c.shape, kind)
-    activate(xp, gates, c, rows_of(xp, hidden, gates.dtype.name), full, pieces(full), cell, after)
+    activate(xp, gates, c, rows_of(xp, hidden, gates.dtype), full, pieces(full), cell, after)
     return (after, cell), gates
 
 
