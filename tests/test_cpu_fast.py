@@ -385,3 +385,25 @@ def test_large_rows_of_channels_last() -> None:
         ds.tanh,
     ):
         np.testing.assert_allclose(function(last).numpy(), function(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(200, 400), (3, 41, 700), (90_000,), (1, 70_000)])
+def test_numpys_own_way_over_large_arrays(shape: tuple[int, ...]) -> None:
+    """A cacheful at a time, which float64 tests of small arrays do not reach: against the formulas in float64."""
+    x, g = (normal(*shape, seed=i).numpy(force=True) for i in (0, 1))
+    wide = x.astype(np.float64)
+    phi = np.exp(-wide * wide / 2) / math.sqrt(2 * math.pi)
+    cumulative = np.vectorize(math.erf)(wide / math.sqrt(2)) / 2 + 0.5
+    soft = np.exp(wide - wide.max(-1, keepdims=True))
+    soft /= soft.sum(-1, keepdims=True)
+    expected = {
+        F.gelu: (wide * cumulative, g * (cumulative + wide * phi)),
+        (lambda t: F.softmax(t, -1)): (soft, soft * (g - (g * soft).sum(-1, keepdims=True))),
+    }
+    with ds.graph_config(cpu_fast=False):
+        for function, (value, slope) in expected.items():
+            t = ds.tensor(x, requires_grad=True)
+            y = function(t)
+            y.backward(ds.tensor(g))
+            np.testing.assert_allclose(y.numpy(force=True), value, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-4, atol=2e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.dnn import elementwise
 from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import UNARY
-from engine.ops.exponential import erf_of
+from engine.ops.exponential import erf_in_place, erf_of, pieces
 from engine.ops.nested import on_arrays
 from engine.pool import compute, pool
 
@@ -105,11 +106,44 @@ def _gelu_vjp(xp: Any, g: Any, out: Any, input: Any, *, approximate: str) -> Any
         fast = elementwise.gelu_gradient(g, input)
         if fast is not None:
             return fast
+        if type(input) is np.ndarray and input.dtype == g.dtype == np.float32:
+            return _gelu_gradient(g, input)
     density = xp.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
     cumulative = (
         xp.erf(input * math.sqrt(0.5)) if hasattr(xp, "erf") else erf_of(xp, input * math.sqrt(0.5))
     ) * 0.5 + 0.5
     return g * (cumulative + input * density)
+
+
+def _cumulative(part: Any) -> Any:
+    """The normal distribution's cumulative probability of a line of float32."""
+    made = part * np.float32(math.sqrt(0.5))
+    erf_in_place(made)
+    made *= np.float32(0.5)
+    made += np.float32(0.5)
+    return made
+
+
+def _gelu(input: Any) -> Any:
+    """gelu of float32 on NumPy, a cacheful at a time."""
+    out = pool.empty(input.shape, np.float32)
+    for part, into in pieces(input, out):
+        np.multiply(part, _cumulative(part), out=into)
+    return out
+
+
+def _gelu_gradient(g: Any, input: Any) -> Any:
+    """`g` times the slope of gelu, of float32 on NumPy, a cacheful at a time."""
+    out = pool.empty(input.shape, np.float32)
+    for coming, part, into in pieces(g, input, out):
+        density = part * part
+        density *= np.float32(-0.5)
+        np.exp(density, out=density)
+        density *= np.float32(1 / math.sqrt(2 * math.pi))
+        density *= part
+        density += _cumulative(part)
+        np.multiply(coming, density, out=into)
+    return out
 
 
 @op(
@@ -128,8 +162,10 @@ def GELU(xp: Any, input: Any, *, approximate: str) -> Any:
         return (
             input * 0.5 * (1 + xp.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)))
         )
-    fast = elementwise.gelu(input) if xp is np else None
-    return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5) if fast is None else fast
+    if xp is np and type(input) is np.ndarray and input.dtype == np.float32:
+        fast = elementwise.gelu(input)
+        return _gelu(input) if fast is None else fast
+    return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5)
 
 
 def _logistic(xp: Any, x: Any) -> Any:
@@ -215,11 +251,31 @@ def _over_dim(input: Any, *, dim: int) -> Any:
 OVER_DIM: dict[str, Any] = {**ACTIVATION, "shape": _over_dim, "quiet": True}
 
 
+# Elements that softmax works on at a time: what a cache holds.
+ROWS = 1 << 16
+
+
+def rows(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Arrays of one shape as tables of their last dimension, a cacheful of rows at a time."""
+    tables = [a.reshape(-1, a.shape[-1]) for a in arrays]
+    step = max(1, ROWS // tables[0].shape[1])
+    for start in range(0, len(tables[0]), step):
+        yield tuple([table[start : start + step] for table in tables])
+
+
 def _softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
     if xp is np and dim in (-1, out.ndim - 1):
         fast = elementwise.softmax_gradient(g, out)
         if fast is not None:
             return fast
+        if type(out) is np.ndarray and out.size > ROWS and g.dtype == out.dtype:
+            made = pool.empty(out.shape, out.dtype)
+            for coming, part, into in rows(g, out, made):
+                np.multiply(coming, part, out=into)
+                total = into.sum(axis=1, keepdims=True)
+                np.subtract(coming, total, out=into)
+                into *= part
+            return made
     product = g * out
     return product - out * xp.sum(product, axis=dim, keepdims=True)
 
@@ -233,6 +289,13 @@ def SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
         fast = elementwise.softmax(input)
         if fast is not None:
             return fast
+        if type(input) is np.ndarray and input.dtype.kind == "f" and input.size > ROWS:
+            made = pool.empty(input.shape, input.dtype)
+            for part, into in rows(input, made):
+                np.subtract(part, part.max(axis=1, keepdims=True), out=into)
+                np.exp(into, out=into)
+                into /= into.sum(axis=1, keepdims=True)
+            return made
     shifted = xp.exp(input - input.max(axis=dim, keepdims=True))
     shifted /= shifted.sum(axis=dim, keepdims=True)
     return shifted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,26 +110,37 @@ _ONE = 3.92
 _CACHE = 1 << 14
 
 
+def pieces(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Arrays of one shape as lines, a cacheful at a time."""
+    lines = [a.reshape(-1) for a in arrays]
+    for start in range(0, lines[0].size, _CACHE):
+        yield tuple([line[start : start + _CACHE] for line in lines])
+
+
+def erf_in_place(part: Any) -> None:
+    """erf of a line of float32, put where it is; within 1e-6 of its size."""
+    np.minimum(part, np.float32(_ONE), out=part)
+    np.maximum(part, np.float32(-_ONE), out=part)
+    square = part * part
+    for coefficients in (_P, _Q):
+        total = square * np.float32(coefficients[-1])
+        for coefficient in coefficients[-2:0:-1]:
+            total += np.float32(coefficient)
+            total *= square
+        total += np.float32(coefficients[0])
+        if coefficients is _P:
+            part *= total
+        else:
+            part /= total
+    np.minimum(part, np.float32(1), out=part)
+    np.maximum(part, np.float32(-1), out=part)
+
+
 def erf_single(x: Any) -> Any:
-    """erf of float32 on NumPy, within 1e-6 of its size; a cacheful at a time."""
-    out = np.empty(x.shape, np.float32)
-    flat, into = x.reshape(-1), out.reshape(-1)
-    for start in range(0, flat.size, _CACHE):
-        part = np.minimum(flat[start : start + _CACHE], np.float32(_ONE))
-        np.maximum(part, np.float32(-_ONE), out=part)
-        square = part * part
-        for coefficients in (_P, _Q):
-            total = square * np.float32(coefficients[-1])
-            for coefficient in coefficients[-2:0:-1]:
-                total += np.float32(coefficient)
-                total *= square
-            total += np.float32(coefficients[0])
-            if coefficients is _P:
-                part *= total
-            else:
-                part /= total
-        np.minimum(part, np.float32(1), out=part)
-        np.maximum(part, np.float32(-1), out=into[start : start + _CACHE])
+    """erf of float32 on NumPy."""
+    out = np.array(x, order="C")
+    for (part,) in pieces(out):
+        erf_in_place(part)
     return out
 
 
