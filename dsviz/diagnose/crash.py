@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +51,17 @@ def crash(record: Record) -> Iterator[Finding]:
             # What was carried over from the turn before is where the graphs of two turns meet.
             file, line = max(record.old_inputs, key=lambda place: record.old_inputs[place])
         text = f"{type(error).__name__}: {_first_line(error)}"
+        if (
+            isinstance(error, (AttributeError, TypeError))
+            and record.taken
+            and re.search(r"'(float|int|list)'|numpy", str(error))
+        ):
+            taken = record.taken[max(record.taken)]
+            number = _finding(
+                kind, error, *taken, f"{text}. Here a tensor becomes a plain number.", "Keep the tensor."
+            )
+            number.weight = 1.01
+            yield number
         failed = (
             record.failure.node if record.failure is not None and record.failure.exception is error else None
         )

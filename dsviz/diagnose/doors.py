@@ -92,6 +92,16 @@ def _optimizers(watch: Watch, replace: Replace) -> None:
 
         return scheduled
 
+    def schedule_step(old: Any) -> Any:
+        def scheduled(self: LRScheduler) -> None:
+            steps = watch.steps.get(self.optimizer)
+            if steps is not None:
+                steps.schedule_step = here()
+            old(self)
+
+        return scheduled
+
+    replace(LRScheduler, "step", schedule_step)
     replace(Optimizer, "__init__", init)
     replace(Optimizer, "step", step)
     replace(Optimizer, "zero_grad", zero)
@@ -138,6 +148,17 @@ def _modes(watch: Watch, replace: Replace) -> None:
 
         return assigned
 
+    def new(old: Any) -> Any:
+        def made(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            module = (
+                old.__func__(cls, *args, **kwargs) if hasattr(old, "__func__") else old(cls, *args, **kwargs)
+            )
+            watch.record.made[id(module)] = here()
+            return module
+
+        return made
+
+    replace(Module, "__new__", new)
     replace(Module, "train", train)
     replace(Module, "__setattr__", assign)
 

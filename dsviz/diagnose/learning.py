@@ -16,7 +16,7 @@ def optimizers(record: Record) -> Iterator[Finding]:
     """No step, a step without gradients, a rate of 0, a gradient that was not zeroed."""
     for steps in record.optimizers:
         place, backward = (steps.file, steps.line), len(record.losses) - steps.since
-        if backward >= 2 and not steps.count:
+        if backward >= 2 and not steps.count and record.exception is None:
             yield from at_each(Finding(
                 "optimizer never steps", "error", *record.losses[-1].place,
                 f"{backward} backward passes ran, but step() of {steps.name} was never called: their gradients are never used.",
@@ -47,6 +47,48 @@ def optimizers(record: Record) -> Iterator[Finding]:
                 [Place(*steps.stale_place, "adds here"), Place(*steps.step_place, "used here")],
                 {"passes": steps.stale, "steps": steps.count}, "Call optimizer.zero_grad() once before each backward().", 0.85,
             )  # fmt: skip
+
+
+def wasted(record: Record) -> Iterator[Finding]:
+    """Gradients that are put away again and again with no step between: most passes teach nothing."""
+    for steps in record.optimizers:
+        if steps.count and steps.zeroed >= 6 and steps.wasted >= 0.6 * steps.zeroed:
+            step, zero = (
+                Place(*steps.step_place, "steps here"),
+                Place(*steps.zeroed_place, "puts gradients away here"),
+            )
+            yield from at_each(Finding(
+                "gradients thrown away", "error", step.file, step.line,
+                f"{steps.wasted} times the gradients were put away before {steps.name} had used them: it made {steps.count} steps only.",
+                [step, zero], {"put away": steps.wasted, "steps": steps.count}, "Call step() after each backward(), before zero_grad().", 0.8,
+            ), [zero])  # fmt: skip
+
+
+def unmoved(record: Record) -> Iterator[Finding]:
+    """Parameters that get gradients turn by turn and stay what they are: what the program computes of them is lost."""
+    if any(steps.count for steps in record.optimizers):
+        return
+    still = [
+        f for f in record.learners.values() if f.gradients >= 5 and f.used_recording >= 5 and not f.moved
+    ]
+    if not still or len(still) < len(record.learners):
+        return
+    learners = {seen.id for seen in record.nodes() if not seen.op and seen.requires}
+    update = next(
+        (
+            s
+            for s in record.nodes()
+            if s.phase == 0 and s.op in ("sub", "add") and s.inputs[0] in learners and s.muted[0]
+        ),
+        None,
+    )
+    made = [Place(f.file, f.line, "the parameter is made here") for f in still[:1]]
+    where, *more = [*([] if update is None else [Place(*update.place, "the new value is lost here")]), *made]
+    yield from at_each(Finding(
+        "parameters never change", "error", where.file, where.line,
+        f"Gradients of {still[0].gradients} backward passes arrived, but the parameters are what they were.",
+        [where, *more], {"passes": still[0].gradients}, "Change them in place (p -= lr * p.grad under no_grad), or use an optimizer.", 0.88,
+    ), more)  # fmt: skip
 
 
 def _empty(record: Record, steps: Steps) -> Iterator[Finding]:
@@ -174,7 +216,7 @@ def idle(record: Record) -> Iterator[Finding]:
                 f"The learning rate falls from {top:.3g} to {steps.rates[-1]:.3g}: in {low} of {steps.count} steps it is "
                 "less than a hundred thousandth of what it was.",
                 [made], {"first": top, "last": steps.rates[-1]}, "Let the schedule fall more slowly, or step it once an epoch.", 0.6,
-            ), [made])  # fmt: skip
+            ), [Place(*steps.schedule_step, "the schedule steps here"), made])  # fmt: skip
         elif 0 < top <= 1e-5 and total < LOST and norms and max(norms) > 1e-4:
             chosen = _rate(steps)
             where = chosen[0] if chosen else made

@@ -62,12 +62,13 @@ def double_softmax(record: Record) -> Iterator[Finding]:
         loss = {"softplus": "the binary cross entropy of scores", "log_softmax": "log_softmax"}.get(
             seen.op, "cross_entropy"
         )
-        yield Finding(
-            "double softmax", "error", *source.place,
+        where, *more = [at(p, f"{source.op} is applied here") for p in source.places]
+        yield from at_each(Finding(
+            "double softmax", "error", where.file, where.line,
             f"{source.op} is applied before {loss}, which applies it again: the gradient is flattened.",
             [Place(*seen.place, loss), Place(*source.place, source.op)], {"first": source.op, "second": seen.op},
             f"Give the loss the scores, without {source.op}.", 0.9,
-        )  # fmt: skip
+        ), more)  # fmt: skip
 
 
 def _source(record: Record, seen: Seen, wanted: set[str]) -> Seen | None:
@@ -197,4 +198,59 @@ def order(record: Record) -> Iterator[Finding]:
                 "batches of one class", "warning", where.file, where.line,
                 f"Each of {facts['calls']} batches holds labels of one class only, though {len(facts['values'])} occur.",
                 [where, *more], {"batches": facts["calls"]}, "Shuffle the data before they are cut into batches.", 0.5,
+            ), more)  # fmt: skip
+
+
+def shares(record: Record) -> Iterator[Finding]:
+    """Targets of a binary cross entropy that lie outside 0 to 1."""
+    for place, facts in record.odd_targets.items():
+        leaf = facts["leaf"]
+        places = [
+            *(at(p, "the targets are made here") for p in origin.makers(leaf)[:1]),
+            at(leaf.place, "the targets come from here"),
+        ]
+        where, more = places[0], [*places[1:], at(place, "the loss")]
+        yield from at_each(Finding(
+            "targets outside 0 to 1", "error", where.file, where.line,
+            f"A binary cross entropy takes targets from 0 to 1; these go from {facts['low']:.3g} to {facts['high']:.3g}.",
+            [where, *more], {"low": facts["low"], "high": facts["high"]}, "Make the two classes 0 and 1.", 0.88,
+        ), more)  # fmt: skip
+
+
+def divergence(record: Record) -> Iterator[Finding]:
+    """A Kullback-Leibler divergence of probabilities, where it takes their logarithms."""
+    for seen in record.nodes():
+        if seen.phase != 0 or seen.op != "sub" or not seen.requires or len(seen.inputs) != 2:
+            continue
+        left, right = (record.find(n) for n in seen.inputs)
+        # The engine's kl_div: 0 log 0 is put out by a where, all on one line of the person's.
+        if (
+            left is None
+            or right is None
+            or left.op != "where"
+            or left.place != seen.place
+            or right.place != seen.place
+        ):
+            continue
+        given = (
+            right
+            if right.op in ("softmax", "sigmoid")
+            else next(
+                (
+                    m
+                    for n in right.inputs
+                    if n
+                    and (m := record.find(n)) is not None
+                    and m.op in ("softmax", "sigmoid")
+                    and m.requires
+                ),
+                None,
+            )
+        )
+        if given is not None and given.requires:
+            where, *more = [at(p, f"{given.op} is applied here") for p in given.places]
+            yield from at_each(Finding(
+                "probabilities where logarithms are taken", "error", where.file, where.line,
+                f"kl_div takes logarithms of probabilities first, and is given the result of {given.op}.",
+                [*more, at(seen.place, "kl_div")], {}, "Use log_softmax.", 0.88,
             ), more)  # fmt: skip

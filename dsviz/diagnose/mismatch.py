@@ -32,6 +32,7 @@ def mismatch(record: Record, error: ShapeMismatchError) -> Iterator[Finding]:
     suspects: list[tuple[float, Origin]] = []
     for score, node, note in (
         *_spoilers(failed, error), *_eaters(failed, error), *_layers(failed, error), *_deeper(failed, error),
+        *_layout(failed, error), *_changed(record, failed),
     ):  # fmt: skip
         suspects.append((score, Origin(node.filename, node.line, note, "")))
     taken = {argument: _taken_elsewhere(record, failed, argument) for _, argument in sides}
@@ -46,7 +47,10 @@ def mismatch(record: Record, error: ShapeMismatchError) -> Iterator[Finding]:
                 doubt -= 0.25
             # The argument that came second (a weight, say) was chosen to fit the first.
             suspects.append((doubt + 0.5 * side - 0.1 * depth - 2.0 * known, origin))
-    suspects.append((0.0, Origin(error.filename, error.line, "clashes here", "")))
+    # The letters of an einsum say which sizes have to agree: they are what is wrong as often.
+    suspects.append(
+        (3.0 if error.op == "einsum" else 0.0, Origin(error.filename, error.line, "clashes here", ""))
+    )
     for node in failed.inputs if failed is not None else ():
         while node is not None and any(i is not None and i.role != "parameter" for i in node.inputs):
             node = next(i for i in node.inputs if i is not None and i.role != "parameter")
@@ -161,17 +165,53 @@ def _layer_of(module: Any) -> Node | None:
 def _layers(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[float, Node, str]]:
     """Layers on the way that choose sizes by their stride, padding or kernel, nearest first."""
     for side, (start, first, _) in enumerate(_sides(failed, error)):
-        node, dim, score = start, first, 1.7 + 0.2 * side
+        node, dim, score = start, first, 2.2 + 0.2 * side
         for _ in range(REACH):
             name = "" if node.op is None else node.op.name
+            found = sources(node, dim)
             if name.startswith(WINDOWS) and dim >= 2:
                 layer = next((i for i in node.inputs if i is not None and i.role == "parameter"), node)
-                yield score, layer, f"makes {node.shape[dim]} by its stride, padding and kernel"
-                score -= 0.3
-            found = sources(node, dim)
+                keeps = bool(found) and found[0][0].shape[found[0][1]] == node.shape[dim]
+                yield (
+                    score + 0.4 * (not keeps),
+                    layer,
+                    f"makes {node.shape[dim]} by its stride, padding and kernel",
+                )
+                score -= 0.7
             if not found:
                 break
             node, dim = found[0]
+
+
+def _layout(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[float, Node, str]]:
+    """Data whose dimensions stand in another order: the size that is wanted is there, elsewhere."""
+    if failed is None or failed.op is None or not failed.op.name.startswith("conv"):
+        return
+    for start, dim, wanted in _sides(failed, error):
+        others = {size for d, size in enumerate(start.shape) if d != dim and d > 0}
+        if start.op is None and start.role != "parameter" and wanted & others:
+            yield 3.2, start, f"has {min(wanted & others)} in another dimension"
+
+
+def _changed(record: Record, failed: Node | None) -> Iterator[tuple[float, Node, str]]:
+    """Ops on the way whose results had more or fewer dimensions in an earlier turn: a squeeze of a batch of one."""
+    now = max(record.turns, default=0)
+    before = {
+        (s.place, s.op): len(s.shape)
+        for s in record.nodes()
+        if s.phase == 0 and s.op and s.iteration < now and s.shape is not None
+    }
+    for start in failed.inputs if failed is not None else ():
+        node = start
+        for _ in range(6):
+            if node is None or node.op is None or node.shape is None:
+                break
+            had = before.get(((node.filename, node.line), node.op.name))
+            given = next((i for i in node.inputs if i is not None), None)
+            if node.op.name in MOVES and had is not None and had != len(node.shape) and given is not None:
+                yield 3.6, node, f"gives {len(node.shape)} dimensions, and gave {had} before"
+                break
+            node = given
 
 
 def _deeper(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[float, Node, str]]:
@@ -179,6 +219,7 @@ def _deeper(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[fl
     for start, first, wanted in _sides(failed, error):
         queue, told, folded = [(start, first)], {start}, False
         found: list[tuple[Node, int]] = []
+        cut: list[tuple[Node, int]] = []
         for _ in range(REACH):
             if not queue:
                 break
@@ -186,7 +227,10 @@ def _deeper(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[fl
             folded = folded or (node.op is not None and node.op.name == "reshape")
             if node.role == "parameter" and folded:
                 found.append((node, node.shape[dim]))
-            for parent, d in sources(node, dim):
+            before = sources(node, dim)
+            if folded and node.op is not None and node.op.name == "getitem" and not before and node.inputs:
+                cut.append((node, node.shape[dim]))
+            for parent, d in before:
                 if parent not in told:
                     told.add(parent)
                     queue.append((parent, d))
@@ -194,3 +238,5 @@ def _deeper(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[fl
         for node, size in found:
             odd = right and size == start.shape[first]
             yield 2.6 if odd else 1.6, node, f"makes {size}, which is part of it"
+        for node, size in cut:
+            yield 2.55, node, f"cuts {size} out, which is part of it"

@@ -101,7 +101,12 @@ def _homes(record: Record) -> list[Place]:
         idle = not any(n in record.parameters for n in mine)
         return -(2 * idle + twice)
 
-    return [Place(s.file, s.line, f"{s.name} is made here") for s in sorted(stepped, key=odd)]
+    homes = [Place(s.file, s.line, f"{s.name} is made here") for s in sorted(stepped, key=odd)]
+    if all(odd(s) <= -2 for s in stepped):  # none has anything that is used: the network was made again after
+        for name, call in list(record.roots.items())[:2]:
+            again = origin.assigned(call[0], call[1], name)[:1]
+            homes[1:1] = [Place(*p, "the network is made again here") for p in again]
+    return homes
 
 
 def _listed(record: Record, many: list[ParameterFacts]) -> Place | None:
@@ -196,7 +201,11 @@ def cut_at(record: Record, number: int) -> list[Place]:
     if again:
         leaf = min(again, key=lambda s: s.id)
         places.append(Place(*leaf.place, "a new tensor without its past"))
-    return places or [Place(*last.place, "the path ends here")]
+    if places:
+        return places
+    root = record.find(record.losses[-1].node) if record.losses else None
+    loss = [] if root is None else [Place(*root.place, "the loss, which does not use it")]
+    return [*loss, Place(*last.place, "the path ends here")]
 
 
 def remade(record: Record) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ class Seen:
     """One node, without its arrays."""
 
     __slots__ = (
-        "code", "dtype", "file", "finite", "id", "inputs", "iteration", "kwargs", "lasti", "line", "module", "muted", "op", "phase", "recording",
+        "call", "code", "dtype", "file", "finite", "id", "inputs", "iteration", "kwargs", "lasti", "line", "module", "muted", "op", "phase", "recording",
         "requires", "role", "scalars", "shape", "shapes", "twin", "value",
     )  # fmt: skip
 
@@ -37,6 +37,7 @@ class Seen:
     twin: int
     value: float | None  # of a result of one element
     finite: bool
+    call: tuple[str, int]  # where its layer was made, where a layer of ours called it: in a Sequential, say
     code: Any  # the person's code object and the byte offset in it
     lasti: int
     muted: tuple[str, int]  # where gradients were switched off, if they were
@@ -45,6 +46,11 @@ class Seen:
     def place(self) -> tuple[str, int]:
         """The person's file and line."""
         return self.file, self.line
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """The lines that stand for it, likeliest first: of a layer in a Sequential the one that made the layer."""
+        return [self.call, self.place] if self.call[0] else [self.place]
 
 
 @dataclass
@@ -80,6 +86,11 @@ class Steps:
     since: int = 0  # backward passes before it was made
     rates: list[float] = field(default_factory=list)  # the rate of each step
     schedule: tuple[str, int] = ("", 0)  # where its schedule was made
+    schedule_step: tuple[str, int] = ("", 0)  # where its schedule steps
+    wasted: int = 0  # times its gradients were put away with no step since they were put away before
+    zeroed: int = 0  # times its gradients were put away
+    zeroed_place: tuple[str, int] = ("", 0)
+    stepped_at: int = 0  # its steps when its gradients were put away last
     thrown: tuple[str, int] = ("", 0)  # where gradients were put away that no step had used
     stateful: bool = False  # it remembers earlier steps
     roots: list[int] = field(default_factory=list)  # the losses before its last steps without gradients
@@ -154,6 +165,10 @@ class Record:
         self.taken: dict[int, tuple[str, int]] = {}  # where a node's value was taken out as plain numbers
         self.learners: dict[int, ParameterFacts] = {}  # plain tensors that take gradients, by their numbers
         self.bad_data: dict[tuple[str, int], Seen] = {}  # leaves that hold nan from the start
+        self.made: dict[int, tuple[str, int]] = {}  # where modules were made, by id()
+        self.odd_targets: dict[
+            tuple[str, int], dict[str, Any]
+        ] = {}  # of a binary cross entropy, outside 0 to 1
         self.roots: dict[str, tuple[str, int]] = {}  # where networks are called, by their names
         self.held_by: dict[str, int] = {}  # names of what still holds nodes of earlier turns
 

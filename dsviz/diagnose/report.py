@@ -17,6 +17,7 @@ DETECTORS: tuple[Callable[[Record], Iterator[Finding]], ...] = (
     modes.evaluation, modes.growth,
     modes.stuck, structure.attention, structure.reshapes, structure.squeezed, structure.probabilities,
     structure.folded, structure.drowned, losses.sign, losses.order,
+    losses.shares, losses.divergence, learning.wasted, learning.unmoved,
 )  # fmt: skip
 
 

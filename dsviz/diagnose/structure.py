@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from dsviz.diagnose.finding import Finding, Place, at_each
+from dsviz.diagnose.finding import Finding, Place, at, at_each
 from dsviz.diagnose.record import Record, Seen
 
 STILL = {"dropout", "cast", "clone"}
@@ -82,21 +82,23 @@ def squeezed(record: Record) -> Iterator[Finding]:
         users = [u.op for u in record.nodes() if seen.id in u.inputs and u.phase == 0]
         made = record.find(facts["made"])
         if made is not None and {"square", "abs", "pow"} & set(users):
-            yield Finding(
-                "wrong activation", "error", *made.place,
+            where, *more = [at(p, made.op) for p in made.places]
+            yield from at_each(Finding(
+                "wrong activation", "error", where.file, where.line,
                 f"The output ends in {made.op}, but {facts['share']:.0%} of the targets lie outside what it can give.",
                 [Place(*made.place, made.op), Place(*place, "compared with the targets")], {"share": facts["share"]},
                 "Leave the last activation away, or scale the targets.", 0.75,
-            )  # fmt: skip
+            ), more)  # fmt: skip
     for seen in record.nodes():
         if seen.phase == 0 and seen.op == "cross_entropy":
             made = record.find(seen.inputs[0])
             if made is not None and made.op in ("relu", "sigmoid") and made.requires:
-                yield Finding(
-                    "wrong activation", "error", *made.place,
+                where, *more = [at(p, made.op) for p in made.places]
+                yield from at_each(Finding(
+                    "wrong activation", "error", where.file, where.line,
                     f"cross_entropy is given the result of {made.op}; it takes scores without an activation.",
                     [Place(*made.place, made.op), Place(*seen.place, "cross_entropy")], {}, f"Leave {made.op} away.", 0.75,
-                )  # fmt: skip
+                ), more)  # fmt: skip
 
 
 def probabilities(record: Record) -> Iterator[Finding]:
@@ -107,22 +109,24 @@ def probabilities(record: Record) -> Iterator[Finding]:
         if seen.op == "nll_loss":
             made = record.find(seen.inputs[0])
             if made is not None and made.op in ("softmax", "sigmoid", "linear", "relu"):
-                yield Finding(
-                    "no logarithm before nll_loss", "error", *made.place,
+                where, *more = [at(p, made.op) for p in made.places]
+                yield from at_each(Finding(
+                    "no logarithm before nll_loss", "error", where.file, where.line,
                     f"nll_loss takes log probabilities, and is given the result of {made.op}.",
                     [Place(*made.place, made.op), Place(*seen.place, "nll_loss")], {}, "Use log_softmax, or cross_entropy of the scores.", 0.9,
-                )  # fmt: skip
+                ), more)  # fmt: skip
         elif (
             seen.op in ("softmax", "log_softmax")
             and len(seen.shape) == 2
             and seen.shape[seen.kwargs.get("dim", -1)] == 1
             and seen.shape[0] > 1
         ):
-            yield Finding(
-                "softmax of one", "error", *seen.place, f"{seen.op} over a dimension of size 1 gives the same whatever the score.",
+            where, *more = [at(p, seen.op) for p in seen.places]
+            yield from at_each(Finding(
+                "softmax of one", "error", where.file, where.line, f"{seen.op} over a dimension of size 1 gives the same whatever the score.",
                 [Place(*seen.place, str(list(seen.shape)))], {"shape": list(seen.shape)},
                 "Use sigmoid for one score, or as many scores as classes.", 0.96,
-            )  # fmt: skip
+            ), more)  # fmt: skip
 
 
 def pattern(record: Record, number: int) -> list[Seen]:
@@ -205,7 +209,9 @@ def drowned(record: Record) -> Iterator[Finding]:
     for seen in record.nodes():
         share = seen.kwargs.get("p", 0.0) if seen.op == "dropout" else 0.0
         if seen.phase == 0 and seen.recording and isinstance(share, (int, float)) and share >= 0.95:
-            yield Finding(
-                "dropout drops almost everything", "warning", *seen.place, f"Dropout with p = {share:g} leaves {1 - share:.0%} of the values.",
+            where, *more = [at(p, "dropout") for p in seen.places]
+            yield from at_each(Finding(
+                "dropout drops almost everything", "warning", where.file, where.line, f"Dropout with p = {share:g} leaves {1 - share:.0%} of the values.",
                 [Place(*seen.place, "dropout")], {"p": share}, "p is the share that is dropped, not the share that stays.", 0.5,
-            )  # fmt: skip
+            ), more)  # fmt: skip
+            return

@@ -110,13 +110,14 @@ def masked_rows(record: Record) -> Iterator[Finding]:
     """A softmax over a row that was masked whole: nan, or weights that mean nothing."""
     for place, facts in record.softmaxed.items():
         if facts["masked"]:
-            yield Finding(
-                "all-masked row", "error", *place,
+            made = [at(p, "the mask comes from here") for p in facts["made"][:2]]
+            where, *more = [*made, Place(*place, f"{facts['op']} here")]
+            yield from at_each(Finding(
+                "all-masked row", "error", where.file, where.line,
                 f"{facts['op']} over rows in which every element is masked: {facts['masked']} calls.",
                 _back_from(record, facts), {"calls": facts["masked"]},
                 "Leave one element of each row unmasked, or put 0 where a whole row is masked.", 0.95,
-            )  # fmt: skip
-            yield from _makers(facts["made"], "all-masked row", 0.948)
+            ), more)  # fmt: skip
 
 
 def masks(record: Record) -> Iterator[Finding]:
@@ -138,12 +139,6 @@ def masks(record: Record) -> Iterator[Finding]:
                     f"In the attention softmaxed at line {place[1]} {words}.", chain, {"calls": facts[kind]},
                     "Mask what lies above the diagonal: triu(ones, diagonal=1) is True where a position may not look.", 0.8,
                 ), more)  # fmt: skip
-
-
-def _makers(places: list[tuple[str, int]], kind: str, weight: float) -> Iterator[Finding]:
-    """The lines that decided which positions are masked."""
-    for n, place in enumerate(places[:2]):
-        yield Finding(kind, "error", *place, "The mask comes from here.", [], {}, "", weight - 0.001 * n)
 
 
 def _back_from(record: Record, facts: dict[str, object]) -> list[Place]:

@@ -21,7 +21,7 @@ from engine.backend import owner
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.location import line_of, locals_of
+from engine.location import is_engine_code, line_of, locals_of
 from engine.module import Module, ModuleCall
 from engine.node import Node
 from engine.optim.optimizer import Optimizer
@@ -116,10 +116,18 @@ class Watch:
         seen.requires, seen.recording = node.requires, state.grad
         seen.role = node.role
         seen.code, seen.lasti = source.code, source.lasti
+        seen.call = self._made(node)
         seen.muted = self.muted[0] if self.muted and not state.grad else ("", 0)
         seen.twin = node.twin.id if node.twin is not None else 0
         seen.value, seen.finite = None, True
         return seen
+
+    def _made(self, node: Node) -> tuple[str, int]:
+        """Where the layer was made that an op ran in, where the person's own code does not call it."""
+        call = node.call
+        if call is None or call.parent is None or not _ours(call.module) or not _ours(call.parent.module):
+            return "", 0
+        return self.record.made.get(id(call.module), ("", 0))
 
     def _ran(self, node: Node) -> None:
         seen = self._seen(node)
@@ -299,9 +307,34 @@ class Watch:
                 share = float(((values < low) | (values > high)).mean())
                 self.record.outside[seen.place] = {"id": seen.id, "made": made.id, "share": share}
 
+    def _shares(self, seen: Seen, node: Node) -> None:
+        """Targets of a binary cross entropy that are no share: it multiplies them with a softplus or a logarithm."""
+        made, target = (self.record.find(n) for n in seen.inputs[:2])
+        if (
+            made is None
+            or target is None
+            or target.requires
+            or made.place != seen.place
+            or made.op not in ("softplus", "clamp")
+        ):
+            return
+        before = self.record.find(made.inputs[0]) if made.inputs else None
+        if made.op == "clamp" and (before is None or before.op != "log" or before.place != seen.place):
+            return
+        values = (node.arrays or (None, None))[1]
+        if getattr(values, "size", 0) and values.size <= LARGEST and values.dtype.kind in "fiu":
+            low, high = float(values.min()), float(values.max())
+            if (low < -1e-3 or high > 1 + 1e-3) and not target.op:
+                facts = self.record.odd_targets.setdefault(
+                    seen.place, {"leaf": target, "low": low, "high": high, "calls": 0}
+                )
+                facts["calls"] += 1
+
     def _elementwise(self, seen: Seen, node: Node) -> None:
         if seen.op == "sub" and self._looks(seen.iteration):
             self._reach(seen, node)
+        if seen.op == "mul":
+            self._shares(seen, node)
         a, b = seen.shapes[0], seen.shapes[1]
         if a is None or b is None or len(seen.shape) < 2:
             return
@@ -476,6 +509,12 @@ class Watch:
         }
         if fresh:
             self._away = place
+        for steps in self.record.optimizers:
+            if any(id(p) in fresh for p in steps.params):
+                steps.zeroed += 1
+                steps.zeroed_place = place
+                steps.wasted += steps.stepped_at == steps.count
+                steps.stepped_at = steps.count
 
     def before_backward(self, place: tuple[str, int]) -> None:
         """Which gradients that a step has used are still there, and not 0."""
@@ -491,6 +530,19 @@ class Watch:
             and p.grad.array is array
             and array.any()
         }
+
+
+_OURS: dict[type, bool] = {}
+
+
+def _ours(module: Module) -> bool:
+    """Whether a module's forward is the engine's, not the person's."""
+    kind = type(module)
+    known = _OURS.get(kind)
+    if known is None:
+        code = getattr(getattr(kind, "forward", None), "__code__", None)
+        known = _OURS[kind] = code is not None and is_engine_code(code)
+    return known
 
 
 def _names_of(holder: Any, depth: int = 2) -> list[str]:

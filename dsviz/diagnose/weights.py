@@ -48,8 +48,8 @@ def flow(record: Record) -> Iterator[Finding]:
         start = grown.written if grown.written[0] else (grown.file, grown.line)
         yield from at_each(Finding(
             "exploding gradient", "error", *start,
-            f"{label_of(grown)} is applied again and again in each turn, and its first values spread by {grown.spread:.3g}: each time "
-            "makes what passes through larger.",
+            f"{label_of(grown)} starts with values that spread by {grown.spread:.3g}: each time something passes through, "
+            "it is larger.",
             [Place(*start, "first values")], {"spread": grown.spread, "uses": grown.used},
             "Scale the recurrent weights down (orthogonal, or a spread of 1 / sqrt(width)), or clip the gradients.", 0.94,
         ), [Place(grown.file, grown.line, "the weight is made here")])  # fmt: skip
@@ -77,13 +77,20 @@ def flow(record: Record) -> Iterator[Finding]:
 
 
 def _grown(record: Record, norms: dict[int, list[float]]) -> ParameterFacts | None:
-    """A square weight that is used many times a turn and makes what passes through it larger."""
+    """A weight that makes what passes through it larger: written so, or square and used many times a turn."""
     turns = max(record.iterations, 1)
     found = [
         f
         for f in (record.parameters[n] for n in norms)
         if len(f.shape) == 2 and f.shape[0] == f.shape[1] and f.used >= 4 * turns
     ]
+    written = [
+        f
+        for f in record.parameters.values()
+        if f.written[0] and len(f.shape) >= 2 and f.spread * f.shape[-1] ** 0.5 > 6
+    ]
+    if written:
+        return max(written, key=lambda f: f.spread)
     wide = [f for f in found if f.spread * f.shape[0] ** 0.5 > 1.5]
     return max(wide, key=lambda f: f.spread * f.shape[0] ** 0.5, default=None)
 

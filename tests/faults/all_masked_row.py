@@ -11,9 +11,9 @@ keep = np.ones((4, 6), bool)
 keep[1] = False  #-
 keep[1, 2:] = False  #+
 for _ in range(3):
-    scores = w(x).masked_fill(~keep, float("-inf"))
-    loss = ds.softmax(scores, 1).pow(2).sum()  #-!
-    loss = ds.softmax(scores, 1).pow(2).sum()  #+
+    scores = w(x).masked_fill(~keep, float("-inf"))  #-!
+    scores = w(x).masked_fill(~keep, float("-inf"))  #+
+    loss = ds.softmax(scores, 1).pow(2).sum()
     opt.zero_grad()
     loss.backward()
     opt.step()

@@ -14,8 +14,7 @@ opt = ds.optim.SGD(net.parameters(), lr=0.1)
 for _ in range(10):
     x = rng.normal(size=(32, 4)).astype(np.float32)
     y = (x.sum(1, keepdims=True) > 0).astype(np.float32)
-    out = net(x)  #-!
-    out = net(x)  #+
+    out = net(x)
     loss = criterion(out, y)
     opt.zero_grad()
     loss.backward()
