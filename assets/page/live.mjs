@@ -40,15 +40,20 @@ export class Live {
     for (const message of messages) {
       if (message.t === "reply") rest.push(message);
     }
-    this.onMessages(messages);
-    for (const reply of rest) {
-      const asked = this.waiting.get(reply.id);
-      if (!asked) continue;
-      this.waiting.delete(reply.id);
-      if (!this.waiting.size) this.busy.hidden = true;
-      if (reply.ok) asked.resolve(reply.data);
-      else asked.reject(new Error(reply.error));
+    try {
+      this.onMessages(messages);
+    } finally { // a panel that fails must not leave others without their answers
+      for (const reply of rest) this.answer(reply);
     }
+  }
+
+  answer(reply) {
+    const asked = this.waiting.get(reply.id);
+    if (!asked) return;
+    this.waiting.delete(reply.id);
+    if (!this.waiting.size) this.busy.hidden = true;
+    if (reply.ok) asked.resolve(reply.data);
+    else asked.reject(new Error(reply.error));
   }
 
   /** Ask the server; resolves with the reply's data, rejects with its sentence. */
