@@ -113,3 +113,22 @@ def test_an_exception_inside_a_library_points_to_the_persons_line(chromium: Brow
         expect(page.locator("#stack")).to_contain_text("shaped")
         expect(page.locator("#stack")).not_to_contain_text("fromnumeric")
         assert run.problems == []
+
+
+def test_events_are_listed_by_what_is_looked_for(chromium: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "bad_log.py"
+    script.write_text(BAD_LOG + "loss.backward()\n", encoding="utf-8")
+    with running(chromium, script, options=("--trace-level", "2")) as run:
+        page = run.page()
+        page.click("#btn-continue")
+        expect(page.locator("#run-state")).to_have_text("finished")
+        page.click("#tab-events")
+        rows = page.locator("#events tbody tr")
+        page.get_by_role("radio", name="not finite").click()
+        expect(rows.filter(has_text="made here")).to_contain_text(["log #"])
+        expect(rows.filter(has_text="module")).to_have_count(0)
+        page.get_by_role("radio", name="structure").click()
+        expect(rows.filter(has_text="into net (Linear)")).to_have_count(1)
+        page.get_by_role("radio", name="nodes").click()
+        expect(rows.filter(has_text="linear #")).to_have_count(1)
+        assert run.problems == []

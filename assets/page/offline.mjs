@@ -55,7 +55,7 @@ export class Offline {
       alive: ({ axis, x }) => this.alive(axis, x),
       iterations: () => data.iterations,
       compare: ({ a, b }) => this.compare(a, b),
-      events: ({ from, count }) => ({ ...data.events, rows: data.events.rows.slice(from, from + count) }),
+      events: ({ from, count, only = "all" }) => ({ ...data.events, rows: data.events.rows.filter((row) => only === "all" || (only === "nodes" ? row.node : only === "structure" ? !row.node : row.bad)).slice(from, from + count) }),
       marks: () => data.marks,
       dot: () => ({ text: data.dot }),
     };

@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 MOST = 1000  # rows in one answer
 
 
-def rows(store: GraphStore, skip: int = 0, count: int = 200) -> dict[str, Any]:
-    """`count` rows after the first `skip`, newest first, and how many there are in all."""
-    merged = heapq.merge(_nodes(store), _marks(store), key=lambda row: -int(row["time"]))
+ONLY = ("all", "nodes", "structure", "not finite")
+
+
+def rows(store: GraphStore, skip: int = 0, count: int = 200, only: str = "all") -> dict[str, Any]:
+    """`count` rows after the first `skip`, newest first, and how many there are in all.
+
+    `only` "nodes" are ops, "structure" modules, branches, turns and failures, "not finite" the ops that made NaN or Inf.
+    `bad` of a row counts what is not finite in the result (where statistics were taken), `made` says it began there.
+    """
+    found = _nodes(store) if only != "structure" else iter(())
+    marks = _marks(store) if only in ("all", "structure") else iter(())
+    merged = heapq.merge(found, marks, key=lambda row: -int(row["time"]))
+    if only == "not finite":
+        merged = (row for row in merged if row["bad"])
     chosen = list(islice(merged, skip, skip + min(count, MOST)))
     total = len(store.structure.order) + len(store.marks)
     return {"from": skip, "total": total, "events": store.events, "rows": chosen}
@@ -43,15 +54,36 @@ def _nodes(store: GraphStore) -> Iterator[dict[str, Any]]:
             "iteration": record.iteration,
             "node": node,
             "slot": slot.id if slot is not None else None,
+            **_finite(store, record),
             **_place(store, record.frame),
         }
+
+
+def _finite(store: GraphStore, record: ev.Op) -> dict[str, Any]:
+    summary = store.summaries.get(record.node)
+    bad = summary.nans + summary.infs if summary is not None else 0
+    given = (store.summaries.get(source) for source in record.inputs) if bad else ()
+    return {
+        "bad": bad,
+        "made": bool(bad) and not any(one is not None and one.nans + one.infs for one in given),
+    }
 
 
 def _marks(store: GraphStore) -> Iterator[dict[str, Any]]:
     for _, time, event in reversed(store.marks):
         row = _mark(store, event)
         if row is not None:
-            yield {"time": time, "shape": None, "ns": None, "nbytes": None, "node": None, "slot": None, **row}
+            yield {
+                "time": time,
+                "shape": None,
+                "ns": None,
+                "nbytes": None,
+                "node": None,
+                "slot": None,
+                "bad": 0,
+                "made": False,
+                **row,
+            }
 
 
 def _mark(store: GraphStore, event: ev.Event) -> dict[str, Any] | None:

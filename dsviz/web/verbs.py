@@ -264,7 +264,10 @@ class Verbs:
         skip, count = field(request, "from", int, 0), field(request, "count", int, 200)
         if skip < 0 or not 0 < count <= 1000:
             raise Refusal("'from' is 0 or more and 'count' from 1 to 1000.")
-        return self._ask(lambda store: events.rows(store, skip, count))
+        only: str = field(request, "only", str, "all")
+        if only not in events.ONLY:
+            raise Refusal(f"Events can be listed as {', '.join(events.ONLY)}, not {only[:40]!r}.")
+        return self._ask(lambda store: events.rows(store, skip, count, only))
 
     def _iterations(self, request: Json) -> Json:
         return self._ask(iterations.iterations)
