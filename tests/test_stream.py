@@ -205,3 +205,20 @@ def test_a_batch_is_limited_while_running_and_nothing_is_lost() -> None:
     whole = Page()
     whole.take(PageStream(store).collect())
     assert page.slots == whole.slots
+
+
+def test_a_large_graph_comes_in_batches_each_group_before_what_stands_in_it() -> None:
+    program = lstm(20, steps=2)
+    stream, page = PageStream(store_of(program)), Page()
+    batches = 0
+    while stream.behind or not batches:
+        messages = stream.collect(limit=3)
+        page.take(messages)
+        batches += 1
+        assert all(len(m["items"]) <= 3 for m in messages if m["t"] in ("groups", "slots"))
+        assert all(row[1] == 0 or row[1] in page.groups for row in page.slots.values())
+    whole = Page()
+    whole.take(PageStream(store_of(program)).collect())
+    assert batches > 5
+    assert (page.slots, page.groups) == (whole.slots, whole.groups)
+    assert list(page.slots) == sorted(page.slots), "they are placed in the order in which they come"

@@ -6,6 +6,9 @@ export function api(state, graph) {
   return {
     get count() { return state.counts.nodes; },
     get visible() { return graph.scene.visible; },
+    /** How many places for nodes the page knows, and how many of them still wait to be drawn. */
+    get known() { return state.slots.size; },
+    get waiting() { return graph.queue.slots.length; },
     get current() { return state.paused && state.run.stop?.node ? state.run.stop.node : null; },
     position(node) {
       graph.flush();
@@ -59,7 +62,7 @@ export function api(state, graph) {
       graph.flush();
       const node = (item) => scene.slotsOf(item).find((slot) => slot.node)?.node ?? null;
       const { scene } = graph;
-      return [...scene.edges.drawn.values()].map((edge) => ({ from: node(edge.a), to: node(edge.b), kind: edge.kind, live: edge.live }));
+      return scene.edges.drawn.map((edge) => ({ from: node(edge.a), to: node(edge.b), kind: edge.kind, live: edge.live }));
     },
     nodes() {
       return [...state.slots.values()].filter((slot) => slot.node).map((slot) => ({

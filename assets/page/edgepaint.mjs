@@ -45,7 +45,9 @@ export function drawEdges(p, y0, y1, x0, x1) {
     ctx.globalAlpha = 1;
     if (!plain) {
       ctx.fillStyle = colour;
+      ctx.beginPath();
       for (const edge of list) arrow(p, edge);
+      ctx.fill();
     }
   }
   for (const [edge, near, onPath] of special) {
@@ -72,35 +74,43 @@ export function drawEdges(p, y0, y1, x0, x1) {
     trace(p, edge, false);
     ctx.stroke();
     ctx.setLineDash([]);
-    if (!(edge.kind === "twin" && edge.b.key !== look.current)) arrow(p, edge);
+    if (!(edge.kind === "twin" && edge.b.key !== look.current)) {
+      ctx.beginPath();
+      arrow(p, edge);
+      ctx.fill();
+    }
     ctx.globalAlpha = 1;
-    if (edge.note && view.k >= SHAPE_FROM) p.halo("to next turn", edge.note[0], edge.note[1], p.fonts.mono, c.ink3, c.group);
+    if (edge.carried && view.k >= SHAPE_FROM && edge.path.note) p.halo("to next turn", ...edge.path.note, p.fonts.mono, c.ink3, c.group);
   }
 }
 
 function trace(p, edge, plain) {
   const { ctx } = p;
-  ctx.moveTo(edge.from[0], edge.from[1]);
-  if (plain || !edge.curves.length) {
-    ctx.lineTo(edge.to[0], edge.to[1]);
+  if (plain) {
+    const { a, b } = edge;
+    ctx.moveTo(a.x + a.w / 2, a.y + a.h / 2);
+    ctx.lineTo(b.x + b.w / 2, b.y + b.h / 2);
     return;
   }
-  for (const q of edge.curves) {
+  const { from, curves, to } = edge.path;
+  ctx.moveTo(from[0], from[1]);
+  if (!curves.length) ctx.lineTo(to[0], to[1]);
+  for (const q of curves) {
     if (q[0] === q[4] && q[1] === q[5]) ctx.lineTo(q[4], q[5]);
     else ctx.bezierCurveTo(q[0], q[1], q[2], q[3], q[4], q[5]);
   }
 }
 
+/** Adds an arrow's head to the path that is being drawn. */
 function arrow(p, edge) {
   const { ctx } = p;
-  const [x, y] = edge.to;
+  const { to: [x, y], angle } = edge.path;
   const size = 3.4 + Math.min(edge.width, 5) * 0.5;
-  const cos = Math.cos(edge.angle), sin = Math.sin(edge.angle);
-  ctx.beginPath();
+  const cos = Math.cos(angle), sin = Math.sin(angle);
   ctx.moveTo(x + cos * 4, y + sin * 4);
   ctx.lineTo(x - cos * 2.5 - sin * size, y - sin * 2.5 + cos * size);
   ctx.lineTo(x - cos * 2.5 + sin * size, y - sin * 2.5 - cos * size);
-  ctx.fill();
+  ctx.closePath();
 }
 
 /** Shapes stand where they leave their node: once for each node, however many use it. */
@@ -108,8 +118,8 @@ export function drawShapes(p, items) {
   const { c, look, scene } = p;
   for (const item of items) {
     if (slotOf(p, item)?.role) continue; // told in the node
-    const out = scene.edges.ofItem.get(item.key);
-    const edge = out?.find((e) => e.a === item && e.kind === "flow" && e.shape && !e.carried && e.live && p.shows(e.b));
+    const out = item.edges;
+    const edge = out.find((e) => e.a === item && e.kind === "flow" && e.shape && !e.carried && e.live && p.shows(e.b));
     if (!edge) continue;
     const text = shapeText(edge.shape);
     if (!text) continue;

@@ -10,86 +10,113 @@ export class Edges {
   }
 
   clear() {
-    this.known = new Map(); // slot -> Map(source slot -> {carried, shape, bytes, live})
+    this.known = new Map(); // slot -> [{id of a source, carried, shape, bytes, live, edge}]
     this.forget();
   }
 
   /** Drop the drawn edges (their ends were laid out anew), keep what is known. */
   forget() {
-    this.drawn = new Map(); // "s1>s2" -> edge
-    this.ofItem = new Map(); // item key -> [edge]
+    this.drawn = [];
   }
 
   /** Take a slot's inputs; true when one of them is new. */
   take(slot) {
     let sources = this.known.get(slot.id);
-    if (!sources) this.known.set(slot.id, (sources = new Map()));
-    for (const facts of sources.values()) facts.live = false;
-    let fresh = false;
-    for (const [id, carried, shape, bytes] of slot.inputs || []) {
-      if (!sources.has(id)) fresh = true;
-      sources.set(id, { carried: Boolean(carried), shape, bytes, live: true, edge: sources.get(id)?.edge });
-    }
-    for (const [id, carried, shape, bytes] of slot.others || []) {
-      if (sources.has(id)) continue;
-      fresh = true;
-      sources.set(id, { carried: Boolean(carried), shape, bytes, live: false });
-    }
-    for (const facts of sources.values()) if (facts.edge) Object.assign(facts.edge, this.weight(facts));
-    return fresh;
+    if (!sources) this.known.set(slot.id, (sources = []));
+    for (const facts of sources) facts.live = false;
+    const before = sources.length;
+    if (slot.inputs) for (const input of slot.inputs) this.learn(sources, input, true);
+    if (slot.others) for (const input of slot.others) this.learn(sources, input, false);
+    for (const facts of sources) facts.edge?.weigh(facts);
+    return sources.length > before;
   }
 
-  weight(facts) {
-    return { live: facts.live, shape: facts.shape, bytes: facts.bytes, width: 1.1 + 0.55 * Math.log2(1 + (facts.bytes || 0) / 4096) };
+  learn(sources, [id, carried, shape, bytes], live) {
+    let facts = sources.find((one) => one.id === id);
+    if (facts && !live) return;
+    if (!facts) sources.push((facts = { id, carried: false, shape, bytes, live, edge: null }));
+    facts.carried = Boolean(carried);
+    facts.shape = shape;
+    facts.bytes = bytes;
+    facts.live = live;
   }
 
   /** Draw what can be drawn of a slot's edges. New edges are pushed to `out`. */
   connect(state, layout, slot, out) {
+    const sources = this.known.get(slot.id);
+    if (!sources?.length) return;
     const target = layout.itemOf(state, slot);
     if (!target) return;
-    for (const [id, facts] of this.known.get(slot.id) || []) {
-      const from = state.slots.get(id);
+    for (const facts of sources) {
+      const from = state.slots.get(facts.id);
       // A parameter is part of its layer: where that is folded, the layer would seem to feed whoever else uses it.
       const source = from && from.role !== "parameter" && layout.itemOf(state, from);
       if (!source || source === target) continue;
-      const key = `${source.key}>${target.key}`;
-      const old = this.drawn.get(key);
+      const old = between(source, target);
       if (old) {
         facts.edge = old;
-        if (facts.live && (facts.bytes || 0) >= (old.bytes || 0)) Object.assign(old, this.weight(facts));
+        if (facts.live && (facts.bytes || 0) >= (old.bytes || 0)) old.weigh(facts);
         continue;
       }
-      const edge = { key, a: source, b: target, carried: facts.carried, ...this.weight(facts) };
-      route(edge, layout);
+      const edge = new Edge(source, target, facts, layout);
       facts.edge = edge;
-      this.drawn.set(key, edge);
-      for (const end of [source, target]) {
-        const list = this.ofItem.get(end.key);
-        if (list) list.push(edge);
-        else this.ofItem.set(end.key, [edge]);
-      }
+      source.edges.push(edge);
+      target.edges.push(edge);
+      this.drawn.push(edge);
       out.push(edge);
     }
   }
 }
 
+/** The edge from an item to another, if it is drawn; looked for at the end that has fewer. */
+function between(a, b) {
+  for (const edge of a.edges.length < b.edges.length ? a.edges : b.edges) if (edge.a === a && edge.b === b) return edge;
+  return null;
+}
+
+/**
+ * From item `a` to `b`. Where it may be is known at once; the way it takes only when it is first drawn, because most
+ * edges of a large graph never are.
+ */
+class Edge {
+  constructor(a, b, facts, layout) {
+    this.a = a;
+    this.b = b;
+    this.carried = facts.carried;
+    this.layout = layout;
+    this.lane = b.lane;
+    this.kind = a.lane === b.lane ? "flow" : a.lane === 0 && b.lane === 1 && Math.abs(a.y - b.y) < 1 && Math.abs(b.x - a.x - TWIN) < 1 ? "twin" : "hidden";
+    this.way = null;
+    this.y0 = Math.min(a.y, b.y);
+    this.y1 = Math.max(a.y + a.h, b.y + b.h);
+    const lane = layout.columns[a.frame.index].x + (b.lane === 1 ? TWIN : 0);
+    const aside = this.kind === "flow" && a.frame.index === b.frame.index ? LANE + 12 : 0;
+    this.x0 = Math.min(a.x, b.x, lane - aside);
+    this.x1 = Math.max(a.x + a.w, b.x + b.w, lane + aside);
+    this.weigh(facts);
+  }
+
+  weigh({ live, shape, bytes }) {
+    this.live = live;
+    this.shape = shape;
+    this.bytes = bytes;
+    this.width = 1.1 + 0.55 * Math.log2(1 + (bytes || 0) / 4096);
+  }
+
+  /** {from, curves, to, angle, note}: points of its line, from end to end. */
+  get path() {
+    if (!this.way) route(this, this.layout);
+    return this.way;
+  }
+}
+
 const middle = (item) => item.x + item.w / 2;
 
-/** Sets `kind` ("flow", "twin", "hidden"), `lane`, the points of `path`, and its extent. */
-export function route(edge, layout) {
+/** Finds the way of an edge. */
+function route(edge, layout) {
   const { a, b } = edge;
-  edge.lane = b.lane;
-  edge.kind = "flow";
-  if (a.lane !== b.lane) {
-    if (a.lane === 0 && b.lane === 1 && Math.abs(a.y - b.y) < 1 && Math.abs(b.x - a.x - TWIN) < 1) {
-      edge.kind = "twin";
-      setPath(edge, [a.x + a.w, a.y + a.h / 2], [], [b.x, b.y + b.h / 2]);
-      return;
-    }
-    edge.kind = "hidden"; // shown with the selection: saved values, gradients that go to an update
-    sideways(edge);
-    return;
-  }
+  if (edge.kind === "twin") return setPath(edge, [a.x + a.w, a.y + a.h / 2], [], [b.x, b.y + b.h / 2]);
+  if (edge.kind === "hidden") return sideways(edge); // shown with the selection: saved values, gradients that go to an update
   if (a.frame.index !== b.frame.index) return sideways(edge);
   const up = b.lane === 1;
   const y1 = up ? a.y : a.y + a.h;
@@ -151,7 +178,7 @@ function around(edge, layout) {
     [x, y2, x, y2, x + Math.abs(r), y2],
     [b.x - 4, y2, b.x - 4, y2, b.x - 4, y2],
   ], [b.x - 4, y2]);
-  edge.note = edge.carried ? [x + 8, y1 - 6] : null;
+  if (edge.carried) edge.way.note = [x + 8, y1 - 6];
 }
 
 function sideways(edge) {
@@ -166,16 +193,7 @@ function sideways(edge) {
 }
 
 function setPath(edge, from, curves, to) {
-  edge.from = from;
-  edge.curves = curves;
-  edge.to = to;
   const last = curves[curves.length - 1];
-  const before = last ? [last[2], last[3]] : from;
-  edge.angle = Math.atan2(to[1] - before[1], to[0] - before[0]);
-  const ys = [from[1], to[1], ...curves.map((c) => c[5])];
-  edge.y0 = Math.min(...ys);
-  edge.y1 = Math.max(...ys);
-  const xs = [from[0], to[0], ...curves.flatMap((c) => [c[0], c[2], c[4]])];
-  edge.x0 = Math.min(...xs);
-  edge.x1 = Math.max(...xs);
+  const [x, y] = last ? [last[2], last[3]] : from;
+  edge.way = { from, curves, to, angle: Math.atan2(to[1] - y, to[0] - x), note: null };
 }

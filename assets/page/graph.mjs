@@ -16,7 +16,8 @@ import { Scene } from "./scene.mjs";
 import { Selection } from "./selection.mjs";
 import { Turns } from "./turns.mjs";
 
-const BUDGET = 14; // milliseconds of a frame that may go into placing what arrived
+const BUDGET = 12; // milliseconds of a frame that may go into placing what arrived
+const PORTION = 50; // slots between two looks at the clock
 
 export class GraphPane {
   /** `on.select(item)`, `on.dot()`, `on.marks()`, `on.turn(group, index)`, `on.why(question, node)`, `on.verb(name, more)`, `on.place(file, line)` and `on.tell(text)` ask or tell the rest of the page */
@@ -39,6 +40,7 @@ export class GraphPane {
     this.selection = new Selection();
     this.painter.look.chosen = this.selection.keys;
     this.queue = { groups: [], slots: [] };
+    this.unplaced = null; // the slot of a stop that has no place yet
     this.following = true;
     this.way = null; // of the path that is shown: "both", "up", "down", or the nodes of a chain
     this.placed = false;
@@ -68,6 +70,7 @@ export class GraphPane {
   clear() {
     this.scene.clear();
     this.queue = { groups: [], slots: [] };
+    this.unplaced = null;
     this.way = this.painter.look.path = null;
     this.select(null, { quiet: true });
     this.placed = false;
@@ -90,19 +93,22 @@ export class GraphPane {
     const { queue } = this;
     if (!queue.groups.length && !queue.slots.length) return;
     const end = performance.now() + budget;
-    const groups = queue.groups.splice(0);
-    let first = true;
+    let groups = queue.groups;
+    queue.groups = [];
+    let at = 0;
     let grew = false;
-    while (first || queue.slots.length) {
-      grew = this.scene.take(first ? groups : [], queue.slots.splice(0, 100)) || grew;
-      first = false;
-      if (performance.now() > end) break;
-    }
+    do {
+      grew = this.scene.take(groups, queue.slots.slice(at, at + PORTION)) || grew;
+      groups = [];
+      at += PORTION;
+    } while (at < queue.slots.length && performance.now() < end);
+    queue.slots = queue.slots.slice(at);
     if (grew) this.afterGrowth();
     if (queue.slots.length) this.request();
   }
 
   afterGrowth() {
+    if (this.unplaced) this.selectWhenPlaced(this.unplaced);
     if (!this.placed && this.scene.layout.items.size) {
       this.placed = true;
       this.camera.fit();
@@ -213,6 +219,13 @@ export class GraphPane {
     }
     this.bars.update();
     this.request();
+  }
+
+  /** Select the place of a stop, now or when it is drawn. */
+  selectWhenPlaced(slot) {
+    const item = this.scene.layout.itemOf(this.state, slot);
+    this.unplaced = item ? null : slot;
+    this.select(item ? item.key : null, { quiet: true });
   }
 
   selectSlot(slot, options) {

@@ -21,6 +21,8 @@ const ROWS_A_LINE = 2.5; // room kept for a line of an arm that was not taken ye
 const MOST_KEPT = 12; // ... up to so many rows
 const NARROWEST = 80; // four gates of a cell still stand in one row
 
+const SIDEWAYS = [0]; // from the wanted place, nearest first
+for (let d = 8; d <= 2 * LANE; d += 8) SIDEWAYS.push(d, -d);
 const ARM = 70; // half of what the nodes of an arm take, in its middle
 
 /** Whether a frame is a box or stands in it. */
@@ -62,11 +64,13 @@ export class Layout {
     this.opened = new Set(); // groups the person opened, whatever the rule says
     this.foldRule = () => false;
     this.order = []; // slots in the order they came
+    this.usedBy = []; // slot -> the first slot that uses it
     this.clearPlaces();
   }
 
   clear() {
     this.order = [];
+    this.usedBy = [];
     this.folded.clear();
     this.opened.clear();
     this.clearPlaces();
@@ -74,13 +78,15 @@ export class Layout {
 
   clearPlaces() {
     this.items = new Map(); // "s12" or "g5" or "g5b" -> item
+    this.ofSlot = []; // slot -> its own item
+    this.ofFold = new Map(); // folded group -> [its item, its backward one]
+    this.fresh = []; // items since someone last asked
     this.boxes = new Map(); // group -> box (a frame that is drawn)
     this.columns = [];
     this.squeezed = new Set(); // groups shown folded because there was no room for their box
-    this.usedBy = new Map(); // leaf slot -> the first slot that uses it
     this.foldOf = new Map(); // group -> the outermost folded group around it, or null
     this.waiting = new Map(); // frame -> arms not taken yet, to be placed in the order of their lines
-    this.seen = new Set();
+    this.seen = []; // slot -> whether it was placed
     this.version = (this.version || 0) + 1;
     this.grown = 0;
     this.column(0);
@@ -109,19 +115,20 @@ export class Layout {
     let found = this.foldOf.get(id);
     if (found === undefined) {
       found = null;
-      for (const group of state.around(id)) if (this.isFolded(group)) found = group.id;
+      const group = state.groups.get(id);
+      if (group) found = this.foldedAround(state, group.parent) || (this.isFolded(group) ? group : null);
       this.foldOf.set(id, found);
     }
-    return found === null ? null : state.groups.get(found) || null;
+    return found;
   }
 
   /** What stands for a slot on the page: its own item, or the folded group's. */
   itemOf(state, slot) {
-    const own = this.items.get(`s${slot.id}`);
+    const own = this.ofSlot[slot.id];
     if (own) return own;
     const fold = this.foldedAround(state, slot.group);
-    if (!fold) return null;
-    return (slot.phase === 1 && this.items.get(`g${fold.id}b`)) || this.items.get(`g${fold.id}`) || null;
+    const pair = fold && this.ofFold.get(fold.id);
+    return pair ? (slot.phase === 1 && pair[1]) || pair[0] : null;
   }
 
   frameOf(state, id, hint) {
@@ -215,7 +222,7 @@ export class Layout {
       this.columns[box.index].arms.push(box);
       for (const id of this.order) { // what is known of it already, when everything is laid out anew
         const slot = state.slots.get(id);
-        if (slot && !this.seen.has(id) && [...state.around(slot.group)].includes(group)) this.place(state, slot);
+        if (slot && !this.seen[id] && [...state.around(slot.group)].includes(group)) this.place(state, slot);
       }
     }
   }
@@ -234,13 +241,13 @@ export class Layout {
     for (const group of state.groups.values()) this.addGroup(state, group);
     for (const id of this.order) {
       const slot = state.slots.get(id);
-      if (slot && !this.seen.has(id)) this.place(state, slot);
+      if (slot && !this.seen[id]) this.place(state, slot);
     }
   }
 
   place(state, slot) {
-    this.seen.add(slot.id);
-    for (const [id] of slot.inputs || []) if (!this.usedBy.has(id)) this.usedBy.set(id, slot.id);
+    this.seen[slot.id] = true;
+    if (slot.inputs) for (const input of slot.inputs) this.usedBy[input[0]] ??= slot.id;
     if (slot.role === "parameter") return;
     if (slot.role && this.placeLeaf(state, slot)) return;
     const fold = this.foldedAround(state, slot.group);
@@ -256,23 +263,25 @@ export class Layout {
   }
 
   placeFolded(state, slot, group) {
-    const key = `g${group.id}`;
-    if (!this.items.has(key)) {
+    let pair = this.ofFold.get(group.id);
+    if (!pair) {
+      const key = `g${group.id}`;
       const note = group.kind === "loop" ? `\u00d7${group.turns || 1}` : group.note || "";
       const width = Math.max(this.widthOf(group.label, note) + 14, 120);
       // A layer is one op: folded, it still is that op, with its time, its bytes and whether it ran.
       const facts = { group: group.id, folded: true, slot: group.layer && slot.phase === 0 ? slot.id : null };
-      this.placeForward(state, { ...slot, phase: 0, group: group.parent, line: group.line, file: group.file }, key, width, facts);
+      const stands = { id: slot.id, inputs: slot.inputs, group: group.parent, line: group.line, file: group.file };
+      this.ofFold.set(group.id, (pair = [this.placeForward(state, stands, key, width, facts), null]));
     }
-    const front = this.items.get(key);
-    if (slot.phase === 1 && !this.items.has(`${key}b`) && front) {
-      this.put(`${key}b`, front.x + TWIN, front.y, front.w, front.h, 1, front.frame, { group: group.id, folded: true, slot: group.layer ? slot.id : null }, key);
+    if (slot.phase === 1 && !pair[1]) {
+      const front = pair[0];
+      pair[1] = this.put(`${front.key}b`, front.x + TWIN, front.y, front.w, front.h, 1, front.frame, { group: group.id, folded: true, slot: group.layer ? slot.id : null }, front.key);
     }
   }
 
   /** An input stands beside what uses it: below it would keep the boxes around from growing. */
   placeLeaf(state, slot) {
-    const user = state.slots.get(this.usedBy.get(slot.id));
+    const user = state.slots.get(this.usedBy[slot.id]);
     const beside = user && this.itemOf(state, user);
     if (!beside || beside.lane !== 0) return false;
     const { frame } = beside;
@@ -291,8 +300,7 @@ export class Layout {
   }
 
   placeForward(state, slot, key, width, facts) {
-    const above = this.lowestInput(state, slot);
-    const frame = this.frameOf(state, slot.group, above.hint);
+    const frame = this.boxes.get(slot.group) || this.frameOf(state, slot.group, this.lowestInput(state, slot).hint);
     this.placeWaiting(state, frame, slot);
     const column = this.columns[frame.index];
     const { y: under, x: center } = this.lowestInput(state, slot, frame);
@@ -340,12 +348,10 @@ export class Layout {
     const low = column.x - LANE;
     const high = column.x + LANE - width;
     const wanted = Math.max(low, Math.min(high, cx - width / 2));
-    const steps = [0];
-    for (let d = 8; d <= 2 * LANE; d += 8) steps.push(d, -d);
     for (let row = 0; row <= rows; row++) {
       const top = y + row * ROW;
       if (!allowed(top)) continue;
-      for (const d of steps) {
+      for (const d of SIDEWAYS) {
         const x = Math.round(wanted + d);
         if (x < low || x > high) continue;
         if (this.isFree(column, x, top, width, owner) && this.isFree(column, x + TWIN, top, width, owner)) return { x, y: top };
@@ -363,9 +369,9 @@ export class Layout {
     let y = -Infinity;
     let hint;
     const centers = [];
-    for (const [id, carried] of slot.inputs || []) {
-      const source = state.slots.get(id);
-      const item = source && !carried && this.itemOf(state, source);
+    for (const input of slot.inputs || []) {
+      const source = input[1] ? null : state.slots.get(input[0]);
+      const item = source && this.itemOf(state, source);
       if (!item || item.lane !== 0) continue;
       hint = Math.max(hint ?? 0, item.y + ROW);
       if (!frame) continue;
@@ -442,8 +448,10 @@ export class Layout {
   }
 
   put(key, x, y, w, h, lane, frame, facts, keptFor = null) {
-    const item = { key, x, y, w, h, lane, frame, owner: key, ...facts };
+    const item = { key, x, y, w, h, lane: facts.lane ?? lane, frame, owner: key, slot: facts.slot ?? null, group: facts.group, folded: Boolean(facts.folded), aside: Boolean(facts.aside), mirrored: false, stamp: 0, edges: [] };
     this.items.set(key, item);
+    this.fresh.push(item);
+    if (!item.folded) this.ofSlot[item.slot] = item;
     const column = this.columns[frame.index];
     column.shelf.add(item);
     if (item.lane === 0) column.shelf.add({ x: x + TWIN, y, w, h, owner: key, kept: true });

@@ -25,6 +25,8 @@ import { Tracing } from "./tracing.mjs";
 import { Toolbar } from "./toolbar.mjs";
 import { Watches } from "./watches.mjs";
 
+const SLICE = 12; // milliseconds that placing what arrived may take before a stop is shown
+
 /** Dash draws the shell; the panels move in when it is there. */
 function whenDrawn(then) {
   if ($("console-form")) return then();
@@ -94,6 +96,7 @@ export function start(connect) {
     if ($("memory-axis")) $("memory-axis").hidden = name !== "memory";
   });
   const palette = new Palette(state, commands, { slot: show, file: (file) => source.open(file) });
+  let awaited = null; // the node of a stop that the page has not been told of yet
   axisButtons(memory);
   arrows();
   grips();
@@ -130,7 +133,10 @@ export function start(connect) {
       else if (message.t === "output") log.output(message);
     }
     if (seen.has("state")) stopped();
-    else if (seen.has("slots")) graph.request();
+    else if (seen.has("slots")) {
+      if (awaited) pointAt();
+      graph.request();
+    }
     if (seen.has("files")) source.files();
     if (seen.has("settings")) {
       toolbar.settings();
@@ -163,7 +169,7 @@ export function start(connect) {
   }
 
   function stopped() {
-    graph.flush();
+    graph.flush(SLICE);
     notice.update();
     toolbar.update();
     scrub.update();
@@ -177,16 +183,22 @@ export function start(connect) {
     if (state.run.state === "running") return;
     source.stopped();
     memory.refresh();
+    awaited = state.run.stop?.node || null;
     const failed = state.run.state === "failed" ? card.failed() : null;
-    const slot = state.run.stop?.node ? state.slotOfNode(state.run.stop.node) : failed;
-    if (slot === failed && failed?.file && !state.run.stop?.line) source.pointTo(failed.file, failed.line);
-    if (slot) {
-      const item = graph.scene.layout.itemOf(state, slot);
-      graph.select(item ? item.key : null, { quiet: true });
-      inspector.slot(slot, { soon: true });
-    } else inspector.refresh();
+    if (!awaited && failed?.file && !state.run.stop?.line) source.pointTo(failed.file, failed.line);
+    if (!pointAt(failed)) inspector.refresh();
     if (state.run.state === "failed" || state.run.state === "killed") tabs.open("console");
     toolbar.announce();
+  }
+
+  /** Select the node of the stop, as soon as it is known: of a large graph it comes a few batches later. */
+  function pointAt(otherwise = null) {
+    const slot = awaited ? state.slotOfNode(awaited) : otherwise;
+    if (!slot) return false;
+    awaited = null;
+    graph.selectWhenPlaced(slot);
+    inspector.slot(slot, { soon: true });
+    return true;
   }
 
   function linked(up, reason) {
@@ -271,7 +283,7 @@ export function start(connect) {
   // ---- empty states -------------------------------------------------------------------------------
 
   function empty() {
-    const bare = ![...state.slots.values()].some((slot) => slot.status !== "pending" && !slot.role) && state.run && state.run.state !== "running";
+    const bare = !state.ran && state.run && state.run.state !== "running";
     if (!bare) {
       graph.empty?.remove();
       graph.empty = null;

@@ -1,5 +1,7 @@
 // The whole graph in a corner; press or drag in it to go there.
 
+const MOST = 3000; // items drawn
+
 export class Minimap {
   constructor(box, pane) {
     this.box = box;
@@ -65,15 +67,19 @@ export class Minimap {
     ctx.strokeStyle = c.groupLine;
     ctx.fillStyle = c.group;
     for (const box of layout.boxes.values()) {
+      if (box.h * sy < 2) continue;
       ctx.fillRect(ox + (box.x - x) * sx, oy + (box.y - y) * sy, box.w * sx, box.h * sy);
       ctx.strokeRect(ox + (box.x - x) * sx, oy + (box.y - y) * sy, box.w * sx, box.h * sy);
     }
     const colours = [c.fwd, c.bwd, c.green];
+    // More items than there are pixels: every so manieth says as much.
+    const every = Math.ceil(layout.items.size / MOST);
     for (const lane of [0, 1, 2]) {
       ctx.fillStyle = colours[lane];
       ctx.beginPath();
+      let i = 0;
       for (const item of layout.items.values()) {
-        if (item.lane === lane && hiding.shows(item)) ctx.rect(ox + (item.x - x) * sx, oy + (item.y - y) * sy, Math.max(1.5, item.w * sx), Math.max(0.7, item.h * sy));
+        if (i++ % every === 0 && item.lane === lane && hiding.shows(item)) ctx.rect(ox + (item.x - x) * sx, oy + (item.y - y) * sy, Math.max(1.5, item.w * sx), Math.max(0.7, item.h * sy));
       }
       ctx.globalAlpha = 0.7;
       ctx.fill();

@@ -15,7 +15,7 @@ export class Painter {
   constructor(canvas, scene) {
     this.canvas = canvas;
     this.scene = scene;
-    this.ctx = canvas.getContext("2d");
+    this.ctx = canvas.getContext("2d", { alpha: false });
     this.view = { k: 1, x: 0, y: 0 };
     this.look = { current: null, failed: null, chosen: new Set(), hover: null, path: null, found: null, band: null, colour: "kind" };
     this.cuts = new Map();
@@ -65,7 +65,8 @@ export class Painter {
     const { ctx, view } = this;
     const { k } = view;
     ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    ctx.clearRect(0, 0, this.width, this.height);
+    ctx.fillStyle = this.c.sunk;
+    ctx.fillRect(0, 0, this.width, this.height);
     this.dots();
     ctx.setTransform(this.ratio * k, 0, 0, this.ratio * k, this.ratio * view.x, this.ratio * view.y);
     const y0 = -view.y / k - 40;
@@ -78,7 +79,8 @@ export class Painter {
   /** Everything that touches a rectangle of the graph, at the zoom of the view. */
   drawIn(x0, y0, x1, y1) {
     const { view: { k }, c, scene } = this;
-    const boxes = [...scene.layout.boxes.values()].filter((b) => scene.hiding.shows(b) && b.y < y1 && b.y + b.h + 12 > y0 && b.x < x1 && b.x + b.w > x0);
+    const boxes = [];
+    for (const b of scene.layout.boxes.values()) if (b.y < y1 && b.y + b.h + 12 > y0 && b.x < x1 && b.x + b.w > x0 && scene.hiding.shows(b)) boxes.push(b);
     boxes.sort((a, b) => a.depth - b.depth);
     for (const box of boxes) drawBox(this, box);
     drawEdges(this, y0, y1, x0, x1);

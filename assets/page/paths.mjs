@@ -36,7 +36,7 @@ function sourcesOf(state, edges, absent) {
   return (id) => {
     const slot = state.slots.get(id);
     if (!runs(slot)) return [];
-    return [...(edges.known.get(id)?.keys() || [])].filter((source) => runs(state.slots.get(source)) && flows(state.slots.get(source), slot));
+    return (edges.known.get(id) || []).map((facts) => facts.id).filter((source) => runs(state.slots.get(source)) && flows(state.slots.get(source), slot));
   };
 }
 

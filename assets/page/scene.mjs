@@ -60,7 +60,6 @@ export class Scene {
   reset() {
     this.itemBands = new Bands();
     this.edgeBands = new Bands();
-    this.banded = new Set();
   }
 
   clear() {
@@ -78,20 +77,22 @@ export class Scene {
     for (const group of groups) this.layout.addGroup(this.state, group);
     for (const slot of slots) {
       const fresh = this.edges.take(slot);
-      const added = !this.layout.seen.has(slot.id);
+      const added = !this.layout.seen[slot.id];
       if (added) this.layout.addSlot(this.state, slot);
       if (fresh || added) {
         this.edges.connect(this.state, this.layout, slot, out);
         // A source of the same batch may be known and yet stand behind this slot in the queue.
-        for (const [id] of [...(slot.inputs || []), ...(slot.others || [])]) if (!this.layout.seen.has(id)) this.wait(id, slot.id);
-        for (const user of this.unmet.get(slot.id) || []) {
-          this.edges.connect(this.state, this.layout, this.state.slots.get(user), out);
+        for (const list of [slot.inputs, slot.others]) {
+          if (list) for (const input of list) if (!this.layout.seen[input[0]]) this.wait(input[0], slot.id);
         }
-        this.unmet.delete(slot.id);
+        const waiting = this.unmet.get(slot.id);
+        if (waiting) {
+          for (const user of waiting) this.edges.connect(this.state, this.layout, this.state.slots.get(user), out);
+          this.unmet.delete(slot.id);
+        }
       }
-      this.band(slot);
     }
-    for (const edge of out) this.edgeBands.add(edge, edge.y0, edge.y1);
+    this.band(out);
     return this.layout.grown !== before;
   }
 
@@ -101,17 +102,10 @@ export class Scene {
     else this.unmet.set(source, [user]);
   }
 
-  band(slot) {
-    const keys = [`s${slot.id}`];
-    const fold = this.layout.foldedAround(this.state, slot.group);
-    if (fold) keys.push(`g${fold.id}`, `g${fold.id}b`);
-    for (const key of keys) {
-      const item = this.layout.items.get(key);
-      if (item && !this.banded.has(key)) {
-        this.banded.add(key);
-        this.itemBands.add(item, item.y, item.y + item.h);
-      }
-    }
+  /** Note by height what has a place since the last time. */
+  band(edges) {
+    for (const item of this.layout.fresh.splice(0)) this.itemBands.add(item, item.y, item.y + item.h);
+    for (const edge of edges) this.edgeBands.add(edge, edge.y0, edge.y1);
   }
 
   /** Lay out anew after folding. */
@@ -123,11 +117,10 @@ export class Scene {
     for (const id of this.layout.order) {
       const slot = this.state.slots.get(id);
       if (!slot) continue;
-      for (const facts of this.edges.known.get(id)?.values() || []) facts.edge = null;
+      for (const facts of this.edges.known.get(id) || []) facts.edge = null;
       this.edges.connect(this.state, this.layout, slot, out);
-      this.band(slot);
     }
-    for (const edge of out) this.edgeBands.add(edge, edge.y0, edge.y1);
+    this.band(out);
   }
 
   fold(group, yes) {

@@ -6,6 +6,17 @@ const LINE = 19;
 const TOP = 4;
 const SPARE = 12;
 
+/** Make `wanted` the children of a box, touching only those that are new, gone or elsewhere. */
+function place(box, wanted) {
+  const kept = new Set(wanted);
+  for (const child of [...box.childNodes]) if (!kept.has(child)) child.remove();
+  let at = box.firstChild;
+  for (const child of wanted) {
+    if (child === at) at = at.nextSibling;
+    else box.insertBefore(child, at);
+  }
+}
+
 export class SourcePane {
   /** `on.breakpoint(file, line)` toggles one, `on.condition(file, line)` opens its form, `on.line(file, line)` chooses the nodes of a line. */
   constructor(state, live, on) {
@@ -165,16 +176,25 @@ export class SourcePane {
     const lines = this.size();
     const first = Math.max(0, Math.floor((this.scroll - TOP) / LINE) - SPARE);
     const last = Math.min(lines.length - 1, Math.ceil((this.scroll + this.height) / LINE) + SPARE);
-    if (all) {
-      this.prepare();
-      this.drawn.clear();
-    }
+    if (all) this.prepare();
     const rows = new Map();
-    for (let i = first; i <= last; i++) rows.set(i, this.drawn.get(i) || this.row(i + 1, text));
+    for (let i = first; i <= last; i++) {
+      const old = this.drawn.get(i);
+      const looks = all || !old ? this.looks(i + 1, text) : old.looks;
+      rows.set(i, old?.looks === looks ? old : Object.assign(this.row(i + 1, text), { looks }));
+    }
     this.drawn = rows;
-    const wanted = [...rows.values()];
-    if (this.lens) wanted.push(this.lens);
-    this.roll.replaceChildren(...wanted);
+    place(this.roll, this.lens ? [...rows.values(), this.lens] : [...rows.values()]);
+  }
+
+  /** All that a row shows beside its text, as one text: a row that looks the same is kept, for a step changes two of them. */
+  looks(number, text) {
+    if (!this.marks) this.prepare();
+    const fact = this.notes.get(this.file)?.get(number);
+    const now = this.now?.line === number ? [this.now.error ? 2 : 1, this.state.run.state, this.now.reason, this.now.phase] : 0;
+    const breakpoint = this.breaks.get(number);
+    const path = number === this.chosenLine || this.origins.has(`${this.file}:${number}`);
+    return JSON.stringify([this.file, text.lines[number - 1], Boolean(text.tokens), text.lines.length > 999, now, path, breakpoint, fact, fact ? this.top : 0, this.heat, this.marks.get(number)]);
   }
 
   /** What the notes of all lines need, looked up once a drawing. */

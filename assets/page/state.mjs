@@ -1,7 +1,38 @@
 // What the page knows of the run: groups, slots, and which slot each node is bound to.
 
-const FIELDS = ["id", "group", "node", "op", "label", "family", "phase", "status", "inputs", "shape", "dtype", "file",
-  "line", "twin", "iteration", "ns", "nbytes", "saved", "role", "name", "module", "turn", "note", "others"];
+/** A place for a node. Its fields are written out because that makes reading them several times as fast. */
+class Slot {
+  constructor(row) {
+    this.take(row);
+  }
+
+  take(row) {
+    this.id = row[0];
+    this.group = row[1];
+    this.node = row[2];
+    this.op = row[3];
+    this.label = row[4];
+    this.family = row[5];
+    this.phase = row[6];
+    this.status = row[7];
+    this.inputs = row[8];
+    this.shape = row[9];
+    this.dtype = row[10];
+    this.file = row[11];
+    this.line = row[12];
+    this.twin = row[13];
+    this.iteration = row[14];
+    this.ns = row[15];
+    this.nbytes = row[16];
+    this.saved = row[17];
+    this.role = row[18];
+    this.name = row[19];
+    this.module = row[20];
+    this.turn = row[21];
+    this.note = row[22];
+    this.others = row[23];
+  }
+}
 
 export class State {
   constructor() {
@@ -16,6 +47,7 @@ export class State {
     this.slotOf = new Int32Array(1024).fill(-1); // node -> slot
     this.lastNode = 0;
     this.lastIteration = -1;
+    this.ran = false; // whether any node has run
     this.twinOf = new Map(); // forward slot -> its backward slot
     this.counts = { nodes: 0, events: 0, overhead: null };
     this.settings = { level: 1, breakpoints: [], switches: [] };
@@ -68,9 +100,10 @@ export class State {
   }
 
   takeSlot(row) {
-    const slot = this.slots.get(row[0]) || {};
-    for (let i = 0; i < FIELDS.length; i++) slot[FIELDS[i]] = row[i];
-    this.slots.set(slot.id, slot);
+    let slot = this.slots.get(row[0]);
+    if (slot) slot.take(row);
+    else this.slots.set(row[0], (slot = new Slot(row)));
+    if (!slot.role && slot.status !== "pending") this.ran = true;
     if (slot.iteration > this.lastIteration) this.lastIteration = slot.iteration;
     if (slot.phase === 1 && slot.twin) this.twinOf.set(slot.twin, slot.id);
     if (slot.node) this.bind(slot.node, slot.id);

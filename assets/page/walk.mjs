@@ -4,7 +4,7 @@ import { isFaint } from "./nodepaint.mjs";
 const NEAR = 900; // how far up and down what is nearest is looked for
 
 export function walk(pane, way, add = false) {
-  const { layout, edges, hiding, itemBands } = pane.scene;
+  const { layout, hiding, itemBands } = pane.scene;
   const start = layout.items.get(pane.selected) || layout.items.get(pane.painter.look.current) || layout.items.values().next().value;
   if (!start) return;
   const vertical = way === "up" || way === "down";
@@ -25,7 +25,7 @@ export function walk(pane, way, add = false) {
     const todo = [item];
     while (todo.length) {
       const here = todo.pop();
-      for (const edge of edges.ofItem.get(here.key) || []) {
+      for (const edge of here.edges) {
         const other = edge.a === here ? edge.b : edge.a;
         if (edge.kind !== "flow" || !edge.live || edge.carried || seen.has(other) || (ran && isFaint(pane.painter, other)) || (other.y - here.y) * side <= 4) continue;
         seen.add(other);

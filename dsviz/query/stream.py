@@ -14,7 +14,7 @@ from dsviz.store import GraphStore, cut_label
 
 Message = dict[str, Any]
 
-ROWS = 2000  # slots told in one batch while the program runs; the rest waits for the next
+ROWS = 2000  # slots told in one batch; the rest waits for the next, so that no page has a long task to do
 OUTPUT = 64_000  # characters of output in one batch; a flood is cut in its middle
 MEMORY_PERIOD = 0.2  # seconds between hints that the memory panel is out of date
 
@@ -49,6 +49,7 @@ class PageStream:
         self._groups = set(structure.groups)
         structure.watchers.append((self._slots, self._groups))
         self._watched = structure
+        self._backlog: list[Slot] = []  # of slots that did not fit into a batch, the next one last
         self._sent_rows: dict[int, tuple[Any, ...]] = {}
         self._turns: dict[int, int] = {}
         self._taken: dict[int, bool | None] = {}
@@ -60,7 +61,7 @@ class PageStream:
         self._files = 0
 
     def collect(self, limit: int | None = ROWS) -> list[Message]:
-        """The messages since the last call. `limit` bounds the slot rows; None sends all (at a stop)."""
+        """The messages since the last call. `limit` bounds the slot rows; None sends all."""
         store = self.store
         with store.lock:
             messages: list[Message] = []
@@ -93,7 +94,7 @@ class PageStream:
     @property
     def behind(self) -> bool:
         """Whether more is waiting than the last batch could hold."""
-        return bool(self._slots)
+        return bool(self._slots or self._groups)
 
     def _hello(self) -> Message:
         store = self.store
@@ -126,9 +127,11 @@ class PageStream:
                     self._all_within(group)
         self._groups.discard(structure.root)
         if self._groups:
-            items = [group_row(display, g) for g in sorted(self._groups, key=lambda g: g.id)]
-            self._groups.clear()
-            messages.append({"t": "groups", "items": items})
+            due = sorted(self._groups, key=lambda g: g.id)[
+                :limit
+            ]  # a parent's number is below its children's
+            self._groups.difference_update(due)
+            messages.append({"t": "groups", "items": [group_row(display, g) for g in due]})
         rows = self._rows(display, limit)
         if rows:
             messages.append({"t": "slots", "items": rows})
@@ -142,16 +145,28 @@ class PageStream:
 
     def _rows(self, display: Display, limit: int | None) -> list[Row]:
         store = self.store
-        chosen = sorted(self._slots, key=lambda s: s.id)
-        if limit is not None and len(chosen) > limit:
-            # The slots around the latest node first: that is where the person looks.
+        rows: list[Row] = []
+        if limit is None or len(self._slots) <= limit:
+            self._backlog = sorted(self._slots, key=lambda s: s.id, reverse=True)
+        elif not self._backlog:
+            # New ones first and in their order, for they are placed in it; then what changed around the
+            # latest node, where the person looks.
             latest = store.structure.slot_of.get(store.structure.latest)
             centre = latest.id if latest is not None else 0
-            chosen.sort(key=lambda s: (s.id in self._sent_rows, abs(s.id - centre)))
-        rows: list[Row] = []
-        for slot in chosen:
-            if limit is not None and len(rows) >= limit:
-                break
+            sent = self._sent_rows
+            self._backlog = sorted(
+                self._slots,
+                key=lambda s: (1, abs(s.id - centre)) if s.id in sent else (0, s.id),
+                reverse=True,
+            )
+        early = []
+        while self._backlog and (limit is None or len(rows) < limit):
+            slot = self._backlog.pop()
+            if slot not in self._slots:
+                continue
+            if slot.group in self._groups:  # its group has to wait for the next batch, and so has it
+                early.append(slot)
+                continue
             self._slots.discard(slot)
             node = display.node(slot)
             record = store.nodes.get(node, slot.record) if node else slot.record
@@ -160,6 +175,7 @@ class PageStream:
                 continue
             self._sent_rows[slot.id] = look
             rows.append(slot_row(store, display, slot))
+        self._backlog.extend(reversed(early))
         return rows
 
     def _new_nodes(self, messages: list[Message]) -> None:

@@ -24,7 +24,7 @@ from starlette.websockets import WebSocketDisconnect
 from dsviz.events import cleaned
 
 FRAME = 1 / 60  # seconds between batches while the program runs
-SETTLE = 0.004  # a step is often over before this, and then its "running" need not be shown
+SETTLE = 0.012  # a step is often over before this, and then its "running" need not be shown
 ALONE = 2.0  # seconds without any page before the terminal is told; a reload takes less
 CLIENTS = 16  # pages open at a time
 IN_FLIGHT = 64  # requests of one page that wait for their answer
@@ -237,8 +237,10 @@ class Client:
     async def _answer(self, number: int, request: Json) -> None:
         loop = asyncio.get_running_loop()
         backend = self.live.backend
+        moves = False
         try:
-            if backend.moves(request["do"]):
+            moves = backend.moves(request["do"])
+            if moves:
                 data = backend.answer(request)  # never waits, so it is not sent through the pool
             else:
                 data = await loop.run_in_executor(self.live.pool, backend.answer, request)
@@ -249,14 +251,17 @@ class Client:
             what = f"dsviz could not answer {request['do']!r}: {error!r}."
             self._reply(number, error=f"{what} The terminal shows where.")
         else:
-            self._reply(number, data=data)
+            # That a step was begun is told together with where it ended: to draw both takes twice as long.
+            self._reply(number, data=data, urgent=not moves)
 
-    def _reply(self, number: int | None, data: Any = None, error: str | None = None) -> None:
+    def _reply(
+        self, number: int | None, data: Any = None, error: str | None = None, urgent: bool = True
+    ) -> None:
         if error is None:
             self._replies.append({"t": "reply", "id": number, "ok": True, "data": data})
         else:
             self._replies.append({"t": "reply", "id": number, "ok": False, "error": error})
-        self.stir(urgent=True)
+        self.stir(urgent)
 
 
 def parse(text: str) -> tuple[int, Json]:

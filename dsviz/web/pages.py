@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsviz.query.stream import ROWS, PageStream
-from dsviz.stop import RUNNING, STARTING
+from dsviz.query.stream import PageStream
 
 if TYPE_CHECKING:
     from dsviz.session import Session
@@ -37,9 +36,8 @@ class Page:
         # State first, store after: the store then holds at least what the state speaks of.
         state, settings = session.state_message(), session.settings_message()
         self._stream.store = session.store  # another one in the past: the stream starts over with it
-        running = state["state"] in (RUNNING, STARTING)
         memory = self._memory_changes()
-        messages: list[Json] = self._stream.collect(ROWS if running else None)
+        messages: list[Json] = self._stream.collect()
         for message in messages:
             if message["t"] == "memory":
                 self._memory = memory

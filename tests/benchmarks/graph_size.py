@@ -36,15 +36,15 @@ window.WebSocket = class extends Socket {
   constructor(...a) { super(...a); this.addEventListener('message', () => { seen.first ||= performance.now(); }); }
 };
 """
-PAINTED = """async () => {
+PAINTED = """async nodes => {
   const frame = () => new Promise(requestAnimationFrame);
   while (!window.dsviz) await frame();
   const graph = window.dsviz.graph;
   while (!(window.seen.first && graph.visible > 20)) await frame();
   await frame();
   const first = performance.now() - window.seen.first;
-  let last = -1, still = 0;
-  while (still < 5) { await frame(); still = graph.visible === last ? still + 1 : 0; last = graph.visible; }
+  while (graph.known < nodes || graph.waiting) await frame();
+  await frame();
   return {first, all: performance.now() - window.seen.first, visible: graph.visible};
 }"""
 MOVE = """async how => {
@@ -100,7 +100,7 @@ def measured(page: Page, nodes: int) -> None:
     expect(page.locator("#run-state")).to_have_text("finished", timeout=300_000)
     streaming = page.evaluate("window.seen.tasks")
     page.reload()
-    view = page.evaluate(PAINTED)
+    view = page.evaluate(PAINTED, nodes)
     tasks = page.evaluate("window.seen.tasks")
     folds = page.evaluate(FOLD)
     one = [page.evaluate(FOLD_ONE) for _ in range(6)]
