@@ -71,6 +71,13 @@ def test_values_are_seen_as_maps_images_attention_and_histograms(run: Run) -> No
     canvas = inspector.locator(".values canvas.heat").first
     canvas.hover(position={"x": 3, "y": 3})
     expect(inspector.locator(".values .cap .mono").first).to_contain_text("[0, 0]")
+    inspector.get_by_role("button", name="Set", exact=True).click()
+    page.get_by_label("New value of out").fill("nothing")
+    page.keyboard.press("Enter")
+    expect(inspector.get_by_role("alert")).to_contain_text("NameError")
+    page.get_by_label("New value of out").fill("0.5")
+    page.keyboard.press("Enter")
+    expect(inspector.locator(".values .cap .mono").first).to_have_text("0.5")
     page.locator(".ln", has_text="looks = ds.softmax").locator(".tx").click()
     nodes = page.evaluate("window.dsviz.graph.nodes().filter(n => n.op === 'softmax').length")
     assert nodes >= 1

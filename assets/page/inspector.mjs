@@ -44,7 +44,7 @@ export class Inspector {
     this.on = on;
     this.box = $("inspector");
     this.target = null; // {slot} or {group}
-    this.look = new Values((node, index, kind) => live.ask("look", { node, index, kind }));
+    this.look = new Values((node, index, kind) => live.ask("look", { node, index, kind }), (node, index, value) => live.ask("set_value", { node, index, value }), () => state.paused && !state.run.stop?.past && !state.run.recording);
     this.nothing();
   }
 

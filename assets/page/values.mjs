@@ -18,9 +18,12 @@ export function written(parts) {
 }
 
 export class Values {
-  /** `targets`: [{name, node, shape}], at most two are shown side by side; `ask(node, index, kind)`. */
-  constructor(ask) {
+  /** `targets`: [{name, node, shape}], at most two are shown side by side; `ask(node, index, kind)`, `set(node, index, value)` where `may()`. */
+  constructor(ask, set, may) {
+    this.may = may;
     this.ask = ask;
+    this.write = set;
+    this.writing = false;
     this.index = new Map(); // shape -> what the person wrote between the brackets, kept from stop to stop
     this.kind = new Map(); // shape -> how it is shown
     this.box = h("div", { class: "values" });
@@ -66,13 +69,37 @@ export class Values {
     const kinds = problem ? [] : this.kinds(look);
     const kind = kinds.includes(this.kind.get(key)) ? this.kind.get(key) : kinds[0];
     this.box.replaceChildren(
-      shape.length ? h("div", { class: "row slicing" }, h("span", { class: "mono ell" }, `${prime(name)}[`), input, h("span", { class: "mono" }, "]")) : "",
+      shape.length ? h("div", { class: "row slicing" }, h("span", { class: "mono ell" }, `${prime(name)}[`), input, h("span", { class: "mono" }, "]"),
+        problem || !this.may() ? "" : h("button", { class: "btn small plain", type: "button", "aria-expanded": String(this.writing), title: "Write another value to this part, before the program goes on", onclick: () => { this.writing = !this.writing; this.draw(looks, key); this.box.querySelector(".writing input")?.focus(); } }, "Set")) : "",
+      this.writing && !problem && this.may() ? this.setting(targets[0], text) : "",
       shape.length > 1 ? this.dims(shape, text, key) : "",
       kinds.length > 1 ? h("div", { class: "seg low kinds", role: "radiogroup", "aria-label": "How the value is shown" }, kinds.map((one) => h("button", { type: "button", role: "radio", "aria-checked": String(one === kind), onclick: () => {
         this.kind.set(key, one);
         this.show(targets);
       } }, TITLES[one]))) : "",
       problem ? h("div", { class: "dim" }, problem) : h("div", { class: "tiles", "data-n": shown.length, "data-kind": kind }, shown.map(([target, one]) => this.tile(target, one, this.kinds(one).includes(kind) ? kind : this.kinds(one)[0]))));
+  }
+
+  /** A line that writes an expression's value to the part shown. */
+  setting(target, text) {
+    const told = h("div", { class: "brk-problem", role: "alert" });
+    const input = h("input", { class: "mono", "aria-label": `New value of ${target.name}`, placeholder: "0, or an expression of the paused frame", spellcheck: "false" });
+    const apply = async () => {
+      try {
+        await this.write(target.node, text, input.value.trim());
+        this.writing = false;
+        this.show(this.targets);
+      } catch (error) {
+        told.textContent = error.message;
+      }
+    };
+    input.onkeydown = (event) => {
+      if (event.key === "Enter" && input.value.trim()) apply();
+      else if (event.key === "Escape") { this.writing = false; this.show(this.targets); } else return;
+      event.preventDefault();
+      event.stopPropagation();
+    };
+    return h("div", { class: "writing" }, h("div", { class: "row slicing" }, h("span", { class: "mono" }, "="), input, h("button", { class: "btn small", type: "button", onclick: apply }, "Write")), told);
   }
 
   /** For each dimension a step back and on; the middle switches between all of it and one entry. */
