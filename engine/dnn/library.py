@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
 import os
 import sys
 import threading
@@ -219,6 +218,8 @@ def _places() -> list[Path]:
     name = "libdnnl.so.3"
     found = [Path(sys.prefix) / "lib" / name]
     if not found[0].exists():
+        import importlib.metadata  # slow to load, and seldom needed
+
         try:
             files = importlib.metadata.files(PACKAGE) or []
         except importlib.metadata.PackageNotFoundError:
