@@ -123,11 +123,25 @@ export class Breakpoints {
         h("button", { class: "cb", type: "button", role: "checkbox", "aria-checked": String(b.enabled), "aria-label": b.label, "data-of": `cb${b.id}`, onclick: () => this.tell({ action: b.enabled ? "disable" : "enable", breakpoint: b.id }) }, icon("check")),
         b.file ? h("button", { class: "link mono ell", type: "button", title, onclick: () => this.on.place(this.fileId(b.file), b.line) }, name) : h("span", { class: "ell", title }, prime(name)),
         h("span", { class: "grow" }),
-        here ? h("b", { class: stop.error || stop.reason === "nan" ? "red" : "" }, "stopped here") : b.hits ? h("span", { class: "dim" }, `hit ${b.hits}`) : null,
+        here ? h("b", { class: stop.error || stop.reason === "nan" ? "red" : "" }, "stopped here") : !b.hits && this.idle(b) ? h("span", { class: "dim", title: "A line stops where it runs an op or calls a module. None has run on this line so far; one on a line above or below may be what you mean." }, "no op here yet") : b.hits ? h("span", { class: "dim" }, `hit ${b.hits}`) : null,
         h("button", { class: "ib small del", type: "button", "aria-label": `Edit ${b.label}`, title: "Condition, hit count, log text", "data-of": `ed${b.id}`, onclick: () => this.edit(this.filled(b)) }, icon("edit")),
         STANDING.has(b.kind) ? null : h("button", { class: "ib small del", type: "button", "aria-label": `Remove ${b.label}`, title: "Remove", onclick: () => this.tell({ action: "remove", breakpoint: b.id }) }, icon("x"))),
       more.length ? h("div", { class: "brk-more ell", title: more.map((pair) => pair.join(" ")).join("\n") }, more.map(([word, text]) => [" ", h("span", { class: "dim" }, `${word} `), h("span", { class: "mono" }, text)])) : null,
       b.problem ? h("div", { class: "brk-problem", role: "alert" }, b.problem) : null);
+  }
+
+  /** Whether no op has run on the line of a breakpoint, though others of its file have. */
+  idle(b) {
+    if (b.kind !== "line" || this.state.run?.state === "running") return false;
+    const file = this.fileId(b.file);
+    let known = false;
+    for (const slot of this.state.slots.values()) {
+      if (slot.file !== file || slot.status === "pending") continue;
+      if (slot.line === b.line) return false;
+      known = true;
+    }
+    for (const group of this.state.groups.values()) if (group.kind === "module" && group.file === file && group.line === b.line) return false;
+    return known;
   }
 
   /** Those of the last time, to be set again with one click. */
