@@ -15,6 +15,12 @@ export function api(state, graph) {
       const item = graph.scene.itemOfNode(node);
       return item ? { x: item.x, y: item.y, width: item.w, height: item.h } : null;
     },
+    /** Where everything drawn stands, by the name of its place or group. */
+    places() {
+      const found = {};
+      for (const item of graph.scene.layout.items.values()) found[item.key] = `${item.x},${item.y}`;
+      return found;
+    },
     /** Fold as the menu does: "layers", "none", "inner", "loops", "1" ... */
     fold(choice) { graph.setFolds(choice); },
     /** Fold or unfold the innermost module around what is in the middle of the view. */

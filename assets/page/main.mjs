@@ -117,6 +117,7 @@ export function start(connect) {
     live,
     get state() { return state.run?.state; },
     get pid() { return state.hello?.pid; },
+    get events() { return state.counts.events; },
     /** A name for what the program stands at: it differs after every move. */
     get stops() { return `${state.hello?.run ?? 0}.${state.run?.state}.${state.run?.stop?.number ?? 0}`; },
   };

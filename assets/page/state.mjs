@@ -1,5 +1,7 @@
 // What the page knows of the run: groups, slots, and which slot each node is bound to.
 
+const MOST_NODES = 1 << 19; // nodes of which the page remembers where they stand; the server keeps fewer
+
 /** A place for a node. Its fields are written out because that makes reading them several times as fast. */
 class Slot {
   constructor(row) {
@@ -44,7 +46,8 @@ export class State {
     this.run = null; // the latest state message
     this.groups = new Map();
     this.slots = new Map();
-    this.slotOf = new Int32Array(1024).fill(-1); // node -> slot
+    this.slotOf = new Int32Array(1024).fill(-1); // slot of each node, from node `firstNode` on
+    this.firstNode = 0;
     this.lastNode = 0;
     this.lastIteration = -1;
     this.ran = false; // whether any node has run
@@ -110,17 +113,26 @@ export class State {
   }
 
   bind(node, slot) {
-    if (node >= this.slotOf.length) {
-      const wider = new Int32Array(Math.max(node + 1, this.slotOf.length * 2)).fill(-1);
-      wider.set(this.slotOf);
-      this.slotOf = wider;
-    }
-    this.slotOf[node] = slot ?? -1;
     if (node > this.lastNode) this.lastNode = node;
+    if (node < this.firstNode) return;
+    if (node - this.firstNode >= this.slotOf.length) this.makeRoom(node);
+    this.slotOf[node - this.firstNode] = slot ?? -1;
+  }
+
+  /** Room for a node: twice as much as before, and from MOST_NODES on by forgetting the older half. */
+  makeRoom(node) {
+    const keep = Math.min(this.slotOf.length, MOST_NODES / 2);
+    const first = Math.max(this.firstNode, node >= this.firstNode + MOST_NODES ? node - keep : 0);
+    const wider = new Int32Array(Math.min(MOST_NODES, Math.max(node - first + 1, this.slotOf.length * 2))).fill(-1);
+    const old = this.slotOf.subarray(Math.min(first - this.firstNode, this.slotOf.length));
+    wider.set(old.subarray(0, wider.length));
+    this.slotOf = wider;
+    this.firstNode = first;
   }
 
   slotOfNode(node) {
-    const slot = node > 0 && node < this.slotOf.length ? this.slotOf[node] : -1;
+    const at = node - this.firstNode;
+    const slot = node > 0 && at >= 0 && at < this.slotOf.length ? this.slotOf[at] : -1;
     return slot === -1 ? null : this.slots.get(slot) || null;
   }
 
