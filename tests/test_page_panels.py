@@ -168,6 +168,10 @@ def test_the_frame_that_is_chosen_is_looked_into(run: Run) -> None:
     press(page, "next")
     expect(stack.locator("[aria-current]")).to_contain_text("forward")
     expect(variables).to_contain_text("inner")
+    row = page.locator(".ln", has_text="inner = ds.tanh").locator(".tx")
+    for op in ("linear", "tanh", "linear"):  # the nodes of a line, one after the other
+        row.click()
+        expect(page.locator("#inspector .insp-h .t")).to_contain_text(op)
     assert run.problems == []
 
 

@@ -1,5 +1,5 @@
 // The page, put together: one state, one connection, and panels that each look after themselves.
-import { $, count, drawIcons, h } from "./dom.mjs";
+import { $, count, drawIcons, h, say } from "./dom.mjs";
 import { banner, folds, grips, Tabs, theme } from "./frame.mjs";
 import { api } from "./api.mjs";
 import { Breakpoints } from "./breakpoints.mjs";
@@ -247,15 +247,15 @@ export function start(connect) {
     }, (error) => problem(error.message));
   }
 
+  /** The nodes of a line: the first, and on each further click the next one. */
   function chooseLine(file, line) {
-    let best = null;
-    for (const slot of state.slots.values()) {
-      if (slot.file === file && slot.line === line && !slot.role && (!best || slot.phase < best.phase)) best = slot;
-    }
-    if (best) {
-      graph.selectSlot(best, { quiet: true });
-      inspector.slot(best);
-    }
+    const all = [...state.slots.values()].filter((slot) => slot.file === file && slot.line === line && !slot.role).sort((a, b) => a.phase - b.phase || a.id - b.id);
+    const at = all.findIndex((slot) => slot.id === inspector.target?.slot);
+    const best = all[(at + 1) % (all.length || 1)];
+    if (!best) return;
+    graph.selectSlot(best, { quiet: true });
+    inspector.slot(best);
+    if (all.length > 1) say(`${best.label}, ${all.indexOf(best) + 1} of ${all.length} nodes of line ${line}`);
   }
 
   function commands() {
