@@ -148,7 +148,7 @@ class Visited(Process):
             channel = control.connect(record.address, bytes.fromhex(record.secret), PATIENCE)
         except (OSError, EOFError, ValueError) as error:
             raise LaunchError(
-                f"{record.name} (process {record.pid}) does not answer at {record.address}: {error}. "
+                f"{record.name} (process {record.pid}) does not answer at {record.address}{_why(error)}. "
                 "It may be stopped, or inside one very long operation."
             ) from None
         try:
@@ -209,6 +209,10 @@ class Visited(Process):
     def refuse(self) -> None:
         """What it speaks is not understood."""
         self.child.left()
+
+
+def _why(error: Exception) -> str:
+    return f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
 
 
 class Guest:

@@ -74,28 +74,41 @@ def prompt() -> Iterator[Prompt]:
 
 
 class Browser:
-    """What a page does, without one."""
+    """What a page does, without one: it knows the newest state, and takes its replies."""
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self._asked = 0
+        self._replies: dict[int, dict[str, Any]] = {}
+        self._seen = 0  # number of the last stop that was waited for
+        self.state: dict[str, Any] = {}
+        while not self.state:
+            self._hear()
 
-    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        while True:
-            for message in json.loads(self._socket.recv(timeout=WAIT)):
-                if wanted(message):
-                    return message
+    def _hear(self) -> None:
+        # A batch may hold both what a command caused and the reply to it.
+        for message in json.loads(self._socket.recv(timeout=WAIT)):
+            if message["t"] == "state":
+                self.state = message
+            elif message["t"] == "reply":
+                self._replies[message["id"]] = message
 
     def ask(self, do: str, **fields: Any) -> Any:
         self._asked += 1
-        number = self._asked
-        self._socket.send(json.dumps({"id": number, "do": do, **fields}))
-        reply = self.until(lambda message: message["t"] == "reply" and message["id"] == number)
+        self._socket.send(json.dumps({"id": self._asked, "do": do, **fields}))
+        while self._asked not in self._replies:
+            self._hear()
+        reply = self._replies[self._asked]
         assert reply["ok"], reply["error"]
         return reply["data"]
 
     def paused(self) -> dict[str, Any]:
-        return self.until(lambda message: message["t"] == "state" and message["state"] == "paused")["stop"]
+        """The next stop."""
+        while self.state["state"] != "paused" or self.state["stop"]["number"] <= self._seen:
+            self._hear()
+        stop: dict[str, Any] = self.state["stop"]
+        self._seen = stop["number"]
+        return stop
 
 
 @contextmanager
@@ -123,8 +136,7 @@ def test_the_address_is_printed_once_and_lines_run_on_while_they_are_watched(pro
     assert prompt.type("ds.serve() is page") == "True"  # and nothing is printed a second time
     assert prompt.type("print(page.url)") == said.removeprefix("dsviz: ")
     with opened(said.removeprefix("dsviz: ")) as browser:
-        hello = browser.until(lambda message: message["t"] == "state")
-        assert (hello["state"], hello["attached"]) == ("running", True)
+        assert (browser.state["state"], browser.state["attached"]) == ("running", True)
         assert prompt.type("(ds.ones(3) * 2).sum()") == "tensor(6.)"
         assert prompt.type("page.pause()") == ""
         assert prompt.process.stdin is not None
@@ -168,20 +180,20 @@ def test_a_program_that_listens_goes_on_listening(prompt: Prompt) -> None:
         assert session.pid == pid
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        ("ds.serve('lunch')", "ValueError: port has to be a number from 0 to 65535"),
-        ("ds.serve(70000)", "ValueError: port has to be a number from 0 to 65535"),
-        ("ds.serve(trace_level=3)", "ValueError: trace_level has to be 0, 1 or 2, got 3"),
-        ("ds.serve(TAKEN)", "ServeError: The page cannot be served: port TAKEN on 127.0.0.1 is taken"),
-    ],
-)
-def test_what_cannot_be_served_is_told_in_a_sentence(prompt: Prompt, call: str, says: str) -> None:
+def test_what_cannot_be_served_is_told_in_a_sentence(prompt: Prompt) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        code = f"try: {call.replace('TAKEN', port)}\\nexcept Exception as e: print(type(e).__name__ + ': ' + str(e))"
-        assert prompt.type(f'exec("{code}")').startswith(says.replace("TAKEN", port))
+        port = taken.getsockname()[1]
+        for call, says in (
+            ("ds.serve('lunch')", "ValueError: port has to be a number from 0 to 65535"),
+            ("ds.serve(70000)", "ValueError: port has to be a number from 0 to 65535"),
+            ("ds.serve(trace_level=3)", "ValueError: trace_level has to be 0, 1 or 2, got 3"),
+            (
+                f"ds.serve({port})",
+                f"ServeError: The page cannot be served: port {port} on 127.0.0.1 is taken",
+            ),
+        ):
+            code = f"try: {call}\\nexcept Exception as e: print(type(e).__name__ + ': ' + str(e))"
+            assert prompt.type(f'exec("{code}")').startswith(says)
     assert ADDRESS.search(prompt.type("page = ds.serve(0)"))
 
 
@@ -216,10 +228,10 @@ def test_a_notebook_s_cell_stops_where_it_is_told_and_goes_on() -> None:
             assert cell("x = ds.ones(2, 3)\nprint((x * 2).sum().item())") == "12.0"
             tanh = browser.ask("breakpoint", action="add", kind="op", name="tanh")["id"]
             source = "for turn in range(2):\n    z = ds.tanh(x * turn)\nprint('done', turn)"
-            cell("page.pause()")  # the breakpoint went the same way, so it is there by the time of the pause
+            cell("page.pause()")
             number = client.execute(source)
             assert browser.paused()["op"] == "mul"
-            browser.ask("continue")
+            browser.ask("continue")  # it goes the way that the breakpoint went, and so comes after it
             stop = browser.paused()
             assert (stop["op"], stop["line"], stop["breakpoints"]) == ("tanh", 2, [tanh])
             assert [frame["function"] for frame in stop["frames"]] == [
