@@ -123,11 +123,14 @@ def why_shape(tensor: Any, dim: int) -> Answer:
     return ask(tensor, dim)
 
 
-def why_value(tensor: Any, graph: Graph | None = None) -> Answer:
-    """Where the NaN or Inf of a tensor first appeared; `graph` is a trace of level 2 (by default the last trace)."""
+def why_value(tensor: Any, graph: Graph | None = None, *, largest: bool = False) -> Answer:
+    """Where the NaN or Inf of a tensor first appeared; `graph` is a trace of level 2 (by default the last trace).
+
+    With `largest`: where its largest magnitude comes from.
+    """
     from dsviz.why import why_value as ask
 
-    return ask(tensor, graph)
+    return ask(tensor, graph, largest=largest)
 
 
 def why_no_grad(parameter: Any, loss: Any = None, graph: Graph | None = None) -> Answer:

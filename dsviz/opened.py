@@ -69,6 +69,18 @@ class Opened(Session):
             "This is a recording: there is no program to look into. Kept and recomputed values can be seen."
         )
 
+    def why(self, question: str, node: int, dim: int = 0, timeout: float = 10.0) -> dict[str, Any]:
+        """As of a paused program; the answer comes from what was recorded."""
+        from dsviz.why.recorded import QUESTIONS, Recorded
+
+        if question not in QUESTIONS:
+            raise Refused(f"There is no question {question[:40]!r}; there are {', '.join(QUESTIONS)}.")
+        with self._snapshot() as reader:
+            try:
+                return Recorded(reader).ask(question, node, dim)
+            except LookupError as error:
+                raise Refused(str(error)) from None
+
     def set_level(self, level: int) -> None:
         """What was not traced cannot be traced now."""
         raise Refused(f"{LEVEL}: the trace level cannot be changed afterwards.")

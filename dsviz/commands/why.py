@@ -19,6 +19,10 @@ standard error. The exit status is 0 where there was nothing to explain, 1 where
 examples:
   dsviz why train.py
   dsviz why --json train.py --epochs 1
+  dsviz why run.dsviz 41 1           where dimension 1 of node 41 was chosen
+  dsviz why run.dsviz 41 --value     where its NaN or Inf first appeared
+  dsviz why run.dsviz 41 --largest   where its largest value comes from
+  dsviz why run.dsviz 3 --no-grad    why leaf 3 has no gradient
 """
 
 
@@ -26,7 +30,8 @@ def main(words: list[str]) -> int:
     """Carry out `dsviz why` with these words: 0 nothing to explain, 1 explained."""
     parser = Parser(
         prog="dsviz why",
-        usage="dsviz why [--json] SCRIPT [ARGS...]",
+        usage="dsviz why [--json] SCRIPT [ARGS...]\n"
+        "       dsviz why [--json] RUN.dsviz NODE (DIM | --value | --largest | --no-grad)",
         description="Run a script once and walk back from what went wrong to the lines that decided it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -38,10 +43,11 @@ def main(words: list[str]) -> int:
     if not rest:
         raise UsageError("no script was given. Name one: dsviz why SCRIPT [ARGS...].")
     if rest[0].endswith(".dsviz"):
-        raise UsageError(
-            f"{rest[0]} is a recording, but a Python script was expected: dsviz why runs the program again. Name the script."
-        )
-    found = answers(check_script(rest[0]), rest[1:])
+        again = "--json" in rest
+        found = [recorded(rest[0], [word for word in rest[1:] if word != "--json"])]
+        given.json = given.json or again
+    else:
+        found = answers(check_script(rest[0]), rest[1:])
     if given.json:
         print(json.dumps(found, indent=2))
     elif not found:
@@ -49,6 +55,28 @@ def main(words: list[str]) -> int:
     else:
         print("\n\n".join(text(answer) for answer in found))
     return 1 if found else 0
+
+
+def recorded(path: str, words: list[str]) -> dict[str, Any]:
+    """The answer to a question about a node of a recording."""
+    from dsviz.commands.recordings import opened
+    from dsviz.why.recorded import Recorded
+
+    asked = {"--value": "value", "--largest": "largest", "--no-grad": "no_grad"}
+    numbers = [word for word in words if word not in asked]
+    questions = [asked[word] for word in words if word in asked]
+    usual = "dsviz why RUN.dsviz NODE DIM, or NODE with --value, --largest or --no-grad"
+    if not numbers or len(numbers) + len(questions) != 2:
+        raise UsageError(f"which node, and what of it? Say {usual}.")
+    for word in numbers:
+        if not word.lstrip("-").isdecimal():
+            raise UsageError(f"{word!r} is no number of a node or dimension. Say {usual}.")
+    with opened(path) as reader:
+        try:
+            dim = int(numbers[1]) if len(numbers) > 1 else 0
+            return Recorded(reader).ask(questions[0] if questions else "shape", int(numbers[0]), dim)
+        except LookupError as error:
+            raise UsageError(str(error)) from None
 
 
 def text(answer: dict[str, Any]) -> str:

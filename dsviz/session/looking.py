@@ -111,9 +111,11 @@ class Looking(State):
                     past.close()
 
     def why(self, question: str, node: int, dim: int = 0, timeout: float = 10.0) -> dict[str, Any]:
-        """Ask the paused program "shape", "value" or "no_grad" of a node: the sentence and the chain of lines."""
-        if question not in ("shape", "value", "no_grad"):
-            raise Refused(f"There is no question {question[:40]!r}; there are shape, value and no_grad.")
+        """Ask the paused program "shape", "value", "largest" or "no_grad" of a node: the sentence and the chain of lines."""
+        if question not in ("shape", "value", "largest", "no_grad"):
+            raise Refused(
+                f"There is no question {question[:40]!r}; there are shape, value, largest and no_grad."
+            )
         return dict(self._asked("why", timeout, question=question, node=node, dim=dim))
 
     def why_shape(self, node: int, dim: int) -> dict[str, Any]:

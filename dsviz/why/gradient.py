@@ -31,12 +31,12 @@ def why_no_grad(parameter: Any, loss: Any = None, graph: Graph | None = None) ->
             question, f"it is frozen: requires_grad is False (made at {made.file}:{made.line})", [made], made
         )
     if loss is not None:
-        way = _way(node_of(loss, "loss"), target)
+        way = way_to(node_of(loss, "loss"), target)
         if way is None:
             return Answer(
                 question, "the loss does not depend on it: nothing on the way to the loss uses it, or its value went through Python or NumPy numbers", [made], made
             )  # fmt: skip
-        return _cut(question, way, made)
+        return cut_on(question, way, made)
     graph = graph if graph is not None else latest()
     if graph is None:
         return Answer(
@@ -55,7 +55,7 @@ def why_no_grad(parameter: Any, loss: Any = None, graph: Graph | None = None) ->
     )  # fmt: skip
 
 
-def _way(start: Node, target: Node) -> list[Node] | None:
+def way_to(start: Node, target: Node) -> list[Node] | None:
     """Nodes from `start` back to `target`, both included."""
     stack: list[Node] = [start]
     came: dict[Node, Node | None] = {start: None}
@@ -79,7 +79,7 @@ def _carries(node: Node) -> bool:
     return node.requires or node.flowed
 
 
-def _cut(question: str, way: list[Node], made: Step) -> Answer:
+def cut_on(question: str, way: list[Node], made: Step) -> Answer:
     """The first node on the way up from the parameter that carries no gradient, though what it is given does."""
     cut = next((node for node in reversed(way) if not _carries(node)), None)
     steps = []

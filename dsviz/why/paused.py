@@ -9,15 +9,21 @@ from dsviz.why.gradient import why_no_grad
 from dsviz.why.shape import why_shape
 from dsviz.why.value import why_value
 from engine.node import Node
+from engine.tensor import Tensor
 
 
 def ask(question: str, number: int, dim: int) -> dict[str, Any]:
     """The answer as JSON. Raises `LookupError` with a sentence for a node or dimension there is not."""
     node = find(number)
+    if node.shape is None:
+        raise LookupError(
+            f"Node {number} ({node.label}) has not run yet: step over it first, or ask about what it is given."
+        )
     if question == "shape":
         return why_shape(node, dim).as_json()
-    if question == "value":
-        return why_value(node).as_json()
+    if question in ("value", "largest"):
+        held = next((o for o in gc.get_objects() if type(o) is Tensor and o.node is node), node)
+        return why_value(held, largest=question == "largest").as_json()
     return why_no_grad(node).as_json()
 
 

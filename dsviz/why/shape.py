@@ -80,7 +80,13 @@ def sources(node: Node, dim: int) -> list[tuple[Node, int]]:
         return []
     shapes = [None if i is None else i.shape for i in node.inputs]
     found = []
-    for argument, d in op.origin(shapes, node.kwargs, node.shape, dim):
+    try:
+        ways = op.origin(shapes, node.kwargs, node.shape, dim)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        if type(node) is Node:
+            raise
+        return []  # a recording does not hold every attribute
+    for argument, d in ways:
         parent = node.inputs[argument] if argument < len(node.inputs) else None
         if parent is not None and parent.shape is not None and -len(parent.shape) <= d < len(parent.shape):
             found.append((parent, d % len(parent.shape)))
