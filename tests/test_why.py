@@ -192,7 +192,13 @@ def test_bad_questions_are_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [([], "no script"), (["run.dsviz"], "recording"), (["no.py"], "there is no file")]
+    ("words", "says"),
+    [
+        ([], "no script"),
+        (["run.dsviz"], "which node, and what of it"),
+        (["run.dsviz", "1", "0"], "there is no file"),
+        (["no.py"], "there is no file"),
+    ],
 )
 def test_mistakes_in_the_command(words: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
