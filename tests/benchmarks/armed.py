@@ -147,7 +147,6 @@ def main() -> None:
                 for _ in range(rounds):
                     for way in ("level 0", "level 1", "level 2", *ARMED):
                         alone = bare.train()
-                        print(way, time.time(), session.state, flush=True)
                         took = session_turn(way, watched, session)
                         times.setdefault("no debugger", []).extend(alone)
                         times.setdefault(way, []).extend(took)
