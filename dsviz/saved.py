@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from dsviz.debuggee.breakpoints import LINE, Breakpoint, checked
+from dsviz.debuggee.breakpoints import BRANCH, LINE, Breakpoint, checked, no_expression
 
 VERSION = 1
 _FIELDS = ("kind", "enabled", "line", "name", "node", "condition", "hit", "log", "limit")
 LONGEST = 1 << 20  # bytes of such a file
 
 
-def save(path: str, items: list[Breakpoint]) -> None:
+def save(path: str, items: list[Breakpoint], watches: Sequence[str] = ()) -> None:
     """Write `items` to `path`, whole or not at all. Files are named relative to the folder of `path`."""
-    text = written(items, os.path.dirname(os.path.realpath(path)))
+    text = written(items, os.path.dirname(os.path.realpath(path)), watches)
     temporary = f"{path}.new"
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)
 
 
-def written(items: list[Breakpoint], folder: str) -> str:
-    """`items` as the text of such a file in `folder`."""
+def written(items: list[Breakpoint], folder: str, watches: Sequence[str] = ()) -> str:
+    """`items` and the watch expressions as the text of such a file in `folder`."""
     records = []
     for item in items:
         record = {name: getattr(item, name) for name in _FIELDS if getattr(item, name) or name == "enabled"}
-        if item.kind == LINE:
+        if item.file:
             record["file"] = os.path.relpath(item.file, folder)
             lines = _lines(item.file)
             record["text"] = lines[item.line - 1] if 0 < item.line <= len(lines) else ""
         records.append(record)
-    return json.dumps({"dsviz breakpoints": VERSION, "breakpoints": records}, indent=1) + "\n"
+    content: dict[str, Any] = {"dsviz breakpoints": VERSION, "breakpoints": records}
+    if watches:
+        content["watches"] = list(watches)
+    return json.dumps(content, indent=1) + "\n"
 
 
-def load(path: str) -> list[dict[str, Any]]:
-    """The fields of each breakpoint in `path`. Raises ValueError with a sentence."""
+def load(path: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The fields of each breakpoint in `path`, and the watch expressions. Raises ValueError with a sentence."""
     try:
         if os.path.getsize(path) > LONGEST:
             raise ValueError(f"{path} is larger than a file of breakpoints can be.")
@@ -49,8 +53,8 @@ def load(path: str) -> list[dict[str, Any]]:
     return read(text, os.path.dirname(os.path.realpath(path)), path)
 
 
-def read(text: str, folder: str, path: str) -> list[dict[str, Any]]:
-    """The fields of each breakpoint in the text of such a file in `folder`; `path` is what messages call it.
+def read(text: str, folder: str, path: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The fields of each breakpoint and the watch expressions in the text of such a file in `folder`; `path` is what messages call it.
 
     Raises ValueError with a sentence.
     """
@@ -63,13 +67,19 @@ def read(text: str, folder: str, path: str) -> list[dict[str, Any]]:
     records = content.get("breakpoints")
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ValueError(f"{path}: 'breakpoints' is a list of records, and it is not.")
-    return [_fields(dict(record), folder, path) for record in records]
+    watches = content.get("watches", [])
+    if not isinstance(watches, list) or not all(isinstance(text, str) for text in watches):
+        raise ValueError(f"{path}: 'watches' is a list of expressions, and it is not.")
+    for text in watches:
+        if (problem := no_expression(text)) is not None:
+            raise ValueError(f"{path}: the watch {text[:200]!r} is no Python expression: {problem}.")
+    return [_fields(dict(record), folder, path) for record in records], watches
 
 
 def _fields(record: dict[str, Any], folder: str, path: str) -> dict[str, Any]:
     text = record.pop("text", "")
     kind = record.pop("kind", "")
-    if kind == LINE and isinstance(record.get("file"), str) and isinstance(record.get("line"), int):
+    if kind in (LINE, BRANCH) and isinstance(record.get("file"), str) and isinstance(record.get("line"), int):
         record["file"] = os.path.realpath(os.path.join(folder, record["file"]))
         record["line"] = moved(_lines(record["file"]), record["line"], str(text))
     try:

@@ -28,6 +28,7 @@ from dsviz.terminal_places import USAGE, added, breakpoint_of, number
 if TYPE_CHECKING:
     from dsviz.commands.run import RunOptions
     from dsviz.debuggee.breakpoints import Breakpoint
+    from dsviz.session.watches import Watch
 
 PROMPT = "(dsviz) "
 CLOSED = 128 + 13  # as a shell tells SIGPIPE
@@ -41,6 +42,7 @@ back           one node back, into the past       rc        back to the stop or 
 now            from the past to where the program is
 b KIND ...     set a breakpoint (help b)          breaks    list them
 clear N        remove one (clear all)             enable N, disable N
+watch EXPR     told at each stop  watches  list them     unwatch N (unwatch all)
 p EXPR         evaluate or execute Python in the paused frame
 supply EXPR    give the result of the op that cannot run; c then goes on with it
 where          module and Python stack            args      the op's inputs and attributes
@@ -114,6 +116,7 @@ class Stepper:
             "break": self._break, "breaks": self._breaks, "clear": self._clear, "print": self._evaluate,
             "enable": lambda rest: self._enable(rest, True), "disable": lambda rest: self._enable(rest, False),
             "where": self._where, "args": self._args, "graph": self._graph, "mem": self._mem,
+            "watch": self._watch, "watches": self._watches, "unwatch": self._unwatch,
             "supply": self._supply, "stop": self._again, "help": self._help, "pause": self._pause, "to": self._to,
         }  # fmt: skip
 
@@ -265,6 +268,8 @@ class Stepper:
                 _say(f"at {now.source}")
         if now.source is not None:
             _say(_source(now.source.file, now.source.line))
+        if self.session.watches:
+            self._watches("")
 
     def _again(self, rest: str) -> None:
         self._tell(self._standing())
@@ -335,6 +340,33 @@ class Stepper:
             raise Refused("p EXPR: an expression was expected, such as p x.shape.")
         self._paused()
         _say(self.session.evaluate(rest).rstrip("\n"))
+
+    def _watch(self, rest: str) -> None:
+        if not rest:
+            raise Refused("watch EXPR: an expression was expected, such as watch loss.item().")
+        new = self.session.add_watch(rest)
+        _say(next(_watched(each) for each in self.session.watch_values() if each.id == new.id))
+
+    def _watches(self, rest: str) -> None:
+        if not self.session.watches:
+            _say("There are no watches.")
+        try:
+            known = self.session.watch_values()
+        except TimeoutError:
+            known = self.session.watches  # what is not known is shown without a value
+        for watch in known:
+            _say(_watched(watch))
+
+    def _unwatch(self, rest: str) -> None:
+        chosen = self.session.watches
+        if rest != "all":
+            id = number(rest, "a watch's number (watches lists them) or all")
+            chosen = [watch for watch in chosen if watch.id == id]
+            if not chosen:
+                raise Refused(f"There is no watch {id}; watches lists them.")
+        for watch in chosen:
+            self.session.remove_watch(watch.id)
+            _say(f"Removed watch {watch.id}: {watch.text}")
 
     def _supply(self, rest: str) -> None:
         if not rest:
@@ -416,6 +448,17 @@ class Stepper:
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+def _watched(watch: Watch) -> str:
+    """A watch with its value, or why it has none, in a line or two."""
+    if watch.error:
+        return f"{watch.id:3}  {watch.text}: {watch.error}"
+    kind = (
+        f"  {_shape(watch.shape)} {watch.dtype}" if watch.shape else f"  {watch.type}" if watch.type else ""
+    )
+    value = watch.value.replace("\n", "\n" + " " * (len(watch.text) + 8))
+    return f"{watch.id:3}  {watch.text} = {value}{kind}"
 
 
 def _shape(shape: Any) -> str:

@@ -24,6 +24,7 @@ class State(threading.local):
         self.stream: int | None = None  # where a stream's block began, in the order of nodes
         self.stepwise = False  # inside a checkpoint: it has to be the same ops when they run again
         self.silent = False  # inside a custom op: what it is made of is not told
+        self.asked = False  # a debugger's question runs: it is no part of the program
         self.twin: Node | None = None  # forward node whose gradient is being computed, under create_graph
         self.call: ModuleCall | None = None
         self.modules: list[Module] = []  # modules being called, outermost first

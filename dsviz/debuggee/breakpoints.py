@@ -164,10 +164,20 @@ def fields_of(log: str) -> list[str]:
 
 
 def _expression(text: Any, what: str) -> None:
+    if (problem := no_expression(str(text))) is not None:
+        raise ValueError(f"The {what} {text!r} is no Python expression: {problem}.")
+
+
+def no_expression(text: str) -> str | None:
+    """What Python has against `text` as an expression; None: nothing.
+
+    >>> no_expression("loss.item()")
+    """
     try:
-        compile(str(text), f"<{what}>", "eval")
+        compile(text, "<expression>", "eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"The {what} {text!r} is no Python expression: {error}.") from None
+        return str(error)
+    return None
 
 
 def _names(expression: str) -> set[str]:

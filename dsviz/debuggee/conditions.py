@@ -16,7 +16,7 @@ import numpy as np
 from dsviz.debuggee import patience
 from dsviz.debuggee.breakpoints import SHAPE, Breakpoint, counts
 from dsviz.debuggee.changes import Changes
-from dsviz.debuggee.expressions import harmless_exit, raised
+from dsviz.debuggee.expressions import harmless_exit, raised, unseen
 from dsviz.debuggee.patience import Overtime, calm, limit
 from dsviz.debuggee.simple import comparison, decided, known
 from engine.iteration import iteration
@@ -107,7 +107,7 @@ class Conditions:
         if (hit.id, text) in self._gave_up:
             return None
         try:
-            with limit(patience.PATIENCE), harmless_exit():
+            with limit(patience.PATIENCE), harmless_exit(), unseen():
                 code = self._codes.get(text)
                 if code is None:
                     code = self._codes[text] = compile(text, "<breakpoint>", "eval")
@@ -183,7 +183,7 @@ class Conditions:
                     return frame.f_globals[first]
             return None
         try:
-            with limit(patience.PATIENCE), harmless_exit():
+            with limit(patience.PATIENCE), harmless_exit(), unseen():
                 for frame in frames:
                     with contextlib.suppress(Exception):  # a frame where the name means nothing
                         return eval(code, frame.f_globals, dict(locals_of(frame)))

@@ -17,8 +17,10 @@ import numpy as np
 
 from dsviz.debuggee import patience
 from dsviz.debuggee.patience import Overtime, calm, limit
+from engine.grad_mode import state
 
 LONGEST = 64_000  # characters of an answer
+LONGEST_WATCH = 2_000  # characters of a watch's value
 LONGEST_REASON = 4_000  # characters of what an expression raised
 
 
@@ -39,7 +41,9 @@ def evaluate(text: str, frames: list[FrameType], index: int = 0) -> str:
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     printed = Printed()
     answer = ""
-    with contextlib.redirect_stdout(printed), asked():
+    # What statements change is the program's from here on, and so are the ops that make it; a look is no part of it.
+    aside = contextlib.nullcontext() if tree.body else unseen()
+    with contextlib.redirect_stdout(printed), asked(), aside:
         scope = Scope(frame)
         try:
             if tree.body:
@@ -54,6 +58,20 @@ def evaluate(text: str, frames: list[FrameType], index: int = 0) -> str:
     return printed.getvalue() + answer
 
 
+def watched(text: str, frames: list[FrameType], index: int = 0) -> dict[str, Any]:
+    """What a watch expression gives in frame `index`: `value` (its `repr`, cut where long), `type`, and of tensors
+    and arrays `shape`, `dtype` and `node`."""
+    from dsviz.debuggee.scope import describe
+
+    frame = frame_at(frames, index)
+    with contextlib.redirect_stdout(Printed()), asked(), unseen():
+        scope = Scope(frame)
+        value = eval(compile(text.strip(), "<watch>", "eval"), scope.globals, scope.locals)
+        told = describe(value)
+        told["value"] = told.pop("text") or show(value)[:LONGEST_WATCH]
+    return told
+
+
 def value_of(text: str, frames: list[FrameType]) -> Any:
     """The array that expression `text` gives in the innermost frame. Raises Refusal with a sentence."""
     frame = frame_at(frames, 0)
@@ -61,7 +79,7 @@ def value_of(text: str, frames: list[FrameType]) -> Any:
         code = compile(text.strip(), "<value>", "eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Refusal(f"{text!r} raised {type(error).__name__}: {error}") from None
-    with asked(f"{text!r} raised "):
+    with asked(f"{text!r} raised "), unseen():
         scope = Scope(frame)
         value = eval(code, scope.globals, scope.locals)
     value = getattr(value, "array", value)
@@ -130,6 +148,17 @@ def asked(what: str = "") -> Iterator[None]:
         raise  # Ctrl-C is the program's
     except BaseException as error:  # noqa: BLE001 - a person's expression may raise anything
         raise Refusal(what + raised(error)) from None
+
+
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Ops and modules in this block are a question: they come neither into the graph nor into the iterations."""
+    silent, before = state.silent, state.asked
+    state.silent = state.asked = True
+    try:
+        yield
+    finally:
+        state.silent, state.asked = silent, before
 
 
 def raised(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dsviz.debuggee.expressions import LONGEST, Refusal, asked, evaluate, frame_at, value_of
+from dsviz.debuggee.expressions import LONGEST, Refusal, asked, evaluate, frame_at, value_of, watched
 from dsviz.debuggee.summary import summarize
 from dsviz.debuggee.view import BadIndex, look, parse
 from engine.config import current
@@ -54,6 +54,11 @@ class Inspection:
                 return {"ok": True, "data": list(value.shape)}
             if do == "config":
                 return {"ok": True, "data": {name: plain(value) for name, value in asdict(current()).items()}}
+            if do == "watch":
+                return {
+                    "ok": True,
+                    "data": watched(str(request["text"]), frames, int(request.get("frame", 0))),
+                }
             if do in ("variables", "complete"):
                 return {"ok": True, "data": scope(do, request, frames)}
             return {"ok": False, "error": f"The program knows no question {do!r}."}

@@ -361,6 +361,8 @@ class Tracer:
         )  # fmt: skip
 
     def _module_enter(self, kind: str, call: ModuleCall) -> None:
+        if state.asked:
+            return
         lane = self.lane()
         lane.decided = 0
         if lane.pending.moved:
@@ -381,6 +383,8 @@ class Tracer:
         )
 
     def _module_exit(self, kind: str, call: ModuleCall) -> None:
+        if state.asked:
+            return
         lane = self.lane()
         if lane.walker.calls.pop(call.id, None) is None:
             return  # it was entered while nobody looked

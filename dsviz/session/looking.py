@@ -44,12 +44,15 @@ class Looking(State):
         """The program's answer. Raises TimeoutError with a sentence where it gives none."""
         future = self.request(do, **fields)
         try:
-            return future.result(timeout)
+            answer = future.result(timeout)
         except concurrent.futures.TimeoutError:
             raise TimeoutError(
                 f"The program gave no answer in {timeout:g} s: it is in a call that Python cannot interrupt. It "
                 "answers when that returns; restart or stop ends it."
             ) from None
+        if do in ("evaluate", "set"):
+            self._ask_watches()  # it may have changed what they give
+        return answer
 
     def inspect(self, node: int, timeout: float = 10.0) -> dict[str, Any]:
         """What the paused program still holds of `node`: statistics of its value, and some of its numbers.

@@ -42,6 +42,7 @@ class Program(State):
             self._state, self._stop = STARTING, None
             for item in self._breakpoints.values():
                 item.problem = ""  # a new run has no faults yet, and what fails again is told again
+            self._forget_watches()
             self._begin_recording()
             setup: dict[str, Any] = {
                 "level": self.level,
@@ -112,6 +113,7 @@ class Program(State):
                 if self._recorder is not None:
                     self._recorder.stop(now)
                 self._set(PAUSED, now)
+                self._ask_watches()
             if now.breakpoints:
                 self._tell("settings")
             self._tell("state")

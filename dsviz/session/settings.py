@@ -9,10 +9,10 @@ from dsviz import saved
 from dsviz.debuggee.breakpoints import Breakpoint, checked
 from dsviz.session.names import unseen
 from dsviz.session.refused import Refused
-from dsviz.session.state import State
+from dsviz.session.watches import Watches
 
 
-class Settings(State):
+class Settings(Watches):
     """The part of a session that says what is traced and where the program stops."""
 
     _sample: int
@@ -121,37 +121,41 @@ class Settings(State):
         return new
 
     def save_breakpoints(self, path: str | os.PathLike[str]) -> None:
-        """Keep the breakpoints in a file; those on lines with the line's text, by which it is found again."""
+        """Keep the breakpoints and watches in a file; those on lines with the line's text, by which it is found again."""
         with self._changed:
-            saved.save(os.fspath(path), list(self._breakpoints.values()))
+            saved.save(os.fspath(path), list(self._breakpoints.values()), self._watched())
 
     def load_breakpoints(self, path: str | os.PathLike[str]) -> list[Breakpoint]:
-        """Add the breakpoints that `save_breakpoints` kept. A line that has moved is followed to where its
+        """Add the breakpoints and watches that `save_breakpoints` kept. A line that has moved is followed to where its
         text is now. Raises `Refused` with a sentence where the file is none of ours.
         """
         try:
-            items = saved.load(os.fspath(path))
+            items, watches = saved.load(os.fspath(path))
         except ValueError as error:
             raise Refused(str(error)) from None
-        return self._set_again(items)
+        return self._set_again(items, watches)
 
     def breakpoints_text(self) -> str:
         """What `save_breakpoints` would write beside the script."""
         with self._changed:
-            return saved.written(
-                list(self._breakpoints.values()), os.path.dirname(os.path.realpath(self.script))
-            )
+            folder = os.path.dirname(os.path.realpath(self.script))
+            return saved.written(list(self._breakpoints.values()), folder, self._watched())
 
     def breakpoints_of(self, text: str) -> list[Breakpoint]:
         """Add the breakpoints of such a text; `load_breakpoints` says how."""
         try:
-            items = saved.read(text, os.path.dirname(os.path.realpath(self.script)), "The text")
+            items, watches = saved.read(text, os.path.dirname(os.path.realpath(self.script)), "The text")
         except ValueError as error:
             raise Refused(str(error)) from None
-        return self._set_again(items)
+        return self._set_again(items, watches)
 
-    def _set_again(self, items: list[dict[str, Any]]) -> list[Breakpoint]:
+    def _watched(self) -> list[str]:
+        return [watch.text for watch in self._watches.values()]
+
+    def _set_again(self, items: list[dict[str, Any]], watches: list[str]) -> list[Breakpoint]:
         added = []
+        for text in watches:
+            self.add_watch(text)
         for fields in items:
             on = fields.pop("enabled", True)
             new = self.add_breakpoint(**fields)

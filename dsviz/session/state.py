@@ -53,6 +53,8 @@ class State(Travelling):
         self._next_request = 0
         self._next_breakpoint = 0
         self._breakpoints: dict[int, Breakpoint] = {}
+        self._watches: dict[int, Any] = {}  # number -> Watch
+        self._next_watch = 0
         self._switches: dict[tuple[str, str], bool] = {}
         self._popen: dict[str, Any] = {}
         self._sample, self._value_budget = 1, 0
@@ -132,7 +134,7 @@ class State(Travelling):
     # Listeners
 
     def on_change(self, callback: Callable[[str], object]) -> Callable[[], None]:
-        """Call `callback(what)` after each change: "state", "events", "settings" or "run" (a new run began).
+        """Call `callback(what)` after each change: "state", "events", "settings", "watches" or "run" (a new run began).
 
         It is called in a thread of the session and must return at once. Gives the function that ends it.
         """
@@ -167,6 +169,12 @@ class State(Travelling):
             self._leave_past()
 
     # What the parts of a session ask of each other
+
+    def _ask_watches(self) -> None:
+        raise NotImplementedError
+
+    def _forget_watches(self) -> None:
+        raise NotImplementedError
 
     def _await_op(self) -> None:
         raise NotImplementedError
