@@ -30,13 +30,17 @@ def status(field: str) -> int:
 
 
 def warm(lib: Any) -> None:
-    """One of each kind of kernel and an optimizer, small: what a library loads at first use is no tensor."""
-    layer = lib.nn.Linear(8, 8)
+    """One of each kind of kernel and an optimizer: what a library loads or generates at first use is no tensor."""
+    layer = lib.nn.Linear(256, 256)
     optimizer = lib.optim.SGD(layer.parameters(), lr=0.1)
-    x = lib.ones(8, 8)
-    out = lib.nn.functional.layer_norm(layer(x).tanh() @ x, (8,))
-    lib.nn.functional.cross_entropy(out, lib.zeros(8).long()).backward()
+    x = lib.ones(256, 256)
+    out = lib.nn.functional.layer_norm(layer(x).tanh() @ x, (256,))
+    lib.nn.functional.cross_entropy(out, lib.zeros(256).long()).backward()
     optimizer.step()
+    lib.nn.Conv2d(2, 2, 3)(lib.ones(1, 2, 8, 8)).sum().backward()
+    if lib.__name__ != "torch":
+        # Nothing of this is left for the steps to use.
+        importlib.import_module("engine.pool").pool.clear()
 
 
 def tracked(framework: str, step: Step) -> int:
