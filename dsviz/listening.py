@@ -52,21 +52,22 @@ def listen(address: int | str | os.PathLike[str] | None = None, wait: bool = Fal
     Calling it again gives what there is. In a program that `dsviz run` started it does nothing. Raises
     `ValueError` with a sentence for an address that is none, or that cannot be listened at.
     """
-    door = open_door(address)
+    door = open_door(address, waiting=wait)
     if door is None:
         return Listening(None)
-    if wait and not door.attached:
-        door.came.clear()
+    if wait:
         door.waiting = True
         try:
-            _say(f"waiting for a debugger: dsviz attach {os.getpid()}")
-            door.came.wait()
+            door.came.clear()  # before the look: who comes in between is seen by the one or the other
+            if not door.attached:
+                _say(f"waiting for a debugger: dsviz attach {os.getpid()}")
+                door.came.wait()
         finally:
             door.waiting = False
     return Listening(door)
 
 
-def open_door(address: Any = None, announce: bool = True) -> Door | None:
+def open_door(address: Any = None, announce: bool = True, waiting: bool = False) -> Door | None:
     """This process's door, made where there is none; None where a session started this process."""
     global _door
     wanted = None if address is None else doors.address_of(address)
@@ -81,8 +82,8 @@ def open_door(address: Any = None, announce: bool = True) -> Door | None:
     from dsviz.debuggee.door import Door
 
     script, interactive = _script()
-    _door = Door(wanted, script, interactive)
-    if announce and not interactive:
+    _door = Door(wanted, script, interactive, waiting)
+    if announce and not interactive and not waiting:
         _say(f"listening; attach with: dsviz attach {os.getpid()}")
     return _door
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,7 @@ def test_waiting_for_somebody_pauses_before_the_next_node(listens: Callable[...,
     program = listens("door = ds.listen('127.0.0.1:0', wait=True); step()")
     while not doors.listening():
         assert program.process.poll() is None
+        time.sleep(0.01)
     address = doors.listening()[0].address
     with Session.attach(address) as session:
         assert session.wait(WAIT).reason == "entry"

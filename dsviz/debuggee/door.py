@@ -30,10 +30,10 @@ class Door:
     The thread is outside of `threading`'s books and waits in the kernel. Raises NoDoorError where it cannot listen.
     """
 
-    def __init__(self, address: str | None, script: str, interactive: bool) -> None:
+    def __init__(self, address: str | None, script: str, interactive: bool, waiting: bool = False) -> None:
         self.script, self.interactive = script, interactive
         self.visit: Visit | None = None
-        self.waiting = False  # the program waits in listen() and is to pause once somebody has come
+        self.waiting = waiting  # the program waits in listen() and is to pause once somebody has come
         self.came = threading.Event()
         self._main = threading.main_thread().ident or 0
         self._pid = os.getpid()
