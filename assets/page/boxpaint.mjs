@@ -1,6 +1,6 @@
 // Draws the boxes of modules, loops and branches, and what stands in their headers.
 import { SHAPE_FROM } from "./detail.mjs";
-import { LANE } from "./layout.mjs";
+import { LANE } from "./measures.mjs";
 
 export function drawBox(p, box) {
   const { ctx, c } = p;

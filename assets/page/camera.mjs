@@ -1,5 +1,5 @@
 // Where the view is on the graph: fitting, moving, zooming.
-import { LANE, TWIN } from "./layout.mjs";
+import { LANE, TWIN } from "./measures.mjs";
 
 const LEAST = 0.02;
 const MOST = 4;

@@ -1,6 +1,6 @@
 // Which edges there are, and the way each takes. An edge that was once seen stays: the ways a program did not
 // take this time are drawn faint.
-import { LANE, TWIN } from "./layout.mjs";
+import { LANE, TWIN } from "./measures.mjs";
 
 const FAR = 62; // a longer edge looks for a corridor with no node in it
 

@@ -1,8 +1,9 @@
 // The graph's pane: what arrives gets its place, what is chosen is told, and when to draw.
-import { $, count, h, icon, openMenu, prime, say } from "./dom.mjs";
+import { $, count, h, icon, openMenu, say } from "./dom.mjs";
 import { Bars } from "./bars.mjs";
 import { Camera } from "./camera.mjs";
-import { COLOURINGS, MARKED, legend, refreshTops } from "./colouring.mjs";
+import { COLOURINGS, MARKED, refreshTops } from "./colouring.mjs";
+import { Colours } from "./colours.mjs";
 import { describe } from "./describe.mjs";
 import { Find } from "./find.mjs";
 import { FOLDS, Folding } from "./folding.mjs";
@@ -14,6 +15,7 @@ import { chainOf, pathOf } from "./paths.mjs";
 import { saveMenu } from "./picture.mjs";
 import { Scene } from "./scene.mjs";
 import { Selection } from "./selection.mjs";
+import { Tip } from "./tip.mjs";
 import { Turns } from "./turns.mjs";
 
 const BUDGET = 12; // milliseconds of a frame that may go into placing what arrived
@@ -27,9 +29,9 @@ export class GraphPane {
     this.box = $("canvas");
     const canvas = h("canvas", { "aria-hidden": "true" });
     this.box.append(canvas);
-    this.tip = h("div", { id: "tip", hidden: true });
     this.mini = h("div", { id: "mini", class: "over", title: "Overview: drag to move", "aria-hidden": "true", hidden: true });
-    this.box.append(this.mini, this.tip);
+    this.box.append(this.mini);
+    this.tip = new Tip(this);
     this.scene = new Scene(state);
     this.painter = new Painter(canvas, this.scene);
     this.scene.layout.measure = this.painter.measurer();
@@ -37,6 +39,7 @@ export class GraphPane {
     this.minimap = new Minimap(this.mini, this);
     this.folding = new Folding(state);
     this.scene.layout.foldRule = (group) => this.folding.folds(group);
+    this.colours = new Colours(this);
     this.selection = new Selection();
     this.painter.look.chosen = this.selection.keys;
     this.queue = { groups: [], slots: [] };
@@ -127,7 +130,7 @@ export class GraphPane {
     const twin = slot?.phase === 1 && slot.twin ? this.scene.layout.itemOf(this.state, this.state.slots.get(slot.twin) || {}) : null;
     look.twin = twin ? twin.key : null;
     if (here && this.following) this.camera.show(here);
-    if (MARKED.has(look.colour) && this.state.run && this.state.run.state !== "running") this.lookAtValues();
+    if (MARKED.has(look.colour) && this.state.run && this.state.run.state !== "running") this.colours.lookAtValues();
     this.request();
   }
 
@@ -378,7 +381,7 @@ export class GraphPane {
     $("btn-isolate").onclick = () => this.isolate();
     $("btn-show-all").onclick = () => this.showAll();
     $("btn-save-picture").onclick = () => saveMenu(this);
-    $("colour-by").onclick = () => openMenu($("colour-by"), COLOURINGS.map(([value, text], i) => [text, String(i + 1), value === this.painter.look.colour, () => this.colourBy(value)]));
+    $("colour-by").onclick = () => openMenu($("colour-by"), COLOURINGS.map(([value, text], i) => [text, String(i + 1), value === this.painter.look.colour, () => this.colours.by(value)]));
     $("fold-to").onclick = () => openMenu($("fold-to"), FOLDS.map(([value, text]) => [text, "", value === this.folding.rule, () => this.setFolds(value)]));
     this.labels();
     this.bars.update();
@@ -395,55 +398,16 @@ export class GraphPane {
     if (item) this.camera.centre(item.x + item.w / 2, item.y + item.h / 2);
   }
 
-  colourBy(value) {
-    this.painter.look.colour = value;
-    if (MARKED.has(value)) this.lookAtValues();
-    refreshTops(this.state.slots, Infinity);
-    this.labels();
-    this.request();
-  }
-
-  /** Ask which values are finite and how large the gradients are; at stops only. */
-  async lookAtValues() {
-    const { look } = this.painter;
-    const { slots } = await this.on.marks();
-    look.marks = new Map(slots.map(([slot, bad, made, norm]) => [slot, { bad, made, norm }]));
-    const norms = slots.filter(([slot]) => this.state.slots.get(slot)?.phase === 1).map((row) => row[3]).filter((norm) => typeof norm === "number" && norm > 0);
-    look.norms = [Math.min(...norms), Math.max(...norms)];
-    this.labels();
-    this.request();
-  }
-
   /** Colour by what differs between two iterations; `differs`: slot -> "a" or "b". */
   difference(differs) {
     this.painter.look.differs = differs;
-    this.colourBy("difference");
+    this.colours.by("difference");
   }
 
   labels() {
-    const colour = COLOURINGS.find(([value]) => value === this.painter.look.colour)[1];
     const folds = FOLDS.find(([value]) => value === this.folding.rule)[1];
-    $("colour-by").replaceChildren(h("span", { class: "dim wide" }, "Colour by"), colour, icon("chev"));
     $("fold-to").replaceChildren(h("span", { class: "dim wide" }, "Fold"), folds, icon("chev"));
-    $("legend").replaceChildren(...legend(this.painter.look.colour, this.painter.look));
-  }
-
-  /** The item under the pointer, or about the pointer, told in a tip. */
-  tell(hit, x, y) {
-    if (!hit) {
-      this.tip.hidden = true;
-      return;
-    }
-    let name, more;
-    if (hit.item) [name, more] = describe(this.state, this.scene, hit.item);
-    else {
-      const group = this.state.groups.get(hit.box.id);
-      [name, more] = [prime(group.label), [group.note, this.state.place(group.file, group.line), "double click folds it"].filter(Boolean).join(", ")];
-    }
-    this.tip.replaceChildren(h("div", { class: "b" }, name), h("div", { class: "dim" }, more));
-    this.tip.hidden = false;
-    this.tip.style.left = `${Math.min(x + 14, this.box.clientWidth - this.tip.offsetWidth - 8)}px`;
-    this.tip.style.top = `${Math.min(y + 14, this.box.clientHeight - this.tip.offsetHeight - 8)}px`;
+    this.colours.labels();
   }
 
   themeChanged() {

@@ -24,7 +24,7 @@ export function interact(pane) {
     const { x, y } = point(event);
     if (event.ctrlKey || event.metaKey) pane.camera.zoom(Math.exp(-event.deltaY * 0.004), x, y);
     else pane.camera.pan(-(event.shiftKey ? event.deltaY : event.deltaX), event.shiftKey ? 0 : -event.deltaY);
-    pane.tell(null);
+    pane.tip.tell(null);
   }, { passive: false });
 
   box.addEventListener("pointerdown", (event) => {
@@ -98,8 +98,8 @@ export function interact(pane) {
     if (event.buttons || outside(event)) return hover(null);
     const { x, y, hit } = point(event);
     hover(hit);
-    if (hit) tip = setTimeout(() => pane.tell(hit, x, y), TIP_AFTER);
-    else pane.tell(null);
+    if (hit) tip = setTimeout(() => pane.tip.tell(hit, x, y), TIP_AFTER);
+    else pane.tip.tell(null);
     return undefined;
   });
   box.addEventListener("pointerleave", () => {
@@ -109,13 +109,13 @@ export function interact(pane) {
 
   function untell() {
     clearTimeout(tip);
-    pane.tell(null);
+    pane.tip.tell(null);
   }
 
   function hover(hit) {
     const key = hit?.item?.key || null;
     box.classList.toggle("pointing", Boolean(hit));
-    if (!hit) pane.tell(null);
+    if (!hit) pane.tip.tell(null);
     if (key === painter.look.hover) return;
     painter.look.hover = key;
     pane.request();
@@ -128,8 +128,8 @@ export function interact(pane) {
     h: () => pane.hide(), H: () => pane.showAll(), i: () => pane.isolate(),
     "[": () => turn(-1), "]": () => turn(1),
     Enter: () => foldSelected(), Escape: () => leave(),
-    1: () => pane.colourBy("kind"), 2: () => pane.colourBy("time"), 3: () => pane.colourBy("bytes"), 4: () => pane.colourBy("dtype"),
-    5: () => pane.colourBy("norm"), 6: () => pane.colourBy("finite"), 7: () => pane.colourBy("difference"),
+    1: () => pane.colours.by("kind"), 2: () => pane.colours.by("time"), 3: () => pane.colours.by("bytes"), 4: () => pane.colours.by("dtype"),
+    5: () => pane.colours.by("norm"), 6: () => pane.colours.by("finite"), 7: () => pane.colours.by("difference"),
     ArrowUp: (add) => walk(pane, "up", add), ArrowDown: (add) => walk(pane, "down", add),
     ArrowLeft: (add) => walk(pane, "left", add), ArrowRight: (add) => walk(pane, "right", add),
   };

@@ -30,6 +30,7 @@ export function drawFar(p, items) {
   const batches = new Map();
   for (const item of items) {
     let colour = [c.fwdEdge, c.bwdEdge, c.optEdge][item.lane];
+    if (look.colour !== "kind") colour = farColour(p, item) || c.line2;
     if (isFaint(p, item)) colour = c.line2;
     if (look.path?.has(item.key) || look.found?.has(item.key) || look.chosen.has(item.key)) colour = c.accent;
     if (item.key === look.current) colour = c.now;
@@ -44,6 +45,16 @@ export function drawFar(p, items) {
     for (const item of list) ctx.rect(item.x, item.y, item.w, item.h);
     ctx.fill();
   }
+}
+
+/** What a colouring says of a node, where that is all there is room for. */
+function farColour(p, item) {
+  const { c, look } = p;
+  const slot = slotOf(p, item);
+  if (!slot) return null;
+  if (look.colour === "finite") return look.marks?.get(slot.id)?.bad ? c.red : null;
+  if (look.colour === "difference") return { a: c.onlyA, b: c.onlyB }[look.differs?.get(slot.id)] || null;
+  return heatOf(slot, look, p);
 }
 
 export function drawItem(p, item) {

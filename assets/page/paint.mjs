@@ -4,7 +4,7 @@ import { SHAPE_FROM, TEXT_FROM } from "./detail.mjs";
 import { prime, token } from "./dom.mjs";
 import { drawEdges, drawShapes } from "./edgepaint.mjs";
 import { KINDS } from "./glyphs.mjs";
-import { LANE, TWIN } from "./layout.mjs";
+import { LANE, TWIN } from "./measures.mjs";
 import { drawFar, drawItem } from "./nodepaint.mjs";
 
 const NAMES = ["panel", "sunk", "hover", "line", "line2", "ink", "ink2", "ink3", "accent", "accent-soft", "now", "now-soft",
