@@ -16,16 +16,22 @@ from engine.random import default_generator
 from engine.switches import switches
 
 FAULTS = sorted((Path(__file__).parent / "faults").glob("*.py"))
-MARK = re.compile(r"  #([-+])(!?)$")
+WRITTEN = Path(__file__).parent / "faults" / "written"
+MARK = re.compile(r"  #([-+]?)(!?)$")
 
 
 def program(path: Path, broken: bool) -> tuple[str, int]:
     """The text of the broken or the repaired program, and the line that is to blame (0 in the repaired one)."""
+    return half(path.read_text(encoding="utf-8"), broken)
+
+
+def half(text: str, broken: bool) -> tuple[str, int]:
+    """One of the two programs that a text is, and the line that is to blame in the broken one."""
     lines, culprit, first = [], 0, 0
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         mark = MARK.search(line)
-        if mark is not None:
-            if (mark[1] == "-") != broken:
+        if mark is not None and mark[0].strip() != "#":
+            if mark[1] and (mark[1] == "-") != broken:
                 continue
             line = line[: mark.start()]
             if broken:
@@ -33,6 +39,13 @@ def program(path: Path, broken: bool) -> tuple[str, int]:
                 culprit = culprit or (len(lines) + 1 if mark[2] else 0)
         lines.append(line)
     return "\n".join(lines) + "\n", culprit or first
+
+
+def written(name: str) -> dict[str, str]:
+    """The programs of a file of many, by name: each begins with a line `### name`."""
+    text = (WRITTEN / f"{name}.txt").read_text(encoding="utf-8")
+    parts = (part.split("\n", 1) for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:])
+    return {title.strip(): body for title, body in parts}
 
 
 def diagnosed(text: str, file: Path) -> list[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty import FAULTS, diagnosed, program
+from faulty import FAULTS, diagnosed, half, program, written
 from healthy import HEALTHY, START
 
 from dsviz import cli
@@ -49,6 +49,30 @@ def test_the_repaired_twin_is_silent(fault: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_programs_are_silent(name: str, tmp_path: Path) -> None:
     found = diagnosed(START + HEALTHY[name], tmp_path / "program.py")
+    assert [(f.kind, f.line, f.message) for f in found] == []
+
+
+FOURTH = written("fourth")
+NOT_FIRST = {"conv1d_wrong_channels_block", "dead_relu_after_huge_step", "mean_over_classes_before_ce"}
+
+
+@pytest.mark.parametrize("name", FOURTH)
+def test_a_stranger_s_mistake_is_named_and_its_repair_silent(name: str, tmp_path: Path) -> None:
+    text, culprit = half(FOURTH[name], broken=True)
+    found = diagnosed(text, tmp_path / "program.py")
+    assert found
+    if name not in NOT_FIRST:
+        assert found[0].line == culprit, [(f.kind, f.line, f.message) for f in found]
+    text, _ = half(FOURTH[name], broken=False)
+    assert [(f.kind, f.line, f.message) for f in diagnosed(text, tmp_path / "repaired.py")] == []
+
+
+ODD = written("healthy")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_but_right_programs_are_silent(name: str, tmp_path: Path) -> None:
+    found = diagnosed(ODD[name], tmp_path / "program.py")
     assert [(f.kind, f.line, f.message) for f in found] == []
 
 
