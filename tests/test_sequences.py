@@ -132,3 +132,20 @@ def test_the_graph_is_gone_after_the_first_gradient_unless_kept() -> None:
     np.testing.assert_array_equal(x.grad.numpy(), 2 * once.numpy())
     with pytest.raises(RuntimeError, match="a second time"):
         loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "text"),
+    [
+        (lambda: nn.LSTM(3, 4)(ds.ones(0, 2, 3)), ValueError, "at least one step, got an input of [0, 2, 3]"),
+        (lambda: nn.LSTM(3, 4)(ds.ones(5, 2, 3), ds.ones(1, 2, 4)), TypeError, "a pair (h, c), got Tensor"),
+        (lambda: nn.LSTM(3, 4)(ds.ones(5, 2, 3), (ds.ones(1, 2, 4),)), TypeError, "got 1 of them"),
+        (lambda: nn.GRU(3, 4)(ds.ones(5, 2, 3), ds.ones(1, 3, 4)), ValueError, "has to be [1, 2, 4]"),
+        (lambda: nn.RNN(3, 4)(ds.ones(5, 2, 7)), ds.ShapeMismatchError, "got [5, 2, 7]"),
+    ],
+)
+def test_what_does_not_fit_is_told(wrong: Any, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind) as caught:
+        wrong()
+    assert text in str(caught.value)
+    assert "test_sequences.py:" in str(caught.value)

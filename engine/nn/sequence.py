@@ -149,9 +149,21 @@ class _Recurrent(Module):
         return cat(outputs[::-1] if backwards else outputs), state
 
     def _start(self, input: Any, hx: Any, single: bool) -> list[Any]:
+        if not input.shape[0]:
+            raise located(
+                ValueError(
+                    f"{type(self).__name__} needs at least one step, got an input of {list(input.shape)} "
+                    "(steps, batch, features)"
+                )
+            )
         shape = (self.num_layers * self.directions, input.shape[1], self.hidden_size)
         if hx is None:
             return [zeros(*shape, dtype=input.dtype, device=input.device)] * self.states
+        if self.states > 1 and not (isinstance(hx, (tuple, list)) and len(hx) == self.states):
+            what = f"{len(hx)} of them" if isinstance(hx, (tuple, list)) else type(hx).__name__
+            raise located(
+                TypeError(f"{type(self).__name__} takes the state to start with as a pair (h, c), got {what}")
+            )
         given = [hx] if self.states == 1 else list(hx)
         if single:
             given = [h.unsqueeze(1) for h in given]
