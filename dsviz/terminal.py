@@ -105,7 +105,8 @@ def _group_row(head: Text, group: dict[str, Any]) -> Row:
         head.append(decided, style="green" if group["taken"] else "dim")
     elif group["kind"] == "optimizer":
         head.append(label, style="bold")
-        head.append(f"  {group.get('folded') or len(group['items'])} updates", style="dim")
+        updates = sum(item["kind"] != "leaf" for item in group["items"])  # beside them stand their parameters
+        head.append(f"  {group.get('folded') or updates} updates", style="dim")
     else:
         head.append(label, style="bold")
         head.append(f"  {note}", style="dim")

@@ -213,6 +213,8 @@ class Stepper:
     # Moving
 
     def _move(self, verb: str, **fields: Any) -> None:
+        if verb == "restart":
+            self._problems.clear()  # what fails again is told again
         self.session.send(verb, **fields)
         self._until_it_stands()
 
@@ -263,6 +265,8 @@ class Stepper:
             module = f" in {now.module}" if now.module and now.position == "node" else ""
             shapes = ", ".join(_shape(shape) for shape in now.pending.get("shapes", ()))
             node = f"  node {now.node}" if now.node else ""
+            if now.pending.get("twin"):
+                node += f", the gradient of node {now.pending['twin']}"
             _say(f"{now.text}{module}  [{why}]{node}" + (f"  inputs {shapes}" if shapes else ""))
             if now.source is not None:
                 _say(f"at {now.source}")

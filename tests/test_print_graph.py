@@ -124,3 +124,15 @@ def test_turns_are_counted_as_the_program_ran_them() -> None:
     assert "for _ in range(2)  ×2  turn 1 shown" in text
     assert "not run in this turn" not in text
     assert "Adam  8 updates" in text
+
+
+@pytest.mark.parametrize("optimizer", [ds.optim.Adam, ds.optim.SGD])
+def test_a_step_alone_counts_each_parameter_once(optimizer: Any) -> None:
+    net = Net()
+    made = optimizer(net.parameters(), lr=0.1)
+    net(ds.ones(3, 4)).sum().backward()
+    with ds.trace() as graph:
+        made.step()
+    out = io.StringIO()
+    ds.debug.print_graph(graph, file=out)
+    assert f"{optimizer.__name__}  4 updates" in out.getvalue()

@@ -145,7 +145,10 @@ class _Maker:
         elif group["kind"] == "branch":
             note = {True: "taken", False: "not taken", None: ""}[group["taken"]]
         elif group["kind"] == "optimizer":
-            group = {**group, "folded": group.get("folded") or len(inner)}
+            group = {
+                **group,
+                "folded": group.get("folded") or sum(item.get("kind") != "leaf" for item in inner),
+            }
             note = f"{group['folded']} updates"
         tip = "\n".join(
             part for part in (group["module"] or group["label"], group["note"], group["place"]) if part
