@@ -44,6 +44,7 @@ class Followed:
         inspection = Inspection()
         self.stepper = Stepper(bus, self.tracer, self.link.send, inspection.answer, self._before_stop)
         inspection.supply = self.stepper.supply
+        inspection.pending = lambda: self.stepper.pending
         self.stepper.set_breakpoints([msgspec.convert(item, Breakpoint) for item in setup["breakpoints"]])
         for target, name, on in setup["switches"]:
             self._switch(target, name, on)

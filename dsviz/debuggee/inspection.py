@@ -15,6 +15,7 @@ from dsviz.debuggee.summary import summarize
 from dsviz.debuggee.view import BadIndex, look, parse
 from engine.config import current
 from engine.memory import memory
+from engine.node import Node
 from engine.writes import writes
 
 MOST_VALUES = 4_096  # numbers of a value sent at once
@@ -65,9 +66,21 @@ class Inspection:
         except (Refusal, BadIndex, LookupError) as refused:
             return {"ok": False, "error": str(refused)}
 
+    pending: Callable[[], Node | None] = staticmethod(lambda: None)  # the node that is about to run
+
+    def _array(self, node: int, frames: list[FrameType]) -> Any:
+        """The array of `node`: what the op about to run takes of it, or else what the program still holds."""
+        at = self.pending()
+        if at is not None:
+            # A backward node has several results; which of them an op takes is known only of that op.
+            for source, array in zip(at.inputs, at.arrays or (), strict=False):
+                if source is not None and source.id == node and hasattr(array, "dtype"):
+                    return array
+        return find_array(node, frames)
+
     def node(self, node: int, frames: list[FrameType]) -> dict[str, Any]:
         """Statistics of the value of `node`, and its first numbers."""
-        array = find_array(node, frames)
+        array = self._array(node, frames)
         if array is None:
             raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
         if not isinstance(array, np.ndarray):
@@ -87,14 +100,14 @@ class Inspection:
     def look(self, request: dict[str, Any], frames: list[FrameType]) -> dict[str, Any]:
         """The part `[index]` of the value of `node`, small enough for a picture of a `kind`."""
         node = int(request["node"])
-        array = find_array(node, frames)
+        array = self._array(node, frames)
         if array is None:
             raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
         return look(array, str(request["index"]), str(request.get("kind", "")))
 
     def set(self, node: int, index: str, value: str, frames: list[FrameType]) -> dict[str, Any]:
         """Write `value`, an expression, to the part `[index]` of the value of `node`; gives its new look."""
-        array = find_array(node, frames)
+        array = self._array(node, frames)
         if array is None:
             raise Refusal(f"The value of node {node} is not held any more: nothing in the program needs it.")
         part = parse(index, array.shape)

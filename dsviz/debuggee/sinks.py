@@ -49,6 +49,7 @@ class Sinks(Deciding):
     _branches: dict[int, Branches]
     _seen: BaseException | None
     _supplied: Any
+    pending: Node | None
     _closed: bool
 
     def _op_start(self, kind: str, node: Node) -> None:
@@ -61,10 +62,14 @@ class Sinks(Deciding):
             return
         table = self._table
         hits = self._hits_at(node) if table.wants_nodes else []
-        if hits:
-            self._stop("breakpoint", hits, describe_node(self._tracer, node), depth_of(node))
-        elif mode != RUN and self._reached(depth_of(node), node):
-            self._stop(_REASON.get(mode, "step"), [], describe_node(self._tracer, node), depth_of(node))
+        if not hits and (mode == RUN or not self._reached(depth_of(node), node)):
+            return
+        reason = "breakpoint" if hits else _REASON.get(mode, "step")
+        self.pending = node
+        try:
+            self._stop(reason, hits, describe_node(self._tracer, node), depth_of(node))
+        finally:
+            self.pending = None
 
     def _module_enter(self, kind: str, call: ModuleCall) -> None:
         if self._conditions.asking():

@@ -39,6 +39,7 @@ from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
 from engine.grad_mode import state
+from engine.node import Node
 
 _VERBS = {
     "continue": RUN,
@@ -89,6 +90,7 @@ class Stepper(Sinks):
         self._missing = Missing()
         self._branches: dict[int, Branches] = {}  # of each thread
         self._supplied: Any = None
+        self.pending: Node | None = None  # the node that a paused program is about to run
         self._table = Table()
         self._lines: dict[tuple[int, int], list[Breakpoint]] = {}
         self._on_line: dict[int, tuple[int, int, int]] = {}
