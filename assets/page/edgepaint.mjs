@@ -21,6 +21,8 @@ export function drawEdges(p, y0, y1, x0, x1) {
       continue;
     }
     const onPath = look.path?.joins(edge.a.key, edge.b.key);
+    // The way around an arm is drawn with the arm: a second faint line beside it would say the same.
+    if (!edge.live && !near && !onPath && edge.lane === 0 && edge.path.besideArm) continue;
     if (near || onPath || !edge.live || edge.carried || edge.b.key === look.failed) {
       special.push([edge, near, onPath]);
       continue;

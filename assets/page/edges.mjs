@@ -160,6 +160,7 @@ function route(edge, layout) {
   const [, , , , xe, ye] = curves[curves.length - 1];
   curves.push([xe, ye + bend * 0.8, x2, y2 - bend * 0.8, x2, y2]);
   setPath(edge, [x1, y1], curves, [x2, y2]);
+  edge.way.besideArm = layout.crossesArm(column, x1, top, bottom, lane, a, b);
 }
 
 /** Back to an earlier place, as a loop does from turn to turn: out at the side of the lane. */
@@ -195,5 +196,5 @@ function sideways(edge) {
 function setPath(edge, from, curves, to) {
   const last = curves[curves.length - 1];
   const [x, y] = last ? [last[2], last[3]] : from;
-  edge.way = { from, curves, to, angle: Math.atan2(to[1] - y, to[0] - x), note: null };
+  edge.way = { from, curves, to, angle: Math.atan2(to[1] - y, to[0] - x), note: null, besideArm: false };
 }
