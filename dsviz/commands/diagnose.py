@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,8 +62,13 @@ def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            found = _stopped(process, answer)
+            if found:
+                print(
+                    f"dsviz: {script} was stopped after {timeout:g} s; this was seen until then.",
+                    file=sys.stderr,
+                )
+                return found
             raise UsageError(
                 f"{script} was still running after {timeout:g} s and was stopped: give it less to do, or a longer --timeout."
             ) from None
@@ -78,6 +84,23 @@ def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool)
             raise UsageError(f"{script} {how} before it could be looked at.")
         with open(answer, encoding="utf-8") as file:
             return list(json.load(file)["findings"])
+
+
+PATIENCE = 10.0  # seconds a program that is interrupted has to end
+
+
+def _stopped(process: subprocess.Popen[bytes], answer: str) -> list[dict[str, Any]]:
+    """Interrupt a program that does not end; what was seen of it until then."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if not os.path.exists(answer):
+        return []
+    with open(answer, encoding="utf-8") as file:
+        return list(json.load(file)["findings"])
 
 
 def _seconds(value: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsviz.diagnose.finding import Finding, Place
+from dsviz.diagnose.origin import numbers
 from dsviz.diagnose.record import Record
 from dsviz.why.shape import sources
 from engine.errors import Origin, ShapeMismatchError
@@ -35,6 +36,13 @@ def mismatch(record: Record, error: ShapeMismatchError) -> Iterator[Finding]:
         *_layout(failed, error), *_changed(record, failed),
     ):  # fmt: skip
         suspects.append((score, Origin(node.filename, node.line, note, "")))
+    for place, size in _chosen(failed, error):
+        suspects.append(
+            (
+                2.62 if _serves(record, failed, error) else 1.4,
+                Origin(*place, f"makes {size}: the layer is told so here", ""),
+            )
+        )
     taken = {argument: _taken_elsewhere(record, failed, argument) for _, argument in sides}
     for side, (way, argument) in enumerate(sides):
         # What another op took as it is was right; if all were, that tells nothing.
@@ -181,6 +189,24 @@ def _layers(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[fl
             if not found:
                 break
             node, dim = found[0]
+
+
+def _serves(record: Record, failed: Node | None, error: ShapeMismatchError) -> bool:
+    """Whether the line that made a clashing weight made others of another shape: a function that builds many layers."""
+    lines = {(n.filename, n.line): n.shape for n, _, _ in _sides(failed, error) if n.role == "parameter"}
+    return any(
+        len(f.shape) == len(shape) and f.shape != shape
+        for f in record.parameters.values()
+        if (shape := lines.get((f.file, f.line))) is not None
+    )
+
+
+def _chosen(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[tuple[str, int], int]]:
+    """Where a weight's clashing size was written down, if its layer was given it by a name: `conv_block(4, 16)`."""
+    for start, dim, _ in _sides(failed, error):
+        if start.op is None and start.role == "parameter":
+            for place in numbers(start.filename, start.line, value=start.shape[dim])[:1]:
+                yield place, start.shape[dim]
 
 
 def _layout(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[float, Node, str]]:

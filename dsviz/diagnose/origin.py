@@ -55,10 +55,13 @@ def makers(node: Any, argument: int = -1, limit: int = 3) -> list[tuple[str, int
     return [(file, n) for n in [*own, *_walk(file, node.line, start)]][:limit]
 
 
-def numbers(file: str, line: int, name: str = "", position: int = -1) -> list[tuple[str, int]]:
+def numbers(
+    file: str, line: int, name: str = "", position: int = -1, value: float | None = None
+) -> list[tuple[str, int]]:
     """The lines that gave the plain numbers `line` uses: `lr = 0.1`, or the call that handed it in.
 
-    With `name` only the keyword argument of that name is followed, or the argument at `position`.
+    With `name` only the keyword argument of that name is followed, or the argument at `position`; with `value`
+    only numbers equal to it are told.
     """
     tree = _tree(file)
     statement, _ = (None, None) if tree is None else _at(tree, line)
@@ -74,7 +77,7 @@ def numbers(file: str, line: int, name: str = "", position: int = -1) -> list[tu
             found = _named(tree, _field(start[0])) if tree is not None else []
             if found:
                 return [(file, n) for n in found if n != line]
-    return [(file, n) for n in _walk(file, line, start, plain=True)]
+    return [(file, n) for n in _walk(file, line, start, plain=True, number=value)]
 
 
 def initial(node: Any) -> bool:
@@ -151,7 +154,9 @@ def _last(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def _walk(file: str, line: int, start: list[ast.expr] | None, *, plain: bool = False) -> Iterator[int]:
+def _walk(
+    file: str, line: int, start: list[ast.expr] | None, *, plain: bool = False, number: float | None = None
+) -> Iterator[int]:
     """The lines that gave values to what `start` (else the statement on `line`) uses; `plain`: only plain numbers."""
     tree = _tree(file)
     statement, scope = (None, None) if tree is None else _at(tree, line)
@@ -173,7 +178,7 @@ def _walk(file: str, line: int, start: list[ast.expr] | None, *, plain: bool = F
             seen.add((id(scope), name))
             for value, at, where in _given(tree, scope, name, before):
                 put = not plain and getattr(value, "put", False)
-                if at not in told and (_number(value) if plain else put or _computes(value, local)):
+                if at not in told and (_number(value, number) if plain else put or _computes(value, local)):
                     told.add(at)
                     yield at
                 queue.append((value, where, at))
@@ -397,7 +402,9 @@ def _computes(value: ast.expr, local: set[str]) -> bool:
     return False
 
 
-def _number(value: ast.AST) -> bool:
+def _number(value: ast.AST, wanted: float | None = None) -> bool:
     if isinstance(value, ast.UnaryOp):
         value = value.operand
-    return isinstance(value, ast.Constant) and isinstance(value.value, (int, float))
+    if not isinstance(value, ast.Constant) or not isinstance(value.value, (int, float)):
+        return False
+    return wanted is None or value.value == wanted

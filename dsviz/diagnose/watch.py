@@ -407,17 +407,9 @@ class Watch:
         if facts is None:
             facts = kept[number] = ParameterFacts(leaf.filename, leaf.line, leaf.name, leaf.shape)
             facts.first_used = seen.iteration
-            note = writes._last.get(id(owner(array)))
-            if note is not None and note[1]() is owner(array) and note[3] is not None:
-                written = note[3].co_filename, line_of(note[3], note[4])
-                if written != (facts.file, facts.line):  # a layer's own first values are nobody's mistake
-                    facts.written = written
-            facts.size = float(np.linalg.norm(array)) if array.size <= LARGEST else 1.0
-            facts.zero = array.ndim >= 2 and facts.size == 0
-            facts.spread = facts.size / math.sqrt(max(array.size, 1))
-            if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
-                facts.alike = bool((array == array[:1]).all() and array.any())
-            facts.total = float(array.sum()) if array.size <= LARGEST else 0.0
+            self._begins(facts, array)
+        elif state.grad and not facts.used_recording:
+            self._begins(facts, array)  # what ran before under no_grad may have been writing its first values
         elif leaf.role != "parameter" and not facts.moved:
             facts.moved = array.size > LARGEST or float(array.sum()) != facts.total
         facts.used += 1
@@ -427,6 +419,20 @@ class Watch:
         facts.last_used = seen.iteration
         if not facts.name:
             facts.name = seen.module
+
+    def _begins(self, facts: ParameterFacts, array: Any) -> None:
+        """What a parameter's first values are, and who wrote them."""
+        note = writes._last.get(id(owner(array)))
+        if note is not None and note[1]() is owner(array) and note[3] is not None:
+            written = note[3].co_filename, line_of(note[3], note[4])
+            if written != (facts.file, facts.line):  # a layer's own first values are nobody's mistake
+                facts.written = written
+        facts.size = float(np.linalg.norm(array)) if array.size <= LARGEST else 1.0
+        facts.zero = array.ndim >= 2 and facts.size == 0
+        facts.spread = facts.size / math.sqrt(max(array.size, 1))
+        if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
+            facts.alike = bool((array == array[:1]).all() and array.any())
+        facts.total = float(array.sum()) if array.size <= LARGEST else 0.0
 
     def _gradient(self, leaf: Node, array: Any) -> None:
         steps, old = self._left.pop(id(leaf), (None, None))

@@ -13,8 +13,7 @@ with ds.no_grad():
     net[0].bias.fill_(0.1)  #+
 opt = ds.optim.SGD(net.parameters(), lr=0.05)
 for _ in range(10):
-    loss = ds.cross_entropy(net(x), y)  #-!
-    loss = ds.cross_entropy(net(x), y)  #+
+    loss = ds.cross_entropy(net(x), y)
     opt.zero_grad()
     loss.backward()
     opt.step()
