@@ -345,6 +345,9 @@ def decode(record: bytes) -> list[AnyEvent]:
     # An event begins with its kind, a number; several begin with an array.
     at = {0xDC: 3, 0xDD: 5}.get(record[0], 1) if record else 1
     first = record[at] if len(record) > at else 0
-    if 0x90 <= first <= 0x9F or first == 0xDC or first == 0xDD:
-        return _batches.decode(record)
-    return [decoder.decode(record)]
+    try:
+        if 0x90 <= first <= 0x9F or first == 0xDC or first == 0xDD:
+            return _batches.decode(record)
+        return [decoder.decode(record)]
+    except UnicodeDecodeError as error:  # the one error of its decoder that is not of its own kind
+        raise msgspec.DecodeError(f"a text that is no UTF-8: {error.reason}") from None

@@ -459,5 +459,8 @@ def cut_label(lost: int) -> str:
 
 def read_file(path: str) -> str | None:
     """A source text from this machine, also of notebook cells; None where there is none."""
-    lines = linecache.getlines(path)
+    try:
+        lines = linecache.getlines(path)
+    except ValueError:  # no name a file can have
+        return None
     return "".join(lines) if lines else None

@@ -65,7 +65,9 @@ def describe(store: GraphStore, node: int) -> dict[str, Any]:
         label=label(op, slot) if slot is not None else op,
         family=family(op),
         role=None,
-        phase=PHASES[record.phase],
+        phase=PHASES[record.phase]
+        if 0 <= record.phase < len(PHASES)
+        else "",  # another program may say anything
         iteration=record.iteration,
         attrs=plain(record.attrs),
         inputs=inputs(store, record),

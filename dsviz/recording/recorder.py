@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import itertools
-import linecache
 import os
 import platform
 import shutil
@@ -23,6 +22,7 @@ from dsviz.recording.format import APPLICATION_ID, SUFFIX, Meta
 from dsviz.recording.reader import Reader
 from dsviz.recording.writer import DEFAULT_BUDGET, Writer
 from dsviz.stop import PAUSED, Stop
+from dsviz.store import read_file
 
 FLUSH = 1.0  # seconds an event may wait for its row to fill while others come
 LEFT = 24 * 3600.0  # seconds that the recording of a killed debugger can still be found
@@ -53,7 +53,7 @@ class Recorder:
     ) -> None:
         self._folder = None if path else _temporary()
         self.path = path or os.path.join(str(self._folder), "run" + SUFFIX)
-        self._read = read or _text_of
+        self._read = read or read_file
         self._texts: dict[int, str] = {}
         self._known: set[int] = set()
         self._told = time.monotonic()
@@ -217,8 +217,3 @@ def _alive(name: str) -> bool:
     except OSError:
         return True
     return True
-
-
-def _text_of(path: str) -> str | None:
-    lines = linecache.getlines(path)
-    return "".join(lines) if lines else None

@@ -80,7 +80,7 @@ class Writer:
         if isinstance(event, (bytes, bytearray, memoryview)):
             try:
                 event = events.decoder.decode(event)
-            except (msgspec.MsgspecError, RecursionError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 event = self._gap("unreadable events")
         self.extend((event,))
 

@@ -309,9 +309,31 @@ def load(path: str | os.PathLike[str] | ModelProto) -> OnnxModule:
         try:
             proto = onnx.load(os.fspath(path))
             onnx.checker.check_model(proto)
+            _check_names(proto.graph)
         except Exception as error:  # noqa: BLE001 - whatever parser and checker raise, it is about the file
             first = str(error).strip().splitlines()
             raise LoadError(
                 f"{os.fspath(path)} is no valid ONNX model: {first[0] if first else type(error).__name__}"
             ) from None
-    return OnnxModule(proto)
+    try:
+        return OnnxModule(proto)
+    except LoadError:
+        raise
+    except Exception as error:  # the checker lets through tensors that are not what they say
+        raise LoadError(
+            f"{proto.graph.name if isinstance(path, ModelProto) else os.fspath(path)} is no valid ONNX model: {error}"
+        ) from error
+
+
+def _check_names(graph: GraphProto) -> None:
+    """Raise `ValueError` for a name that is no text: the parser then gives bytes for it."""
+    for node in graph.node:
+        for name in (node.name, node.op_type, node.domain, *node.input, *node.output):
+            if not isinstance(name, str):
+                raise ValueError(f"the name {name!r} is no UTF-8")
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                _check_names(attribute.g)
+    for value in (*graph.initializer, *graph.input, *graph.output):
+        if not isinstance(value.name, str):
+            raise ValueError(f"the name {value.name!r} is no UTF-8")

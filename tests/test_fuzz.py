@@ -1,0 +1,27 @@
+"""Bytes from strangers: bent seeds through every reader of them. Nothing but the reader's own error may come out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fuzz_targets import TARGETS, bent, seeds
+
+COUNT = 150
+KNOWN = {
+    # What longer runs of tests/benchmarks/fuzz.py found, each mended.
+    "events": [b"\x00\x07\x93\x01\x01\xa3\xff\xfe\xfd"],  # a text that is no UTF-8
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_bent_input_gives_the_readers_own_error_or_none(name: str) -> None:
+    target, good = TARGETS[name], seeds()[name]
+    for data in (*good, *KNOWN.get(name, ()), b"", b"\x00", b"\xff" * 64):
+        target(data)
+    rng = np.random.default_rng(1)
+    for turn in range(COUNT):
+        data = bent(good[turn % len(good)], rng)
+        try:
+            target(data)
+        except Exception as error:
+            raise AssertionError(f"{name} raised {error!r} for {data!r}") from error
