@@ -348,3 +348,16 @@ def test_threads_stop_one_at_a_time_and_all_run_on(tmp_path: Path) -> None:
             stop = session.resume(WAIT)
         assert stop.state == "finished"
         assert len(seen) >= 2
+
+
+def test_a_module_of_the_engines_stands_where_it_is_called_and_nowhere_twice(tmp_path: Path) -> None:
+    with launch(tmp_path) as session:
+        session.wait(WAIT)
+        session.resume(WAIT)
+        frames = session.store.frames
+        for record in session.store.nodes.values():
+            number, places = getattr(record, "frame", 0), []
+            while number:
+                places.append((frames[number].file, frames[number].line, frames[number].lasti))
+                number = frames[number].parent
+            assert len(places) == len(set(places)), session.store.text(record.op)

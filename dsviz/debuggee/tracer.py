@@ -201,7 +201,11 @@ class Tracer:
                 frame = lane.walker.at(0, twin.code, twin.lasti)
         else:
             call = node.call
-            frame = lane.walker.frame(self._start(lane, node), 0 if call is None else call.id)
+            if call is not None and call.code is node.code and call.lasti == node.lasti:
+                # What a module of the engine's does stands where it was called: the person's frame is outside of it.
+                frame = lane.walker.calls.get(call.id, 0)
+            else:
+                frame = lane.walker.frame(self._start(lane, node), 0 if call is None else call.id)
         lane.framed, lane.frame = node.id, frame
         return frame
 
