@@ -13,6 +13,7 @@ from faulty import FAULTS, diagnosed, half, program, written
 from healthy import HEALTHY, START
 
 from dsviz import cli
+from dsviz.commands.diagnose import stopped
 
 ROOT = Path(__file__).resolve().parents[1]
 # The program's own arithmetic may warn, as it would alone.
@@ -154,10 +155,13 @@ def test_a_program_that_does_not_end_is_stopped(tmp_path: Path, capsys: Any) -> 
 
 
 def test_what_was_seen_of_a_program_that_was_stopped_is_told(tmp_path: Path) -> None:
-    script = tmp_path / "endless.py"
+    script, answer = tmp_path / "endless.py", tmp_path / "findings.json"
     text, culprit = program(ROOT / "tests" / "faults" / "loss_broadcasts.py", broken=True)
-    script.write_text(text + "while True: pass\n")
-    done = command("--json", "--timeout", "6", str(script))
-    assert done.returncode == 1
-    assert json.loads(done.stdout)[0]["line"] == culprit
-    assert "was stopped after 6 s" in done.stderr
+    script.write_text(text + "print('trained', flush=True)\nwhile True: pass\n")
+    words = [sys.executable, "-m", "dsviz.diagnose.child", str(answer), str(script)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        while process.stdout.readline().strip() != b"trained":
+            assert process.poll() is None
+        found = stopped(process, str(answer))
+    assert found[0]["line"] == culprit

@@ -62,7 +62,7 @@ def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            found = _stopped(process, answer)
+            found = stopped(process, answer)
             if found:
                 print(
                     f"dsviz: {script} was stopped after {timeout:g} s; this was seen until then.",
@@ -89,7 +89,7 @@ def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool)
 PATIENCE = 10.0  # seconds a program that is interrupted has to end
 
 
-def _stopped(process: subprocess.Popen[bytes], answer: str) -> list[dict[str, Any]]:
+def stopped(process: subprocess.Popen[bytes], answer: str) -> list[dict[str, Any]]:
     """Interrupt a program that does not end; what was seen of it until then."""
     process.send_signal(signal.SIGINT)
     try:
