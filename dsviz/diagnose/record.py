@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.location import line_of
+
 TURNS_KEPT = 3  # turns of the training loop whose nodes are kept whole
 
 
@@ -14,7 +16,7 @@ class Seen:
     """One node, without its arrays."""
 
     __slots__ = (
-        "call", "code", "dtype", "file", "finite", "id", "inputs", "iteration", "kwargs", "lasti", "line", "module", "muted", "op", "phase", "recording",
+        "call", "code", "dtype", "finite", "id", "inputs", "iteration", "kwargs", "lasti", "module", "muted", "op", "phase", "recording",
         "requires", "role", "scalars", "shape", "shapes", "twin", "value",
     )  # fmt: skip
 
@@ -25,8 +27,6 @@ class Seen:
     dtype: Any
     inputs: tuple[int, ...]  # 0 for what is no tensor
     shapes: tuple[Any, ...]
-    file: str
-    line: int
     module: str
     iteration: int
     kwargs: dict[str, Any]
@@ -41,6 +41,16 @@ class Seen:
     code: Any  # the person's code object and the byte offset in it
     lasti: int
     muted: tuple[str, int]  # where gradients were switched off, if they were
+
+    @property
+    def file(self) -> str:
+        """The person's file, "" where unknown. Looked up when asked: most nodes never are."""
+        return self.code.co_filename if self.code is not None else ""
+
+    @property
+    def line(self) -> int:
+        """The line in it."""
+        return line_of(self.code, self.lasti) if self.code is not None else 0
 
     @property
     def place(self) -> tuple[str, int]:

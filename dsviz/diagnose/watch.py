@@ -106,10 +106,9 @@ class Watch:
         seen.op = node.op.name if node.op is not None and not node.role else ""
         seen.phase = node.phase
         seen.shape, seen.dtype = node.shape, node.dtype
-        seen.inputs = tuple(0 if i is None else i.id for i in node.inputs)
-        seen.shapes = tuple(None if i is None else i.shape for i in node.inputs)
+        seen.inputs = tuple([0 if i is None else i.id for i in node.inputs])
+        seen.shapes = tuple([None if i is None else i.shape for i in node.inputs])
         source = node.twin if node.phase == 1 and node.twin is not None else node
-        seen.file, seen.line = source.filename, source.line
         seen.module = node.call.path if node.call is not None else ""
         seen.iteration = node.iteration - self._base
         seen.kwargs, seen.scalars = node.kwargs, node.scalars or {}
@@ -136,7 +135,7 @@ class Watch:
         main = next((o for o in outs if o is not None), None)
         if main is not None and getattr(main, "size", 0) == 1 and main.dtype.kind in "fiu":
             seen.value = float(main.reshape(()))
-        seen.finite = all(finite(o) for o in outs if o is not None)
+        seen.finite = finite(main) if len(outs) == 1 else all(finite(o) for o in outs if o is not None)
         if not seen.finite and len(record.not_finite) < 16:
             given = [a for a in node.arrays or () if hasattr(a, "dtype")]
             # An infinity that a mask puts in is meant.
