@@ -32,6 +32,7 @@ ACTIVATIONS = {"relu", "sigmoid", "tanh"}
 # What an activation can give, with some room.
 REACHES = {"relu": (-0.05, math.inf), "sigmoid": (-0.25, 1.25), "tanh": (-1.25, 1.25)}
 LOOKED_AT = 24  # turns in which activations and updates are all measured; then every tenth
+NOWHERE = ("", 0)
 LARGEST = 1 << 22  # elements of an array that are looked at one by one
 
 
@@ -115,8 +116,8 @@ class Watch:
         seen.requires, seen.recording = node.requires, state.grad
         seen.role = node.role
         seen.code, seen.lasti = source.code, source.lasti
-        seen.call = self._made(node)
-        seen.muted = self.muted[0] if self.muted and not state.grad else ("", 0)
+        seen.call = NOWHERE if node.phase or node.call is None else self._made(node)
+        seen.muted = self.muted[0] if self.muted and not state.grad else NOWHERE
         seen.twin = node.twin.id if node.twin is not None else 0
         seen.value, seen.finite = None, True
         return seen
@@ -133,7 +134,7 @@ class Watch:
         record = self.record
         outs = node.out if isinstance(node.out, tuple) else (node.out,)
         main = next((o for o in outs if o is not None), None)
-        if main is not None and getattr(main, "size", 0) == 1 and main.dtype.kind in "fiu":
+        if not node.phase and main is not None and getattr(main, "size", 0) == 1 and main.dtype.kind in "fiu":
             seen.value = float(main.reshape(()))
         seen.finite = finite(main) if len(outs) == 1 else all(finite(o) for o in outs if o is not None)
         if not seen.finite and len(record.not_finite) < 16:
