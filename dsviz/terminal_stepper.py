@@ -17,7 +17,7 @@ import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from dsviz import terminal
+from dsviz import terminal, terminal_engine
 from dsviz.events import Leaf, Op
 from dsviz.interrupts import Interrupted, exit_status, interrupts
 from dsviz.query import memory
@@ -203,6 +203,9 @@ class Stepper:
                 self._move(MOVES[word])
             elif word in self._commands:
                 self._commands[word](rest)
+            elif word in terminal_engine.COMMANDS:
+                for said in terminal_engine.COMMANDS[word](self.session, rest):
+                    _say(said)
             else:
                 _say(f"There is no command {word[:40]!r}; help lists them, and p EXPR evaluates Python.")
         except (Refused, ValueError) as refused:
@@ -447,7 +450,9 @@ class Stepper:
             _say(f"  {'peak':<12} {terminal.bytes_text(peak['bytes']):>9}{where}{inside}{line}")
 
     def _help(self, rest: str) -> None:
-        _say(USAGE if rest in ("b", "break") else HELP)
+        _say(
+            USAGE if rest in ("b", "break") else HELP.replace("stop  ", f"{terminal_engine.HELP}\nstop  ", 1)
+        )
 
 
 def _say(text: str) -> None:

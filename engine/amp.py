@@ -93,6 +93,7 @@ class Layer(NamedTuple):
     name: str
     dtype: str
     sensitivity: float
+    path: str = ""  # where it was first called, known while somebody traces
 
 
 class Scaler:
@@ -125,6 +126,7 @@ class Autocast:
     def __init__(self) -> None:
         self.running = 0  # configurations in force that ask for it, over all threads
         self._sensitivity: weakref.WeakKeyDictionary[Module, float] = weakref.WeakKeyDictionary()
+        self._paths: weakref.WeakKeyDictionary[Module, str] = weakref.WeakKeyDictionary()
         self._kept: dict[float, weakref.WeakSet[Module]] = {}
         self._scalers: dict[float | str, Scaler] = {}
         self._infinite: weakref.WeakSet[Node] = weakref.WeakSet()
@@ -167,6 +169,8 @@ class Autocast:
         kept = self._kept.get(config.keep_fp32)
         if layer not in self._sensitivity:
             self._sensitivity[layer] = 0.0
+            if state.call is not None:
+                self._paths[layer] = state.call.path
             self._kept.pop(config.keep_fp32, None)
             kept = None
         if kept is None:  # the layers are being measured: all in float32 until the backward pass
@@ -259,7 +263,12 @@ class Autocast:
         """Every layer that was measured, in order of use, with the type it runs in and its sensitivity."""
         kept = self._kept.get(current().keep_fp32)
         return [
-            Layer(type(layer).__name__, "float32" if kept is None or layer in kept else "float16", found)
+            Layer(
+                type(layer).__name__,
+                "float32" if kept is None or layer in kept else "float16",
+                found,
+                self._paths.get(layer, ""),
+            )
             for layer, found in self._sensitivity.items()
         ]
 

@@ -8,6 +8,7 @@ what other lanes send them. Segments are plain data: any `concurrent.futures.Exe
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -50,6 +51,9 @@ class Timing:
         return self.busy / self.seconds if self.seconds else 0.0
 
 
+everywhere: weakref.WeakSet[Partition] = weakref.WeakSet()  # those that are alive, for the debugger
+
+
 class Partition:
     """A graph in `k` parts. Made by `partition`.
 
@@ -62,6 +66,7 @@ class Partition:
         self, source: Program, lanes: int, lane_of: dict[int, int], costs: dict[int, float],
         sizes: dict[int, int], makespan: float,
     ) -> None:  # fmt: skip
+        everywhere.add(self)
         self.lanes = lanes
         self.lane_of = lane_of
         self.costs = [sum(costs[n] for n, lane in lane_of.items() if lane == k) for k in range(lanes)]

@@ -11,6 +11,7 @@ than what was written.
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Iterator
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
 WAYS = (False, True, "content")
 
 
+everywhere: weakref.WeakSet[Silence] = (
+    weakref.WeakSet()
+)  # every module that is switched off, for the debugger
+
+
 class Silence:
     """What a switched-off module has instead of a trace: `hits`, `misses`, and the bytes and nanoseconds saved."""
 
     __slots__ = (
+        "__weakref__",
         "_cost",
         "_key",
         "_result",
@@ -41,6 +48,7 @@ class Silence:
         "bytes_saved",
         "hits",
         "misses",
+        "path",
         "reuse",
         "time_saved",
     )
@@ -49,6 +57,8 @@ class Silence:
         if reuse not in WAYS:
             raise located(ValueError(f"reuse takes False, True (the same array) or 'content', got {reuse!r}"))
         self.reuse = reuse
+        self.path = ""  # where it was called last, known while somebody traces
+        everywhere.add(self)
         self.hits = self.misses = self.bytes_saved = self.time_saved = 0
         self._cost = 0
         self.forget()
@@ -61,6 +71,8 @@ class Silence:
 
     def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What `module.forward` gives, without a trace, and without computing where nothing changed."""
+        if state.call is not None:
+            self.path = state.call.path
         silent = state.silent
         state.silent = True
         try:

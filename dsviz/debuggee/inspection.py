@@ -60,6 +60,14 @@ class Inspection:
                     "ok": True,
                     "data": watched(str(request["text"]), frames, int(request.get("frame", 0))),
                 }
+            if do == "facts":
+                from dsviz.debuggee.facts import facts
+
+                return {"ok": True, "data": facts()}
+            if do == "configure":
+                from dsviz.debuggee.facts import set_config
+
+                return {"ok": True, "data": set_config(dict(request["keys"]))}
             if do in ("variables", "complete"):
                 return {"ok": True, "data": scope(do, request, frames)}
             return {"ok": False, "error": f"The program knows no question {do!r}."}

@@ -54,6 +54,14 @@ class Looking(State):
             self._ask_watches()  # it may have changed what they give
         return answer
 
+    def facts(self, timeout: float = 10.0) -> dict[str, Any]:
+        """What the paused program's engine says of itself: `config`, `amp`, `reuse` and `partitions` (`debuggee.facts`)."""
+        return dict(self._asked("facts", timeout))
+
+    def configure(self, timeout: float = 10.0, **keys: Any) -> list[dict[str, Any]]:
+        """Change keys of `ds.graph_config` in the paused program, from here on; gives the configuration then in force."""
+        return list(self._asked("configure", timeout, keys=keys))
+
     def inspect(self, node: int, timeout: float = 10.0) -> dict[str, Any]:
         """What the paused program still holds of `node`: statistics of its value, and some of its numbers.
 
