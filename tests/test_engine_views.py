@@ -69,7 +69,7 @@ def test_heads_changed_at_the_console_count_from_the_next_call_and_the_diff_show
     session.evaluate("net.head.out_features = 5", frame=0)
     turn(session)
     found = compare(session.store, iteration - 1, iteration)
-    shapes = {(item["label"], tuple(item["to"][0])) for item in found["changed"]}
+    shapes = {(item["label"], tuple(item["b"]["shape"])) for item in found["changed"]}
     assert ("scaled_dot_product_attention", (2, 4, 5, 2)) in shapes
     assert ("linear", (2, 5, 5)) in shapes
     assert (
