@@ -103,6 +103,8 @@ def running(browser: Browser, script: Path, *arguments: str, options: tuple[str,
         run = Run(process, match.group(), browser)
         try:
             yield run
+            faults = [p for p in run.problems if p.startswith("page error") or "Content Security Policy" in p]
+            assert not faults, faults
         finally:
             run.context.close()
     finally:
