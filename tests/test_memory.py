@@ -199,6 +199,7 @@ def test_parked_memory_is_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch
 
 def test_threads_and_finalisers_share_the_pool() -> None:
     failed: list[BaseException] = []
+    before = pool.counts().live  # what earlier tests of this process still hold
 
     def work(seed: int) -> None:
         try:
@@ -220,7 +221,7 @@ def test_threads_and_finalisers_share_the_pool() -> None:
         thread.join()
     assert not failed, failed[0]
     gc.collect()
-    assert pool.counts().live == 0
+    assert pool.counts().live <= before
 
 
 def test_small_and_foreign_types_stay_with_numpy() -> None:

@@ -9,7 +9,7 @@ does not agree: an honest "no" instead of a plausible number.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -285,15 +285,20 @@ class _Run:
         numbers = math.prod(n for n in asked if isinstance(n, int)) if isinstance(asked, tuple) else 0
         if max(record.nbytes, numbers) > MOST_BYTES:
             raise NotKeptError(f"The result of node {node} ({name}) is too large to be made again.")
-        try:
-            with np.errstate(all="ignore"):
-                out = op.on_numpy(*args, **attrs)
-        except Exception as error:  # noqa: BLE001 - whatever an op raises on what a file holds is told
-            raise NotKeptError(f"Running node {node} ({name}) again failed: {error}.") from None
-        if op.extras:
-            out = out[0]
-        results = [np.asarray(out)] if op.outputs == 1 else [np.asarray(part) for part in out]
-        if results and self.replay.agrees(node, results[0]) is False:
+        from engine.config import graph_config
+
+        for arranged, fast in _arrangements(args):
+            try:
+                with np.errstate(all="ignore"), graph_config(cpu_fast=fast):
+                    out = op.on_numpy(*arranged, **attrs)
+            except Exception as error:  # noqa: BLE001 - whatever an op raises on what a file holds is told
+                raise NotKeptError(f"Running node {node} ({name}) again failed: {error}.") from None
+            if op.extras:
+                out = out[0]
+            results = [np.asarray(out)] if op.outputs == 1 else [np.asarray(part) for part in out]
+            if not results or self.replay.agrees(node, results[0]) is not False:
+                break
+        else:
             raise NotKeptError(
                 f"Running node {node} ({name}) again gave other numbers than the program had: something it takes "
                 "was changed in place, or it does not depend on its arguments alone."
@@ -365,3 +370,24 @@ def _same(one: ev.Summary, other: ev.Summary) -> bool:
     return (one.nans, one.infs, one.zeros, one.count, tuple(one.histogram)) == (
         other.nans, other.infs, other.zeros, other.count, tuple(other.histogram),
     )  # fmt: skip
+
+
+def _arrangements(args: list[Any]) -> Iterator[tuple[list[Any], bool]]:
+    """The arguments of an op as the program may have had them, and whether its fast kernels computed.
+
+    A recording tells numbers, not how they lay in memory; sums of images come out otherwise in their last bits where
+    channels lie last, and with other kernels.
+    """
+    images = any(isinstance(a, np.ndarray) and a.ndim == 4 for a in args)
+    for last in (False, True) if images else (False,):
+        for fast in (True, False):
+            yield [_arranged(a, last) for a in args], fast
+
+
+def _arranged(value: Any, last: bool) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.ndim == 4 and last:
+        return np.ascontiguousarray(value.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    # What an op counts in place (running averages) is small; each attempt begins with what was recorded.
+    return value.copy() if value.ndim == 1 else value
