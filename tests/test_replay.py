@@ -18,6 +18,7 @@ import dsviz as ds
 from dsviz import nn
 import dsviz.nn.functional as F
 
+ds.configure(cpu_fast=False)  # by NumPy: what oneDNN made may be recomputed otherwise in its last bits
 ds.manual_seed(3)
 truth = {}
 
