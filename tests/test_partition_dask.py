@@ -19,6 +19,14 @@ pytestmark = pytest.mark.xdist_group("dask")  # one cluster is enough
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
+    before = dict(os.environ)
+    yield from _clients()
+    # Dask leaves OMP_NUM_THREADS=1 behind in this process: programs that other tests start would sum in another order.
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _clients() -> Iterator[Any]:
     root = str(Path(__file__).resolve().parents[1])
     # The workers are new interpreters: in a bare checkout they have to be told where the engine is.
     with (

@@ -18,7 +18,7 @@ import dsviz as ds
 from dsviz import nn
 import dsviz.nn.functional as F
 
-ds.configure(cpu_fast=False)  # by NumPy: what oneDNN made may be recomputed otherwise in its last bits
+ds.configure(cpu_fast=sys.argv[2] == "fast")
 ds.manual_seed(3)
 truth = {}
 
@@ -61,13 +61,13 @@ for step in range(2):
 """
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+@pytest.fixture(scope="module", params=["fast", "numpy"])
+def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("replay")
     (folder / "train.py").write_text(TRAIN)
     command = [sys.executable, "-m", "dsviz", "record", "--trace-level", "2", "-o", str(folder / "run.dsviz")]
     ran = subprocess.run(
-        [*command, str(folder / "train.py"), str(folder)],
+        [*command, str(folder / "train.py"), str(folder), request.param],
         capture_output=True,
         text=True,
         timeout=120,

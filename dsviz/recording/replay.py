@@ -259,6 +259,7 @@ class _Run:
         return needs
 
     def _run(self, node: int, place: int, record: ev.Op, needs: Sequence[tuple[int, int]]) -> None:
+        from engine.config import graph_config
         from engine.op import OPS
 
         name = self.replay.text(record.op)
@@ -285,8 +286,6 @@ class _Run:
         numbers = math.prod(n for n in asked if isinstance(n, int)) if isinstance(asked, tuple) else 0
         if max(record.nbytes, numbers) > MOST_BYTES:
             raise NotKeptError(f"The result of node {node} ({name}) is too large to be made again.")
-        from engine.config import graph_config
-
         for arranged, fast in _arrangements(args):
             try:
                 with np.errstate(all="ignore"), graph_config(cpu_fast=fast):
@@ -376,7 +375,7 @@ def _arrangements(args: list[Any]) -> Iterator[tuple[list[Any], bool]]:
     """The arguments of an op as the program may have had them, and whether its fast kernels computed.
 
     A recording tells numbers, not how they lay in memory; sums of images come out otherwise in their last bits where
-    channels lie last, and with other kernels.
+    channels lie last, and with other kernels. They also do with another number of threads, which is not tried.
     """
     images = any(isinstance(a, np.ndarray) and a.ndim == 4 for a in args)
     for last in (False, True) if images else (False,):
