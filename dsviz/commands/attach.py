@@ -9,8 +9,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dsviz.commands.recordings import make_room, size, target
-from dsviz.commands.usage import Parser, UsageError, every, port
+from dsviz.commands.recordings import make_room, target, what_is_kept
+from dsviz.commands.usage import Parser, UsageError, port
 from dsviz.stop import FAILED, FINISHED, KILLED
 
 if TYPE_CHECKING:
@@ -128,20 +128,7 @@ def _options(words: list[str]) -> AttachOptions:
         help="0 off, 1 operations (the default), 2 also statistics of every tensor",
     )
     parser.add_argument("--record", metavar="FILE", help="keep the recording of what is seen in FILE")
-    parser.add_argument(
-        "--sample",
-        type=every,
-        default=1,
-        metavar="N",
-        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
-    )
-    parser.add_argument(
-        "--value-budget",
-        type=size,
-        default=256 << 20,
-        metavar="BYTES",
-        help="how much of the values is kept at trace level 2, such as 64M (default 256M)",
-    )
+    what_is_kept(parser)
     parser.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)  # of dsviz.serve()
     given = parser.parse_args(words)
     if given.target is None:

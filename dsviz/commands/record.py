@@ -8,8 +8,8 @@ import queue
 import sys
 from typing import TYPE_CHECKING
 
-from dsviz.commands.recordings import make_room, size, target
-from dsviz.commands.usage import Parser, UsageError, check_script, every, split
+from dsviz.commands.recordings import make_room, target, what_is_kept
+from dsviz.commands.usage import Parser, UsageError, check_script, split
 
 if TYPE_CHECKING:
     from dsviz.session import Session
@@ -46,20 +46,7 @@ def main(words: list[str]) -> int:
         default=1,
         help="0 off, 1 operations (the default), 2 also statistics and values of tensors",
     )
-    parser.add_argument(
-        "--sample",
-        type=every,
-        default=1,
-        metavar="N",
-        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
-    )
-    parser.add_argument(
-        "--value-budget",
-        type=size,
-        default=256 << 20,
-        metavar="BYTES",
-        help="how much of the values is kept at level 2, such as 64M (default 256M)",
-    )
+    what_is_kept(parser)
     ours, rest = split(words, _WITH_VALUE)
     given = parser.parse_args(ours)
     if not rest:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import TYPE_CHECKING
 
-from dsviz.commands.usage import UsageError
+from dsviz.commands.usage import UsageError, every
 from dsviz.recording.recorder import is_recording, make_room
 
-__all__ = ["is_recording", "make_room", "opened", "size", "stored", "target"]
+__all__ = ["is_recording", "make_room", "opened", "size", "stored", "target", "what_is_kept"]
 
 if TYPE_CHECKING:
     from dsviz.recording.reader import Reader
@@ -45,7 +46,6 @@ def size(text: str) -> int:
     >>> size("64M"), size("1.5g"), size("0")
     (67108864, 1610612736, 0)
     """
-    import argparse
 
     units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
     number = text.lower().removesuffix("b").removesuffix("i")
@@ -87,3 +87,21 @@ def stored(recording: Reader) -> GraphStore:
     for damage in recording.damage:
         print(f"dsviz: {recording.path} is damaged: {damage}", file=sys.stderr)
     return store
+
+
+def what_is_kept(parser: argparse.ArgumentParser) -> None:
+    """The options of all that trace: which iterations, and how much of the values."""
+    parser.add_argument(
+        "--sample",
+        type=every,
+        default=1,
+        metavar="N",
+        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
+    )
+    parser.add_argument(
+        "--value-budget",
+        type=size,
+        default=256 << 20,
+        metavar="BYTES",
+        help="how much of the values is kept at trace level 2, such as 64M (default 256M)",
+    )

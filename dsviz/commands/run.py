@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dsviz.commands.recordings import make_room, size, target
-from dsviz.commands.usage import Parser, UsageError, check_script, every, port, split
+from dsviz.commands.recordings import make_room, target, what_is_kept
+from dsviz.commands.usage import Parser, UsageError, check_script, port, split
 from dsviz.debuggee.breakpoints import checked
 from dsviz.onnx_script import is_model, script_of
 from dsviz.terminal_places import USAGE, breakpoint_of
@@ -125,20 +125,7 @@ def _run_options(words: list[str]) -> RunOptions:
     parser.add_argument(
         "--record", metavar="FILE", help="keep the run's recording in FILE (a recording there is replaced)"
     )
-    parser.add_argument(
-        "--sample",
-        type=every,
-        default=1,
-        metavar="N",
-        help="trace every N-th iteration only; of the others the loss and the memory (default 1: all)",
-    )
-    parser.add_argument(
-        "--value-budget",
-        type=size,
-        default=256 << 20,
-        metavar="BYTES",
-        help="how much of the values is kept at trace level 2, such as 64M (default 256M)",
-    )
+    what_is_kept(parser)
     ours, rest = split(words, _WITH_VALUE)
     given = parser.parse_args(ours)
     if not rest:

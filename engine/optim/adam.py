@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
-from engine.located import located
-from engine.optim.optimizer import Optimizer, pieces, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, pieces, update_op
 
 ADAM_OP = update_op(
     "adam",
@@ -40,15 +39,8 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        if lr < 0:
-            raise located(ValueError(f"lr has to be 0 or more, got {lr}"))
-        if eps < 0:
-            raise located(ValueError(f"eps has to be 0 or more, got {eps}"))
-        for i, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise located(ValueError(f"betas[{i}] has to be at least 0 and below 1, got {beta}"))
-        if weight_decay < 0:
-            raise located(ValueError(f"weight_decay has to be 0 or more, got {weight_decay}"))
+        at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+        betas_of(betas)
         super().__init__(
             params,
             {

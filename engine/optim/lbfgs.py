@@ -13,7 +13,7 @@ from engine.grad_mode import enable_grad, no_grad, state
 from engine.iteration import iteration
 from engine.located import located
 from engine.node import OPTIMIZER
-from engine.optim.optimizer import Optimizer, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, update_op
 from engine.optim.wolfe import Point, strong_wolfe
 
 LBFGS_OP = update_op(
@@ -37,8 +37,7 @@ class LBFGS(Optimizer):
         tolerance_grad: float = 1e-7, tolerance_change: float = 1e-9, history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:  # fmt: skip
-        if lr < 0:
-            raise located(ValueError(f"lr has to be 0 or more, got {lr}"))
+        at_least_zero(lr=lr)
         if line_search_fn not in (None, "strong_wolfe"):
             raise located(
                 ValueError(f"line_search_fn has to be None or 'strong_wolfe', got {line_search_fn!r}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.located import located
-from engine.optim.optimizer import Optimizer, pieces, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, pieces, update_op
 
 SGD_OP = update_op(
     "sgd",
@@ -31,12 +31,7 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        if lr < 0:
-            raise located(ValueError(f"lr has to be 0 or more, got {lr}"))
-        if momentum < 0:
-            raise located(ValueError(f"momentum has to be 0 or more, got {momentum}"))
-        if weight_decay < 0:
-            raise located(ValueError(f"weight_decay has to be 0 or more, got {weight_decay}"))
+        at_least_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise located(ValueError("nesterov needs a momentum above 0 and no dampening"))
         super().__init__(
