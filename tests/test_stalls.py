@@ -31,7 +31,7 @@ ds.ones(2).tanh()
 """
 HOLDS = {
     "a loop": ("while not os.path.exists(go): pass", r"train\.py:5 in held \(`while not os\.path\.exists\(go\): pass`\)"),
-    "sleep": ("\n    while not os.path.exists(go):\n        time.sleep(0.01)", r"train\.py:7 in held \(`time\.sleep\(0\.01\)`\)"),
+    "sleep": ("while not os.path.exists(go): time.sleep(0.01)", r"train\.py:5 in held \(`while not os\.path\.exists\(go\): time\.sleep\(0\.01\)`\)"),
     "input": ("input()", r"train\.py:5 in held \(`input\(\)`\)"),
     "a library": ("import threading; threading.Event().wait(None if not os.path.exists(go) else 0)", r"inside (Condition\.)?wait"),
 }  # fmt: skip
