@@ -192,6 +192,18 @@ def test_sizes_that_are_computed(tmp_path: Path) -> None:
         agree(path, model, (ds.randn(*shape),))
 
 
+def test_nodes_are_named_after_their_module_and_op(tmp_path: Path) -> None:
+    made = export(
+        ds.Sequential(ds.Linear(4, 4), ds.ReLU(), ds.Linear(4, 2)), tmp_path / "m.onnx", (ds.randn(2, 4),)
+    )
+    assert [n.name for n in made.graph.node] == [
+        "Sequential.0/Gemm",
+        "Sequential.1/Relu",
+        "Sequential.2/Gemm",
+        "output/Identity",
+    ]
+
+
 def test_a_trace_can_be_written(tmp_path: Path) -> None:
     x, w = ds.randn(3, 4), ds.Parameter(ds.randn(4, 2))
     with ds.trace(level=2) as trace:
@@ -239,5 +251,14 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         ds.Linear(4, 2), path, (x,), "names the input 'y'; there are: input", dynamic_axes={"y": {0: "n"}}
     )
     refused(ds.Linear(4, 2), path, (x,), "has no dimension 7", dynamic_axes={"input": {7: "n"}})
+    for place, says in (
+        ("-q", "path is '-q', which looks like an option"),
+        (tmp_path, "a folder; name a file in it"),
+        (tmp_path / "none" / "m.onnx", "there is no folder .*none for m.onnx"),
+        (3, "path has to be the name of a file, got int"),
+    ):
+        with pytest.raises((OSError, ValueError, TypeError), match=says):
+            export(ds.Linear(4, 2), place, (x,))  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
     refused("model", path, (x,), "export takes a module or a trace, got str")
     refused(ds.Linear(4, 2), path, (x,), "output_names has 2 names for 1 outputs", output_names=["a", "b"])

@@ -171,6 +171,7 @@ def test_png_without_pillow_says_what_to_install(tmp_path: Path, monkeypatch: py
     ("path", "options", "error", "says"),
     [
         ("g.pdf", {}, ValueError, r"'.*g\.pdf' has to end in \.svg, \.png, \.html or \.dot"),
+        ("-q.svg", {}, ValueError, "looks like an option and not like a file"),
         ("none/g.svg", {}, ValueError, "there is no folder .*none"),
         ("", {}, ValueError, "has to end in"),
         ("g.svg", {"op": "rellu"}, ValueError, "there is no op 'rellu'.*did you mean 'relu'"),

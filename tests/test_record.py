@@ -160,6 +160,7 @@ def _count(path):
         (["missing.py"], "there is no file"),
         (["-o", "notes.txt", "train.py"], "notes.txt exists and is not a recording: it is not overwritten"),
         (["-o", ".", "train.py"], "is a folder, but a file for the recording was expected"),
+        (["--output=-q", "train.py"], "'-q' looks like an option and not like a file"),
         (["-o", "none/run.dsviz", "train.py"], "there is no folder"),
         (["--value-budget", "lots", "train.py"], "'lots' is no size"),
         (["--trace-level", "7", "train.py"], "--trace-level"),

@@ -23,6 +23,8 @@ def target(name: str, force: bool = False, of: str = "the recording") -> str:
     """
     path = os.path.abspath(name)
     folder = os.path.dirname(path)
+    if os.path.basename(name).startswith("-"):
+        raise UsageError(f"{name!r} looks like an option and not like a file: name another one for {of}.")
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder, but a file for {of} was expected. Name a file in it.")
     if not os.path.isdir(folder):

@@ -26,6 +26,8 @@ def ending(path: str | os.PathLike[str], allowed: tuple[str, ...] = ENDINGS) -> 
     if found not in allowed:
         kinds = ", ".join(allowed[:-1]) + f" or {allowed[-1]}"
         raise PictureError(f"{name!r} has to end in {kinds}: the ending says what is written")
+    if os.path.basename(name).startswith("-"):
+        raise PictureError(f"{name!r} looks like an option and not like a file; name another one")
     folder = os.path.dirname(os.path.abspath(name))
     if not os.path.isdir(folder):
         raise PictureError(

@@ -54,6 +54,7 @@ def export(
     Raises `ExportError` that lists every op without an ONNX form, with its lines, or says which number could not be
     expressed by the inputs' sizes; `TypeError` and `ValueError` for arguments that do not fit. Nothing is written then.
     """
+    place = _place(path)
     second: Program | None = None
     if isinstance(model, Graph):
         if dynamic_axes not in (True, False):
@@ -88,8 +89,27 @@ def export(
         raise ValueError(f"input_names has {len(names)} names for {len(inputs)} inputs")
     made = _written(model, first, calls, inputs, outputs, names, list(output_names), axes, lines, second)
     onnx.checker.check_model(made, full_check=True)
-    onnx.save(made, os.fspath(path))
+    onnx.save(made, place)
     return made
+
+
+def _place(path: Any) -> str:
+    """Where the file goes. Raises before anything is traced where it cannot be made there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path has to be the name of a file, got {type(path).__name__}")
+    place = os.fspath(path)
+    folder, name = os.path.split(os.path.abspath(place))
+    if os.path.basename(place).startswith("-"):
+        raise ValueError(
+            f"path is {place!r}, which looks like an option and not like a file; name one such as model.onnx"
+        )
+    if not place or os.path.isdir(place):
+        raise IsADirectoryError(
+            f"path is {place!r}, a folder; name a file in it, such as {os.path.join(place, 'model.onnx')}"
+        )
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder {folder} for {name}; make it first")
+    return place
 
 
 def _role(graph: Graph, number: int) -> str:
@@ -330,7 +350,9 @@ def _written(
     if len(ends) != len(outputs):
         raise ValueError(f"output_names has {len(ends)} names for {len(outputs)} outputs")
     for ref, name in zip(outputs, ends, strict=True):
-        w.nodes.append(helper.make_node("Identity", [w.values[ref]], [name], name=w.name(f"{name}/Identity")))
+        w.nodes.append(
+            helper.make_node("Identity", [w.values[ref]], [name], name=w.node_name(f"{name}/Identity"))
+        )
     used = {name for node in w.nodes for name in node.input}
     kept = [tensor for tensor in w.initializers if tensor.name in used]
     free = {(axis.input, axis.dim): axis.name for axis in axes}

@@ -34,26 +34,26 @@ class Writer:
         self.shapes: dict[Ref, tuple[int, ...]] = {}
         self.varying: dict[Ref, tuple[bool, ...]] = {}  # which dimensions depend on the inputs' sizes
         self.arrays: dict[int, Any] = {}  # the leaves' values
-        self._names: set[str] = set()
+        self._names: set[str] = set()  # of values
+        self._nodes: set[str] = set()  # of nodes, which ONNX keeps apart from those of values
         self._constants: dict[tuple[Any, ...], str] = {}
         self._sizes: dict[Any, str] = {}
         self.scope = ""
 
     def name(self, wish: str) -> str:
-        """`wish`, or it with a number where it is taken."""
-        name, i = wish, 1
-        while name in self._names:
-            i += 1
-            name = f"{wish}_{i}"
-        self._names.add(name)
-        return name
+        """A name for a value: `wish`, or it with a number where it is taken."""
+        return _free(wish, self._names)
+
+    def node_name(self, wish: str) -> str:
+        """The same for a node."""
+        return _free(wish, self._nodes)
 
     def add(self, op: str, inputs: Sequence[str], outputs: int = 1, wish: str = "", **attributes: Any) -> Any:
         """Append a node and give the name of its output (a list of names for several)."""
         base = f"{self.scope}/{wish or op}" if self.scope else wish or op
         names = [self.name(base if outputs == 1 else f"{base}_{i}") for i in range(outputs)]
         given = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op, list(inputs), names, name=self.name(base), **given))
+        self.nodes.append(helper.make_node(op, list(inputs), names, name=self.node_name(base), **given))
         return names[0] if outputs == 1 else names
 
     def constant(self, value: Any, dtype: Any = None) -> str:
@@ -153,3 +153,12 @@ class Writer:
         else:
             for i, name in enumerate(names):
                 self.values[Ref(call.number, i)] = name
+
+
+def _free(wish: str, taken: set[str]) -> str:
+    name, i = wish, 1
+    while name in taken:
+        i += 1
+        name = f"{wish}_{i}"
+    taken.add(name)
+    return name
