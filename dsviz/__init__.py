@@ -17,6 +17,7 @@ from dsviz.shadow import check_import as _check_import
 _check_import("engine")
 
 import engine as _engine  # noqa: E402
+from dsviz.alias import install as _install  # noqa: E402
 from engine import *  # noqa: E402, F403
 from engine.pausing import breakpoint as breakpoint  # noqa: E402
 
@@ -27,27 +28,39 @@ if TYPE_CHECKING:
     from dsviz.recorded import record as record
     from dsviz.serving import serve as serve
     from dsviz.session import Session as Session
+    from engine import distributions as distributions
+    from engine import testing as testing
+    from engine import utils as utils
 
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
 # `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
-for _name in (
-    "amp", "autograd", "backends", "cuda", "distributions", "linalg", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "optim",
-    "optim.lr_scheduler", "testing", "utils", "utils.checkpoint", "utils.data",
-):  # fmt: skip
-    _sys.modules[f"dsviz.{_name}"] = _importlib.import_module(f"engine.{_name}")
+_install()
 for _name in ("cudnn", "cuda", "mps"):
     _sys.modules[f"dsviz.backends.{_name}"] = getattr(_engine.backends, _name)
-_sys.modules["dsviz.cuda.amp"] = _sys.modules["dsviz.amp"]
+_sys.modules["dsviz.cuda.amp"] = _engine.amp
 _sys.modules["dsviz.autograd.function"] = _importlib.import_module("engine.function")
 _sys.modules["dsviz.autograd.functional"] = _importlib.import_module("engine.jacobians")
 
 __version__ = "0.1.0"
-__all__ = ["Session", "__version__", "debug", "listen", "record", "serve"]
+__all__ = [
+    "Session",
+    "__version__",
+    "debug",
+    "distributions",
+    "listen",
+    "record",
+    "serve",
+    "testing",
+    "utils",
+]
 __all__ += _engine.__all__
 
 _LAZY = {
     "debug": ("dsviz.debug", None),
+    "distributions": ("engine.distributions", None),
     "onnx": ("engine.onnx", None),
+    "testing": ("engine.testing", None),
+    "utils": ("engine.utils", None),
     "Session": ("dsviz.session", "Session"),
     "open": (
         "dsviz.playback",
@@ -60,11 +73,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load `debug`, `onnx` and `Session` when first asked for: programs that only compute never pay for them."""
+    """Load `debug`, `distributions`, `onnx`, `Session` and the like when first asked for: programs that only compute never pay for them."""
     if name not in _LAZY:
-        # Names the engine itself loads when asked for.
-        if name in _engine.__all__:
-            return getattr(_engine, name)
         raise AttributeError(f"module 'dsviz' has no attribute {name!r}")
     import importlib
 

@@ -4,11 +4,14 @@ The names are PyTorch's. People write `import dsviz as ds` and find all of this 
 """
 
 import math as _math
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 import numpy as _numpy
 
 from engine import also as _also
-from engine import amp, autograd, backends, cuda, linalg, nn, optim, testing, utils
+from engine import amp, autograd, backends, cuda, linalg, nn, optim
 from engine import settings as _settings
 from engine import threads as _threads
 from engine.also import *  # noqa: F403
@@ -373,6 +376,11 @@ from engine.threads import *  # noqa: F403
 from engine.trace import Graph, trace
 
 # fmt: on
+
+if TYPE_CHECKING:
+    from engine import distributions as distributions
+    from engine import testing as testing
+    from engine import utils as utils
 
 # What PyTorch has as types and constants, and NumPy has already.
 Size = tuple  # type: ignore[type-arg]
@@ -750,7 +758,6 @@ __all__ = [
     "tanh",
     "tensor",
     "tensordot",
-    "testing",
     "topk",
     "trace",
     "transpose",
@@ -762,7 +769,6 @@ __all__ = [
     "unflatten",
     "unsqueeze",
     "upsample",
-    "utils",
     "var",
     "where",
     "zeros",
@@ -787,6 +793,16 @@ for _part in (
 ):
     __all__ += _part.__all__
 
-from engine import distributions  # noqa: E402 - made of all of the above
+# Subpackages few programs use, loaded when asked for. Not in __all__, which `import dsviz` goes through.
+_LAZY = ("distributions", "testing", "utils")
 
-__all__ += ["distributions"]
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    return _import_module(f"engine.{name}")
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted([*__all__, *_LAZY])

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -117,6 +116,8 @@ class Bus:
         if isinstance(sys.exc_info()[1], (RecursionError, MemoryError)):
             raise  # what is being handled
         self._detach(sink, KINDS)
+        import traceback  # slow to load, and seldom needed
+
         report = traceback.format_exc()
         sys.stderr.write(f"dsviz: a subscriber to {kind!r} failed and was detached\n{report}")
 

@@ -6,7 +6,6 @@ The configuration in force belongs to a thread or an async task, as `contextvars
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -113,6 +112,8 @@ def checked(given: dict[str, Any], where: str = "graph_config") -> dict[str, Any
     for name, value in given.items():
         key = KEYS.get(name)
         if key is None:
+            import difflib  # errors are rare, and it is slow to load
+
             near = difflib.get_close_matches(str(name), KEYS, 1, 0.4)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"{where} has no key {name!r}{hint} There are: {', '.join(KEYS)}")

@@ -6,7 +6,6 @@ stranger may have made. https://github.com/huggingface/safetensors describes the
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -27,6 +26,13 @@ NAMES = {name: code for code, name in KINDS.items()}
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
 
 
+def _json() -> Any:
+    """The module `json`, which is slow to load and not needed before a file is."""
+    import json
+
+    return json
+
+
 class FileFormatError(ValueError):
     """A file that is not what `save` writes; the text names the file and what is wrong with it."""
 
@@ -44,7 +50,7 @@ def save(obj: Any, f: Any, metadata: Mapping[str, str] | None = None) -> None:
     notes = {str(k): str(v) for k, v in (metadata or {}).items()}
     # A flat dict of tensors needs no further description, and is what other tools expect.
     if not (isinstance(obj, Mapping) and list(obj) == list(arrays)):
-        notes["dsviz"] = json.dumps(plain)
+        notes["dsviz"] = _json().dumps(plain)
     if notes:
         header["__metadata__"] = notes
     at = 0
@@ -56,7 +62,7 @@ def save(obj: Any, f: Any, metadata: Mapping[str, str] | None = None) -> None:
             "dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes],
         }  # fmt: skip
         at += array.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = _json().dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     path = os.fspath(f)
     # Beside its target, so that a crash half way leaves the old file whole.
@@ -125,8 +131,8 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
         if size < 8 or length > min(LONGEST_HEADER, size - 8):
             raise _wrong(path, f"its header would be {length} bytes long, the file has {size}" + _hint(path))
         try:
-            header = json.loads(file.read(length).decode())
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            header = _json().loads(file.read(length).decode())
+        except (ValueError, RecursionError) as error:
             raise _wrong(path, f"its header is not JSON ({error})" + _hint(path)) from None
         if not isinstance(header, dict):
             raise _wrong(path, "its header is not a JSON object")
@@ -142,7 +148,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     if described is None:
         return {name: Tensor(array) for name, array in arrays.items()}
     try:
-        return _rebuilt(json.loads(described), arrays)
+        return _rebuilt(_json().loads(described), arrays)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _wrong(path, f"its description does not fit its tensors ({error!r})") from None
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +20,9 @@ from engine.located import located
 from engine.program import Call, Program, Ref, program, run_calls
 from engine.tensor import Tensor
 from engine.trace import Graph
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 # Seconds for a byte that goes from one lane to another, and for handing over a segment: those of threads that
 # share memory. An executor of processes has to pickle; give `partition` its own figures.
@@ -106,6 +108,8 @@ class Partition:
                 )
             given[Ref(number)] = array
         if executor is None:
+            from concurrent.futures import ThreadPoolExecutor  # slow to load; `import dsviz` does without
+
             with ThreadPoolExecutor(self.lanes) as own:
                 return self._run(given, own.submit)
         return self._run(given, executor.submit)
@@ -119,6 +123,8 @@ class Partition:
         return int(number)
 
     def _run(self, values: dict[Ref, Any], submit: Callable[..., Future[Any]]) -> dict[Ref, Any]:
+        from concurrent.futures import FIRST_COMPLETED, wait
+
         began, busy = perf_counter(), 0.0
         left = {i: set(segment.needs) for i, segment in enumerate(self.segments)}
         running: dict[Future[Any], int] = {}

@@ -6,11 +6,16 @@ so a node that keeps seed and counter can be recomputed and replayed to the same
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from typing import Any
 
 import numpy as np
+
+
+def _drawn() -> int:
+    """A seed nobody chose, 63 bits from the system."""
+    return int.from_bytes(os.urandom(8), "little") >> 1
 
 
 class Generator:
@@ -20,7 +25,7 @@ class Generator:
 
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
-        self.seed = secrets.randbits(63) if seed is None else int(seed) & ((1 << 64) - 1)
+        self.seed = _drawn() if seed is None else int(seed) & ((1 << 64) - 1)
         self.counter = 0
 
     def manual_seed(self, seed: int) -> Generator:
@@ -67,7 +72,7 @@ def initial_seed() -> int:
 
 def seed() -> int:
     """Seed the default generator with a random number, and return it."""
-    return default_generator.manual_seed(secrets.randbits(63)).seed
+    return default_generator.manual_seed(_drawn()).seed
 
 
 def get_rng_state() -> tuple[int, int]:

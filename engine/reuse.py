@@ -10,7 +10,6 @@ than what was written.
 
 from __future__ import annotations
 
-import hashlib
 import weakref
 from collections.abc import Iterator
 from time import perf_counter_ns
@@ -145,6 +144,8 @@ class Silence:
 def content(array: Any) -> tuple[Any, ...]:
     """What an array holds, as something to compare."""
     plain = backend.move(array, "cpu")
+    import hashlib  # slow to load, and only `reuse=True` needs it
+
     digest = hashlib.blake2b(plain.tobytes(), digest_size=16).digest()
     return plain.shape, plain.dtype.str, digest
 

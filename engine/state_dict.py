@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +104,8 @@ def _error(
     if missing:
         lines.append("missing: " + ", ".join(f"{key} {shape_text(own[key].shape)}" for key in missing))
     if unexpected:
+        import difflib  # errors are rare, and it is slow to load
+
         words = []
         for key in unexpected:
             near = difflib.get_close_matches(key, missing or own, 1, 0.75)

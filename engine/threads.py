@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ _PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
 @functools.cache
 def _library() -> tuple[Any, Any] | None:
     """OpenBLAS's (set, get), None for a NumPy built on something else."""
+    from pathlib import Path  # slow to load, and not every program asks
+
     base = Path(np.__file__).parent
     found = [
         path

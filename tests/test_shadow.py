@@ -122,14 +122,38 @@ def test_a_package_that_is_missing_is_told(monkeypatch):
 # What importing dsviz costs and gives
 
 
-def test_importing_dsviz_loads_no_server():
-    script = (
-        "import sys, dsviz; print([m for m in ('dash', 'uvicorn', 'plotly', 'rich') if m in sys.modules])"
-    )
+def test_importing_dsviz_loads_no_server_and_nothing_few_programs_use():
+    unused = (
+        "dash", "uvicorn", "plotly", "rich", "asyncio", "concurrent.futures", "json", "logging", "difflib", "hashlib",
+        "engine.distributions", "engine.testing", "engine.utils",
+    )  # fmt: skip
+    script = f"import sys, numpy; had = set(sys.modules); import dsviz; print([m for m in {unused} if m in set(sys.modules) - had])"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, cwd=HERE
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_engines_modules_are_ours_and_no_copies():
+    import importlib
+
+    for name in (
+        "nn.functional",
+        "utils.data",
+        "utils.data.loader",
+        "distributions.normal",
+        "optim.adam",
+        "testing",
+    ):
+        ours, its = importlib.import_module(f"dsviz.{name}"), importlib.import_module(f"engine.{name}")
+        assert ours is its
+        assert its.__spec__.name == its.__name__ == f"engine.{name}"
+    assert dsviz.distributions.Normal is importlib.import_module("engine.distributions.normal").Normal
+    with pytest.raises(ModuleNotFoundError, match=r"dsviz\.nn\.functionl"):
+        importlib.import_module("dsviz.nn.functionl")
+    with pytest.raises(AttributeError, match="no attribute 'distribution'"):
+        importlib.import_module("engine").distribution  # noqa: B018
+    assert {"distributions", "testing", "utils"} <= set(dir(importlib.import_module("engine")))
 
 
 def test_every_public_name_is_there():

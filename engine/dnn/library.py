@@ -14,12 +14,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.config import current
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PACKAGE = "onednn-cpu-gomp"
 VERSION = (3, 2)
@@ -215,6 +217,8 @@ class Cache:
 
 def _places() -> list[Path]:
     """Where the package may have put its library."""
+    from pathlib import Path  # slow to load, and needed by who asks for the library first
+
     name = "libdnnl.so.3"
     found = [Path(sys.prefix) / "lib" / name]
     if not found[0].exists():

@@ -6,7 +6,6 @@ Every pair of operands becomes one matrix product, batched over the letters both
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 Labels = tuple[str, ...]
-LETTERS = string.ascii_letters
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 # --- the equation ---------------------------------------------------------------------------------------
