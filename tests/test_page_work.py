@@ -100,20 +100,58 @@ def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, 
     assert run.problems == []
 
 
-def test_watches_follow_every_stop_and_are_remembered(bug: tuple[Run, Path]) -> None:
+def test_watches_are_the_session_s_and_so_the_same_in_every_page(bug: tuple[Run, Path]) -> None:
     run, _script = bug
     page = run.page()
-    page.click("#watches-add")
-    page.get_by_label("Expression to watch").fill("x.shape")
-    page.keyboard.press("Enter")
     watches = page.locator("#watches")
+    page.click("#watches-add")
+    field = page.get_by_label("Expression to watch")
+    field.fill("x.")
+    page.keyboard.press("Enter")
+    expect(watches.get_by_role("alert")).to_contain_text("'x.' is no Python expression")
+    expect(field).to_be_focused()
+    field.fill("x.shape")
+    page.keyboard.press("Enter")
     expect(watches).to_contain_text("NameError")  # before the first line of forward has made it
+    expect(page.locator("#watches-add")).to_be_focused()
+    other = run.page()
+    expect(other.locator("#watches")).to_contain_text("NameError")
     press(page, "next")
-    expect(watches).to_contain_text(", 128)")
+    for each in (watches, other.locator("#watches")):
+        expect(each).to_contain_text(", 128)")
+    other.get_by_label("Edit the watch x.shape").click(force=True)
+    other.get_by_label("Expression to watch").fill("x")
+    other.keyboard.press("Enter")
+    expect(watches.get_by_role("listitem")).to_have_count(1)
+    expect(watches).to_contain_text("float32")
+    watches.locator("[data-of^=go]").click()  # a tensor leads to the node that made it
+    expect(page.locator("#inspector .insp-h .t")).to_contain_text("embedding")
+    page.locator("#stack [data-frame]").last.click()  # another frame, where there is no x
+    expect(watches).to_contain_text("NameError")
+    expect(other.locator("#watches")).to_contain_text("float32")
     page.reload()
-    expect(watches).to_contain_text(", 128)")
-    page.get_by_label("Remove the watch x.shape").click(force=True)
-    expect(watches).to_contain_text("Add an expression")
+    expect(watches).to_contain_text("float32")
+    page.get_by_label("Remove the watch x").click(force=True)
+    for each in (watches, other.locator("#watches")):
+        expect(each).to_contain_text("Add an expression")
+    assert run.problems == []
+
+
+def test_watches_of_the_last_time_are_offered_again(bug: tuple[Run, Path]) -> None:
+    run, _script = bug
+    page = run.page()
+    page.evaluate(
+        """() => localStorage.setItem("dsviz.watches.shape_bug.py", '["words", "1 +", 3, "len(words)"]')"""
+    )
+    page.reload()
+    watches = page.locator("#watches")
+    expect(watches).to_contain_text("3 watches of the last time")
+    watches.get_by_role("button", name="Set again").click()
+    expect(watches.get_by_role("listitem")).to_have_count(2)  # what is no expression is left out
+    expect(watches).to_contain_text("len(words)")
+    page.evaluate("window.dsviz.live.ask('restart')")
+    poll(page, "window.dsviz.state === 'paused' && window.dsviz.stops.startsWith('2.')")
+    expect(watches.get_by_role("listitem")).to_have_count(2)
     assert run.problems == []
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from dsviz import events as ev
 from dsviz.session import Refused
+from dsviz.session.watches import Watch
 from dsviz.store import GraphStore
 from dsviz.web.live import Refusal
 from dsviz.web.verbs import MOVES, TEXT_LIMIT, Verbs, field
@@ -103,6 +104,15 @@ def test_breakpoints(ask, session):
     ]
 
 
+def test_watches(ask, session):
+    ask("watch", action="add", text="x.shape")
+    ask("watch", action="edit", watch=3, text="x")
+    ask("watch", action="remove", watch=3)
+    session.watches_in = lambda frame: [Watch(3, "x", value=str(frame))]
+    assert ask("watch", action="look", frame=2)[0]["value"] == "2"
+    assert session.told == [("add_watch", "x.shape"), ("edit_watch", 3, "x"), ("remove_watch", 3)]
+
+
 @pytest.mark.parametrize("file", [2, 0, -1, 99, "1", "/etc/passwd", 1.0, True, [1]])
 def test_a_page_can_only_name_files_of_the_program_by_number(ask, session, file):
     with pytest.raises(Refusal):
@@ -132,6 +142,12 @@ def test_a_page_can_only_name_files_of_the_program_by_number(ask, session, file)
         ("breakpoint", {"action": "remove"}),
         ("breakpoint", {"action": "add"}),
         ("breakpoint", {"action": "add", "kind": "op", "condition": "x" * (TEXT_LIMIT + 1)}),
+        ("watch", {}),
+        ("watch", {"action": "add"}),
+        ("watch", {"action": "add", "text": 3}),
+        ("watch", {"action": "edit", "text": "x"}),
+        ("watch", {"action": "look", "frame": "0"}),
+        ("watch", {"action": "explode"}),
         ("memory", {"axis": "space"}),
         ("turn", {"group": "1"}),
         ("evaluate", {"text": None}),

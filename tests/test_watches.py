@@ -54,6 +54,26 @@ def test_a_watch_follows_what_the_console_changes(session_of: Any) -> None:
     assert session.watches == []
 
 
+def test_a_watch_is_edited_in_its_place_and_looked_at_in_another_frame(session_of: Any) -> None:
+    session = session_of(TRAIN)
+    first, second = session.add_watch("x.shape"), session.add_watch("turn")
+    session.run_to_line(session.script, line("ds.relu(x)"), WAIT)
+    assert session.edit_watch(first.id, " x ").id == first.id
+    with pytest.raises(Refused, match=r"'x \+' is no Python expression"):
+        session.edit_watch(first.id, "x +")
+    with pytest.raises(Refused, match="There is no watch 99"):
+        session.edit_watch(99, "x")
+    assert [watch.text for watch in session.watch_values(WAIT)] == ["x", "turn"]
+    assert session.watches[0].shape == (2, 3)
+    outer = len(session.stop_now.frames) - 1  # type: ignore[union-attr]
+    x, turn = session.watches_in(outer)
+    assert x.error.startswith("NameError"), x
+    assert turn.value == session.watches[1].value
+    assert session.watches_in(0) == session.watches
+    assert session.edit_watch(second.id, "x").id == first.id, "one expression is watched once"
+    assert len(session.watches) == 1
+
+
 def test_an_endless_watch_is_given_up_and_the_others_are_told(session_of: Any) -> None:
     session = session_of("from dsviz.debuggee import patience\npatience.PATIENCE = 0.3\n" + TRAIN)
     session.add_watch("[0 for _ in iter(int, 1)]")

@@ -83,7 +83,7 @@ export function start(connect) {
   const log = new Console(state, live);
   const info = (text) => banner(text, { tone: "info" });
   const breakpoints = new Breakpoints(state, live, { place, problem, say: info });
-  const watches = new Watches(state, live);
+  const watches = new Watches(state, live, { node: showNode });
   const variables = new Variables(state, live, { node: showNode, evaluate: (name) => { tabs.open("console"); log.evaluate(name); } });
   const stack = new Stack(state, { place, frame: () => { variables.update(); watches.update(); log.update(); } });
   const memory = new Memory(state, live, { place, node: showNode, problem });
@@ -145,6 +145,7 @@ export function start(connect) {
       breakpoints.update();
       source.draw(true);
     }
+    if (seen.has("watches")) watches.update();
     if (seen.has("count")) {
       toolbar.counts();
       tracing.update();

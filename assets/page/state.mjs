@@ -54,6 +54,7 @@ export class State {
     this.twinOf = new Map(); // forward slot -> its backward slot
     this.counts = { nodes: 0, events: 0, overhead: null };
     this.settings = { level: 1, breakpoints: [], switches: [] };
+    this.watches = [];
     this.files = new Map();
   }
 
@@ -94,6 +95,9 @@ export class State {
         break;
       case "count":
         Object.assign(this.counts, message);
+        break;
+      case "watches":
+        this.watches = message.items;
         break;
       case "settings":
         Object.assign(this.settings, message);

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from dsviz import stop
-from dsviz.session.state import State
+from dsviz.session.watches import Watches
 from dsviz.stop import ENDS, PAUSED, RUNNING, STARTING, Stop
 
 
-class Messages(State):
+class Messages(Watches):
     """The part of a session that describes itself."""
 
     def state_message(self) -> dict[str, Any]:
@@ -65,6 +66,10 @@ class Messages(State):
                     for (target, name), on in self._switches.items()
                 ],
             }
+
+    def watches_message(self) -> dict[str, Any]:
+        """The page's `watches` message: each expression with what it gives at this stop, or why it gives nothing."""
+        return {"t": "watches", "items": [asdict(watch) for watch in self.watches]}
 
 
 SAY = {

@@ -173,6 +173,10 @@ class State(Travelling):
     def _ask_watches(self) -> None:
         raise NotImplementedError
 
+    def request(self, do: str, **fields: Any) -> Future[Any]:
+        """Ask the paused program."""
+        raise NotImplementedError
+
     def _forget_watches(self) -> None:
         raise NotImplementedError
 

@@ -41,11 +41,7 @@ class Watches(State):
 
     def add_watch(self, text: str) -> Watch:
         """Watch the Python expression `text`. Raises `Refused` with a sentence; one that is watched already is asked again."""
-        text = text.strip()
-        if not text:
-            raise Refused("A watch is a Python expression, such as loss.item(), and this one is empty.")
-        if (problem := no_expression(text)) is not None:
-            raise Refused(f"The watch {text[:200]!r} is no Python expression: {problem}.")
+        text = _checked(text)
         with self._changed:
             known = next((watch for watch in self._watches.values() if watch.text == text), None)
             if known is None and len(self._watches) >= MOST:
@@ -54,6 +50,20 @@ class Watches(State):
             self._next_watch = max(self._next_watch, number)
             self._watches[number] = new = Watch(number, text)
             self._ask_watch(number)
+        self._tell("watches")
+        return new
+
+    def edit_watch(self, id: int, text: str) -> Watch:
+        """Watch the Python expression `text` in the place of watch `id`. Raises `Refused` with a sentence."""
+        text = _checked(text)
+        with self._changed:
+            if id not in self._watches:
+                raise Refused(f"There is no watch {id}.")
+            if any(watch.text == text for watch in self._watches.values() if watch.id != id):
+                del self._watches[id]  # it is watched already
+                id = next(watch.id for watch in self._watches.values() if watch.text == text)
+            self._watches[id] = new = Watch(id, text)
+            self._ask_watch(id)
         self._tell("watches")
         return new
 
@@ -83,6 +93,20 @@ class Watches(State):
                 raise TimeoutError(f"The program has not told all watches in {timeout:g} s.")
             return self.watches
 
+    def watches_in(self, frame: int, timeout: float = 10.0) -> list[Watch]:
+        """What the watches give in another frame than the innermost (0), asked now. Raises TimeoutError."""
+        if frame == 0:
+            return self.watch_values(timeout)
+        found = []
+        for watch in self.watches:
+            try:
+                told = self.request("watch", text=watch.text, frame=frame).result(timeout)
+            except Refused as why:
+                found.append(Watch(watch.id, watch.text, error=str(why)))
+            else:
+                found.append(_known(watch, told))
+        return found
+
     def _ask_watches(self) -> None:
         with self._changed:
             for number in self._watches:
@@ -103,12 +127,12 @@ class Watches(State):
             return
         self._watches[number] = replace(watch, asked=True)
         stop = self._stop.number
-        future.add_done_callback(lambda done: self._know(number, stop, done))
+        future.add_done_callback(lambda done: self._know(watch, stop, done))
 
-    def _know(self, number: int, stop: int, done: Future[Any]) -> None:
+    def _know(self, asked: Watch, stop: int, done: Future[Any]) -> None:
         with self._changed:
-            watch = self._watches.get(number)
-            if watch is None or self._stop is None or self._stop.number != stop:
+            watch = self._watches.get(asked.id)
+            if watch is None or watch.text != asked.text or self._stop is None or self._stop.number != stop:
                 return
             new = Watch(watch.id, watch.text)
             try:
@@ -122,19 +146,33 @@ class Watches(State):
                 )
                 new = replace(new, error=f"{why}{again}", given_up=long)
             else:
-                shape = data.get("shape")
-                new = replace(
-                    new,
-                    value=str(data.get("value", "")),
-                    type=str(data.get("type", "")),
-                    shape=None if shape is None else tuple(shape),
-                    dtype=str(data.get("dtype", "")),
-                    node=int(data.get("node", 0)),
-                )
-            self._watches[number] = new
+                new = _known(new, data)
+            self._watches[new.id] = new
             self._changed.notify_all()
         self._tell("watches")
 
     def _forget_watches(self) -> None:
         """A new run: nothing is known of it."""
         self._watches = {number: Watch(number, watch.text) for number, watch in self._watches.items()}
+
+
+def _checked(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise Refused("A watch is a Python expression, such as loss.item(), and this one is empty.")
+    if (problem := no_expression(text)) is not None:
+        raise Refused(f"The watch {text[:200]!r} is no Python expression: {problem}.")
+    return text
+
+
+def _known(watch: Watch, data: dict[str, Any]) -> Watch:
+    shape = data.get("shape")
+    return Watch(
+        watch.id,
+        watch.text,
+        value=str(data.get("value", "")),
+        type=str(data.get("type", "")),
+        shape=None if shape is None else tuple(shape),
+        dtype=str(data.get("dtype", "")),
+        node=int(data.get("node", 0)),
+    )

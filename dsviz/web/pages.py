@@ -1,4 +1,4 @@
-"""What one page is told of a session: the run, its state and settings, and what is new in its store."""
+"""What one page is told of a session: the run, its state, settings and watches, and what is new in its store."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Page:
         self._stream = PageStream(session.store)
         self._state: Json = {}
         self._settings: Json = {}
+        self._watches: Json = {}
         self._memory = 0
 
     @property
@@ -35,6 +36,7 @@ class Page:
         session = self.session
         # State first, store after: the store then holds at least what the state speaks of.
         state, settings = session.state_message(), session.settings_message()
+        watches = session.watches_message()
         self._stream.store = session.store  # another one in the past: the stream starts over with it
         memory = self._memory_changes()
         messages: list[Json] = self._stream.collect()
@@ -42,13 +44,16 @@ class Page:
             if message["t"] == "memory":
                 self._memory = memory
             if message["t"] == "hello":
-                self._state, self._settings = {}, {}  # a new run: the page forgot them
+                self._state, self._settings, self._watches = {}, {}, {}  # a new run: the page forgot them
         if settings != self._settings:
             self._settings = settings
             messages.append(settings)
         if state != self._state:
             self._state = state
             messages.append(state)
+        if watches != self._watches:
+            self._watches = watches
+            messages.append(watches)
         return messages
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import difflib
 import os
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsviz import saved
@@ -57,6 +58,7 @@ class Verbs:
             "value_budget": lambda request: self.session.set_value_budget(field(request, "bytes", int)),
             "switch": self._switch,
             "breakpoint": self._breakpoint,
+            "watch": self._watch,
             "memory": self._memory,
             "alive": self._alive,
             "contrast": self._contrast,
@@ -168,6 +170,22 @@ class Verbs:
         else:
             raise Refusal(
                 f"A breakpoint can be added, edited, removed, enabled or disabled, and all be told as a text or loaded from one, not {action[:40]!r}."
+            )
+        return None
+
+    def _watch(self, request: Json) -> list[Json] | None:
+        action = field(request, "action", str)
+        if action == "add":
+            self.session.add_watch(field(request, "text", str))
+        elif action == "edit":
+            self.session.edit_watch(field(request, "watch", int), field(request, "text", str))
+        elif action == "remove":
+            self.session.remove_watch(field(request, "watch", int))
+        elif action == "look":
+            return [asdict(watch) for watch in self.session.watches_in(field(request, "frame", int))]
+        else:
+            raise Refusal(
+                f"A watch can be added, edited, removed or looked at in a frame, not {action[:40]!r}."
             )
         return None
 
