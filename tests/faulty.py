@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def diagnosed(text: str, file: Path) -> list[Any]:
     file.write_text(text, encoding="utf-8")
     watch = Watch()
     default_generator.manual_seed(0)
-    folder = os.getcwd()
+    folder, words = os.getcwd(), sys.argv
+    sys.argv = [str(file)]
     try:
         with contextlib.redirect_stdout(io.StringIO()), watch.watching():
             exec(compile(text, str(file), "exec"), {"__name__": "__main__", "__file__": str(file)})
@@ -62,6 +64,7 @@ def diagnosed(text: str, file: Path) -> list[Any]:
     except Exception as error:  # noqa: BLE001 - the programs are faulty
         watch.record.exception = error
     finally:
+        sys.argv = words
         os.chdir(folder)
         switches.clear()
         ds.set_default_dtype("float32")

@@ -143,7 +143,13 @@ def test_a_step_changes_what_an_old_graph_needed() -> None:
         (lambda p: optim.Adam([p], betas=(1.0, 0.9)), ValueError, r"betas\[0\]"),
         (lambda p: optim.Adagrad([p], lr_decay=-1), ValueError, "lr_decay"),
         (lambda p: optim.RMSprop([p], alpha=-1), ValueError, "alpha"),
-        (lambda p: optim.SGD([{"params": [p], "speed": 1}]), TypeError, "no option 'speed'"),
+        (
+            lambda p: optim.SGD([{"params": [p], "momentun": 1}]),
+            TypeError,
+            "'momentun', did you mean 'momentum'",
+        ),
+        (lambda p: optim.Adam([p], fast=True), TypeError, "no option 'fast'"),
+        (lambda p: optim.Adam([p], differentiable=True), ValueError, "differentiable=True"),
     ],
 )
 def test_what_cannot_be_is_said(make: Any, kind: type[Exception], words: str) -> None:
@@ -175,62 +181,6 @@ def test_clipping_by_value_and_of_what_is_not_finite() -> None:
     p.grad = ds.tensor([float("nan"), 1.0, 1.0])
     with pytest.raises(RuntimeError, match="the norm of the gradients is nan"):
         nn.utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
-
-
-SCHEDULES: list[tuple[str, dict[str, Any]]] = [
-    ("StepLR", {"step_size": 3, "gamma": 0.5}),
-    ("MultiStepLR", {"milestones": [2, 5], "gamma": 0.1}),
-    ("ExponentialLR", {"gamma": 0.9}),
-    ("CosineAnnealingLR", {"T_max": 6, "eta_min": 0.01}),
-    ("LinearLR", {"start_factor": 0.25, "total_iters": 4}),
-    ("LambdaLR", {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
-]
-
-
-@pytest.mark.parametrize(("name", "options"), SCHEDULES, ids=[s[0] for s in SCHEDULES])
-def test_schedules_are_pytorchs(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
-    ours = optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2)
-    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.2)
-    here = getattr(optim.lr_scheduler, name)(ours, **options)
-    there = getattr(torch.optim.lr_scheduler, name)(theirs, **options)
-    for _ in range(10):
-        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
-        assert here.get_last_lr() == pytest.approx(there.get_last_lr())
-        ours.step()
-        theirs.step()
-        here.step()
-        there.step()
-
-
-def test_a_plateau_lowers_the_rate_as_pytorchs() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
-    losses = [1.0, 0.9, 0.95, 0.93, 0.92, 0.91, 0.8, 0.81, 0.82, 0.83, 0.84, 0.85, 0.86]
-    ours = optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2)
-    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.2)
-    here = optim.lr_scheduler.ReduceLROnPlateau(ours, patience=2, cooldown=1, factor=0.5, min_lr=0.04)
-    there = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        theirs, patience=2, cooldown=1, factor=0.5, min_lr=0.04
-    )
-    for loss in losses:
-        here.step(loss)
-        there.step(loss)
-        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
-
-
-def test_a_schedule_continues_where_it_was_taken() -> None:
-    def made() -> Any:
-        return optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2)
-
-    one = optim.lr_scheduler.StepLR(made(), 2)
-    for _ in range(3):
-        one.step()
-    two = optim.lr_scheduler.StepLR(made(), 2)
-    two.load_state_dict(one.state_dict())
-    assert two.last_epoch == 3
-    assert two.get_last_lr() == one.get_last_lr()
-    with pytest.raises(ValueError, match="mode is"):
-        optim.lr_scheduler.ReduceLROnPlateau(made(), mode="up")
 
 
 def rosenbrock(lib: Any, **options: Any) -> list[float]:

@@ -338,31 +338,6 @@ def test_parameter_containers_register() -> None:
     assert [k for k, _ in net.named_parameters()] == ["many.0", "many.1", "named.a"]
 
 
-SCHEDULES: list[Any] = [
-    lambda lib, o: lib.ConstantLR(o, 0.5, 3),
-    lambda lib, o: lib.PolynomialLR(o, 8, 2.0),
-    lambda lib, o: lib.MultiplicativeLR(o, lambda e: 0.9 if e % 2 else 1.1),
-    lambda lib, o: lib.CosineAnnealingWarmRestarts(o, 3, 2, 0.01),
-    lambda lib, o: lib.OneCycleLR(o, 0.5, total_steps=12),
-    lambda lib, o: lib.OneCycleLR(o, 0.5, epochs=3, steps_per_epoch=4, anneal_strategy="linear"),
-    lambda lib, o: lib.SequentialLR(o, [lib.LinearLR(o, 0.1, 1.0, 4), lib.CosineAnnealingLR(o, 8)], [4]),
-]
-
-
-@pytest.mark.parametrize("make", SCHEDULES)
-def test_schedules_follow_pytorchs(make: Any) -> None:
-    ours = ds.optim.SGD([nn.Parameter(ds.ones(1))], lr=0.2, momentum=0.9)
-    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.2, momentum=0.9)
-    here, there = make(ds.optim.lr_scheduler, ours), make(torch.optim.lr_scheduler, theirs)
-    rates = []
-    for _ in range(11):
-        rates.append((ours.param_groups[0]["lr"], theirs.param_groups[0]["lr"]))
-        theirs.step()
-        here.step()
-        there.step()
-    np.testing.assert_allclose([a for a, _ in rates], [b for _, b in rates], rtol=1e-9)
-
-
 def test_first_values_are_what_they_say() -> None:
     w = nn.init.orthogonal_(ds.empty(3, 5, dtype="float64"), 2.0).numpy()
     np.testing.assert_allclose(w @ w.T, 4 * np.eye(3), atol=1e-12)

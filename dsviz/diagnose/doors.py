@@ -84,8 +84,8 @@ def _optimizers(watch: Watch, replace: Replace) -> None:
         return zeroed
 
     def schedule(old: Any) -> Any:
-        def scheduled(self: LRScheduler, optimizer: Optimizer) -> None:
-            old(self, optimizer)
+        def scheduled(self: LRScheduler, optimizer: Optimizer, last_epoch: int = -1) -> None:
+            old(self, optimizer, last_epoch)
             steps = watch.steps.get(optimizer)
             if steps is not None:
                 steps.schedule = here()
@@ -93,11 +93,11 @@ def _optimizers(watch: Watch, replace: Replace) -> None:
         return scheduled
 
     def schedule_step(old: Any) -> Any:
-        def scheduled(self: LRScheduler) -> None:
+        def scheduled(self: LRScheduler, epoch: int | None = None) -> None:
             steps = watch.steps.get(self.optimizer)
             if steps is not None:
                 steps.schedule_step = here()
-            old(self)
+            old(self, epoch)
 
         return scheduled
 

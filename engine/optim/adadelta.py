@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.backend import namespace
 from engine.located import located
-from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, leaned, update_op
 
 ADADELTA_OP = update_op(
     "adadelta",
@@ -23,8 +23,9 @@ class Adadelta(Optimizer):
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0,
-        *, maximize: bool = False,
+        *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
+        known_hints(hints)
         options = at_least_zero(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
         if rho > 1:
             raise located(ValueError(f"rho has to be from 0 to 1, got {rho}"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, leaned, update_op
 
 ADAGRAD_OP = update_op(
     "adagrad",
@@ -30,7 +30,9 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
+        known_hints(hints)
         options = at_least_zero(
             lr=lr,
             lr_decay=lr_decay,

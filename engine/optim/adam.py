@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, pieces, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, known_hints, pieces, update_op
 
 ADAM_OP = update_op(
     "adam",
@@ -38,7 +38,11 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        **hints: Any,
     ) -> None:
+        known_hints(hints)
+        self.decoupled = self.decoupled or decoupled_weight_decay
         at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
         betas_of(betas)
         super().__init__(
@@ -107,5 +111,6 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, **hints)

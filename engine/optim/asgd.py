@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, leaned, update_op
 
 ASGD_OP = update_op(
     "asgd",
@@ -24,8 +24,9 @@ class ASGD(Optimizer):
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,
-        weight_decay: float = 0, *, maximize: bool = False,
+        weight_decay: float = 0, *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
+        known_hints(hints)
         options = at_least_zero(lr=lr, weight_decay=weight_decay)
         super().__init__(params, {**options, "lambd": lambd, "alpha": alpha, "t0": t0, "maximize": maximize})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, leaned, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, known_hints, leaned, update_op
 
 NADAM_OP = update_op(
     "nadam",
@@ -25,8 +25,9 @@ class NAdam(Optimizer):
     def __init__(
         self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
         weight_decay: float = 0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False,
-        *, maximize: bool = False,
+        *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
+        known_hints(hints)
         options = at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
         more = {"decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
         super().__init__(params, {**options, "betas": betas_of(betas), **more})

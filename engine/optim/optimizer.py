@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from types import FrameType
@@ -64,6 +66,21 @@ def betas_of(betas: tuple[float, float]) -> tuple[float, float]:
     return betas
 
 
+HINTS = ("foreach", "fused", "capturable", "differentiable")
+
+
+def known_hints(hints: dict[str, Any]) -> None:
+    """Check PyTorch's options of how an update is computed: there is one way here, whatever they say.
+
+    Raises `TypeError` for any other option, and `ValueError` for `differentiable=True`, which is not there.
+    """
+    for name, value in hints.items():
+        if name not in HINTS:
+            raise located(TypeError(f"no option {name!r} of an optimizer"))
+        if name == "differentiable" and value:
+            raise located(ValueError("differentiable=True: an update changes the parameters in place"))
+
+
 def leaned(parameter: Any, gradient: Any, group: dict[str, Any]) -> Any:
     """The gradient with `maximize` and `weight_decay` applied; a decoupled decay shrinks the parameter instead."""
     if group["maximize"]:
@@ -110,7 +127,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self._sources: list[list[Parameters]] = []  # for each group, the modules it follows
         self._version = structure.version
         living.add(self)
@@ -144,11 +161,15 @@ class Optimizer:
                     ValueError(f"params[{i}] is given twice; a parameter can be in one group, once")
                 )
             known.add(id(parameter))
-        unknown = set(param_group) - set(self.defaults) - {"params", "name"}
-        if unknown:
-            raise located(
-                TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")
-            )
+        for option in sorted(set(param_group) - set(self.defaults) - {"params", "name", "initial_lr"}):
+            # An option of the person's own is theirs to use; one that is nearly ours is a slip of the pen.
+            near = difflib.get_close_matches(option, self.defaults, 1, 0.75)
+            if near:
+                raise located(
+                    TypeError(
+                        f"no option {option!r}, did you mean {near[0]!r}? There are {', '.join(self.defaults)}"
+                    )
+                )
         self.param_groups.append({**self.defaults, **param_group, "params": params})
         self._sources.append(sources)
 
@@ -159,7 +180,8 @@ class Optimizer:
             if sources:
                 group["params"] = [p for source in sources for p in source.again()]
         present = {p for group in self.param_groups for p in group["params"]}
-        self.state = {p: kept for p, kept in self.state.items() if p in present}
+        for gone in [p for p in self.state if p not in present]:
+            del self.state[gone]
         for parameter, kept in self.state.items():
             for name, value in kept.items():
                 if backend.is_array(value) and value.ndim and value.shape != parameter.shape:
@@ -265,10 +287,11 @@ class Optimizer:
         for group, other in zip(self.param_groups, given, strict=True):
             group.update({k: v for k, v in other.items() if k != "params"})
         parameters = [p for g in self.param_groups for p in g["params"]]
-        self.state = {
-            parameters[int(i)]: {k: v.copy() if hasattr(v, "copy") else v for k, v in kept.items()}
-            for i, kept in state_dict["state"].items()
-        }
+        self.state.clear()
+        for i, kept in state_dict["state"].items():
+            self.state[parameters[int(i)]] = {
+                k: v.copy() if hasattr(v, "copy") else v for k, v in kept.items()
+            }
 
     def __repr__(self) -> str:
         groups = "; ".join(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.backend import namespace
-from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, leaned, update_op
 
 RMSPROP_OP = update_op(
     "rmsprop",
@@ -31,7 +31,9 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
+        known_hints(hints)
         options = at_least_zero(lr=lr, momentum=momentum, alpha=alpha, eps=eps, weight_decay=weight_decay)
         super().__init__(params, {**options, "centered": centered, "maximize": maximize})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.backend import namespace
 from engine.located import located
-from engine.optim.optimizer import Optimizer, at_least_zero, leaned, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, leaned, update_op
 
 RPROP_OP = update_op(
     "rprop",
@@ -23,8 +23,9 @@ class Rprop(Optimizer):
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-2, etas: tuple[float, float] = (0.5, 1.2),
-        step_sizes: tuple[float, float] = (1e-6, 50), *, maximize: bool = False,
+        step_sizes: tuple[float, float] = (1e-6, 50), *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
+        known_hints(hints)
         options = at_least_zero(lr=lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise located(ValueError(f"etas has to be one below 1 and one above, got {etas}"))

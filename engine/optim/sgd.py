@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.located import located
-from engine.optim.optimizer import Optimizer, at_least_zero, pieces, update_op
+from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, pieces, update_op
 
 SGD_OP = update_op(
     "sgd",
@@ -30,7 +30,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **hints: Any,
     ) -> None:
+        known_hints(hints)
         at_least_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise located(ValueError("nesterov needs a momentum above 0 and no dampening"))
