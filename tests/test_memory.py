@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -342,3 +344,22 @@ def test_a_gradient_a_persons_function_keeps_is_not_added_to() -> None:
     positive = x.detach().numpy() > 0
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), 4 + 4 * positive, rtol=1e-6)
+
+
+@pytest.mark.skipif(
+    not hasattr(mmap, "MADV_NOHUGEPAGE") or not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="needs Linux with huge pages",
+)
+def test_large_buffers_come_in_small_pages() -> None:
+    """Huge pages take long to get, and are taken whole where a part is used."""
+    array = pools.Pool().empty((1 << 23,), np.uint8)
+    middle = array.__array_interface__["data"][0] + (1 << 22)
+    flags = inside = ""
+    for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
+        first = line.split(" ", 1)[0]
+        if "-" in first and not first.endswith(":"):
+            start, end = (int(n, 16) for n in first.split("-"))
+            inside = line if start <= middle < end else ""
+        elif inside and line.startswith("VmFlags:"):
+            flags = line
+    assert "nh" in flags.split()
