@@ -111,6 +111,23 @@ done = subprocess.run([sys.executable, "-c", "import dsviz as ds; print((ds.ones
                       capture_output=True, text=True)
 print(done.returncode, done.stdout, done.stderr)
 """,
+    "children started afresh, and from a task": """\
+import asyncio, multiprocessing as mp, sys
+def work(i):
+    return (ds.ones(3) * i).sum().item(), __name__
+async def outside():
+    words = [sys.executable, "-c", "import dsviz as ds; print((ds.ones(2) + 1).tolist()); raise SystemExit(3)"]
+    child = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    out, _ = await child.communicate()
+    print(child.returncode, out, (ds.ones(2) * 2).tolist())
+if __name__ == "__main__":
+    with mp.get_context("spawn").Pool(1) as pool:
+        print(pool.map(work, range(3)))
+    process = mp.get_context("spawn").Process(target=sys.exit, args=(5,))
+    process.start(); process.join()
+    print(process.exitcode)
+    asyncio.run(outside())
+""",
     "odd values": """\
 print(ds.tensor([]).sum().item(), (ds.zeros(0, 5) @ ds.zeros(5, 3)).shape, (ds.tensor(3.0) * 2).item())
 print((ds.tensor([2**62]) * 4).tolist(), (ds.tensor([200], dtype=ds.uint8) + ds.tensor([100], dtype=ds.uint8)).tolist())
@@ -163,6 +180,45 @@ print(net[0].weight.array.tobytes().hex())
 }
 
 
+# Each leaves with an exception that has been through what the debugger changes on an exception's way.
+TRACEBACKS = {
+    "nested modules, a hook, a module switched off, a chain": """\
+class Net(ds.Module):
+    def __init__(self):
+        self.a, self.b = ds.Linear(2, 2), ds.Linear(2, 3)
+        self.a.register_forward_hook(lambda *a: None)
+    def forward(self, x):
+        return ds.exp(self.b(self.a(x))) + ds.ones(2, 2)
+net = Net()
+errors = []
+for given in ((1, 2, 3), (ds.ones(2, 3),), (ds.ones(2, 2),)):
+    try:
+        net(*given)
+    except Exception as error:
+        errors.append(error)
+net.trace(False)
+errors[1].__context__ = errors[0]
+try:
+    net(ds.ones(2, 2))
+except Exception as error:
+    error.__context__ = errors[2]
+    raise error from errors[1]
+""",
+    "an op of one argument in a hook of the backward pass": """\
+x = ds.ones(2, requires_grad=True)
+y = x * 2
+y.register_hook(lambda g: ds.exp(ds.tensor(["text"])))
+y.sum().backward()
+""",
+    "interrupted": """\
+class Net(ds.Module):
+    def forward(self, x):
+        raise KeyboardInterrupt
+Net()(ds.ones(1))
+""",
+}
+
+
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[bytes]:
     full = [sys.executable, *command, str(folder / "train.py"), "one", "two"]
     return subprocess.run(full, input=b"typed\n", capture_output=True, env=ENV, timeout=120)
@@ -185,6 +241,15 @@ def test_it_prints_computes_and_ends_as_under_python_alone(tmp_path: Path, name:
     missing = [line for line in raised(alone.stderr) if line not in told]
     assert not missing, watched.stderr.decode(errors="replace")
     assert b"detached" not in watched.stderr
+
+
+@pytest.mark.parametrize("name", TRACEBACKS)
+def test_the_traceback_and_the_status_at_the_end_are_pythons_own(tmp_path: Path, name: str) -> None:
+    (tmp_path / "train.py").write_text("import dsviz as ds\n" + TRACEBACKS[name], encoding="utf-8")
+    alone, watched = run(tmp_path), run(tmp_path, "-m", "dsviz", "run", "--headless", "--break", "node 999")
+    ended = alone.returncode if alone.returncode > 0 else 128 - alone.returncode  # as a shell tells a signal
+    assert watched.returncode == ended != 0
+    assert alone.stderr in watched.stderr, watched.stderr.decode(errors="replace")
 
 
 # A program that says how far it is in a file, for a debugger of another process to be killed at.

@@ -18,8 +18,8 @@ from dsviz.debuggee.link import Link
 from dsviz.debuggee.output import Tee, tee
 from dsviz.debuggee.patience import watchdog
 from dsviz.debuggee.positions import describe_post_mortem
-from dsviz.debuggee.script import traceback_text
 from dsviz.debuggee.stepper import Stepper
+from dsviz.debuggee.tracebacks import text_of
 from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
 from engine.bus import bus
@@ -129,7 +129,7 @@ class Followed:
             events.Uncaught(
                 type(exception).__name__,
                 message[:20_000],
-                traceback_text(exception),
+                text_of(exception),
                 position["frame"],
                 self._now(),
             )

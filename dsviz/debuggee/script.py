@@ -5,12 +5,11 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from types import ModuleType, TracebackType
 
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+from dsviz.debuggee.tracebacks import strip
 
 
 class Script:
@@ -65,49 +64,6 @@ class Script:
                 on_uncaught(exception)
             _hide_ourselves()
             raise
-
-
-def strip(exception: BaseException) -> None:
-    """Take the debugger's own frames out of an exception's traceback, and of those that led to it."""
-    seen: set[int] = set()
-    chain: list[BaseException | None] = [exception]
-    while chain:
-        current = chain.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        current.__traceback__ = _without_ours(current.__traceback__)
-        chain += [current.__cause__, current.__context__]
-
-
-def traceback_text(exception: BaseException, limit: int = 64_000) -> str:
-    """The traceback as Python prints it, cut in the middle where it is very long."""
-    text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
-    if len(text) <= limit:
-        return text
-    return f"{text[: limit // 2]}\n[... {len(text) - limit} characters left out ...]\n{text[-limit // 2 :]}"
-
-
-def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    kept: list[TracebackType] = []
-    while trace is not None:
-        if not _ours(trace.tb_frame.f_code.co_filename, trace):
-            kept.append(trace)
-        trace = trace.tb_next
-    head: TracebackType | None = None
-    for entry in reversed(kept):
-        head = TracebackType(head, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-    return head
-
-
-def _ours(filename: str, trace: TracebackType) -> bool:
-    # Frames of a module call that are there only while it is watched.
-    if (
-        trace.tb_frame.f_code.co_name in ("_enclosed", "_inner")
-        and trace.tb_frame.f_globals.get("__name__") == "engine.module"
-    ):
-        return True
-    return filename.startswith(_HERE) or trace.tb_frame.f_globals.get("__dsviz_bootstrap__") is True
 
 
 def _hide_ourselves() -> None:

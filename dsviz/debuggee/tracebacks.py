@@ -1,0 +1,109 @@
+"""Tracebacks as they would be without the debugger: its own frames are taken out, and the engine's calls stand where they do alone.
+
+While somebody watches, the engine goes another way in two places: a module's call has frames around `forward`, and an op
+of one or two arguments is applied from another line. Both are put back to what Python alone would show.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+import traceback
+from types import CodeType, TracebackType
+
+from engine import dispatch
+from engine.module import Module
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_CALL, _ENCLOSED, _INNER = (
+    function.__code__ for function in (Module.__call__, Module._enclosed, Module._inner)
+)
+_APPLIED = (dispatch.unary.__code__, dispatch.binary.__code__)
+
+Place = tuple[int, int]  # the offset of an instruction, its line
+
+
+def strip(exception: BaseException) -> None:
+    """Take the debugger's traces out of an exception's traceback, and of those that led to it."""
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [exception]
+    while chain:
+        current = chain.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = _without_ours(current.__traceback__)
+        chain += [current.__cause__, current.__context__]
+
+
+def text_of(exception: BaseException, limit: int = 64_000) -> str:
+    """The traceback as Python prints it, cut in the middle where it is very long."""
+    text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}\n[... {len(text) - limit} characters left out ...]\n{text[-limit // 2 :]}"
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    entries: list[TracebackType] = []
+    while trace is not None:
+        if not _ours(trace):
+            entries.append(trace)
+        trace = trace.tb_next
+    codes = [entry.tb_frame.f_code for entry in entries]
+    places: list[Place | None] = [(entry.tb_lasti, entry.tb_lineno) for entry in entries]
+    for at, entry in enumerate(entries):
+        if codes[at] is _CALL and codes[at + 1 : at + 2] == [_ENCLOSED]:
+            around = codes[at + 2 : at + 3] == [_INNER] and codes[at + 3 : at + 4] != [_silenced()]
+            places[at] = calls(_CALL, "forward" if around else "_enclosed")[0]
+            if around:  # neither a hook nor a switch is there: alone, `forward` is called at once
+                places[at + 1] = places[at + 2] = None
+        elif codes[at] in _APPLIED:
+            *_, watched, alone = calls(codes[at], "apply")
+            if entry.tb_lineno == watched[1]:
+                places[at] = alone
+    head: TracebackType | None = None
+    for entry, place in zip(reversed(entries), reversed(places), strict=True):
+        if place is not None:
+            head = TracebackType(head, entry.tb_frame, *place)
+    return head
+
+
+def _ours(trace: TracebackType) -> bool:
+    frame = trace.tb_frame
+    return frame.f_code.co_filename.startswith(_HERE) or frame.f_globals.get("__dsviz_bootstrap__") is True
+
+
+def _silenced() -> CodeType:
+    from engine.reuse import Silence  # few programs switch a module off
+
+    return Silence.call.__code__
+
+
+@functools.cache
+def calls(code: CodeType, name: str) -> list[Place]:
+    """Where `code` calls the function or the method `name`, in order.
+
+    >>> def twice(x):
+    ...     return round(round(x))
+    >>> len(calls(twice.__code__, "round"))
+    2
+    """
+    found: list[Place] = []
+    wanted, line = 0, code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        line = _line_of(instruction, line)
+        if instruction.opname.startswith("LOAD_") and instruction.argval == name:
+            wanted += 1
+        elif wanted and instruction.opname.startswith("CALL"):
+            found.append((instruction.offset, line))
+            wanted -= 1
+    return found
+
+
+def _line_of(instruction: dis.Instruction, before: int) -> int:
+    positions = getattr(instruction, "positions", None)  # from 3.11 on
+    if positions is not None:
+        return positions.lineno or before
+    return instruction.starts_line if isinstance(instruction.starts_line, int) else before
