@@ -349,5 +349,7 @@ def decode(record: bytes) -> list[AnyEvent]:
         if 0x90 <= first <= 0x9F or first == 0xDC or first == 0xDD:
             return _batches.decode(record)
         return [decoder.decode(record)]
-    except UnicodeDecodeError as error:  # the one error of its decoder that is not of its own kind
+    except UnicodeDecodeError as error:  # these two errors of its decoder are not of its own kind
         raise msgspec.DecodeError(f"a text that is no UTF-8: {error.reason}") from None
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deep") from None

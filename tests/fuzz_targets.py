@@ -6,9 +6,12 @@ led by the coverage.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import socket
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,18 +19,26 @@ import msgspec
 import numpy as np
 
 import engine as ds
-from dsviz import events
+from dsviz import events, saved
+from dsviz.debuggee.breakpoints import Table, checked, no_expression
+from dsviz.debuggee.simple import comparison, decided
+from dsviz.opened import Opened
 from dsviz.playback import Playback
 from dsviz.query.node import describe
 from dsviz.recorded import record
 from dsviz.recording.format import RecordingError
 from dsviz.store import GraphStore
-from dsviz.wire import control
+from dsviz.terminal_places import breakpoint_of
+from dsviz.web.live import Refusal, parse
+from dsviz.web.verbs import Verbs
+from dsviz.wire import control, ring
 from engine.config import ConfigError
+from engine.files import FileFormatError
 
 FOLDER = Path(tempfile.mkdtemp(prefix="dsviz-fuzz-"))
 
 
+@functools.cache
 def program() -> list[events.AnyEvent]:
     """The events of a small program: branches, a loop, modules, gradients, an optimizer."""
     path = FOLDER / "seed.dsviz"
@@ -50,7 +61,7 @@ def of_events(data: bytes) -> None:
         size = int.from_bytes(data[at : at + 2], "big")
         try:
             some = events.decode(data[at + 2 : at + 2 + size])
-        except (msgspec.MsgspecError, RecursionError):
+        except msgspec.MsgspecError:
             break
         store.feed_many(some)
         at += 2 + size
@@ -112,6 +123,68 @@ def of_onnx(data: bytes) -> None:
         onnx.load(path)
 
 
+def of_ring(data: bytes) -> None:
+    """A ring's file, and the records in it."""
+    path = FOLDER / "given.ring"
+    path.write_bytes(data)
+    try:
+        reader = ring.RingReader(str(path))
+    except ValueError:
+        return
+    store = GraphStore()
+    try:
+        for entry in reader.read():
+            store.feed_many(events.decode(entry))
+    except msgspec.MsgspecError:
+        pass
+    finally:
+        reader.breadcrumb()
+        reader.close()
+
+
+def of_breakpoint(data: bytes) -> None:
+    """A breakpoint as it is typed: its kind, its condition, its hit count, its log text."""
+    text = data.decode("utf-8", "surrogateescape")
+    with contextlib.suppress(ValueError):
+        kind, fields = breakpoint_of(text, __file__)
+        item = checked(1, kind, fields)
+        assert item.label
+        Table([item])
+        compared = comparison(item.condition) if item.condition else None
+        if compared is not None:
+            decided(compared, None, {"shape": (2, 3), "norm": 1.5, "op": "relu", "phase": "forward"})
+
+
+def of_watch(data: bytes) -> None:
+    """A watch expression, and a file of breakpoints and watches."""
+    text = data.decode("utf-8", "surrogateescape")
+    no_expression(text)
+    with contextlib.suppress(ValueError):
+        saved.read(text, str(FOLDER), "given.json")
+
+
+_opened: list[Verbs] = []
+
+
+def of_request(data: bytes) -> None:
+    """What a page may send: a request of any kind on an opened recording."""
+    if not _opened:
+        program()
+        _opened.append(Verbs(Opened(FOLDER / "seed.dsviz")))
+    with contextlib.suppress(Refusal):
+        _, request = parse(data.decode("utf-8", "surrogateescape"))
+        answer = _opened[0].answer(request)
+        msgspec.json.encode(events.cleaned(answer))
+
+
+def of_weights(data: bytes) -> None:
+    """A file of weights."""
+    path = FOLDER / "given.safetensors"
+    path.write_bytes(data)
+    with contextlib.suppress(FileFormatError):
+        ds.load(path)
+
+
 def _framed(some: list[events.AnyEvent]) -> bytes:
     records = [events.encoder.encode(event) for event in some]
     return b"".join(len(r).to_bytes(2, "big") + r for r in records if len(r) < 1 << 16)
@@ -122,7 +195,7 @@ def _messages() -> bytes:
 
     texts = [{"t": "hello", "version": 1}, {"t": "go", "verb": "next", "number": 3}, {"t": "reply", "id": 1}]
     encoded = [msgspec.msgpack.encode(text) for text in texts]
-    return b"".join(struct.pack(">I", len(e)) + e for e in encoded)
+    return b"".join(struct.pack("<I", len(e)) + e for e in encoded)
 
 
 def _onnx() -> bytes:
@@ -136,6 +209,63 @@ def _onnx() -> bytes:
     return path.read_bytes()
 
 
+def _ring() -> bytes:
+    path = FOLDER / "seed.ring"
+    path.unlink(missing_ok=True)
+    writer = ring.RingWriter(str(path), 4096)
+    for event in program()[:40]:
+        writer.put(events.encoder.encode(event))
+    writer.breadcrumb(3, 1, 2)
+    writer.close()
+    return path.read_bytes()
+
+
+def _weights() -> bytes:
+    path = FOLDER / "seed.safetensors"
+    adam = {"state": [ds.ones(2), {"step": 3, "lr": 0.1, "name": None}], "pair": (ds.zeros(0, 2), True)}
+    ds.save(adam, path)
+    return path.read_bytes()
+
+
+BREAKPOINTS = """\
+op relu if shape[0] > 4 hit >= 2
+if out.abs().max() > 5 and not (norm == 1.5 or op == 'relu')
+predicate shape[-1] == 1
+module net.head log now {out.mean().item():.3f} of {{x}}
+gradient net.head.bias if norm > 10 hit % 3
+memory 64M
+fuzz_targets.py:12 if x is None
+branch 12
+data net.weight
+node 7
+""".splitlines()
+WATCHES = [
+    "loss.item()",
+    "[x for x in range(3) if x % 2] + [{'a': lambda y=1, *z: y}]",
+    '{"dsviz breakpoints": 1, "breakpoints": [{"kind": "line", "file": "a.py", "line": 3, "text": "x = 1"}, '
+    '{"kind": "op", "name": "relu", "condition": "shape[0] > 1", "enabled": false}], "watches": ["x"]}',
+]
+REQUESTS = [
+    {"do": "node", "node": 5},
+    {"do": "look", "node": 5, "index": "0, :", "kind": "value"},
+    {"do": "go_to", "node": 6},
+    {"do": "breakpoint", "action": "add", "kind": "line", "file": 1, "line": 3, "condition": "x > 1"},
+    {"do": "breakpoint", "action": "load", "text": WATCHES[-1]},
+    {"do": "events", "from": 0, "count": 20, "only": "all"},
+    {"do": "why", "question": "value", "node": 5, "dim": 0},
+    {"do": "alive", "axis": "events", "x": 12},
+    {"do": "turn", "group": 2, "index": 1},
+    {"do": "compare", "a": 1, "b": 2},
+    {"do": "variable", "file": 1, "line": 2, "name": "x"},
+    {"do": "save", "file": 1, "hash": "x", "text": "y"},
+    {"do": "switch", "target": "op", "name": "relu", "on": False},
+    {"do": "evaluate", "text": "1 + 1", "frame": 0},
+    {"do": "parameters", "module": "0"},
+    {"do": "step_back", "at": 3},
+]
+
+
+@functools.cache
 def seeds() -> dict[str, list[bytes]]:
     """For each target, inputs it takes as they are."""
     ran = program()
@@ -147,6 +277,11 @@ def seeds() -> dict[str, list[bytes]]:
             b"graph_config:\n  trace_level: 2\n  amp: true\n  loss_scaling: dynamic\n  keep_fp32: 0.5\n"
         ],
         "onnx": [_onnx()],
+        "ring": [_ring()],
+        "breakpoint": [text.encode() for text in BREAKPOINTS],
+        "watch": [text.encode() for text in WATCHES],
+        "request": [msgspec.json.encode({"id": 1, **request}) for request in REQUESTS],
+        "weights": [_weights()],
     }
 
 
@@ -156,7 +291,29 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "recording": of_recording,
     "config": of_config,
     "onnx": of_onnx,
+    "ring": of_ring,
+    "breakpoint": of_breakpoint,
+    "watch": of_watch,
+    "request": of_request,
+    "weights": of_weights,
 }
+
+
+CORPUS = Path(__file__).with_name("corpus")
+
+
+def corpus(name: str) -> list[bytes]:
+    """Inputs that a fuzzer led by coverage found worth keeping: each a line of base64 of deflated bytes."""
+    path = CORPUS / f"{name}.txt"
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    return [zlib.decompress(base64.b64decode(line)) for line in lines]
+
+
+def put_corpus(name: str, inputs: list[bytes]) -> None:
+    """Replace what is kept for a target."""
+    CORPUS.mkdir(exist_ok=True)
+    lines = [base64.b64encode(zlib.compress(data, 9)).decode() + "\n" for data in inputs]
+    (CORPUS / f"{name}.txt").write_text("".join(lines), encoding="ascii")
 
 
 def bent(seed: bytes, rng: np.random.Generator) -> bytes:

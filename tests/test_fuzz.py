@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fuzz_targets import TARGETS, bent, seeds
+from fuzz_targets import TARGETS, bent, corpus, seeds
+
+from dsviz import events
 
 COUNT = 150
+DEEP = (
+    b"\x94" + events.encoder.encode(events.Text(1, "a"))[1:] + b"\x91" * 30_000
+)  # a field of a later version, too deep
 KNOWN = {
     # What longer runs of tests/benchmarks/fuzz.py found, each mended.
-    "events": [b"\x00\x07\x93\x01\x01\xa3\xff\xfe\xfd"],  # a text that is no UTF-8
+    "events": [
+        b"\x00\x07\x93\x01\x01\xa3\xff\xfe\xfd",  # a text that is no UTF-8
+        len(DEEP).to_bytes(2, "big") + DEEP,
+    ],
+    "control": [
+        b"\x06\0\0\0\x81\xa1t\xa2\xff\xfe",  # the same
+        b"\x00\x40\0\0\x81\xa1t" + b"\x91" * 0x4000,  # nested too deep
+    ],
 }
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_bent_input_gives_the_readers_own_error_or_none(name: str) -> None:
     target, good = TARGETS[name], seeds()[name]
-    for data in (*good, *KNOWN.get(name, ()), b"", b"\x00", b"\xff" * 64):
+    for data in (*good, *KNOWN.get(name, ()), *corpus(name), b"", b"\x00", b"\xff" * 64):
         target(data)
     rng = np.random.default_rng(1)
     for turn in range(COUNT):

@@ -108,7 +108,7 @@ class Channel:
         del buffer[: 4 + size]
         try:
             return _decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ControlError(f"a message that is no msgpack map: {error}") from None
 
     def trust(self) -> None:

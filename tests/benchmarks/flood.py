@@ -40,8 +40,8 @@ SO_FAR = """() => {
 PARTS = 5
 
 
-def server_memory(address: str) -> float:
-    """MB of the process that listens at the page's address, from /proc."""
+def server_process(address: str) -> int:
+    """The number of the process that listens at the page's address, from /proc."""
     port = int(address.split(":")[2].split("/")[0])
     inodes = {
         fields[9]
@@ -52,10 +52,16 @@ def server_memory(address: str) -> float:
         try:
             links = {os.readlink(link) for link in (process / "fd").iterdir()}
             if any(f"socket:[{inode}]" in links for inode in inodes):
-                return int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+                return int(process.name)
         except OSError:
             continue  # it ended meanwhile, or is another's
     raise SystemExit(f"no process listens on port {port}")
+
+
+def server_memory(address: str) -> float:
+    """MB of that process."""
+    pages = Path(f"/proc/{server_process(address)}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def heap(cdp: CDPSession) -> float:
