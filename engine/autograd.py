@@ -19,6 +19,7 @@ from engine import backend
 from engine.amp import autocast
 from engine.anomaly import anomaly
 from engine.bus import bus
+from engine.dnn.loop import total
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.located import located
@@ -318,20 +319,23 @@ def _plain(
             if type(pg) is Product:
                 pg = pg.value()
             if parent in owned:
-                held += pg
+                if pg.nbytes >= LARGE and alike(held, pg):
+                    total(held, pg, held)
+                else:
+                    held += pg
             else:
                 # The first sum makes an array nobody else has; later ones add to it in place.
                 if type(held) is not _ndarray:
-                    total = held + pg
+                    made = held + pg
                 elif pg.nbytes >= LARGE and getrefcount(pg) == _ALONE and owns(pg) and alike(held, pg):
-                    total = np.add(held, pg, out=pg)
+                    made = total(held, pg, pg)
                 else:
-                    total = compute(np.add, held, pg)
-                grads[parent] = total
-                if type(total) is _ndarray:
+                    made = compute(np.add, held, pg)
+                grads[parent] = made
+                if type(made) is _ndarray:
                     owned.add(parent)
         # Nothing here holds on to a gradient: one that nobody else has is taken over instead of copied.
-        result = pg = held = total = None
+        result = pg = held = made = None
 
 
 def alike(a: Any, b: Any) -> bool:

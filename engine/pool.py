@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.config import current
-from engine.dnn import product
+from engine.dnn import loop, product
 
 # The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
 LARGE = 1 << 17
@@ -266,7 +266,10 @@ def compute(ufunc: Any, first: Any, *others: Any) -> Any:
                 return ufunc(first, *others)
         elif other.shape != first.shape or not is_last(other):
             return ufunc(first, *others)
-    return ufunc(first, *others, out=pool.like(first))
+    made = pool.like(first)
+    if ufunc is np.add and type(others[0]) is np.ndarray and loop.add(first, others[0], made):
+        return made
+    return ufunc(first, *others, out=made)
 
 
 def matmul(a: Any, b: Any, out: Any = None) -> Any:

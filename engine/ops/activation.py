@@ -10,13 +10,13 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply, unary
-from engine.dnn import elementwise
+from engine.dnn import elementwise, loop
 from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_in_place, erf_of, pieces
 from engine.ops.nested import on_arrays
-from engine.pool import compute, pool
+from engine.pool import compute, is_last, pool
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -45,7 +45,13 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
 )
 def RELU(xp: Any, input: Any) -> Any:
     """Negative values become 0."""
-    return compute(np.maximum, input, 0) if xp is np else xp.maximum(input, 0)
+    if xp is not np:
+        return xp.maximum(input, 0)
+    if input.size >= loop.ENOUGH and (input.flags.c_contiguous or is_last(input)):
+        made = pool.like(input)
+        if loop.relu(input, made):
+            return made
+    return compute(np.maximum, input, 0)
 
 
 def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from engine import backend
+from engine.dnn import loop
 from engine.located import located
 from engine.optim.optimizer import Optimizer, at_least_zero, known_hints, pieces, update_op
 
@@ -52,9 +54,11 @@ class SGD(Optimizer):
         """One step of one parameter."""
         momentum = group["momentum"]
         velocity = state.get("momentum_buffer") if momentum else None
-        first = momentum and velocity is None
+        first = bool(momentum) and velocity is None
         if first:
-            velocity = state["momentum_buffer"] = gradient.copy()
+            velocity = state["momentum_buffer"] = backend.namespace(gradient).empty_like(gradient)
+        if loop.sgd(parameter, gradient, velocity, first, group):
+            return
         for p, g, v in pieces(parameter, gradient, velocity):
             if group["maximize"]:
                 g = -g

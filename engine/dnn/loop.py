@@ -1,0 +1,72 @@
+"""Sums, relu and updates of large float32 arrays by loops in C, on all cores. False where NumPy has to do it.
+
+Each gives the bits NumPy gives, so it does not matter from when on they serve.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from engine.dnn.compiled import Compiled
+from engine.dnn.library import address, serves
+
+# Elements from which it pays to wake other threads.
+ENOUGH = 1 << 17
+
+_POINTER, _LONG, _FLOAT, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
+
+loops = Compiled(
+    "loops.c",
+    ("-ffp-contract=off",),
+    {
+        "loops_add": [_POINTER, _POINTER, _POINTER, _LONG],
+        "loops_relu": [_POINTER, _POINTER, _LONG],
+        "loops_sgd": [_POINTER] * 3 + [_LONG] + [_FLOAT] * 4 + [_INT] * 3,
+    },
+)
+
+
+def add(a: Any, b: Any, out: Any) -> bool:
+    """`out = a + b` of arrays in one piece that lie alike; `out` may be one of them."""
+    if out.size < ENOUGH or not serves(a, b) or a.shape != b.shape or a.strides != b.strides:
+        return False
+    found = loops.ready()
+    if found is None:
+        return False
+    found.loops_add(address(a), address(b), address(out), out.size)
+    return True
+
+
+def relu(x: Any, out: Any) -> bool:
+    """`out = max(x, 0)` of arrays in one piece that lie alike."""
+    found = loops.ready() if out.size >= ENOUGH and serves(x) else None
+    if found is None:
+        return False
+    found.loops_relu(address(x), address(out), out.size)
+    return True
+
+
+def sgd(parameter: Any, gradient: Any, velocity: Any, first: bool, group: dict[str, Any]) -> bool:
+    """One step of stochastic gradient descent, in place; `velocity` is None without momentum, and written if `first`."""
+    if parameter.size < ENOUGH:
+        return False
+    arrays = [a for a in (parameter, gradient, velocity) if a is not None]
+    if not serves(*arrays) or any(not a.flags.c_contiguous or a.shape != parameter.shape for a in arrays):
+        return False
+    found = loops.ready()
+    if found is None:
+        return False
+    found.loops_sgd(
+        address(parameter), address(gradient), None if velocity is None else address(velocity), parameter.size,
+        group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"],
+        bool(group["nesterov"]), bool(group["maximize"]), first,
+    )  # fmt: skip
+    return True
+
+
+def total(a: Any, b: Any, out: Any) -> Any:
+    """`a + b` in `out`, for arrays of one shape, type and layout."""
+    return out if add(a, b, out) else np.add(a, b, out=out)

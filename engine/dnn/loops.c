@@ -1,0 +1,29 @@
+/* Loops over large arrays of float32, on all cores and in one pass where NumPy takes several.
+
+   Compiled without contraction (-ffp-contract=off): each result has the bits NumPy's has. */
+
+#define LOOP _Pragma("omp parallel for simd schedule(static) if(parallel : n > 1 << 15)")
+
+void loops_add(const float *a, const float *b, float *out, long n) {
+    LOOP for (long i = 0; i < n; i++) out[i] = a[i] + b[i];
+}
+
+/* NaN stays NaN. */
+void loops_relu(const float *x, float *out, long n) {
+    LOOP for (long i = 0; i < n; i++) out[i] = x[i] <= 0 ? 0 : x[i];
+}
+
+/* v = momentum v + keep g;  p = p - lr (v, or g + momentum v). Without v: p = p - lr g. */
+void loops_sgd(float *p, const float *g, float *v, long n, float lr, float momentum, float keep, float decay,
+               int nesterov, int maximize, int first) {
+    LOOP for (long i = 0; i < n; i++) {
+        float slope = maximize ? -g[i] : g[i];
+        if (decay != 0) slope = slope + p[i] * decay;
+        if (v) {
+            float speed = first ? slope : v[i] * momentum + (keep == 1 ? slope : slope * keep);
+            v[i] = speed;
+            slope = nesterov ? slope + speed * momentum : speed;
+        }
+        p[i] = p[i] - slope * lr;
+    }
+}

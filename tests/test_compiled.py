@@ -1,0 +1,161 @@
+"""Loops in C: the bits NumPy gives, compiled beside the program, taken from nobody else's folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+from engine.dnn import compiled, library, loop
+from engine.pool import compute
+
+F = ds.nn.functional
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of NumPy, for inf - inf
+needs_both = pytest.mark.skipif(
+    library._opened() is None or compiled._compiler() is None, reason="needs oneDNN and a C compiler"
+)
+SIDE = 400  # squared, it is worth a loop in C
+SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, -1e-42]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(compiled, "_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def loops(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The loops of this program, there whatever the machine's cache holds."""
+    found = loop.loops.build()
+    assert found is not None
+    return found
+
+
+def values(seed: int, *shape: int) -> Any:
+    made = np.random.default_rng(seed).standard_normal(shape or (SIDE, SIDE)).astype(np.float32)
+    made.reshape(-1)[: len(SPECIAL)] = np.roll(SPECIAL, seed)
+    return made
+
+
+def same(a: Any, b: Any) -> None:
+    """Bit by bit, but for which NaN it is."""
+    assert a.shape == b.shape
+    nan = np.isnan(b)
+    assert np.array_equal(np.isnan(a), nan)
+    assert np.array_equal(a[~nan].view(np.uint32), b[~nan].view(np.uint32))
+
+
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_sums_and_relu_have_numpys_bits() -> None:
+    a, b = values(0), values(1)
+    out = np.empty_like(a)
+    assert loop.add(a, b, out)
+    same(out, a + b)
+    same(compute(np.add, a, b), a + b)
+    assert loop.relu(a, out)
+    same(out, np.maximum(a, 0))
+    same(F.relu(ds.Tensor(a)).numpy(), np.maximum(a, 0))
+    assert loop.add(a, b, a)
+    same(a, values(0) + b)
+
+
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_what_does_not_fit_is_left_to_numpy() -> None:
+    a, out = values(0), np.empty((SIDE, SIDE), np.float32)
+    for other in (a.T, a[:1], a.astype(np.float64), a[:, :1]):
+        assert not loop.add(a, other, out)
+        same(compute(np.add, a, other).astype(np.float64), (a + other).astype(np.float64))
+    assert not loop.relu(a.astype(np.float16), out)
+    assert not loop.relu(a[:10, :10], out[:10, :10])
+    with ds.graph_config(cpu_fast=False):
+        assert not loop.add(a, a, out)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "momentum": {"momentum": 0.9},
+    "dampened": {"momentum": 0.7, "dampening": 0.3},
+    "nesterov": {"momentum": 0.9, "nesterov": True},
+    "decay": {"momentum": 0.9, "weight_decay": 0.01},
+    "decay alone": {"weight_decay": 0.01},
+    "uphill": {"momentum": 0.9, "maximize": True, "weight_decay": 0.1},
+}
+
+
+@needs_both
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("name", OPTIONS)
+def test_updates_have_numpys_bits(name: str) -> None:
+    def trained(fast: bool) -> list[Any]:
+        parameter = ds.nn.Parameter(ds.Tensor(values(0)))
+        optimizer = ds.optim.SGD([parameter], lr=0.03, **OPTIONS[name])
+        with ds.graph_config(cpu_fast=fast):
+            for turn in range(3):
+                parameter.grad = ds.Tensor(values(turn + 1))
+                optimizer.step()
+        kept = [v for s in optimizer.state.values() for v in s.values()]
+        return [parameter.numpy(force=True), *kept]
+
+    assert loop.loops.ready() is not None
+    fast, plain = trained(True), trained(False)
+    assert len(fast) == len(plain) == (2 if "momentum" in OPTIONS[name] else 1)
+    for a, b in zip(fast, plain, strict=True):
+        same(a, b)
+
+
+@needs_both
+def test_the_compiler_runs_beside_the_program(folder: Path) -> None:
+    """A program that ends at once leaves it running; the library then appears whole."""
+    program = (
+        "import sys, pathlib\n"
+        "from engine.dnn import compiled, loop\n"
+        "compiled._folder = lambda: pathlib.Path(sys.argv[1])\n"
+        "assert loop.loops.ready() is None\n"
+        "print(loop.loops.path())\n"
+    )
+    made = Path(subprocess.check_output([sys.executable, "-c", program, str(folder)], text=True).strip())
+    fresh = compiled.Compiled("loops.c", loop.loops.flags[len(compiled.FLAGS) :], {})
+    assert fresh.path() == made
+    assert fresh.build() is not None  # whoever is first, both end with the same file
+    assert made.stat().st_mode & 0o022 == 0
+
+
+@needs_both
+def test_another_persons_library_is_not_opened(folder: Path) -> None:
+    fresh = compiled.Compiled("loops.c", (), {})
+    path = fresh.path()
+    assert path is not None
+    path.write_bytes(b"not a library")
+    path.chmod(0o666)
+    assert fresh.ready() is None
+    path.chmod(0o600)
+    again = compiled.Compiled("loops.c", (), {})
+    assert again.ready() is None  # its own, but no library: NumPy goes on serving
+    assert path.read_bytes() == b"not a library"
+
+
+def test_without_a_compiler_or_a_folder_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_compiler", lambda: None)
+    fresh = compiled.Compiled("loops.c", ("-DNOBODY",), {})
+    assert fresh.path() is None
+    assert fresh.ready() is None
+    assert fresh.build() is None
+
+
+@needs_both
+def test_a_program_that_does_not_compile_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = folder / "broken.c"
+    broken.write_text("this is no C")
+    fresh = compiled.Compiled("loops.c", (), {})
+    fresh.source = broken
+    assert fresh.build() is None
+    assert os.listdir(folder) == ["broken.c"]
