@@ -5,8 +5,8 @@ Store overwrite each other. So the live regions here are empty frames with fixed
 `assets/page/` fill from the websocket.
 
 To serve it: `Dash(..., assets_folder=ASSETS, assets_ignore=layouts.ASSETS_IGNORE, title="dsviz")` with
-`app.layout = layouts.page()` and `layouts.bind_all(app, session)`. Dash then loads `assets/main.js`, which
-imports the modules (`.mjs`, which Dash must leave alone because it loads every script as a classic one).
+`app.layout = layouts.plots()`, `layouts.bind_all(app, session)`, and an index that holds `layouts.page()` as HTML
+and runs `assets/page/main.mjs`. (Dash itself must leave the modules alone: it loads every script as a classic one.)
 The socket is expected at `page(live)`'s address, `/live` unless told otherwise.
 """
 
@@ -57,6 +57,11 @@ def page(live: str = "/live") -> html.Div:
         id="app",
         **{"data-live": live},
     )
+
+
+def plots() -> list[Any]:
+    """What Dash draws, within the page."""
+    return memory.plot()
 
 
 def bind_all(app: Any, session: Any) -> None:

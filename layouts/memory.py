@@ -43,22 +43,33 @@ SANS = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", 
 
 
 def layout() -> list[Any]:
-    """The timeline and its legend."""
+    """The timeline's place, where Dash moves in with `plot`, and its legend."""
+    waiting = [html.B("No memory used yet"), html.Br(), "The first allocation starts the timeline."]
     return [
         html.Div(
-            [
-                dcc.Graph(
-                    id="memory-figure",
-                    figure=figure(EMPTY),
-                    responsive=True,
-                    config={"displayModeBar": False, "displaylogo": False, "scrollZoom": True, "doubleClick": "reset"},
-                ),
-                dcc.Store(id="memory-tick"),
-            ],
+            html.Div(html.Div(waiting, id="memory-figure", className="waiting"), id="react-entry-point"),
             id="memory-timeline",
         ),
         html.Div(id="memory-legend", className="mleg", tabIndex=0, role="region", **{"aria-label": "Memory now and at the peak"}),
     ]  # fmt: skip
+
+
+def plot() -> list[Any]:
+    """The timeline itself, and the tick that has it drawn."""
+    return [
+        dcc.Graph(
+            id="memory-figure",
+            figure=figure(EMPTY),
+            responsive=True,
+            config={
+                "displayModeBar": False,
+                "displaylogo": False,
+                "scrollZoom": True,
+                "doubleClick": "reset",
+            },
+        ),
+        dcc.Store(id="memory-tick"),
+    ]
 
 
 def unit_of(nbytes: float) -> tuple[int, str]:

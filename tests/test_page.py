@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import DEMOS, Run, graph, poll, press, running
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -149,11 +149,21 @@ def test_the_inspector_follows_and_shows_the_chosen_node(run: Run) -> None:
         expect(inspector).to_contain_text(text)
 
 
-def test_the_memory_timeline_is_drawn(run: Run) -> None:
+def test_the_memory_timeline_is_drawn_once_dash_has_come_and_nothing_waits_for_it(run: Run) -> None:
+    held: list[Route] = []
+    late = True
+    run.context.route(
+        "**/_dash-component-suites/**", lambda route: held.append(route) if late else route.continue_()
+    )
     page = run.page()
     for _ in range(8):
         press(page, "next")
     expect(page.locator("#memory-legend")).to_contain_text("Parameters")
+    expect(page.locator("#memory-timeline")).to_contain_text("The timeline is being loaded")
+    assert graph(page, "count") == 8
+    late = False
+    for route in held:
+        route.continue_()
     expect(page.locator("#memory-timeline .js-plotly-plot .scatterlayer .trace").first).to_be_attached()
     expect(page.locator("#memory-timeline")).to_contain_text("Peak")
 

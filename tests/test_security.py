@@ -44,7 +44,10 @@ def backend():
 @pytest.fixture(scope="module")
 def gate(backend):
     layouts = SimpleNamespace(
-        page=lambda: html.Div(id="page"), bind_all=lambda app, session: None, ASSETS_IGNORE=""
+        page=lambda: html.Div(html.Div(id="react-entry-point"), id="page"),
+        plots=html.Div,
+        bind_all=lambda app, session: None,
+        ASSETS_IGNORE=r"\.mjs$",
     )
     return build(layouts, None, Live(backend), Keys(PORT))
 
@@ -52,7 +55,7 @@ def gate(backend):
 def routes(gate):
     """Every path the application knows, with its parameters filled in, and some it does not."""
     known = [re.sub(r"\{[^}]*\}", "dash", route.path) for route in gate.app.routes]
-    return [*known, "/assets/main.js", "/docs", "/openapi.json", "/nothing-here", "/live"]
+    return [*known, "/assets/page.css", "/docs", "/openapi.json", "/nothing-here", "/live"]
 
 
 def ask(gate, method, path, cookie=None, **headers):
@@ -277,6 +280,20 @@ def test_scripts_may_be_kept_by_the_browser(gate, cookie):
     script = re.search(r"src=\"(/_dash-component-suites/[^\"]*dash_renderer[^\"]*)\"", page)
     assert script
     assert "no-store" not in ask(gate, "GET", script[1], cookie=cookie).headers["cache-control"]
+
+
+def test_the_page_is_whole_before_dash_has_run(gate, cookie):
+    page = ask(gate, "GET", "/", cookie=cookie).text
+    shell, _, later = page.partition('<template id="dash">')
+    assert '<div id="page"><div id="react-entry-point">' in shell
+    assert "_dash-component-suites" in later
+    assert "_dash-component-suites" not in shell
+    script = re.search(r"src=\"(/page/[^\"]*)\"", shell)
+    assert script
+    answer = ask(gate, "GET", script[1], cookie=cookie)
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["cache-control"]  # its name changes with its text
+    assert ask(gate, "GET", "/page/dsviz-0000.js", cookie=cookie).status_code == 404
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(gate, cookie):

@@ -27,18 +27,6 @@ import { Watches } from "./watches.mjs";
 
 const SLICE = 12; // milliseconds that placing what arrived may take before a stop is shown
 
-/** Dash draws the shell; the panels move in when it is there. */
-function whenDrawn(then) {
-  if ($("console-form")) return then();
-  const watch = new MutationObserver(() => {
-    if (!$("console-form")) return;
-    watch.disconnect();
-    then();
-  });
-  watch.observe(document.documentElement, { childList: true, subtree: true });
-  return undefined;
-}
-
 const scheme = () => (location.protocol === "https:" ? "wss:" : "ws:");
 const server = (take, linked) => new Live(`${scheme()}//${location.host}${$("app").dataset.live}`, take, linked);
 
@@ -320,4 +308,4 @@ function axisButtons(memory) {
 
 const short = (n) => (n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e4 ? `${Math.round(n / 1e3)}k` : n ? count(n) : "");
 
-if (!$("run")) whenDrawn(() => start(server)); // a page with the run inside it starts itself
+if (!$("run")) start(server); // a page with the run inside it starts itself

@@ -1,6 +1,7 @@
 // The memory timeline's tick, its legend, and what was alive at an instant that was clicked.
 import { $, bytes, count, duration, h, icon, prime } from "./dom.mjs";
 import { plot } from "./memoryplot.mjs";
+import { plots } from "./plots.mjs";
 
 const CATEGORIES = [["workspace", "Workspace"], ["inputs", "Inputs"], ["activations", "Activations"], ["saved", "Saved for backward"], ["gradients", "Gradients"], ["optimizer", "Optimizer"], ["parameters", "Parameters"]];
 const TITLES = Object.fromEntries(CATEGORIES);
@@ -53,10 +54,27 @@ export class Memory {
           this.draw(view);
         });
       }
-      if (!window.dash_clientside?.set_props) return this.refresh();
-      window.dash_clientside.set_props("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
-      return this.live.ask("memory", { axis: this.axis }).then((view) => this.draw(view), () => undefined);
+      return this.live.ask("memory", { axis: this.axis }).then((view) => {
+        this.draw(view);
+        if (this.used || view.x.length) this.redraw();
+      }, () => undefined);
     }, running ? 600 : 160);
+  }
+
+  /** Have Dash draw the timeline anew. Until something was used there is none, and no need of Dash. */
+  async redraw() {
+    this.used = true;
+    const box = $("memory-figure");
+    if (box.matches(".waiting")) box.textContent = "The timeline is being loaded.";
+    let set;
+    try {
+      set = await plots();
+    } catch (error) {
+      if (!this.failed) this.on.problem(`The memory timeline cannot be drawn: ${error.message}`);
+      this.failed = true;
+      return;
+    }
+    set("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
   }
 
   /** Clicks are taken from the pointer itself: plotly drops its listeners and its clicks whenever it draws anew. */

@@ -13,6 +13,7 @@ function nice(x) {
 
 /** Draw `view`, as the server's `memory` answer has it, into `box`; `clicked(x, category)` on a click in it. */
 export function plot(box, view, clicked) {
+  box.classList.remove("waiting");
   const width = box.clientWidth || 600, height = box.clientHeight || 160;
   if (!view.x.length) {
     box.replaceChildren(s("svg", { class: "mplot", viewBox: `0 0 ${width} ${height}` }, s("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "No memory was used, or nothing of it was traced.")));

@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
 
 
 def _page(recording: str, path: str) -> int:
-    from dsviz.onefile import html
+    from dsviz.onefile.write import html
 
     text = html(os.path.abspath(recording))
     with open(path, "w", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
 """The page: a Dash app on FastAPI, with our websocket beside it and the gate in front of all.
 
-Dash serves the page's shell and whatever is not live (plots, mostly); what is live goes through
+Dash serves the page and whatever is not live (plots, mostly); what is live goes through
 `/live`. Nothing comes from another server: scripts and styles are Dash's own copies and `assets/`.
 """
 
@@ -19,6 +19,7 @@ from dash.exceptions import DependencyException, InvalidResourceError
 from fastapi import FastAPI, Request, Response, WebSocket
 
 from dsviz import shadow
+from dsviz.web.index import PREFIX, App, Script
 from dsviz.web.live import Live
 from dsviz.web.security import Gate, Keys
 
@@ -49,12 +50,12 @@ class _Server(FastAPIDashServer):  # type: ignore[misc]
 def build(layouts: Any, session: Any, live: Live, keys: Keys) -> Gate:
     """The whole web side as one ASGI application.
 
-    `layouts` is our package of that name: `page()`, `bind_all(app, session)` and `ASSETS_IGNORE`.
+    `layouts` is our package of that name: `page()`, `plots()`, `bind_all(app, session)` and `ASSETS_IGNORE`.
     """
     for ending in (".js", ".mjs"):  # some systems' tables say text/plain, which browsers then refuse
         mimetypes.add_type("text/javascript", ending)
     # Every setting that Dash would otherwise look for in the environment is given here.
-    app = dash.Dash(
+    app = App(
         "dsviz",
         backend=_Server,
         assets_folder=ASSETS,
@@ -83,14 +84,26 @@ def build(layouts: Any, session: Any, live: Live, keys: Keys) -> Gate:
         dev_tools_validate_callbacks=False,
     )
     app.logger.setLevel(logging.WARNING)
-    app.layout = layouts.page()
+    app.shell = layouts.page()
+    app.script = Script(os.path.join(ASSETS, "page")).refresh()
+    app.layout = layouts.plots()
     layouts.bind_all(app, session)
     server: FastAPI = app.server
+
+    async def serve_script(request: Request) -> Response:
+        if request.path_params["name"] != app.script.name:
+            return await _not_found(request, KeyError())
+        return Response(
+            app.script.text,
+            media_type="text/javascript",
+            headers={"cache-control": "private, max-age=31536000, immutable"},
+        )
 
     async def serve_live(socket: WebSocket) -> None:
         await live.serve(socket)
 
     server.add_api_websocket_route("/live", serve_live)
+    server.add_route(PREFIX + "{name}", serve_script)
     for missing in (DependencyException, InvalidResourceError):  # asked for a file that Dash has not
         server.add_exception_handler(missing, _not_found)
     app._setup_server()  # reads assets now, so that the first request need not

@@ -29,7 +29,7 @@ TOKENS_KEPT = 16  # addresses that may be open or remembered as used at a time
 
 _SAFE = {"GET", "HEAD"}
 _SITES = {b"none", b"same-origin"}
-_CACHED = ("/assets/", "/_dash-component-suites/")
+_CACHED = ("/assets/", "/page/", "/_dash-component-suites/")
 
 _REFUSALS = {
     "host": "This address is not the debugger's own. Open the one that dsviz printed in the terminal.",

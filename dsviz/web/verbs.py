@@ -303,7 +303,7 @@ class Verbs:
 
     def _html(self, _request: Json) -> Json:
         """The run so far as one HTML file."""
-        from dsviz.onefile import html
+        from dsviz.onefile.write import html
 
         path = self.session.recorded()
         name = "" if self.session.recorded_only else os.path.basename(self.session.script)

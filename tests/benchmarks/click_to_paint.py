@@ -34,7 +34,7 @@ def main() -> None:
         nodes = page.evaluate("window.dsviz.graph.count")
     print(machine())
     print(f"click on Next to painted, {STEPS} steps, {nodes} nodes: {spread(times, 'ms', 1)}")
-    print("goal: median <= 30 ms, p95 <= 100 ms")
+    print("goal: median <= 15 ms, p95 <= 25 ms")
 
 
 if __name__ == "__main__":
