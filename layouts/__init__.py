@@ -19,6 +19,7 @@ from dash import html
 from layouts import (
     breakpoints,
     console,
+    engine,
     events,
     graph,
     inspector,
@@ -39,6 +40,7 @@ TABS = {
     "memory": "Memory",
     "iterations": "Iterations",
     "parameters": "Parameters",
+    "engine": "Engine",
     "events": "Events",
     "console": "Console",
 }
@@ -114,6 +116,7 @@ def _bottom() -> html.Section:
         "memory": memory,
         "iterations": iterations,
         "parameters": parameters,
+        "engine": engine,
         "events": events,
         "console": console,
     }

@@ -34,8 +34,8 @@ def test_two_iterations_are_compared(tmp_path: Path) -> None:
     assert same["only_a"] == same["only_b"] == same["changed"] == []
     assert [one["label"] for one in other["only_b"] if not one["label"].endswith("'")] == ["relu"]
     changed = {one["label"]: one for one in other["changed"]}
-    assert changed["linear"]["a"] == {"shape": [2, 3], "times": 1}
-    assert changed["linear"]["b"] == {"shape": [5, 3], "times": 1}
+    assert changed["linear"]["a"] == {"shape": [2, 3], "dtype": "float32", "times": 1}
+    assert changed["linear"]["b"] == {"shape": [5, 3], "dtype": "float32", "times": 1}
     assert changed["tanh"]["b"]["times"] == 5
     assert other["numbers"]["a"]["nodes"] < other["numbers"]["b"]["nodes"]
     assert other["numbers"]["b"]["peak"] >= other["numbers"]["a"]["peak"] > 0

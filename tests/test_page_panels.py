@@ -207,8 +207,6 @@ def test_tracing_tells_its_cost_and_what_is_in_force_and_is_changed_there(run: R
     page.click("#btn-tracing")
     tracing = page.get_by_role("dialog", name="Tracing")
     expect(tracing).to_contain_text("Watching takes")
-    expect(tracing).to_contain_text("jit_threshold")
-    expect(tracing).to_contain_text("memory_optimization")
     tracing.get_by_role("radio", name="2 Tensors").click()
     expect(page.locator("#trace-level-2")).to_have_attribute("aria-checked", "true")
     tracing.get_by_label("Trace one in").fill("many")
@@ -222,6 +220,10 @@ def test_tracing_tells_its_cost_and_what_is_in_force_and_is_changed_there(run: R
     page.keyboard.press("Escape")
     expect(tracing).to_have_count(0)
     expect(page.locator("#btn-tracing")).to_be_focused()
+    page.keyboard.press("Enter")
+    tracing.get_by_role("button", name="The configuration in force").click()
+    expect(page.locator("#engine")).to_contain_text("memory_optimization")
+    expect(page.locator("#tab-engine")).to_have_attribute("aria-selected", "true")
     assert run.problems == []
 
 

@@ -60,6 +60,15 @@ export function api(state, graph) {
       return [...state.slots.values()].filter((slot) => slot.node && slot.role !== "parameter" && path.has(graph.scene.layout.itemOf(state, slot)?.key)).map((slot) => slot.node);
     },
     get colour() { return graph.painter.look.colour; },
+    /** What the colours go by of the thing that stands for a node, summed where it is folded. */
+    facts(node) {
+      graph.colours.again();
+      const { look } = graph.painter;
+      const item = graph.scene.itemOfNode(node);
+      return item && look.tally.of(item, look);
+    },
+    /** How many edges are drawn as cut by a partition. */
+    get cut() { return graph.painter.look.tally.cut.size; },
     get zoom() { return graph.painter.view.k; },
     /** Groups as the page knows them. */
     groups: () => [...state.groups.values()].map(({ id, kind, label, turns, turn, taken }) => ({ id, kind, label, turns, turn, taken })),

@@ -8,6 +8,8 @@ export function drawEdges(p, y0, y1, x0, x1) {
   const plain = view.k < TEXT_FROM;
   const batches = new Map();
   const special = [];
+  const cut = []; // of a partition
+  const parts = look.colour === "part" && look.tally.cut.size ? look.tally.cut : null;
   const hides = p.scene.hiding.on;
   for (const edge of p.scene.edgeBands.between(y0, y1)) {
     if (edge.y0 > y1 || edge.y1 < y0 || edge.x0 > x1 || edge.x1 < x0) continue;
@@ -21,6 +23,7 @@ export function drawEdges(p, y0, y1, x0, x1) {
       continue;
     }
     const onPath = look.path?.joins(edge.a.key, edge.b.key);
+    if (parts?.has(`${edge.a.key}|${edge.b.key}`)) { cut.push(edge); continue; }
     // The way around an arm is drawn with the arm: a second faint line beside it would say the same.
     if (!edge.live && !near && !onPath && edge.lane === 0 && edge.path.besideArm) continue;
     if (near || onPath || !edge.live || edge.carried || edge.b.key === look.failed) {
@@ -52,6 +55,7 @@ export function drawEdges(p, y0, y1, x0, x1) {
       ctx.fill();
     }
   }
+  drawCut(p, cut, plain);
   for (const [edge, near, onPath] of special) {
     const failed = edge.b.key === look.failed && edge.live;
     let colour = [c.fwdEdge, c.bwdEdge, c.optEdge][edge.lane];
@@ -83,6 +87,24 @@ export function drawEdges(p, y0, y1, x0, x1) {
     }
     ctx.globalAlpha = 1;
     if (edge.carried && view.k >= SHAPE_FROM && edge.path.note) p.halo("to next turn", ...edge.path.note, p.fonts.mono, c.ink3, c.group);
+  }
+}
+
+/** Edges from one part to another: what has to be handed over, as a dashed line. */
+function drawCut(p, edges, plain) {
+  const { ctx, c, view } = p;
+  ctx.strokeStyle = ctx.fillStyle = c.onlyA;
+  for (const edge of edges) {
+    ctx.lineWidth = plain ? 1.5 / view.k : Math.max(2, edge.width);
+    ctx.setLineDash([5, 3]);
+    ctx.beginPath();
+    trace(p, edge, plain);
+    ctx.stroke();
+    ctx.setLineDash([]);
+    if (plain) continue;
+    ctx.beginPath();
+    arrow(p, edge);
+    ctx.fill();
   }
 }
 

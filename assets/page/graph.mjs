@@ -2,7 +2,6 @@
 import { $, count, h, icon, openMenu, say } from "./dom.mjs";
 import { Bars } from "./bars.mjs";
 import { Camera } from "./camera.mjs";
-import { COLOURINGS, MARKED, refreshTops } from "./colouring.mjs";
 import { Colours } from "./colours.mjs";
 import { describe } from "./describe.mjs";
 import { Find } from "./find.mjs";
@@ -22,7 +21,7 @@ const BUDGET = 12; // milliseconds of a frame that may go into placing what arri
 const PORTION = 50; // slots between two looks at the clock
 
 export class GraphPane {
-  /** `on.select(item)`, `on.dot()`, `on.marks()`, `on.turn(group, index)`, `on.why(question, node)`, `on.verb(name, more)`, `on.place(file, line)` and `on.tell(text)` ask or tell the rest of the page */
+  /** `on.select(item)`, `on.dot()`, `on.marks()`, `on.parts()`, `on.turn(group, index)`, `on.why(question, node)`, `on.verb(name, more)`, `on.place(file, line)` and `on.tell(text)` ask or tell the rest of the page */
   constructor(state, on) {
     this.state = state;
     this.on = on;
@@ -130,7 +129,7 @@ export class GraphPane {
     const twin = slot?.phase === 1 && slot.twin ? this.scene.layout.itemOf(this.state, this.state.slots.get(slot.twin) || {}) : null;
     look.twin = twin ? twin.key : null;
     if (here && this.following) this.camera.show(here);
-    if (MARKED.has(look.colour) && this.state.run && this.state.run.state !== "running") this.colours.lookAtValues();
+    if (this.state.run && this.state.run.state !== "running") this.colours.ask();
     this.request();
   }
 
@@ -147,7 +146,7 @@ export class GraphPane {
   draw(now) {
     this.flush(BUDGET);
     if (this.state.run?.state === "running" && this.following) this.followTail();
-    if (this.painter.look.colour !== "kind") refreshTops(this.state.slots, now);
+    this.colours.refresh(now);
     this.painter.paint();
     this.minimap.paint(now);
     this.facts(now);
@@ -365,6 +364,7 @@ export class GraphPane {
     if (Array.isArray(this.way)) this.showChain(this.way);
     else if (this.way) this.showPath(this.way);
     this.find.again();
+    this.colours.again();
     this.stopped();
   }
 
@@ -381,7 +381,6 @@ export class GraphPane {
     $("btn-isolate").onclick = () => this.isolate();
     $("btn-show-all").onclick = () => this.showAll();
     $("btn-save-picture").onclick = () => saveMenu(this);
-    $("colour-by").onclick = () => openMenu($("colour-by"), COLOURINGS.map(([value, text], i) => [text, String(i + 1), value === this.painter.look.colour, () => this.colours.by(value)]));
     $("fold-to").onclick = () => openMenu($("fold-to"), FOLDS.map(([value, text]) => [text, "", value === this.folding.rule, () => this.setFolds(value)]));
     this.labels();
     this.bars.update();
@@ -396,12 +395,6 @@ export class GraphPane {
     this.following = true;
     const item = this.scene.layout.items.get(this.painter.look.current || this.painter.look.failed);
     if (item) this.camera.centre(item.x + item.w / 2, item.y + item.h / 2);
-  }
-
-  /** Colour by what differs between two iterations; `differs`: slot -> "a" or "b". */
-  difference(differs) {
-    this.painter.look.differs = differs;
-    this.colours.by("difference");
   }
 
   labels() {

@@ -129,7 +129,7 @@ export function interact(pane) {
     "[": () => turn(-1), "]": () => turn(1),
     Enter: () => foldSelected(), Escape: () => leave(),
     1: () => pane.colours.by("kind"), 2: () => pane.colours.by("time"), 3: () => pane.colours.by("bytes"), 4: () => pane.colours.by("dtype"),
-    5: () => pane.colours.by("norm"), 6: () => pane.colours.by("finite"), 7: () => pane.colours.by("difference"),
+    5: () => pane.colours.by("norm"), 6: () => pane.colours.by("finite"), 7: () => pane.colours.by("difference"), 8: () => pane.colours.by("part"),
     ArrowUp: (add) => walk(pane, "up", add), ArrowDown: (add) => walk(pane, "down", add),
     ArrowLeft: (add) => walk(pane, "left", add), ArrowRight: (add) => walk(pane, "right", add),
   };

@@ -3,7 +3,7 @@ import { bytes, count, duration, h, prime, shapeText, three } from "./dom.mjs";
 import { Asked } from "./lists.mjs";
 
 export class Iterations extends Asked {
-  /** `on.compared(differs)`: slot -> "a" or "b"; `on.node(slot)`, `on.problem(text)` */
+  /** `on.compared(differs)`: slot -> "a", "b" or "c" (changed); `on.node(slot)`, `on.problem(text)` */
   constructor(state, live, on) {
     super("iterations", live, "iterations");
     this.state = state;
@@ -38,8 +38,14 @@ export class Iterations extends Asked {
     if (row.running) return this.state.run?.state === "running" || this.state.paused ? "running" : h("span", { class: "dim" }, "the last one");
     if (row.same === null) return "first";
     if (row.same) return h("span", { class: "dim" }, "same");
-    const told = (row.changes || []).map(([sign, label, slot]) => {
-      const text = sign === "!" ? h("span", {}, label) : h("button", { class: "link", type: "button", onclick: () => this.on.node(slot) }, prime(label));
+    const alike = new Map(); // "+ cast" three times is told once
+    for (const [sign, label, slot] of row.changes || []) {
+      const one = alike.get(sign + label);
+      if (one) one.times++;
+      else alike.set(sign + label, { sign, label, slot, times: 1 });
+    }
+    const told = [...alike.values()].map(({ sign, label, slot, times }) => {
+      const text = sign === "!" ? h("span", {}, label) : [h("button", { class: "link", type: "button", onclick: () => this.on.node(slot) }, prime(label)), times > 1 ? ` \u00d7${times}` : ""];
       return h("span", { class: `chg ${{ "+": "b2", "-": "a2", "!": "c2" }[sign]}` }, { "+": "+ ", "-": "\u2212 ", "!": "\u2260 " }[sign], text);
     });
     const more = row.added + row.removed - (row.changes || []).filter(([sign]) => sign !== "!").length;
@@ -67,6 +73,7 @@ export class Iterations extends Asked {
         const differs = new Map();
         for (const item of this.found.only_a) differs.set(item.slot, "a");
         for (const item of this.found.only_b) differs.set(item.slot, "b");
+        for (const item of this.found.changed || []) differs.set(item.slot, "c");
         this.on.compared(differs);
       } catch (error) {
         this.found = null;
@@ -90,7 +97,8 @@ export class Iterations extends Asked {
     for (const one of found.changed || []) {
       const shapes = String(one.a.shape) === String(one.b.shape) ? "" : `${shapeText(one.a.shape)} \u2192 ${shapeText(one.b.shape)}`;
       const turns = one.a.times === one.b.times ? "" : `\u00d7${one.a.times} \u2192 \u00d7${one.b.times}`;
-      put("\u2260", "c", one, [turns, shapes].filter(Boolean).join(", "));
+      const dtypes = one.a.dtype === one.b.dtype ? "" : `${one.a.dtype} \u2192 ${one.b.dtype}`;
+      put("\u2260", "c", one, [turns, shapes, dtypes].filter(Boolean).join(", "));
     }
     const all = [...groups.values()].map(({ sign, which, one, more, times }) => h("button", { class: `link ${which}`, type: "button", title: [one.module, one.branch].filter(Boolean).join(", "), onclick: () => this.on.node(one.slot) },
       `${sign} ${prime(one.label)}`, times > 1 ? ` \u00d7${times}` : "", more ? h("span", { class: "mono" }, ` ${more}`) : "", one.place ? h("span", { class: "dim mono" }, ` ${one.place}`) : ""));

@@ -4,7 +4,7 @@ import { h } from "./dom.mjs";
 const KEYS = [
   ["Running", [["F8", "Continue, or pause"], ["F10", "Next node"], ["F11", "Step into module"], ["Shift+F10", "Step over module"], ["Shift+F11", "Step out"], ["F7", "Step back"], ["Shift+F7", "Back to the stop before"], ["Ctrl+Shift+F5", "Restart"], ["Shift+F5", "Stop"]]],
   ["Finding", [["Ctrl+K", "Search nodes, files and commands"], ["/", "Find a node"], [".", "Go to where execution is"], ["Esc", "Close the card, menu or list"], ["?", "This list"]]],
-  ["Graph", [["Arrows", "Walk along edges"], ["Enter", "Fold or unfold"], ["0  9", "Fit; show all"], ["+  \u2212", "Zoom"], ["P", "Path of the selection"], ["1 to 7", "Colour by"]]],
+  ["Graph", [["Arrows", "Walk along edges"], ["Enter", "Fold or unfold"], ["0  9", "Fit; show all"], ["+  \u2212", "Zoom"], ["P", "Path of the selection"], ["1 to 8", "Colour by"]]],
   ["Source", [["\u2191 \u2193", "Choose a line"], ["Enter", "Its nodes"], ["B", "Breakpoint"], ["Shift+B", "Breakpoint with a condition"], ["I", "What the line's variable is and was"], ["Ctrl+S", "Save, while editing"], ["Ctrl+Enter", "Save and rerun, while editing"]]],
   ["Console", [["Tab", "Complete"], ["\u2191 \u2193", "Earlier expressions"]]],
 ];

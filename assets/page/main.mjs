@@ -9,6 +9,7 @@ import { Variables } from "./variables.mjs";
 import { Iterations } from "./iterations.mjs";
 import { Console } from "./console.mjs";
 import { Editor } from "./edit.mjs";
+import { Engine } from "./engine.mjs";
 import { GraphPane } from "./graph.mjs";
 import { Inspector } from "./inspector.mjs";
 import { arrows, showKeys } from "./keys.mjs";
@@ -53,6 +54,7 @@ export function start(connect) {
   const graph = new GraphPane(state, {
     select: chosen,
     dot: () => live.ask("dot").catch((error) => { problem(error.message); throw error; }),
+    parts: () => live.ask("engine", { view: "partitions" }).then(({ told }) => told, () => null),
     marks: () => live.ask("marks").catch(() => ({ slots: [] })),
     turn: (group, index) => live.ask("turn", { group, index }).catch((error) => problem(error.message)),
     why: (question, node) => live.ask("why", { question, node }),
@@ -67,7 +69,7 @@ export function start(connect) {
   });
   const toolbar = new Toolbar(state, { verb, level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const notice = new Notice(state, live, { problem });
-  const tracing = new Tracing(state, live, { problem });
+  const tracing = new Tracing(state, live, { problem, configuration: () => { tabs.open("engine"); engine.choose("configuration"); } });
   const log = new Console(state, live);
   const info = (text) => banner(text, { tone: "info" });
   const breakpoints = new Breakpoints(state, live, { place, problem, say: info });
@@ -75,11 +77,12 @@ export function start(connect) {
   const variables = new Variables(state, live, { node: showNode, evaluate: (name) => { tabs.open("console"); log.evaluate(name); } });
   const stack = new Stack(state, { place, frame: () => { variables.update(); watches.update(); log.update(); } });
   const memory = new Memory(state, live, { place, node: showNode, problem });
-  const iterations = new Iterations(state, live, { compared: (differs) => graph.difference(differs), problem, node: showSlot });
+  const iterations = new Iterations(state, live, { compared: (differs) => graph.colours.difference(differs), problem, node: showSlot });
   const parameters = new Parameters(state, live, { slot: showSlot, why: (row) => whyNoGradient(row), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
+  const engine = new Engine(state, live, { node: showSlot, parts: (index) => graph.colours.parts(index), dtype: () => graph.colours.by("dtype"), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const events = new Events(state, live, { node: showNode });
-  const panels = { memory, iterations, parameters, events, console: log };
-  const tabs = new Tabs(["memory", "iterations", "parameters", "events", "console"], (name) => {
+  const panels = { memory, iterations, parameters, engine, events, console: log };
+  const tabs = new Tabs(Object.keys(panels), (name) => {
     for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
     if ($("memory-axis")) $("memory-axis").hidden = name !== "memory";
   });
@@ -140,6 +143,7 @@ export function start(connect) {
       $("count-events").textContent = short(state.counts.events);
       iterations.refresh();
       parameters.refresh();
+      engine.refresh();
       events.refresh();
     }
     if (seen.has("memory")) memory.refresh();
@@ -153,6 +157,7 @@ export function start(connect) {
     log.clear();
     memory.clear();
     card.key = null;
+    engine.clear();
     toolbar.hello();
     toolbar.settings();
     source.files();
@@ -173,6 +178,8 @@ export function start(connect) {
     if (state.run.state === "running") return;
     source.stopped();
     memory.refresh();
+    engine.refresh();
+    iterations.refresh();
     awaited = state.run.stop?.node || null;
     const failed = state.run.state === "failed" ? card.failed() : null;
     if (!awaited && failed?.file && !state.run.stop?.line) source.pointTo(failed.file, failed.line);
@@ -266,7 +273,7 @@ export function start(connect) {
       ["Save the run as one HTML file", "", () => notice.save()],
       ["Keys", "?", showKeys],
       ["Light or dark", "", () => $("btn-theme").click()],
-      ...["memory", "iterations", "parameters", "events", "console"].map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
+      ...Object.keys(panels).map((name) => [`Show ${name}`, "", () => tabs.open(name)]),
     ];
   }
 

@@ -1,7 +1,7 @@
 // Draws nodes: near with their label, note and sign, from far away as one rectangle each.
 import { prime, shapeText } from "./dom.mjs";
 import { CHIP_FROM } from "./detail.mjs";
-import { heatOf } from "./colouring.mjs";
+import { dtypeSign, heatOf, partKind } from "./colouring.mjs";
 import { ICONS, KINDS, kindOf } from "./glyphs.mjs";
 
 const SIGNS = Object.fromEntries(Object.entries(KINDS).map(([kind, [, paths]]) => [
@@ -50,11 +50,12 @@ export function drawFar(p, items) {
 /** What a colouring says of a node, where that is all there is room for. */
 function farColour(p, item) {
   const { c, look } = p;
-  const slot = slotOf(p, item);
-  if (!slot) return null;
-  if (look.colour === "finite") return look.marks?.get(slot.id)?.bad ? c.red : null;
-  if (look.colour === "difference") return { a: c.onlyA, b: c.onlyB }[look.differs?.get(slot.id)] || null;
-  return heatOf(slot, look, p);
+  const facts = look.tally.of(item, look);
+  if (!facts) return null;
+  if (look.colour === "finite") return facts.bad ? c.red : null;
+  if (look.colour === "difference") return { a: c.onlyA, b: c.onlyB, c: c.changed }[facts.differs] || null;
+  if (look.colour === "part") return facts.part === undefined ? null : p.kinds[partKind(facts.part)];
+  return heatOf(facts, look, p);
 }
 
 export function drawItem(p, item) {
@@ -79,11 +80,14 @@ export function drawItem(p, item) {
   let fill = faint ? null : c.node;
   let stroke = item.key === look.hover ? c.ink3 : c.nodeLine;
   let width = 1;
-  if (look.colour !== "kind" && slot && !faint) fill = heatOf(slot, look, p) || fill;
-  const mark = look.colour === "finite" && slot ? look.marks?.get(slot.id) : null;
-  if (mark?.bad) { stroke = c.red; width = mark.made ? 2 : 1; fill = mark.made ? c.redSoft : c.node; }
-  const differs = look.colour === "difference" && slot ? look.differs?.get(slot.id) : null;
-  if (differs) { stroke = differs === "b" ? c.onlyB : c.onlyA; width = 2; }
+  const facts = look.colour === "kind" ? null : look.tally.of(item, look);
+  if (facts && !faint) fill = heatOf(facts, look, p) || fill;
+  const mark = look.colour === "finite" && facts?.bad ? facts : null;
+  if (mark) { stroke = c.red; width = mark.made ? 2 : 1; fill = mark.made ? c.redSoft : c.node; }
+  const differs = look.colour === "difference" ? facts?.differs : null;
+  if (differs) { stroke = { a: c.onlyA, b: c.onlyB, c: c.changed }[differs]; width = 2; }
+  const part = look.colour === "part" ? facts?.part : undefined;
+  if (part !== undefined) stroke = p.kinds[partKind(part)];
   if (look.path?.has(item.key)) { stroke = c.accent; width = 1.5; }
   if (item.key === look.twin) { stroke = c.now; width = 1.5; }
   if (now) { fill = c.nowSoft; stroke = c.now; width = 2; }
@@ -100,17 +104,19 @@ export function drawItem(p, item) {
   }
   p.rounded(x, y, w, h, 6);
   if (fill) { ctx.fillStyle = fill; ctx.fill(); }
-  if (mark?.bad && !mark.made) hatch(p, x, y, w, h);
+  if (mark && !mark.made) hatch(p, x, y, w, h);
   if (faint || differs === "a") ctx.setLineDash([3, 3]);
   p.rounded(x, y, w, h, 6);
   ctx.stroke();
   ctx.setLineDash([]);
   const mid = y + h / 2;
   if (mark?.made) p.badge("made here", x + w + 6, mid + 4, c.red, c.redSoft);
-  if (differs) p.badge(differs === "b" ? "+ B" : "\u2212 A", x + w - 14, y + 4, differs === "b" ? c.onlyB : c.onlyA, c.node);
+  if (differs) p.badge({ a: "\u2212 A", b: "+ B", c: "\u2260" }[differs], x + w - 14, y + 4, stroke, c.node);
+  if (part !== undefined) p.badge(`${part}${facts.shared ? " \u2026" : ""}`, x + w - 10, y + 4, p.kinds[partKind(part)], c.node);
   const kind = slot ? kindOf(slot) : "other";
   if (p.view.k >= CHIP_FROM) chip(p, kind, x + 3, mid - 9, faint);
-  const note = group ? (group.kind === "loop" ? `\u00d7${group.turns ?? 0}` : String(group.note || "")) : noteOf(slot);
+  const sign = look.colour === "dtype" && facts?.dtype ? `${dtypeSign(facts.dtype)}${facts.mixed ? "+" : ""}` : "";
+  const note = sign || (group ? (group.kind === "loop" ? `\u00d7${group.turns ?? 0}` : String(group.note || "")) : noteOf(slot));
   const room = w - 25 - 6 - (group ? 14 : 0);
   const label = !group ? slot.label : item.lane === 1 ? `${group.label}'` : group.label;
   ctx.font = p.fonts.label;
@@ -132,7 +138,7 @@ export function drawItem(p, item) {
     ctx.fillStyle = c.ink3;
     const text = p.cut(note, Math.max(0, end - left), font);
     ctx.font = font;
-    if (text.length > 1) ctx.fillText(text, end, mid + 3.6);
+    if (text.length > 1 && (!sign || text === sign)) ctx.fillText(text, end, mid + 3.6);
     ctx.textAlign = "left";
   }
   if (bad) {

@@ -57,6 +57,7 @@ export class Offline {
       compare: ({ a, b }) => this.compare(a, b),
       events: ({ from, count, only = "all" }) => ({ ...data.events, rows: data.events.rows.filter((row) => only === "all" || (only === "nodes" ? row.node : only === "structure" ? !row.node : row.bad)).slice(from, from + count) }),
       marks: () => data.marks,
+      engine: ({ view }) => data.engine[view],
       dot: () => ({ text: data.dot }),
     };
   }

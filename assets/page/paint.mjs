@@ -9,7 +9,7 @@ import { drawFar, drawItem } from "./nodepaint.mjs";
 
 const NAMES = ["panel", "sunk", "hover", "line", "line2", "ink", "ink2", "ink3", "accent", "accent-soft", "now", "now-soft",
   "now-ink", "red", "red-soft", "red-line", "green", "green-soft", "fwd", "fwd-edge", "bwd", "bwd-edge", "bwd-soft",
-  "opt-edge", "only-a", "only-b", "node", "node-line", "group", "group-line", "heat"];
+  "opt-edge", "only-a", "only-b", "changed", "node", "node-line", "group", "group-line", "heat"];
 
 export class Painter {
   constructor(canvas, scene) {

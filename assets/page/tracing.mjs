@@ -1,12 +1,11 @@
-// What is traced and what that costs, in one place: level, sampling, switches that are off, the values' budget, and the
-// configuration that is in force where the program stands.
-import { $, bytes, h, table } from "./dom.mjs";
+// What is traced and what that costs, in one place: level, sampling, switches that are off, the values' budget.
+import { $, bytes, h } from "./dom.mjs";
 import { sizeOf } from "./breakpoints.mjs";
 
 const LEVELS = ["Off: nothing is recorded, breakpoints still stop", "Operations: op, shapes, line, time, bytes", "Tensors: also statistics, values within the budget"];
 
 export class Tracing {
-  /** `on.problem(text)` */
+  /** `on.problem(text)`, `on.configuration()` shows what is in force */
   constructor(state, live, on) {
     this.state = state;
     this.live = live;
@@ -38,19 +37,6 @@ export class Tracing {
     this.box.style.right = `${Math.max(8, innerWidth - at.right - 120)}px`;
     $("btn-tracing").setAttribute("aria-expanded", "true");
     this.box.focus();
-    this.ask();
-  }
-
-  /** The configuration, of a program that stands. */
-  async ask() {
-    this.config = null;
-    if (!this.state.paused || this.state.run.stop?.past || this.state.run.recording) return;
-    try {
-      this.config = await this.live.ask("config");
-    } catch {
-      return; // a program of another kind has none
-    }
-    this.draw();
   }
 
   tell(verb, more) {
@@ -82,7 +68,7 @@ export class Tracing {
       h("h4", {}, "Switched off"),
       off.length ? h("ul", {}, off.map((one) => h("li", {}, h("span", { class: "dim" }, { module: "module ", op: "op ", place: "line " }[one.target]), h("span", { class: "mono ell", title: one.name }, one.target === "place" ? one.name.split("/").pop() : one.name), h("span", { class: "grow" }),
         recording ? "" : h("button", { class: "btn small", type: "button", "data-of": `sw${one.target}${one.name}`, "aria-label": `Trace ${one.name} again`, onclick: () => this.switchOn(one) }, "Trace again")))) : h("p", { class: "dim" }, "Nothing: choose a node to switch its line, op or module off in the inspector."),
-      this.config ? [h("h4", {}, "Configuration in force"), table(null, Object.entries(this.config).map(([name, value]) => [name, h("span", { class: "mono" }, String(value))]))] : "");
+      recording ? "" : h("p", { class: "more" }, h("button", { class: "link", type: "button", onclick: () => { this.close(); this.on.configuration(); } }, "The configuration in force")));
     box.replaceChildren(whole);
     this.problem = "";
     if (inside) (held && box.querySelector(`[data-of="${CSS.escape(held)}"]`) || box).focus(); // what was pressed may be gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from dsviz.debuggee.expressions import LONGEST, Refusal, asked, evaluate, frame_at, value_of, watched
 from dsviz.debuggee.summary import summarize
 from dsviz.debuggee.view import BadIndex, look, parse
-from engine.config import current
 from engine.memory import memory
 from engine.node import Node
 from engine.writes import writes
@@ -53,8 +51,6 @@ class Inspection:
                 value = value_of(str(request["value"]), frames)
                 self.supply(value)
                 return {"ok": True, "data": list(value.shape)}
-            if do == "config":
-                return {"ok": True, "data": {name: plain(value) for name, value in asdict(current()).items()}}
             if do == "watch":
                 return {
                     "ok": True,

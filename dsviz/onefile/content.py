@@ -9,7 +9,7 @@ from typing import Any
 from dsviz.events import CATEGORIES
 from dsviz.opened import Opened
 from dsviz.playback import Playback
-from dsviz.query import events, iterations, marks, memory, parameters, source
+from dsviz.query import engine, events, iterations, marks, memory, parameters, source
 from dsviz.query import node as nodes
 from dsviz.query.dot import dot
 from dsviz.recording.replay import NotKeptError
@@ -56,11 +56,16 @@ def content(path: str) -> Json:
                 "events": events.rows(store, 0, EVENTS),
                 "parameters": parameters.parameters(store),
                 "marks": marks.marks(store),
+                "engine": {view: engine.engine(store, view, _untold) for view in engine.VIEWS},
                 "dot": dot(store),
             }
     _standing(path, moments[-1])
     _values(path, bound, moments, answer)
     return answer
+
+
+def _untold() -> Json:
+    raise LookupError("A recording does not hold what only the program could tell.")
 
 
 def _moments(session: Session) -> list[Json]:

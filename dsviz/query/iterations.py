@@ -110,7 +110,7 @@ def compare(store: GraphStore, a: int, b: int) -> dict[str, Any]:
 
 
 def _changed(store: GraphStore, a: int, b: int, both: set[int]) -> list[dict[str, Any]]:
-    """Places in both whose result has another shape, or that ran another number of times."""
+    """Places in both whose result has another shape or dtype, or that ran another number of times."""
     found = []
     for id in sorted(both):
         slot = store.structure.slots[id - 1]
@@ -121,15 +121,16 @@ def _changed(store: GraphStore, a: int, b: int, both: set[int]) -> list[dict[str
                 made[record.iteration].append(record)
         if not made[a] or not made[b]:
             continue
-        before, now = (list(made[index][-1].shape) for index in (a, b))
-        if before != now or len(made[a]) != len(made[b]):
-            found.append(
-                {
-                    **item(store, id),
-                    "a": {"shape": before, "times": len(made[a])},
-                    "b": {"shape": now, "times": len(made[b])},
-                }
-            )
+        before, now = (
+            {
+                "shape": list(made[index][-1].shape),
+                "dtype": store.text(made[index][-1].dtype),
+                "times": len(made[index]),
+            }
+            for index in (a, b)
+        )
+        if before != now:
+            found.append({**item(store, id), "a": before, "b": now})
         if len(found) >= CHANGED:
             break
     return found

@@ -58,22 +58,21 @@ def sentences(store: GraphStore, views: list[dict[str, Any]]) -> list[str]:
             f"{view['cut_edges']} edges cut, {bytes_text(view['cut_bytes'])}"
         )
         for part in view["parts"]:
-            names = Counter(
-                _name(store, slot) for slot, lane in view["slots"].items() if lane == part["part"]
-            )
+            names = Counter(name(store, slot) for slot, lane in view["slots"].items() if lane == part["part"])
             what = ", ".join(
-                f"{name} ×{count}" if count > 1 else name for name, count in names.most_common(6)
+                f"{each} ×{count}" if count > 1 else each for each, count in names.most_common(6)
             )
             lines.append(
                 f"  part {part['part']}: {part['nodes']} nodes, {total_text(part['ns'])}  {what}".rstrip()
             )
         for a, b in view["cut"][:12]:
-            lines.append(f"  cut: {_name(store, a)} to {_name(store, b)}")
+            lines.append(f"  cut: {name(store, a)} to {name(store, b)}")
     return lines
 
 
-def _name(store: GraphStore, slot: int) -> str:
+def name(store: GraphStore, slot: int) -> str:
+    """What a place of the graph is called, with the module it is in."""
     found = store.structure.slots[slot - 1]
     inside = found.group.module
-    name = "input" if found.leaf else label(store.text(found.op), found)
-    return f"{name} in {inside}" if inside else name
+    op = "input" if found.leaf else label(store.text(found.op), found)
+    return f"{op} in {inside}" if inside else op

@@ -21,18 +21,29 @@ def change(text: str) -> dict[str, Any]:
     >>> change("amp=true keep_fp32=0.2 loss_scaling=dynamic")
     {'amp': True, 'keep_fp32': 0.2, 'loss_scaling': 'dynamic'}
     """
-    import yaml
-
     keys: dict[str, Any] = {}
     for word in text.split():
-        key, equals, value = word.partition("=")
-        if not equals or not key or not value:
+        key, equals, typed = word.partition("=")
+        if not equals or not key or not typed:
             raise ValueError(f"a change is KEY=VALUE, such as amp=true, not {word[:60]!r}.")
-        try:
-            keys[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            keys[key] = value
+        keys[key] = value(typed)
     return keys
+
+
+def value(text: str) -> Any:
+    """What a typed value means, as in the YAML of a configuration file.
+
+    >>> value("true"), value("0.2"), value("dynamic")
+    (True, 0.2, 'dynamic')
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return text
+    small = not isinstance(found, int) or abs(found) < 1 << 63
+    return found if isinstance(found, bool | int | float | str) and small else text
 
 
 def reuse_sentences(rows: list[dict[str, Any]]) -> list[str]:

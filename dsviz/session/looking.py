@@ -149,10 +149,6 @@ class Looking(State):
         """The variables of a paused frame in a few words each: `name`, `type`, `text`, of tensors also `shape`, `dtype`, `node`."""
         return list(self._asked("variables", timeout, frame=frame))
 
-    def config_in_force(self, timeout: float = 5.0) -> dict[str, Any]:
-        """The keys of `ds.graph_config` as they are where the program stands."""
-        return dict(self._asked("config", timeout))
-
     def complete(self, text: str, frame: int = 0, timeout: float = 5.0) -> dict[str, Any]:
         """How an expression, up to the cursor, may go on in a paused frame: `start` of the last word and `items`."""
         return dict(self._asked("complete", timeout, text=text, frame=frame))

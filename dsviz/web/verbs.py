@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsviz import saved
 from dsviz.contrast import Contrast
-from dsviz.query import dot, events, iterations, marks, memory, parameters, peak, source, stack, variables
+from dsviz.query import (
+    dot,
+    engine,
+    events,
+    iterations,
+    marks,
+    memory,
+    parameters,
+    peak,
+    settings,
+    source,
+    stack,
+    variables,
+)
 from dsviz.query import node as nodes
 from dsviz.recording.format import RecordingError
 from dsviz.session import Refused
@@ -67,7 +80,8 @@ class Verbs:
             "evaluate": self._evaluate,
             "variables": lambda request: self.session.variables(field(request, "frame", int, 0)),
             "complete": self._complete,
-            "config": lambda _request: self.session.config_in_force(),
+            "engine": self._engine,
+            "configure": self._configure,
             "why": self._why,
             "output": self._output,
             "node": self._node,
@@ -297,6 +311,27 @@ class Verbs:
     def _compare(self, request: Json) -> Json:
         a, b = field(request, "a", int), field(request, "b", int)
         return self._ask(lambda store: iterations.compare(store, a, b))
+
+    def _engine(self, request: Json) -> Json:
+        """What the engine does by itself: one of the views of its panel."""
+        view = field(request, "view", str)
+        if view not in engine.VIEWS:
+            raise Refusal(f"The engine's views are {', '.join(engine.VIEWS)}, not {view[:40]!r}.")
+
+        def facts() -> Json:
+            try:
+                return self.session.facts()
+            except Refused as why:
+                raise LookupError(str(why)) from None
+
+        return engine.engine(self._store, view, facts)
+
+    def _configure(self, request: Json) -> list[Json]:
+        """Change one key of the configuration, from here on; `value` as it is typed."""
+        key, value = field(request, "key", str), field(request, "value", str).strip()
+        if not value:
+            raise Refusal(f"{key[:40]!r} needs a value.")
+        return self.session.configure(**{key: settings.value(value)})
 
     def _output(self, request: Json) -> list[tuple[int, str]]:
         return self._ask(lambda store: store.output())
