@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 from dsviz import events
+from dsviz.debuggee.attributes import simple_attrs
 from dsviz.debuggee.frames import Places, Walker
-from dsviz.debuggee.tracer import classify, simple_attrs
+from dsviz.debuggee.tracer import classify
 from dsviz.store import GraphStore
 from engine.module import ModuleCall
 from engine.node import BACKWARD, Node

@@ -21,6 +21,7 @@ import msgspec
 from dsviz import events, shadow
 from dsviz.wire import control
 from dsviz.wire.ring import DEFAULT_CAPACITY, Breadcrumb, RingReader
+from dsviz.wire.short import Reading
 
 # The interpreter is told where our own packages are: the folder it was started in may hold others.
 _BOOTSTRAP = (
@@ -81,6 +82,7 @@ class Process:
         self._on_events, self._on_message, self._on_end = on_events, on_message, on_end
         self.folder = _private_folder()
         self._readers: dict[str, RingReader] = {}
+        self._readings: dict[str, Reading] = {}
         self._names: dict[str, str] = {}
         self._last: RingReader | None = None
         self._channel: control.Channel | None = None
@@ -230,6 +232,7 @@ class Process:
         if os.path.dirname(path) != self.folder or path in self._readers:
             return
         self._readers[path] = RingReader(path)
+        self._readings[path] = Reading()
         self._names[path] = thread
 
     def _drain(self) -> bool:
@@ -255,15 +258,16 @@ class Process:
             pass
 
     def _feed(self, reader: RingReader) -> bool:
-        batch: list[events.AnyEvent] = []
-        try:
-            for record in reader.read(BATCH):
-                for event in events.decode(record):
-                    if type(event) is events.Value and event.file:
-                        event = self._from_file(event)
-                    batch.append(event)
-        except msgspec.MsgspecError:
-            reader.damaged = True
+        records = list(reader.read(BATCH))
+        if not records:
+            self.damaged = self.damaged or reader.damaged
+            return False
+        reading = self._readings[reader.path]
+        batch = reading.events(records)
+        reader.damaged = reader.damaged or reading.damaged
+        for index, event in enumerate(batch):
+            if type(event) is events.Value and event.file:
+                batch[index] = self._from_file(event)
         self.damaged = self.damaged or reader.damaged
         if not batch:
             return False

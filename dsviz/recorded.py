@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from dsviz import events as ev
-from dsviz.debuggee.tracer import DirectOutlet, Outlet, Tracer
+from dsviz.debuggee.outlets import DirectOutlet, Outlet
+from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
 from dsviz.recording.format import RecordingError
 from dsviz.recording.recorder import Recorder, is_recording, make_room, meta_of

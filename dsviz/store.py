@@ -6,7 +6,7 @@ import linecache
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dsviz import events as ev
@@ -18,6 +18,7 @@ WINDOW = 200_000  # nodes kept
 OUTPUT_HEAD = 200_000  # characters of the program's output kept from its beginning
 OUTPUT_TAIL = 800_000  # and from its end
 BANDS = 4096
+TRAIL = 4096  # nodes of one iteration whose slots are kept in their order
 MARKS = 20_000  # of the events that are listed: modules, branches, turns, failures
 
 
@@ -33,20 +34,67 @@ class Band:
     last: int
 
 
-@dataclass(slots=True)
 class IterationRecord:
-    """One iteration: where it begins, what it ran, and a hash of the structure it took."""
+    """One iteration: where it begins, what it ran, and a hash of the structure it took.
 
-    index: int
-    start: int
-    first: int  # nodes that had run before
-    end: int = 0
-    nodes: int = 0
-    busy: int = 0  # nanoseconds inside ops
-    hash: int = 0
-    slots: set[int] = field(default_factory=set)
-    loss: int = 0  # the node that backward started from
-    value: float | None = None  # and its value
+    >>> record = IterationRecord(0, 0, 0)
+    >>> record.trail += [5, 6, 5]
+    >>> record.nodes, sorted(record.slots)
+    (3, [5, 6])
+    """
+
+    __slots__ = (
+        "_hash",
+        "_nodes",
+        "_slots",
+        "busy",
+        "end",
+        "first",
+        "index",
+        "loss",
+        "start",
+        "trail",
+        "value",
+    )
+
+    def __init__(self, index: int, start: int, first: int) -> None:
+        self.index = index
+        self.start = start
+        self.first = first  # nodes that had run before
+        self.end = 0
+        self.busy = 0  # nanoseconds inside ops
+        self.loss = 0  # the node that backward started from
+        self.value: float | None = None  # and its value
+        self.trail: list[
+            int
+        ] = []  # slots of the latest nodes, one after the other: what a node adds is all it costs
+        self._nodes = 0
+        self._hash = 0
+        self._slots: set[int] = set()
+
+    @property
+    def nodes(self) -> int:
+        """How many it ran."""
+        return self._nodes + len(self.trail)
+
+    @property
+    def hash(self) -> int:
+        """A number of all its slots in their order."""
+        return hash((self._hash, tuple(self.trail))) if self.trail else self._hash
+
+    @property
+    def slots(self) -> set[int]:
+        """The slots it used."""
+        return self._slots.union(self.trail) if self.trail else self._slots
+
+    def fold(self, like: IterationRecord | None = None) -> None:
+        """Sum the trail up. `like` is an iteration before: one that took the same way shares its set."""
+        self._hash, self._nodes = self.hash, self.nodes
+        if like is not None and like._hash == self._hash and like._nodes == self._nodes:
+            self._slots = like._slots
+        else:
+            self._slots = self.slots
+        self.trail = []
 
 
 class GraphStore:
@@ -218,7 +266,7 @@ class GraphStore:
             before = self.events
             for event in events:
                 self.events += 1
-                handlers[type(event)](event)
+                handlers[type(event)](event)  # each may ask how many there were
             self.version += self.events - before
 
     def skip(self, nodes: int) -> None:
@@ -292,32 +340,33 @@ class GraphStore:
         self.structure.add_leaf(event)
 
     def _op(self, event: ev.Op) -> None:
-        node = event.node
+        node, phase, number = event.node, event.phase, event.iteration
         self.nodes[node] = event
         slot = self.structure.place(event)
         if node == self.pending:
             self.pending = 0
         self.count += 1
-        slot.busy += event.duration
-        end = event.start + event.duration
+        duration = event.duration
+        slot.busy += duration
+        end = event.start + duration
         self.time = end
-        if event.twin:
-            self.backward_of[event.twin] = node
         band = self._band
-        if band is None or band.phase != event.phase or band.iteration != event.iteration:
+        if band is None or band.phase != phase or band.iteration != number:
             band = self._begin_band(event)
         band.end = end
         band.last = self.count
         iteration = self._iteration
-        if iteration is None or iteration.index != event.iteration:
-            iteration = self._begin_iteration(event.iteration, event.start)
-        iteration.nodes += 1
-        iteration.busy += event.duration
+        if iteration is None or iteration.index != number:
+            iteration = self._begin_iteration(number, event.start)
+        iteration.busy += duration
         iteration.end = end
-        iteration.hash = hash((iteration.hash, slot.id))
-        iteration.slots.add(slot.id)
-        if event.phase == 1 and not iteration.loss and event.twin:
-            iteration.loss = event.twin
+        iteration.trail.append(slot.id)
+        if len(iteration.trail) >= TRAIL:
+            iteration.fold()
+        if event.twin:
+            self.backward_of[event.twin] = node
+            if phase == 1 and not iteration.loss:
+                iteration.loss = event.twin
         if len(self.nodes) > self.window:
             self._drop()
 
@@ -329,6 +378,9 @@ class GraphStore:
         return band
 
     def _begin_iteration(self, index: int, start: int) -> IterationRecord:
+        before = self._iteration
+        if before is not None and before.trail:
+            before.fold(self.iterations[-2] if len(self.iterations) > 1 else None)
         self._iteration = record = IterationRecord(index, start, self.count)
         self.iterations.append(record)
         return record

@@ -11,7 +11,7 @@ arrays its gradient needs, and keeping it would keep them.
 | `op_error` | `Failure`, before the exception reaches the person; a sink may set its `replacement` |
 | `module_enter`, `module_exit` | `ModuleCall`; at the exit its `out` is there until the sinks return |
 | `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is; `out` is there |
-| `buffer` | `BufferEvent` |
+| `buffer` | a list of changes, in their order: `(what, Buffer, time)`; see `engine.memory` |
 | `gradient` | `(leaf Node, array)`, when a leaf's gradient is complete |
 | `backward` | nothing: a backward pass that fills `.grad` has ended |
 | `step` | the optimizer that is about to make its step |
@@ -49,11 +49,11 @@ class Bus:
     """Holds one tuple of sinks for each kind, so that an empty kind costs one truth test.
 
     `active` is all that an op looks at: true while anything but `op_error` is subscribed, or while somebody
-    holds the ops on their long way, where they can be changed (mixed precision, streams). `arguments` says whether
+    holds the ops on their long way, where they can be changed (mixed precision, streams): `held` counts those. `arguments` says whether
     a sink of `op_finish` looks at the arguments: without one, a gradient may be computed in the place of another.
     """
 
-    __slots__ = (*KINDS, "_held", "_incurious", "_lock", "active", "arguments")
+    __slots__ = (*KINDS, "_incurious", "_lock", "active", "arguments", "held")
 
     op_start: tuple[Sink, ...]
     op_finish: tuple[Sink, ...]
@@ -71,7 +71,7 @@ class Bus:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.active = self.arguments = False
-        self._held = 0
+        self.held = 0
         self._incurious: tuple[Sink, ...] = ()
         for kind in KINDS:
             setattr(self, kind, ())
@@ -131,11 +131,11 @@ class Bus:
     def hold(self, change: int) -> None:
         """Keep the ops on their long way (+1), or no longer (-1)."""
         with self._lock:
-            self._held += change
+            self.held += change
             self._refresh()
 
     def _refresh(self) -> None:
-        self.active = self._held > 0 or any(getattr(self, kind) for kind in KINDS if kind != "op_error")
+        self.active = self.held > 0 or any(getattr(self, kind) for kind in KINDS if kind != "op_error")
         self.arguments = any(sink not in self._incurious for sink in self.op_finish)
 
 

@@ -19,11 +19,11 @@ from engine.bus import bus
 from engine.dtype import get_default_dtype, is_floating
 from engine.grad_mode import state
 from engine.location import INTERNAL, is_engine_code
-from engine.node import NO_KWARGS, REACH, Node, behind, leaf, order
+from engine.node import NO_KWARGS, REACH, Node, Watched, behind, keep, leaf, order, settle
 from engine.op import Op, given
 from engine.pool import LARGE, compute
 from engine.views import link
-from engine.watched import begin, finish
+from engine.watched import begin, finish, followed
 from engine.writes import writes
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ def unary(op: Op, a: Any) -> Tensor:
     if type(xa) is not _ndarray:
         return apply(op, (a,))  # type: ignore[no-any-return]
     if bus.active:
-        return apply(op, (a,), NO_KWARGS, [xa], [a.node])  # type: ignore[no-any-return]
+        if bus.held:
+            return apply(op, (a,), NO_KWARGS, [xa], [a.node])  # type: ignore[no-any-return]
+        tensor = Tensor.__new__(Tensor)
+        tensor.node, tensor.array = followed(op, (a,), [xa], [a.node])
+        return tensor
     try:
         out = compute(op.on_numpy, xa) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
@@ -107,7 +111,11 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     if type(xa) is not _ndarray:
         return apply(op, (a, b))  # type: ignore[no-any-return]
     if bus.active:
-        return apply(op, (a, b), NO_KWARGS, [xa, xb], [a.node, nb])  # type: ignore[no-any-return]
+        if bus.held:
+            return apply(op, (a, b), NO_KWARGS, [xa, xb], [a.node, nb])  # type: ignore[no-any-return]
+        tensor = Tensor.__new__(Tensor)
+        tensor.node, tensor.array = followed(op, (a, b), [xa, xb], [a.node, nb])
+        return tensor
     try:
         out = compute(op.on_numpy, xa, xb) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
@@ -269,7 +277,8 @@ def apply(
     while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
-    node = Node()
+    active = bus.active
+    node = Watched() if active else Node()
     node.op = op
     node.kwargs = kwargs
     node.code = code
@@ -280,7 +289,7 @@ def apply(
     node.saved = ()
     node.depth = node.order = 0
     node.shape = node.dtype = None  # type: ignore[assignment]
-    loud = bus.active and begin(node, arrays)
+    loud = active and begin(node, arrays)
     try:
         if op.check:
             op.shape(*[shape_of(a) for a in arrays], **kwargs)
@@ -318,15 +327,7 @@ def apply(
         node.requires = True
         keep(node, op, arrays, nodes, out, extras)
     else:
-        depth = 0
-        for i, source in enumerate(nodes):
-            if source is not None:
-                if (source.requires and source.op is not None) or source.depth >= REACH:
-                    source = nodes[i] = behind(source)
-                if source.depth >= depth:
-                    depth = source.depth + 1
-        node.depth = depth
-        node.inputs = tuple(nodes)
+        settle(node, nodes)
     if loud:
         finish(node, out)
     if not single:
@@ -337,39 +338,6 @@ def apply(
     if op.view:
         link(tensor, operands[0], op, kwargs)
     return tensor
-
-
-def keep(
-    node: Node, op: Op, arrays: list[Any], nodes: list[Node | None], out: Any, extras: tuple[Any, ...]
-) -> None:
-    """Save on `node` what its gradient declared, and nothing else."""
-    if op.cross and not extras:
-        first, second = nodes
-        node.saved = (
-            arrays[0] if second is not None and second.requires else None,
-            arrays[1] if first is not None and first.requires else None,
-            None,
-        )
-        return
-    saved: list[Any] = []
-    rules = op.saves_args
-    last = len(rules) - 1
-    for i, parent in enumerate(nodes):
-        rule = rules[i] if i < last else rules[last]
-        if rule is None:
-            saved.append(arrays[i] if parent is None else parent)
-        elif not rule:
-            saved.append(arrays[i])
-        else:
-            for j in rule:
-                user = nodes[j]
-                if user is not None and user.requires:
-                    saved.append(arrays[i])
-                    break
-            else:
-                saved.append(None)
-    saved.append(out if op.saves_out else None)
-    node.saved = (*saved, *extras)
 
 
 def parts(node: Node, arrays: tuple[Any, ...]) -> tuple[Tensor, ...]:

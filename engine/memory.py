@@ -1,7 +1,9 @@
 """Which buffers are alive, and for what: told on the bus, only while somebody is subscribed to `buffer`.
 
-A buffer is the memory one array owns; views of it are the same buffer. Its release is seen by a weak
-reference. That can happen in the middle of anything, so releases queue up and are told at the next op.
+A buffer is the memory one array owns; views of it are the same buffer. Changes queue up and are told together,
+as `(what, Buffer, time)` with `what` "allocated", "reused", "released" or "recategorised": once an op has run, or by
+`flush`. A release is seen by a weak reference, which can happen in the middle of anything; the clock is not asked for
+each, so a release has the time at which the op after it began.
 """
 
 from __future__ import annotations
@@ -25,48 +27,34 @@ class Buffer(weakref.ref):  # type: ignore[type-arg]
     """One piece of memory: `id` (counted from 1), `nbytes`, `category`, `node` (number of the node that
     made it, 0 for none). It does not keep the memory alive."""
 
-    __slots__ = ("category", "id", "key", "nbytes", "node")
+    __slots__ = ("category", "id", "key", "nbytes", "node", "told")
 
     id: int
     key: int
     nbytes: int
     category: str
     node: int
+    told: str  # "allocated" or "reused" until that was told, then ""
 
 
-class BufferEvent:
-    """`kind` is "allocated", "reused", "released" or "recategorised"; `time` in perf_counter_ns."""
-
-    __slots__ = ("buffer", "kind", "time")
-
-    kind: str
-    buffer: Buffer
-    time: int
-
-    def __repr__(self) -> str:
-        b = self.buffer
-        return f"<{self.kind} buffer {b.id} {b.category} {b.nbytes} bytes>"
-
-
-def _tell(kind: str, buffer: Buffer, time: int) -> None:
-    event = BufferEvent()
-    event.kind, event.buffer, event.time = kind, buffer, time
-    for sink in bus.buffer:
-        try:
-            sink("buffer", event)
-        except Exception:  # noqa: BLE001 - a debugger's mistake is no mistake of the program
-            bus.failed("buffer", sink)
+Change = tuple[str, Buffer, int]
 
 
 class Memory:
-    """The live buffers that were seen since somebody subscribed; `waiting` are releases not told yet."""
+    """The live buffers that were seen since somebody subscribed.
+
+    `waiting` is what is not told yet: a buffer stands there once for its beginning and once for its end, a pair
+    of `None` and a buffer for a change of its category.
+    """
 
     def __init__(self) -> None:
         self._alive: dict[int, Buffer] = {}
-        self.waiting: deque[tuple[Buffer, int]] = deque()
-        self.nbytes = 0  # of all of them together
+        self.waiting: deque[Any] = deque()
+        self.nbytes = 0  # of all of them together, as far as it was told
         self._count = 0
-        self._callback = self._dead  # made once
+        self._wait = (
+            self.waiting.append
+        )  # also called with a buffer whose memory is gone, by its weak reference
 
     def track(self, array: Any, category: str, node: Node | None = None) -> None:
         """`array` is in use; tell of its memory if it is new."""
@@ -74,32 +62,41 @@ class Memory:
             return
         base = array.base
         memory = array if base is None else owner(array)
-        known = self._alive.get(id(memory))
+        key = id(memory)
+        known = self._alive.get(key)
         if known is not None and known() is memory:
             return
-        buffer = self._made(memory, category, 0 if node is None else node.id)
+        # Filled here: a constructor in Python would cost twice as much.
+        buffer = Buffer(memory, self._wait)
+        # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
+        buffer.key = key
+        self._count += 1
+        buffer.id = self._count
+        buffer.nbytes = memory.nbytes
+        buffer.category = category
+        buffer.node = 0 if node is None else node.id
         if base is not None:
             base = memory.base
-        _tell("reused" if type(base) is Lease and base.reused else "allocated", buffer, perf_counter_ns())
+        buffer.told = "reused" if type(base) is Lease and base.reused else "allocated"
+        self._alive[key] = buffer
+        self._wait(buffer)
 
     def expect(self, array: Any, category: str) -> Buffer:
         """Know of memory that was alive before anybody looked, and tell nobody."""
         memory = owner(array)
-        known = self._alive.get(id(memory))
-        return known if known is not None and known() is memory else self._made(memory, category, 0)
-
-    def _made(self, memory: Any, category: str, node: int) -> Buffer:
-        # Filled here: a constructor in Python would cost twice as much.
-        buffer = Buffer(memory, self._callback)
-        # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
-        buffer.key = key = id(memory)
+        key = id(memory)
+        known = self._alive.get(key)
+        if known is not None and known() is memory:
+            return known
+        buffer = Buffer(memory, self._wait)
+        buffer.key = key
         self._count += 1
         buffer.id = self._count
-        buffer.nbytes = nbytes = memory.nbytes
-        stale: Buffer | None = self._alive.get(key)  # dead, and its end not heard of yet
-        self.nbytes += nbytes if stale is None else nbytes - stale.nbytes
+        buffer.nbytes = memory.nbytes
         buffer.category = category
-        buffer.node = node
+        buffer.node = 0
+        buffer.told = ""
+        self.nbytes += buffer.nbytes
         self._alive[key] = buffer
         return buffer
 
@@ -107,38 +104,59 @@ class Memory:
         """`array`'s memory serves something else from now on."""
         if not bus.buffer:
             return
-        buffer = self._alive.get(id(owner(array)))
-        if buffer is not None and buffer.category != category:
+        memory = owner(array)
+        buffer = self._alive.get(id(memory))
+        if buffer is not None and buffer.category != category and buffer() is memory:
             buffer.category = category
-            _tell("recategorised", buffer, perf_counter_ns())
+            self._wait((None, buffer))
 
     def keep(self, array: Any, node: Node) -> None:
         """`array` is kept for the gradient of `node`."""
-        known = self._alive.get(id(array if array.base is None else owner(array)))
-        if known is None:
+        memory = array if array.base is None else owner(array)
+        known = self._alive.get(id(memory))
+        if known is None or known() is not memory:
             self.track(array, "saved", node)
         elif known.category == "activations":
             known.category = "saved"
-            _tell("recategorised", known, perf_counter_ns())
+            if not known.told:  # else it is told with its beginning
+                self._wait((None, known))
 
-    def flush(self) -> None:
-        """Tell of the buffers that died since the last time."""
-        while self.waiting:
-            buffer, time = self.waiting.popleft()
-            _tell("released", buffer, time)
+    def flush(self, begun: int = 0, ended: int = 0) -> None:
+        """Tell what waits. After an op: it began and ended at these times, and what was released was so before it."""
+        waiting = self.waiting
+        if not waiting:
+            return
+        if not ended:
+            begun = ended = perf_counter_ns()
+        alive = self._alive
+        changes: list[Change] = []
+        try:
+            while waiting:
+                buffer: Any = waiting.popleft()
+                if type(buffer) is tuple:
+                    changes.append(("recategorised", buffer[1], ended))
+                elif buffer.told:
+                    changes.append((buffer.told, buffer, ended))
+                    buffer.told = ""
+                    self.nbytes += buffer.nbytes
+                else:
+                    changes.append(("released", buffer, begun))
+                    self.nbytes -= buffer.nbytes
+                    key: int = buffer.key
+                    if alive.get(key) is buffer:
+                        del alive[key]
+        except IndexError:  # another thread told the last of them
+            pass
+        for sink in bus.buffer:
+            try:
+                sink("buffer", changes)
+            except Exception:  # noqa: BLE001 - a debugger's mistake is no mistake of the program
+                bus.failed("buffer", sink)
 
     def live(self) -> list[Buffer]:
         """The buffers that are alive now, oldest first."""
         known = list(self._alive.values())  # in one go: other threads may add to it
         return sorted((b for b in known if b() is not None), key=lambda b: b.id)
-
-    def _dead(self, buffer: Any) -> None:
-        key: int = buffer.key
-        known = self._alive.get(key)
-        if known is not None and known is buffer:
-            del self._alive[key]
-            self.nbytes -= known.nbytes
-        self.waiting.append((buffer, perf_counter_ns()))
 
 
 memory = Memory()

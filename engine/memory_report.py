@@ -14,7 +14,7 @@ from typing import Any
 from engine import backend
 from engine.backend import owner
 from engine.bus import Handle, bus
-from engine.memory import CATEGORIES, BufferEvent, memory
+from engine.memory import CATEGORIES, Change, memory
 from engine.node import Node
 from engine.optim.optimizer import Optimizer
 from engine.pool import pool
@@ -65,19 +65,19 @@ class MemoryReport:
         self._handle = bus.subscribe(self._see, "buffer")
         return self
 
-    def _see(self, kind: str, event: BufferEvent) -> None:
-        buffer = event.buffer
-        self.events[event.kind] += 1
-        known = self._alive.pop(buffer.id, None)
-        if known is not None:
-            self._now[known[1]] -= known[0]
-        if event.kind != "released":
-            self._alive[buffer.id] = (buffer.nbytes, buffer.category)
-            self._now[buffer.category] += buffer.nbytes
-        total = sum(self._now.values())
-        assert self.peak is not None
-        if total > self.peak:
-            self.peak, self.peak_by_category = total, dict(self._now)
+    def _see(self, kind: str, changes: list[Change]) -> None:
+        for what, buffer, _ in changes:
+            self.events[what] += 1
+            known = self._alive.pop(buffer.id, None)
+            if known is not None:
+                self._now[known[1]] -= known[0]
+            if what != "released":
+                self._alive[buffer.id] = (buffer.nbytes, buffer.category)
+                self._now[buffer.category] += buffer.nbytes
+            total = sum(self._now.values())
+            assert self.peak is not None
+            if total > self.peak:
+                self.peak, self.peak_by_category = total, dict(self._now)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -148,7 +148,7 @@ def found() -> Iterator[tuple[Any, str]]:
 
     for thing in gc.get_objects():
         kind = type(thing)
-        if kind is Node:
+        if issubclass(kind, Node):
             if thing.grad is not None:
                 hold(thing.grad.array, "gradients")
             for value in thing.saved or ():

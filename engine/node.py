@@ -83,6 +83,7 @@ class Node:
     # (shape, dtype) of each result where there are several, None for one that is not there
     outputs: list[tuple[tuple[int, ...], np.dtype[Any]] | None] | None = None
     phase: int = FORWARD
+    place: Any = None  # of a forward node: what a debugger noted of where it stands, for its backward twin
     picks: tuple[
         int | None, ...
     ] = ()  # for each input, which result of it is used, None for one with only one
@@ -127,9 +128,52 @@ class Node:
         return f"<Node {self.id} {self.label} {shape}>"
 
 
-def blank() -> Node:
+class Watched(Node):
+    """A node of an op that somebody watches. What is known of it has slots: those of a dictionary take ten times as long.
+
+    `engine.watched.begin` fills them.
+    """
+
+    __slots__ = (
+        "arrays",
+        "call",
+        "duration",
+        "id",
+        "iteration",
+        "made",
+        "nbytes",
+        "place",
+        "saved_bytes",
+        "scalars",
+        "start",
+    )
+
+
+class Backward(Node):
+    """The backward node of an op, made only while somebody watches. What is the same for all of them has no slot."""
+
+    __slots__ = (
+        "arrays",
+        "call",
+        "duration",
+        "id",
+        "iteration",
+        "made",
+        "nbytes",
+        "outputs",
+        "start",
+        "twin",
+    )
+
+    phase = BACKWARD
+    requires = False
+    saved = ()
+    depth = order = stamp = 0
+
+
+def blank(kind: type[Node] = Node) -> Node:
     """A node with every slot filled with its default, for where speed does not matter."""
-    node = Node()
+    node = kind()
     node.op = None
     node.inputs = ()
     node.kwargs = NO_KWARGS
@@ -166,6 +210,52 @@ def leaf(
     node.stamp = 0
     node.depth = 0 if origin is None else origin.depth + 1
     return node
+
+
+def keep(
+    node: Node, op: Op, arrays: list[Any], nodes: list[Node | None], out: Any, extras: tuple[Any, ...] = ()
+) -> None:
+    """Save on `node` what its gradient declared, and nothing else."""
+    if op.cross and not extras:
+        first, second = nodes
+        node.saved = (
+            arrays[0] if second is not None and second.requires else None,
+            arrays[1] if first is not None and first.requires else None,
+            None,
+        )
+        return
+    saved: list[Any] = []
+    rules = op.saves_args
+    last = len(rules) - 1
+    for i, parent in enumerate(nodes):
+        rule = rules[i] if i < last else rules[last]
+        if rule is None:
+            saved.append(arrays[i] if parent is None else parent)
+        elif not rule:
+            saved.append(arrays[i])
+        else:
+            for j in rule:
+                user = nodes[j]
+                if user is not None and user.requires:
+                    saved.append(arrays[i])
+                    break
+            else:
+                saved.append(None)
+    saved.append(out if op.saves_out else None)
+    node.saved = (*saved, *extras)
+
+
+def settle(node: Node, nodes: list[Node | None]) -> None:
+    """`node` takes no gradient: of `nodes`, its inputs, it keeps what error messages need and no long past."""
+    depth = 0
+    for i, source in enumerate(nodes):
+        if source is not None:
+            if (source.requires and source.op is not None) or source.depth >= REACH:
+                source = nodes[i] = behind(source)
+            if source.depth >= depth:
+                depth = source.depth + 1
+    node.depth = depth
+    node.inputs = tuple(nodes)
 
 
 # How far back error messages can look through values that take no gradient. A loop without gradient

@@ -6,6 +6,7 @@ and each look-up is paid a million times.
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter_ns
 from typing import Any
 
@@ -16,27 +17,82 @@ from engine.bus import bus
 from engine.config import current
 from engine.grad_mode import state
 from engine.iteration import iteration
+from engine.location import INTERNAL, is_engine_code
 from engine.memory import memory
-from engine.node import BACKWARD, Node, blank, ids
+from engine.node import NO_KWARGS, Backward, Node, Watched, ids, keep, order, settle
+from engine.op import Op, given
 from engine.pending import Product
+from engine.pool import LARGE, compute
 from engine.switches import switches
+from engine.writes import writes
 
 _ndarray = np.ndarray
+_getframe = sys._getframe
+
+
+def followed(op: Op, args: tuple[Any, ...], arrays: list[Any], nodes: list[Node | None]) -> tuple[Node, Any]:
+    """What `unary` and `binary` do (they call it), while somebody watches: the node and the array of the result."""
+    frame = _getframe(3)
+    code = frame.f_code
+    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
+        frame = frame.f_back
+        code = frame.f_code
+    node = Watched()
+    node.op = op
+    node.kwargs = NO_KWARGS
+    node.code = code
+    node.lasti = frame.f_lasti
+    node.inputs = tuple(nodes)
+    node.requires = False
+    node.stamp = writes.count
+    node.saved = ()
+    node.depth = node.order = 0
+    node.shape = node.dtype = None  # type: ignore[assignment]
+    loud = begin(node, arrays)
+    first = arrays[0]
+    try:
+        out = compute(op.on_numpy, *arrays) if first.nbytes >= LARGE and op.pooled else op.on_numpy(*arrays)
+    except Exception as error:  # noqa: BLE001 - explained and raised again
+        from engine.explain import fail  # errors are rare, and their explanation is a long file
+
+        out = fail(node, list(args), arrays, error, frame)
+        op = node.op = given(op)
+    if loud:
+        node.duration = perf_counter_ns() - node.start
+    if type(out) is not _ndarray:
+        out = np.asarray(out)
+    node.order = next(order)
+    node.shape = out.shape
+    node.dtype = out.dtype
+    for source in nodes:
+        if source is not None and source.requires and op.vjp is not None and state.grad:
+            node.requires = True
+            keep(node, op, arrays, nodes, out)
+            break
+    else:
+        settle(node, nodes)
+    if loud:
+        finish(node, out)
+    return node, out
 
 
 def begin(node: Node, arrays: list[Any]) -> bool:
     """Give a node that is about to run its number and place, and tell; False when it is switched off."""
+    node.id = node.duration = node.nbytes = node.saved_bytes = node.start = 0
+    node.place = node.made = node.scalars = None
+    node.arrays = None
     mine = state.__dict__  # of this thread: asked once, because asking takes as long as a call
+    node.call = mine["call"]
+    node.iteration = iteration.index
     if mine["silent"] or current().trace_level == 0:
         return False
     phase = mine["phase"]
     if phase:
         node.phase = phase
         node.twin = mine["twin"]
-    else:
+    elif iteration.closed:
         iteration.forward()
-    node.call = mine["call"]
-    node.iteration = iteration.index
+        node.iteration = iteration.index
     if switches.any and switches.silent(node):
         return False
     for i, parent in enumerate(node.inputs):
@@ -51,8 +107,6 @@ def begin(node: Node, arrays: list[Any]) -> bool:
                     node.scalars[name] = arrays[i]
         elif parent.id == 0:
             _leaf(parent, arrays[i])
-    if memory.waiting:
-        memory.flush()
     node.id = next(ids)
     node.arrays = tuple(arrays)
     for sink in bus.op_start:
@@ -96,12 +150,16 @@ def finish(node: Node, out: Any) -> None:
         size = 0
         for array in node.saved:
             kind = type(array)
-            if kind is _ndarray or (kind is not Node and array is not None and backend.is_array(array)):
+            if kind is _ndarray or (
+                array is not None and not isinstance(array, Node) and backend.is_array(array)
+            ):
                 size += array.nbytes
                 if watched:
                     memory.keep(array, node)
         if size:
             node.saved_bytes = size
+    if memory.waiting:
+        memory.flush(node.start, node.start + node.duration)
     node.made = out
     for sink in bus.op_finish:
         try:
@@ -113,23 +171,23 @@ def finish(node: Node, out: Any) -> None:
 
 def begin_backward(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | None:
     """The backward node of `node`, numbered and told, or None when it is switched off."""
-    came = tuple(sources.pop(node, (None,)))
+    came = sources.pop(node, None)
     # A node with a role was silent when it ran, and came into the graph as a value only.
     if node.id == 0 or node.role or current().trace_level == 0:
         return None
-    back = blank()
+    back = Backward()
     back.op = node.op
     back.kwargs = node.kwargs
-    back.phase = BACKWARD
     back.twin = node
     back.call = node.call
-    back.code, back.lasti = node.code, node.lasti
+    back.code = node.code
+    back.lasti = node.lasti
     back.iteration = iteration.index
-    back.inputs = came
+    back.inputs = _NOWHERE if came is None else tuple(came)
+    back.shape = back.dtype = back.made = None  # type: ignore[assignment]
+    back.duration = back.nbytes = back.start = back.id = 0
     if switches.any and switches.silent(back):
         return None
-    if memory.waiting:
-        memory.flush()
     back.id = next(ids)
     back.arrays = tuple(g) if type(g) is list else (g,)
     back.outputs = [
@@ -143,6 +201,9 @@ def begin_backward(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node 
             bus.failed("op_start", sink)
     back.start = perf_counter_ns()
     return back
+
+
+_NOWHERE = (None,)
 
 
 def finish_backward(back: Node, result: tuple[Any, ...]) -> None:
@@ -169,6 +230,8 @@ def finish_backward(back: Node, result: tuple[Any, ...]) -> None:
             kind = type(g)
             if kind is _ndarray or (kind is not Product and backend.is_array(g)):
                 memory.track(g, "gradients", back)
+    if memory.waiting:
+        memory.flush(back.start, back.start + back.duration)
     back.outputs = outputs
     back.nbytes = size
     if first is None:

@@ -14,7 +14,7 @@ import pytest
 
 import engine as ds
 from engine import pool as pools
-from engine.memory import BufferEvent
+from engine.memory import Change
 from engine.pool import LARGE, Lease, pool
 
 SIDE = 256  # a float32 matrix of this side is large
@@ -234,13 +234,13 @@ def test_small_and_foreign_types_stay_with_numpy() -> None:
 
 
 def test_the_bus_tells_what_was_used_again() -> None:
-    events: list[BufferEvent] = []
+    events: list[Change] = []
     x = ds.ones(SIDE, SIDE)
-    with ds.bus.subscribe(lambda kind, event: events.append(event), "buffer"):
+    with ds.bus.subscribe(lambda kind, changes: events.extend(changes), "buffer"):
         for _ in range(5):
             x * 2.0
         x * 2.0
-    kinds = [e.kind for e in events if e.buffer.nbytes == BYTES]
+    kinds = [what for what, buffer, _ in events if buffer.nbytes == BYTES]
     assert kinds.count("reused") >= 4
     assert kinds.count("allocated") <= 2  # x itself, and the first result
 

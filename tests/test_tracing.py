@@ -164,9 +164,9 @@ def test_every_allocated_buffer_is_released(fresh: Any) -> None:
         gc.collect()
         ds.ones(1) + 1  # releases are told at the next op
         gc.collect()
-    events = [s for _, s in seen.events]
-    allocated = {e.buffer.id: e.buffer for e in events if e.kind == "allocated"}
-    released = [e.buffer.id for e in events if e.kind == "released"]
+    events = [change for _, changes in seen.events for change in changes]
+    allocated = {buffer.id: buffer for what, buffer, _ in events if what == "allocated"}
+    released = [buffer.id for what, buffer, _ in events if what == "released"]
     assert len(released) == len(set(released))
     left = [allocated[i] for i in set(allocated) - set(released)]
     assert sum(b.nbytes for b in left) <= 8, [(b.id, b.category, b.nbytes) for b in left]

@@ -10,7 +10,8 @@ import threading
 from typing import Any
 
 from dsviz import events
-from dsviz.debuggee.tracer import CATEGORY, Lane, Tracer
+from dsviz.debuggee.lanes import Lane
+from dsviz.debuggee.tracer import CATEGORY, Tracer
 from engine.bus import Bus, Handle
 from engine.memory import memory
 from engine.module import ModuleCall

@@ -6,8 +6,9 @@ import os
 from types import FrameType, TracebackType
 from typing import Any
 
+from dsviz.debuggee.attributes import ids_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import USER, line_of, user_frames
-from dsviz.debuggee.tracer import Tracer, ids_of, shape_of, simple_attrs
+from dsviz.debuggee.tracer import Tracer
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.module import ModuleCall

@@ -15,17 +15,19 @@ import threading
 import time
 from _thread import get_ident
 from collections.abc import Callable
-from contextlib import suppress
-from types import CodeType, FrameType
-from typing import Any, Protocol
+from types import CodeType
+from typing import Any
 
 import numpy as np
 
 from dsviz import events
-from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places, Walker
-from dsviz.debuggee.probes import Pending
+from dsviz.debuggee.attributes import NO_ATTRS, clash_of, ids_of, shape_of, simple_attrs
+from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places
+from dsviz.debuggee.lanes import Lane, Spot
+from dsviz.debuggee.outlets import Outlet
 from dsviz.debuggee.summary import moved, sampled, summarize
 from dsviz.debuggee.values import Values
+from dsviz.wire.short import Ran
 from engine.bus import Bus
 from engine.config import current
 from engine.grad_mode import state
@@ -34,50 +36,9 @@ from engine.location import is_engine_code
 from engine.module import Module, ModuleCall
 from engine.node import BACKWARD, FORWARD, OPTIMIZER, Node
 
-LONGEST_ATTR = 200  # characters of an attribute's text
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(_HERE)) + os.sep
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
-
-
-class Outlet(Protocol):
-    """Takes one thread's events."""
-
-    def event(self, event: events.Event) -> None:
-        """Take an event that must not be lost."""
-
-    def later(self, event: events.Event) -> None:
-        """Take an event that may wait for the next one to go with."""
-
-    def definition(self, event: events.Event) -> None:
-        """Take a record that later events refer to."""
-
-    def extra(self, event: events.Event, what: str) -> bool:
-        """Take an event that may be dropped; False where it was."""
-
-    def breadcrumb(self, node: int, op: int, frame: int) -> None:
-        """Note which node starts."""
-
-
-class DirectOutlet:
-    """Hands every event to one function, at once."""
-
-    def __init__(self, receive: Callable[[Any], object]) -> None:
-        self._receive = receive
-
-    def event(self, event: events.Event) -> None:
-        """Hand it on."""
-        self._receive(event)
-
-    later = definition = event
-
-    def extra(self, event: events.Event, what: str) -> bool:
-        """Nothing is dropped inside one process."""
-        self._receive(event)
-        return True
-
-    def breadcrumb(self, node: int, op: int, frame: int) -> None:
-        """Nobody needs to know after a crash."""
 
 
 class Tracer:
@@ -191,48 +152,33 @@ class Tracer:
     def frame_of(self, node: Node) -> int:
         """Where the person's program stands for `node`: a backward node stands where its forward twin did."""
         lane = self.lane()
-        return lane.frame if node.id == lane.framed else self._place(lane, node)
+        return self._spot(lane, node).frame
 
-    def _place(self, lane: Lane, node: Node) -> int:
+    def _spot(self, lane: Lane, node: Node) -> Spot:
+        if node.id == lane.framed and lane.spot is not None:
+            return lane.spot
         twin = node.twin
-        if twin is not None:
-            frame = lane.frames_of.get(twin.id) or self._from_other(twin.id)
-            if not frame and twin.code is not None:
-                frame = lane.walker.at(0, twin.code, twin.lasti)
+        if twin is None:
+            spot = lane.find(node)
         else:
-            call = node.call
-            if call is not None and call.code is node.code and call.lasti == node.lasti:
-                # What a module of the engine's does stands where it was called: the person's frame is outside of it.
-                frame = lane.walker.calls.get(call.id, 0)
+            place = twin.place
+            if place is None or place.lane is not lane:
+                place = lane.spot_of.get(twin.id) or place
+            if place is not None and place.lane is lane and place.what is node.op:
+                spot = place
             else:
-                frame = lane.walker.frame(self._start(lane, node), 0 if call is None else call.id)
-        lane.framed, lane.frame = node.id, frame
-        return frame
+                spot = lane.spot_at(self._frame_of_twin(lane, twin, place), node.op)
+        lane.framed, lane.spot = node.id, spot
+        return spot
 
-    def _start(self, lane: Lane, node: Node) -> FrameType:
-        """The person's frame that the engine found for `node`: as far up as the last time such an op was told."""
-        depth = lane.depths.get(node.op)
-        code, lasti = node.code, node.lasti
-        if depth is not None:
-            with suppress(ValueError):  # called in another way, there are fewer frames
-                start = sys._getframe(depth)
-                if start.f_code is code and start.f_lasti == lasti:
-                    return start
-        depth, frame = 0, sys._getframe(0)
-        while frame.f_code is not code or frame.f_lasti != lasti:
-            if frame.f_back is None:
-                return sys._getframe(1)
-            frame = frame.f_back
-            depth += 1
-        lane.depths[node.op] = depth
-        return frame
-
-    def _from_other(self, twin: int) -> int:
-        for lane in list(self._lanes.values()):
-            frame = lane.frames_of.get(twin)
-            if frame:
-                return frame
-        return 0
+    def _frame_of_twin(self, lane: Lane, twin: Node, place: Spot | None) -> int:
+        if place is not None and place.lane.walker.places is self.places:
+            return place.frame
+        for other in list(self._lanes.values()):
+            known = other.spot_of.get(twin.id)
+            if known is not None:
+                return known.frame
+        return 0 if twin.code is None else lane.walker.at(0, twin.code, twin.lasti)
 
     # What the probes in the person's code tell
 
@@ -269,13 +215,18 @@ class Tracer:
         lane.decided = 0
         if lane.pending.moved:
             lane.pending.flush()
+        lane.running = id
         twin = node.twin
-        if twin is not None and twin.id in lane.frames_of:
-            lane.framed, lane.frame = id, lane.frames_of[twin.id]
+        if (
+            twin is not None
+            and (spot := twin.place) is not None
+            and spot.lane is lane
+            and spot.what is node.op
+        ):
+            lane.framed, lane.spot = id, spot
         else:
-            self._place(lane, node)
-        op = node.op
-        lane.breadcrumb(id, lane.ops.get(op) or lane.op(op), lane.frame)
+            spot = self._spot(lane, node)
+        lane.breadcrumb(id, spot.op, spot.frame)
         if self.level == 2:
             if self._values is not None:
                 self._values.inputs(lane.outlet, node)
@@ -288,43 +239,101 @@ class Tracer:
         lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         id = node.id
         timed = 0 if id & SAMPLE else time.perf_counter_ns()
-        frame = lane.frame if lane.framed == id else self._place(lane, node)
-        op, phase, twin, call, outputs = node.op, node.phase, node.twin, node.call, node.outputs
+        spot = lane.spot if lane.framed == id else self._spot(lane, node)
+        assert spot is not None
+        lane.running = 0
+        phase, twin, call = node.phase, node.twin, node.call
         if phase == FORWARD and node.requires:
-            frames = lane.frames_of
-            frames[id] = frame
-            if len(frames) > REMEMBERED:
-                lane.forget()
-        lane.event(
-            events.Op(
-                id,
-                lane.ops.get(op) or lane.op(op),
-                phase,
-                tuple([0 if source is None else source.id for source in node.inputs]),
-                node.shape,
-                lane.dtypes.get(node.dtype) or lane.dtype(node.dtype),
-                0 if call is None else call.id,
-                frame,
-                0 if twin is None else twin.id,
-                node.iteration,
-                node.start - self.began,
-                node.duration,
-                node.nbytes,
-                0 if phase == BACKWARD else node.saved_bytes,
-                self._stepped(lane, node)
-                if phase == OPTIMIZER
-                else simple_attrs(node.attrs)
-                if node.scalars or node.kwargs
-                else NO_ATTRS,
-                self._outputs(lane, outputs) if outputs is not None and len(outputs) > 1 else (),
+            lane.remember(node, spot)
+        like = spot.back if phase == BACKWARD else spot.like
+        if like is None or not like.fits(node):
+            like = lane.like(spot, node)
+        attrs: dict[str, Any] | None = None
+        if phase == OPTIMIZER and lane.before is not None:
+            attrs = self._stepped(lane, node)
+        elif like is None:
+            attrs = simple_attrs(node.attrs)
+        elif not (node.scalars or node.kwargs):
+            if like.attrs:
+                attrs = NO_ATTRS
+        elif not like.same_attrs(node):
+            attrs = simple_attrs(node.attrs)
+        inputs = tuple([0 if source is None else source.id for source in node.inputs])
+        gone: Any = ()
+        born = 0
+        if lane.changes:
+            gone, born = self._changes(lane, node)
+        if like is not None:
+            lane.event(
+                Ran(
+                    id,
+                    like.number,
+                    inputs,
+                    0 if call is None else call.id,
+                    0 if twin is None else twin.id,
+                    node.iteration,
+                    node.start - self.began,
+                    node.duration,
+                    gone,
+                    born,
+                    attrs,
+                )
             )
-        )
+        else:
+            self._in_full(lane, node, spot, inputs, attrs or NO_ATTRS)
         if self.level == 2:
             self._summary(lane, node)
             if self._values is not None:
                 self._values.output(lane.outlet, node)
         if timed:
             lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
+
+    def _in_full(
+        self, lane: Lane, node: Node, spot: Spot, inputs: tuple[int, ...], attrs: dict[str, Any]
+    ) -> None:
+        call, twin = node.call, node.twin
+        lane.event(
+            events.Op(
+                node.id, spot.op, node.phase, inputs, node.shape, lane.dtypes.get(node.dtype) or lane.dtype(node.dtype),
+                0 if call is None else call.id, spot.frame, 0 if twin is None else twin.id, node.iteration,
+                node.start - self.began, node.duration, node.nbytes, 0 if node.phase == BACKWARD else node.saved_bytes, attrs, lane.outputs(node.outputs),
+            )
+        )  # fmt: skip
+
+    def _changes(self, lane: Lane, node: Node) -> tuple[tuple[int, ...], int]:
+        """What became of buffers until `node` had run: as far as its own record can say it, else told before it."""
+        changes, lane.changes = lane.changes, []
+        gone: list[int] = []
+        born = 0
+        for what, buffer, _ in changes:
+            if what == "released" and not born:
+                gone.append(buffer.id)
+            elif what == "allocated" and not born and buffer.node == node.id and buffer.nbytes == node.nbytes:
+                born = buffer.id << 3 | CATEGORY[buffer.category]
+            else:
+                break
+        else:
+            return tuple(gone), born
+        self._tell(lane, changes)
+        return (), 0
+
+    def _tell(self, lane: Lane, changes: list[Any]) -> None:
+        for what, buffer, at in changes:
+            # The clock skips the pauses of the program.
+            at -= self.began
+            if at < lane.clock:
+                at = lane.clock
+            lane.clock = at
+            if what == "released":
+                lane.later(events.Released(buffer.id, at))
+            elif what == "recategorised":
+                lane.later(events.Recategorised(buffer.id, CATEGORY[buffer.category], at))
+            else:
+                lane.later(
+                    events.Allocated(
+                        buffer.id, buffer.nbytes, CATEGORY[buffer.category], buffer.node, at, what == "reused"
+                    )
+                )
 
     def _stepped(self, lane: Lane, node: Node) -> dict[str, Any]:
         """The attributes of an optimizer's step; at level 2 with the share of the parameter that it changed."""
@@ -333,13 +342,6 @@ class Tracer:
         if before is not None and node.arrays:
             attrs["update"] = moved(before, node.arrays[0])
         return attrs
-
-    def _outputs(self, lane: Lane, outputs: list[Any]) -> Any:
-        known = lane.dtypes
-        return [
-            ((), 0) if output is None else (output[0], known.get(output[1]) or lane.dtype(output[1]))
-            for output in outputs
-        ]
 
     def _summary(self, lane: Lane, node: Node) -> None:
         out = node.out
@@ -352,6 +354,7 @@ class Tracer:
     def _op_error(self, kind: str, failure: Any) -> None:
         node: Node = failure.node
         lane = self.lane()
+        lane.running = 0
         assert node.op is not None
         exception = failure.exception
         lane.event(
@@ -413,25 +416,12 @@ class Tracer:
         if self.level == 2 and self._values is not None:
             self._values.leaf(lane.outlet, node)
 
-    def _buffer(self, kind: str, change: Any) -> None:
+    def _buffer(self, kind: str, changes: list[Any]) -> None:
         lane = self._lane if get_ident() == self.owner else self._other(get_ident())
-        buffer = change.buffer
-        # A release may be told after a pause that it came before, and the clock has skipped the pause.
-        at = change.time - self.began
-        if at < lane.clock:
-            at = lane.clock
-        lane.clock = at
-        what = change.kind
-        if what == "released":
-            lane.later(events.Released(buffer.id, at))
-        elif what == "recategorised":
-            lane.later(events.Recategorised(buffer.id, CATEGORY[buffer.category], at))
+        if lane.running:
+            lane.changes += changes
         else:
-            lane.later(
-                events.Allocated(
-                    buffer.id, buffer.nbytes, CATEGORY[buffer.category], buffer.node, at, what == "reused"
-                )
-            )
+            self._tell(lane, changes)
 
     def leaf(self, node: Node) -> None:
         """Tell of a leaf that the engine announced before we were there."""
@@ -458,52 +448,9 @@ class Tracer:
         self.lane().event(events.Loss(node.id, float(array.reshape(-1)[0]), iteration.index, now))
 
 
-class Lane:
-    """One thread's outlet and what it has told already."""
-
-    def __init__(self, places: Places, outlet: Outlet, now: Callable[[], int]) -> None:
-        self.outlet = outlet
-        self._now = now
-        self.clock = 0  # time of the latest change of a buffer
-        self.cost = 0  # nanoseconds spent on telling, estimated
-        self.pending = Pending(self._turn)  # loop turns in which nothing has run yet
-        self.decided = 0  # branches decided since the last op
-        self.event = outlet.event
-        self.later = outlet.later
-        self.breadcrumb = outlet.breadcrumb
-        self.walker = Walker(places, outlet)
-        self.ops: dict[Any, int] = {}
-        self.dtypes: dict[Any, int] = {}
-        self.framed = -1  # the node whose frame was looked up last
-        self.frame = 0
-        self.before: Any = None  # some numbers of a parameter, before the step that is going on
-        self.depths: dict[Any, int] = {}  # op -> how far up the person's frame was, the last time
-        self.frames_of: dict[int, int] = {}  # forward node -> frame, for its backward twin
-
-    def _turn(self, site: int, index: int) -> None:
-        self.event(events.LoopTurn(site, index, self._now()))
-
-    def op(self, op: Any) -> int:
-        """The text of an op's name, as told."""
-        text = self.ops[op] = self.walker.text(op.name)
-        return text
-
-    def dtype(self, dtype: Any) -> int:
-        """The text of a dtype, as told; its name is slow to make."""
-        text = self.dtypes[dtype] = self.walker.text(str(dtype))
-        return text
-
-    def forget(self) -> None:
-        """Graphs of so many nodes are rare; their oldest twins are placed by their line alone."""
-        for old in list(self.frames_of)[: REMEMBERED // 2]:
-            del self.frames_of[old]
-
-
 # What is told of every iteration, and what only of those that are sampled.
 ALWAYS = ("op_error", "module_exit", "buffer", "iteration", "root")
 SAMPLED = ("op_start", "op_finish", "module_enter", "leaf", "gradient")
-NO_ATTRS: dict[str, Any] = {}
-REMEMBERED = 200_000
 SAMPLE = 15  # one node in 16 is timed; numbers with these bits set are not
 DECISIONS = 64  # branches told between two ops: a program may decide a million times without running one
 CATEGORY = {name: number for number, name in enumerate(events.CATEGORIES)}
@@ -524,51 +471,3 @@ def classify(code: CodeType) -> int:
     if name.startswith(_STDLIB) and "site-packages" not in name and "dist-packages" not in name:
         return ENGINE
     return USER
-
-
-def ids_of(inputs: tuple[Node | None, ...]) -> tuple[int, ...]:
-    """Node numbers, 0 for an argument that is no tensor."""
-    return tuple(0 if source is None else source.id for source in inputs)
-
-
-def shape_of(array: Any) -> tuple[int, ...]:
-    """An argument's shape; a plain number has none."""
-    return tuple(int(size) for size in getattr(array, "shape", ()))
-
-
-def clash_of(failure: Any) -> tuple[tuple[int, int], ...]:
-    """The pairs (argument, dimension) that disagree."""
-    return tuple((int(argument), int(dim)) for argument, dim in failure.clash or ())
-
-
-def simple_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
-    """An op's attributes as values that fit in a record."""
-    return {
-        str(name): value if type(value) is float or type(value) is bool else simple(value)
-        for name, value in attrs.items()
-    }
-
-
-def simple(value: Any) -> Any:
-    """`value` itself where a record can hold it, else a short text."""
-    kind = type(value)
-    if kind is bool or kind is float or value is None:
-        return value
-    if kind is int:
-        return value if -(1 << 63) <= value < 1 << 63 else str(value)[:LONGEST_ATTR]
-    if kind is str:
-        return value[:LONGEST_ATTR]
-    if kind in (tuple, list) and len(value) <= 32:
-        return [simple(item) for item in value]
-    if isinstance(value, np.generic):
-        return simple(value.item())
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return f"{getattr(value, 'dtype', kind.__name__)} {list(shape)}"
-    if isinstance(value, slice):
-        parts = ("" if part is None else str(part) for part in (value.start, value.stop, value.step))
-        return ":".join(parts).removesuffix(":")
-    try:
-        return repr(value)[:LONGEST_ATTR]
-    except Exception:  # noqa: BLE001 - a person's __repr__ may raise anything
-        return f"<{kind.__name__}>"

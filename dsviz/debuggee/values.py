@@ -18,7 +18,7 @@ from engine.node import Node
 from engine.writes import writes
 
 if TYPE_CHECKING:
-    from dsviz.debuggee.tracer import Outlet
+    from dsviz.debuggee.outlets import Outlet
 
 SMALL = 64 << 10  # bytes of a result that is kept itself
 INLINE = 128 << 10  # bytes that travel in the ring; more go through a file

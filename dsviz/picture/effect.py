@@ -12,7 +12,7 @@ from dsviz.terminal import bytes_text
 
 if TYPE_CHECKING:
     from dsviz.store import GraphStore
-    from engine.memory import BufferEvent
+    from engine.memory import Change
 
 # Bottom to top, in the light memory colours of assets/tokens.css.
 COLOURS = {
@@ -60,17 +60,18 @@ def course_of(step: Callable[[], object], rounds: int) -> Course:
         alive[buffer.id] = (buffer.nbytes, category)
         now[category] += buffer.nbytes
 
-    def see(kind: str, event: BufferEvent) -> None:
-        known = alive.pop(event.buffer.id, None)
-        if known is not None:
-            now[known[1]] -= known[0]
-        if event.kind != "released":
-            alive[event.buffer.id] = (event.buffer.nbytes, event.buffer.category)
-            now[event.buffer.category] += event.buffer.nbytes
-        course.asked += event.kind == "allocated" and event.buffer.nbytes >= LARGE
-        course.reused += event.kind == "reused"
-        course.time.append(event.time)
-        course.bytes.append({**now, "workspace": pool.counts().parked})
+    def see(kind: str, changes: list[Change]) -> None:
+        for what, buffer, time in changes:
+            known = alive.pop(buffer.id, None)
+            if known is not None:
+                now[known[1]] -= known[0]
+            if what != "released":
+                alive[buffer.id] = (buffer.nbytes, buffer.category)
+                now[buffer.category] += buffer.nbytes
+            course.asked += what == "allocated" and buffer.nbytes >= LARGE
+            course.reused += what == "reused"
+            course.time.append(time)
+            course.bytes.append({**now, "workspace": pool.counts().parked})
 
     handle = bus.subscribe(see, "buffer")
     try:

@@ -13,6 +13,7 @@ from dsviz.events import CATEGORIES, PHASES, Allocated, Leaf, Op, Recategorised,
 if TYPE_CHECKING:
     from dsviz.store import GraphStore
 
+ROWS = 4096  # changes that wait to be sorted in
 LIMIT = 500_000  # changes kept one by one; older ones are kept as totals only
 LARGEST = 50  # buffers named in an answer
 
@@ -20,15 +21,15 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class MemoryLog:
-    """Every change of the live bytes, in order: when, which buffer, how much, what for, by which node."""
+    """Every change of the live bytes, in order: when, which buffer, how much, what for, by which node.
+
+    Changes are taken as rows, and sorted into columns once somebody reads one.
+    """
 
     def __init__(self) -> None:
-        self.time = array("q")
-        self.step = array("q")  # nodes that had run
-        self.buffer = array("q")
-        self.delta = array("q")
-        self.category = array("b")
-        self.node = array("q")
+        self._rows: list[tuple[int, int, int, int, int, int]] = []
+        self._columns = (array("q"), array("q"), array("q"), array("q"), array("b"), array("q"))
+        self._add = self._rows.append
         self.live: dict[int, tuple[int, int, int]] = {}  # buffer -> (bytes, category, node)
         self.base = [0] * len(CATEGORIES)  # totals before the first change that is kept
         self.base_live: dict[int, tuple[int, int, int]] = {}
@@ -41,18 +42,42 @@ class MemoryLog:
         self.reused = 0
         self.allocations = 0
 
+    def __len__(self) -> int:
+        return len(self._columns[0]) + len(self._rows)
+
+    time = property(lambda self: self._column(0), doc="When each change came.")
+    step = property(lambda self: self._column(1), doc="Nodes that had run.")
+    buffer = property(lambda self: self._column(2), doc="Which buffer.")
+    delta = property(lambda self: self._column(3), doc="Bytes, negative where they were released.")
+    category = property(lambda self: self._column(4), doc="What for, a place in CATEGORIES.")
+    node = property(lambda self: self._column(5), doc="The node that made the buffer.")
+
+    def _column(self, which: int) -> Any:
+        if self._rows:
+            self._sort_in()
+        return self._columns[which]
+
+    def _sort_in(self) -> None:
+        for column, values in zip(self._columns, zip(*self._rows, strict=True), strict=True):
+            column.extend(values)
+        self._rows.clear()
+
     def allocated(self, event: Allocated, step: int) -> None:
         """A buffer came to life."""
-        self.live[event.buffer] = (event.nbytes, event.category, event.node)
+        nbytes, category, node, time = event.nbytes, event.category, event.node, event.time
+        self.live[event.buffer] = (nbytes, category, node)
         self.allocations += 1
-        self.reused += event.reused
-        self._change(event.time, step, event.buffer, event.nbytes, event.category, event.node)
-        self.total += event.nbytes
+        if event.reused:
+            self.reused += 1
+        self._add((time, step, event.buffer, nbytes, category, node))
+        self.total += nbytes
         if self.total > self.peak:
             self.peak = self.total
-            self.peak_time = event.time
-            self.peak_node = event.node
+            self.peak_time = time
+            self.peak_node = node
             self.peak_buffer = event.buffer
+        if len(self._rows) >= ROWS:
+            self._shorten()
 
     def recategorised(self, event: Recategorised, step: int) -> None:
         """A buffer serves something else now."""
@@ -60,35 +85,28 @@ class MemoryLog:
         if known is None or known[1] == event.category:
             return
         nbytes, category, node = known
-        self._change(event.time, step, event.buffer, -nbytes, category, node)
-        self._change(event.time, step, event.buffer, nbytes, event.category, node)
+        self._add((event.time, step, event.buffer, -nbytes, category, node))
+        self._add((event.time, step, event.buffer, nbytes, event.category, node))
         self.live[event.buffer] = (nbytes, event.category, node)
 
     def released(self, event: Released, step: int) -> None:
-        """A buffer is gone."""
+        """Nothing can reach the buffer any more."""
         known = self.live.pop(event.buffer, None)
         if known is None:
             return
         nbytes, category, node = known
-        self._change(event.time, step, event.buffer, -nbytes, category, node)
+        self._add((event.time, step, event.buffer, -nbytes, category, node))
         self.total -= nbytes
 
-    def _change(self, time: int, step: int, buffer: int, delta: int, category: int, node: int) -> None:
-        self.time.append(time)
-        self.step.append(step)
-        self.buffer.append(buffer)
-        self.delta.append(delta)
-        self.category.append(category)
-        self.node.append(node)
-        if len(self.time) > LIMIT:
-            self._shorten()
-
     def _shorten(self) -> None:
+        self._sort_in()
+        if len(self._columns[0]) <= LIMIT:
+            return
         half = LIMIT // 2
         for i in range(half):
             self.base[self.category[i]] += self.delta[i]
             self._apply(self.base_live, i)
-        for column in (self.time, self.step, self.buffer, self.delta, self.category, self.node):
+        for column in self._columns:
             del column[:half]
         self.dropped += half
 

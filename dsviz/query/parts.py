@@ -72,7 +72,7 @@ class Group:
         self.recent: dict[Path, int] = {}  # the turn a node was last bound in, likewise
         self.stamp = -1
         self.turns_path: Path = ()
-        self.places: dict[tuple[int, ...], Place] = {}
+        self.places: dict[int, Place] = {}  # by frame
         self.signatures: dict[tuple[int, ...], Place] = {}
         self.points: dict[tuple[int, bool | None, tuple[int, ...]], Group] = {}
         self.calls: dict[tuple[tuple[int, ...], int, int], Entry] = {}

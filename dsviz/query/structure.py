@@ -132,7 +132,8 @@ class Structure:
     def place(self, op: Op | Failed) -> Slot:
         """Bind a node to its slot. The same node may come twice: announced at a stop, and when it ran."""
         node = op.node
-        known = self.slot_of.get(node)
+        slot_of = self.slot_of
+        known = slot_of.get(node)
         if known is not None:
             known.record = op
             self.latest = node
@@ -140,34 +141,58 @@ class Structure:
                 slots.add(known)
             return known
         slot = path = None
-        if op.phase == BACKWARD:
-            slot, path = self._place_backward(op)
+        backward = op.phase == BACKWARD
+        if backward:
+            partner = slot_of.get(op.twin) if type(op) is Op else None
+            slot = None if partner is None else partner.backward.get(op.op)
+            if slot is not None:
+                path = self.path_of[op.twin]  # type: ignore[union-attr]
+            else:
+                slot, path = self._place_backward(op)
             if slot is not None and path and path is not self._returned:
                 self._returned = path
                 for index, loop in enumerate(slot.group.loops):
                     loop.recent[path[:index]] = path[index]
         if slot is None or path is None:
             thread = self.thread
+            call, frame = op.call, op.frame
             if self._inferring:
                 # An optimizer's step updates one parameter after the other from one place.
                 update = op.phase == OPTIMIZER and op.inputs
-                self._inference.move(thread, op.call, op.frame, -op.inputs[0] if update else op.op)
-            around = self._call_group.get(op.call)
+                self._inference.move(thread, call, frame, -op.inputs[0] if update else op.op)
+            around = self._call_group.get(call)
             if around is None:
-                around = self._group_of_call(op.call)
-            place = around.places.get((op.frame,)) or self._place(around, op.call, op.frame)
+                around = self._group_of_call(call)
+            place = around.places.get(frame) or self._place(around, call, frame)
             group = place.group
             path = group.turns_path if group.stamp == thread.stamp else self._path(group)
             if op.phase == OPTIMIZER:
                 slot = self._place_update(op, place, path)
             else:
-                slot = self._ordinal(op, place, path)
+                entry = place.entries.get(op.op * 4 + op.phase)
+                if entry is None or (entry.call == call and entry.path == path) or not entry.items:
+                    slot = self._ordinal(op, place, path)
+                else:
+                    # The first of its kind in this activation, as nearly all are.
+                    entry.call = call
+                    entry.path = path
+                    entry.count = 0
+                    first = entry.items[0]
+                    assert type(first) is Slot
+                    slot = first
         if self._leaves:
             self._use_leaves(op, slot, path)
-        if op.phase != BACKWARD:
+        if not backward:
             self._before = slot
-        self._bind(node, slot, path, op)
-        self.latest = node
+        slot.bindings[path] = node
+        slot.count += 1
+        slot.record = op
+        slot.last = self.latest = node
+        slot_of[node] = slot
+        self.path_of[node] = path
+        self.order.append(node)
+        for slots, _ in self.watchers:
+            slots.add(slot)
         return slot
 
     def _bind(self, node: int, slot: Slot, path: Path, record: Record) -> None:
@@ -385,7 +410,7 @@ class Structure:
         if place is None:
             place = group.signatures[signature] = Place(group, signature)
         if not self._unsure(call, frame):
-            around.places[(frame,)] = place
+            around.places[frame] = place
         return place
 
     def _unsure(self, call: int, frame: int) -> bool:

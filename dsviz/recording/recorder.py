@@ -25,6 +25,7 @@ from dsviz.stop import PAUSED, Stop
 from dsviz.store import read_file
 
 FLUSH = 1.0  # seconds an event may wait for its row to fill while others come
+_LOOKED_AT = frozenset((ev.Value, ev.Text, ev.Frame, ev.Site))
 LEFT = 24 * 3600.0  # seconds that the recording of a killed debugger can still be found
 MOST_BYTES = 4 << 30  # of events in a recording nobody asked for
 
@@ -86,20 +87,21 @@ class Recorder:
 
     def take(self, batch: Sequence[ev.AnyEvent]) -> list[ev.AnyEvent]:
         """Write down events in order. Returns them with each array's bytes replaced by its key."""
-        kept: list[ev.AnyEvent] = []
+        kept = list(batch)
         written = 0
-        for event in batch:
+        # Of the many events few are of these kinds.
+        for index in [index for index, event in enumerate(kept) if type(event) in _LOOKED_AT]:
+            event = kept[index]
             if isinstance(event, ev.Value):
                 # Its position has to be its own: all that came before it is with the writer by then.
-                self._writer.extend(kept[written:])
-                written = len(kept)
-                event = self._value(event)
+                self._writer.extend(kept[written:index])
+                written = index
+                kept[index] = self._value(event)
             elif isinstance(event, ev.Text):
                 self._texts[event.id] = event.text
-            elif isinstance(event, ev.Frame | ev.Site) and event.file not in self._known:
+            elif isinstance(event, (ev.Frame, ev.Site)) and event.file not in self._known:
                 self._source(event.file)
-            kept.append(event)
-        self._writer.extend(kept[written:])
+        self._writer.extend(kept[written:] if written else kept)
         if time.monotonic() - self._told > FLUSH:
             self.flush()
         return kept

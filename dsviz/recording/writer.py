@@ -27,7 +27,7 @@ MOST_LINKS = 512
 
 _FAULTS = (sqlite3.Error, OSError, MemoryError)
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
-_NODES = frozenset((events.Op, events.Leaf, events.Failed))
+_OP, _LEAF, _FAILED = events.Op, events.Leaf, events.Failed
 _TIMED = frozenset((
     events.Branch, events.LoopTurn, events.ModuleEntered, events.ModuleLeft, events.Failed, events.Allocated,
     events.Recategorised, events.Released, events.Iteration, events.Level, events.Output, events.Uncaught,
@@ -254,9 +254,20 @@ class Writer:
             self._chunk(some[:middle])
             self._chunk(some[middle:])
             return
-        nodes = [event.node for event in some if type(event) in _NODES] or [0]
-        times = [event.time for event in some if type(event) in _TIMED]
-        times += [event.start for event in some if type(event) is events.Op]
+        nodes: list[int] = []
+        times: list[int] = []
+        for event in some:
+            kind = type(event)
+            if kind is _OP:
+                nodes.append(event.node)
+                times.append(event.start)
+            elif kind in _TIMED:
+                times.append(event.time)
+                if kind is _FAILED:
+                    nodes.append(event.node)
+            elif kind is _LEAF:
+                nodes.append(event.node)
+        nodes = nodes or [0]
         first, self._time = (max(0, min(times)), max(0, max(times))) if times else (self._time, self._time)
         chunk = Chunk(
             self._events, len(some), min(nodes), max(nodes), first, self._time, len(data), zlib.crc32(data)

@@ -29,7 +29,7 @@ def ask(question: str, number: int, dim: int) -> dict[str, Any]:
 
 def find(number: int) -> Node:
     """The node of a number, while anything in the program still holds it."""
-    pieces = [o for o in gc.get_objects() if type(o) is Node and o.id == number]
+    pieces: list[Node] = [o for o in gc.get_objects() if issubclass(type(o), Node) and o.id == number]
     for node in pieces:
         if node.op is None or node.op.name != "part":
             return node

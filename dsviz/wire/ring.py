@@ -19,7 +19,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MAGIC = b"DSVRING1"
-VERSIONS = (1, 2)  # of the records: one event each, or one or several; a writer of ours writes the latest
+VERSIONS = (
+    1,
+    2,
+    3,
+)  # of the records: one event each; one or several; and with `wire.short`. A writer of ours writes the latest
 HEADER = 4096
 DEFAULT_CAPACITY = 8 << 20
 

@@ -20,7 +20,7 @@ from engine.iteration import iteration
 from engine.located import located
 from engine.location import user_frame
 from engine.memory import memory
-from engine.node import OPTIMIZER, blank, order
+from engine.node import OPTIMIZER, Watched, blank, order
 from engine.op import OPS, Op
 from engine.restructure import Parameters, fitted, structure
 from engine.tensor import Tensor
@@ -244,7 +244,7 @@ class Optimizer:
             self.update(parameter.array, gradient.array, kept, group)
             writes.note(parameter.array, self.op.name, frame)
             return
-        node = blank()
+        node = blank(Watched)
         node.op = self.op
         node.inputs = (parameter.node, parameter.node.grad_source or gradient.node)
         node.order = next(order)

@@ -1,0 +1,164 @@
+"""What an op's short record says is what happened, whatever differs from one turn to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+from dsviz import events as ev
+from dsviz.debuggee.lanes import KINDS
+from dsviz.debuggee.link import RingOutlet
+from dsviz.debuggee.outlets import DirectOutlet
+from dsviz.debuggee.tracer import Tracer
+from dsviz.wire.ring import RingReader, RingWriter
+from dsviz.wire.short import Kind, Ran, Reading
+from engine.bus import bus
+from engine.node import Node
+
+
+class Seen:
+    """The facts of each node as it finishes, taken down by a second subscriber."""
+
+    def __init__(self) -> None:
+        self.facts: dict[int, tuple[Any, ...]] = {}
+
+    def take(self, kind: str, node: Node) -> None:
+        attrs = {k: v for k, v in node.attrs.items() if type(v) in (int, float, bool, str)}
+        self.facts[node.id] = (
+            node.op.name if node.op else "", node.phase, tuple(0 if i is None else i.id for i in node.inputs),
+            node.shape, str(node.dtype), node.nbytes, 0 if node.phase == 1 else node.saved_bytes,
+            sorted((k, type(v).__name__, repr(v)) for k, v in attrs.items()),
+            0 if node.twin is None else node.twin.id, node.iteration, node.duration, node.line if not node.phase else 0,
+        )  # fmt: skip
+
+
+def told(found: list[Any]) -> dict[int, tuple[Any, ...]]:
+    """The same facts, as the events have them."""
+    texts = {event.id: event.text for event in found if isinstance(event, ev.Text)}
+    frames = {event.id: event for event in found if isinstance(event, ev.Frame)}
+    facts = {}
+    for op in found:
+        if isinstance(op, ev.Op):
+            attrs = {k: v for k, v in op.attrs.items() if type(v) in (int, float, bool, str)}
+            facts[op.node] = (
+                texts[op.op], op.phase, tuple(op.inputs), tuple(op.shape), texts[op.dtype], op.nbytes, op.saved,
+                sorted((k, type(v).__name__, repr(v)) for k, v in attrs.items()),
+                op.twin, op.iteration, op.duration, frames[op.frame].line if not op.phase else 0,
+            )  # fmt: skip
+    return facts
+
+
+def constants() -> None:
+    x = ds.ones(3)
+    for value in (2, 2.0, True, 0.0, -0.0, 1e30, float("inf"), 2, 2.0):
+        x * value
+
+
+def shapes() -> None:
+    for size in range(1, KINDS + 20):
+        ds.ones(size) + 1.0
+
+
+def training() -> None:
+    net = ds.Sequential(ds.Linear(4, 8), ds.ReLU(), ds.Linear(8, 2))
+    adam = ds.optim.Adam(net.parameters())
+    for size in (5, 5, 3, 5):
+        loss = ds.cross_entropy(net(ds.randn(size, 4)), ds.tensor(np.arange(size) % 2))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        adam.param_groups[0]["lr"] *= 0.5
+
+
+def helper(x: Any, factor: float) -> Any:
+    return (x * factor).sum(dim=-1, keepdim=factor > 2)
+
+
+def callers() -> None:
+    x = ds.ones(2, 3, requires_grad=True)
+    for factor in (1.0, 3.0, 1.0):
+        helper(x, factor)
+        (helper(x, factor) + helper(x, 2.0).reshape(2, 1)).sum().backward()
+    parts = ds.split(x * 2.0, 1)
+    (parts[0] + parts[1]).sum().backward()
+
+
+def twice() -> None:
+    x = ds.ones(3, requires_grad=True)
+    (g,) = ds.grad((x * x * x).sum(), [x], create_graph=True)
+    g.sum().backward()
+
+
+@pytest.mark.parametrize("program", [constants, shapes, training, callers, twice])
+def test_a_ring_tells_each_node_as_it_was(program: Any, tmp_path: Any) -> None:
+    ring = RingWriter(str(tmp_path / "ring"), 4 << 20)
+    direct: list[Any] = []
+    seen = Seen()
+    outlet = RingOutlet(ring)
+    tracers = [Tracer(bus, lambda: outlet), Tracer(bus, lambda: DirectOutlet(direct.append))]
+    with bus.subscribe(seen.take, "op_finish", arguments=False):
+        program()
+    for tracer in tracers:
+        tracer.close()
+    outlet.flush()
+    reader = RingReader(ring.path)
+    reading = Reading()
+    ringed = reading.events(list(reader.read(8 << 20)))
+    assert seen.facts
+    assert not reading.damaged
+    assert told(ringed) == seen.facts
+    assert told(direct) == seen.facts
+    records = {type(event) for event in (*ringed, *direct)}
+    assert Ran not in records
+    assert Kind not in records
+    # The buffers' fates, which go along, are those of the other way, too.
+    fates = [
+        [(type(e).__name__, e.buffer) for e in some if isinstance(e, ev.Allocated | ev.Released)]
+        for some in (ringed, direct)
+    ]
+    assert fates[0] == fates[1]
+    reader.close()
+    ring.close()
+
+
+def test_what_runs_again_takes_less_room_than_in_full() -> None:
+    found: list[Any] = []
+
+    class Keeping(DirectOutlet):
+        def event(self, event: Any) -> None:
+            found.append(event)
+
+    tracer = Tracer(bus, lambda: Keeping(lambda event: None))
+    x = ds.ones(3)
+    for _ in range(20):
+        x = x * 1.5
+    tracer.close()
+    assert sum(isinstance(event, Kind) for event in found) == 0  # definitions go their own way
+    ran = [event for event in found if isinstance(event, Ran)]
+    assert len(ran) == 20
+    assert len({event.like for event in ran}) == 1
+    assert all(event.attrs is None for event in ran)
+
+
+def test_a_record_of_an_unknown_kind_damages_the_ring_and_keeps_what_came_before() -> None:
+    reading = Reading()
+    some = [
+        ev.encoded(ev.Text(1, "mul")),
+        ev.encoded([ev.Released(4, 5), Ran(3, 9, (), 0, 0, 0, 1, 1)]),
+        ev.encoded(ev.Text(2, "add")),
+    ]
+    assert reading.events(some) == [ev.Text(1, "mul"), ev.Released(4, 5)]
+    assert reading.damaged
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"\xc1", b"\x91\xcc", b"\xdd\xff\xff\xff\xff", b"\x93\x1a\x01", b"\x92\x01\xa1\xff"]
+)
+def test_what_is_no_record_ends_the_reading(junk: bytes) -> None:
+    reading = Reading()
+    found = reading.events([ev.encoded(ev.Text(1, "mul")), junk, ev.encoded(ev.Text(2, "add"))])
+    assert found == [ev.Text(1, "mul")]
+    assert reading.damaged
