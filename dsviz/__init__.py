@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from dsviz.serving import serve as serve
     from dsviz.session import Session as Session
     from engine import distributions as distributions
+    from engine import func as func
+    from engine import random as random
     from engine import testing as testing
     from engine import utils as utils
+    from engine.func import vmap as vmap
 
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
 # `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
@@ -47,20 +50,26 @@ __all__ = [
     "__version__",
     "debug",
     "distributions",
+    "func",
     "listen",
+    "random",
     "record",
     "serve",
     "testing",
     "utils",
+    "vmap",
 ]
 __all__ += _engine.__all__
 
 _LAZY = {
     "debug": ("dsviz.debug", None),
     "distributions": ("engine.distributions", None),
+    "func": ("engine.func", None),
     "onnx": ("engine.onnx", None),
+    "random": ("engine.random", None),
     "testing": ("engine.testing", None),
     "utils": ("engine.utils", None),
+    "vmap": ("engine.func", "vmap"),
     "Session": ("dsviz.session", "Session"),
     "open": (
         "dsviz.playback",

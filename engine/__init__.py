@@ -794,7 +794,7 @@ for _part in (
     __all__ += _part.__all__
 
 # Subpackages few programs use, loaded when asked for. Not in __all__, which `import dsviz` goes through.
-_LAZY = ("distributions", "testing", "utils")
+_LAZY = ("distributions", "func", "testing", "utils")
 
 
 def __getattr__(name: str) -> _Any:

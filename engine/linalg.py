@@ -23,12 +23,13 @@ from engine.ops.exponential import log
 from engine.ops.layout import transpose, unsqueeze
 from engine.ops.length import norm as vector_norm_of
 from engine.ops.linear import matmul
+from engine.ops.matrix_exp import matrix_exp
 from engine.ops.nested import nested
 from engine.shapes import sizes
 from engine.tensor import Tensor
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_norm", "matrix_power",
+    "cholesky", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_exp", "matrix_norm", "matrix_power",
     "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
     "vecdot", "vector_norm",
 ]  # fmt: skip

@@ -516,7 +516,11 @@ class Module:
             lines.append(f"  ({name}): {text}")
         extra = self.extra_repr()
         head = type(self).__name__ + "(" + extra
-        return head + ")" if not lines else head + "\n" + "\n".join(lines) + "\n)"
+        if not lines:
+            return head + ")"
+        if extra:
+            lines.insert(0, f"  {extra}")
+        return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
 
 
 def name_parameter(node: Node) -> str:

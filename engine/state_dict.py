@@ -67,6 +67,11 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
         raise located(
             TypeError(f"expected a state as state_dict gives it, a dict, got {type(state).__name__}")
         )
+    for path, inner in module.named_modules():
+        if hasattr(inner, "from_state"):  # a lazy layer, whose size the state knows
+            weight = state.get(f"{path}.weight" if path else "weight", state.get(f"{path}.running_mean"))
+            if weight is not None:
+                inner.from_state(tuple(weight.shape))
     own = dict(entries(module))
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]

@@ -506,6 +506,18 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + tensor_text(self)
 
 
+class UninitializedParameter(Parameter):
+    """A parameter whose shape is not known before the first call of its layer."""
+
+    __slots__ = ()
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(tensor([], device=device, dtype=dtype), requires_grad)
+
+    def __repr__(self) -> str:
+        return "<UninitializedParameter>"
+
+
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor holding a copy of `data` (numbers, nested lists, an array or a tensor).
 

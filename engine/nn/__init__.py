@@ -3,6 +3,7 @@
 from engine.module import Module
 from engine.nn import extra_loss as _extra_loss
 from engine.nn import functional, init, utils
+from engine.nn import lazy as _lazy
 from engine.nn import padding as _padding
 from engine.nn import parameters as _parameters
 from engine.nn import rearrange as _rearrange
@@ -40,6 +41,7 @@ from engine.nn.gates import (
     ReLU6,
     Softsign,
 )
+from engine.nn.lazy import *  # noqa: F403
 from engine.nn.linear import Flatten, Identity, Linear
 from engine.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from engine.nn.norm import (
@@ -68,6 +70,9 @@ from engine.nn.pool import (
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
     PixelShuffle,
     Upsample,
 )
@@ -138,6 +143,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -166,5 +174,5 @@ __all__ = [
     "init",
     "utils",
 ]
-for _part in (_extra_loss, _padding, _parameters, _rearrange, _shrink, _transformer):
+for _part in (_extra_loss, _lazy, _padding, _parameters, _rearrange, _shrink, _transformer):
     __all__ += _part.__all__

@@ -5,6 +5,7 @@ from engine.ops import fold as _fold
 from engine.ops import grid as _grid
 from engine.ops import neighbours as _neighbours
 from engine.ops import shrink as _shrink
+from engine.ops import unpool as _unpool
 from engine.ops.activation import (
     elu,
     gelu,
@@ -74,6 +75,7 @@ from engine.ops.repeating import pixel_shuffle, pixel_unshuffle
 from engine.ops.resize import interpolate, upsample
 from engine.ops.shrink import *  # noqa: F403
 from engine.ops.statistics import pairwise_distance, pdist
+from engine.ops.unpool import *  # noqa: F403
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -147,5 +149,5 @@ __all__ = [
     "tanh",
     "upsample",
 ]
-for _part in (_extra_loss, _fold, _grid, _neighbours, _shrink):
+for _part in (_extra_loss, _fold, _grid, _neighbours, _shrink, _unpool):
     __all__ += _part.__all__

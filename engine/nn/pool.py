@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.module import Module
-from engine.ops import adaptive, pool
+from engine.ops import adaptive, pool, unpool
 from engine.ops.repeating import pixel_shuffle
 from engine.ops.resize import interpolate
 from engine.tensor import Tensor
@@ -135,19 +135,59 @@ class AdaptiveAvgPool3d(_Adaptive):
     function = staticmethod(adaptive.adaptive_avg_pool3d)
 
 
-class AdaptiveMaxPool1d(_Adaptive):
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        self.output_size, self.return_indices = output_size, return_indices
+
+    def forward(self, input: Any) -> Any:
+        """[..., spatial] to [..., output_size], and where the maxima lie if `return_indices`."""
+        return type(self).function(input, self.output_size, self.return_indices)
+
+
+class _MaxUnpool(Module):
+    function: Any = None
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, input: Any, indices: Any, output_size: Any = None) -> Tensor:
+        """The values of `input` where `indices` point, 0 elsewhere."""
+        return type(self).function(  # type: ignore[no-any-return]
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The way back from `MaxPool1d(..., return_indices=True)`."""
+
+    function = staticmethod(unpool.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The way back from `MaxPool2d(..., return_indices=True)`."""
+
+    function = staticmethod(unpool.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The way back from `MaxPool3d(..., return_indices=True)`."""
+
+    function = staticmethod(unpool.max_unpool3d)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
     """Largest elements of windows chosen so that `output_size` of them cover the length."""
 
     function = staticmethod(adaptive.adaptive_max_pool1d)
 
 
-class AdaptiveMaxPool2d(_Adaptive):
+class AdaptiveMaxPool2d(_AdaptiveMax):
     """Largest elements of windows chosen so that `output_size` of them cover height and width."""
 
     function = staticmethod(adaptive.adaptive_max_pool2d)
 
 
-class AdaptiveMaxPool3d(_Adaptive):
+class AdaptiveMaxPool3d(_AdaptiveMax):
     """Largest elements of windows chosen so that `output_size` of them cover three dimensions."""
 
     function = staticmethod(adaptive.adaptive_max_pool3d)

@@ -23,7 +23,7 @@ from engine.memory import memory
 from engine.node import OPTIMIZER, Watched, blank, order
 from engine.op import OPS, Op
 from engine.restructure import Parameters, fitted, structure
-from engine.tensor import Tensor
+from engine.tensor import Tensor, UninitializedParameter
 from engine.watched import begin, finish
 from engine.writes import writes
 
@@ -152,6 +152,12 @@ class Optimizer:
         for i, parameter in enumerate(params):
             if not isinstance(parameter, Tensor):
                 raise located(TypeError(f"params[{i}] has to be a tensor, got {type(parameter).__name__}"))
+            if isinstance(parameter, UninitializedParameter):
+                raise located(
+                    ValueError(
+                        f"params[{i}] has no size yet: call the lazy module once, then make the optimizer"
+                    )
+                )
             if not parameter.is_leaf:
                 raise located(
                     ValueError(f"params[{i}] is a result, not a leaf: an optimizer cannot change it")

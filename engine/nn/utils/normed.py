@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from engine.located import located
 from engine.module import Module
+from engine.nn.conv import _Transposed
 from engine.ops.length import norm
 from engine.ops.products import mv
 from engine.tensor import Parameter, Tensor
@@ -13,7 +14,7 @@ from engine.tensor import Parameter, Tensor
 M = TypeVar("M", bound=Module)
 
 
-def _lengths(weight: Any, dim: int | None) -> Any:
+def lengths(weight: Any, dim: int | None) -> Any:
     """The norm of each slice along `dim`, in a shape that broadcasts; of all without it."""
     if dim is None:
         return norm(weight)
@@ -34,12 +35,12 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     if weight is None:
         raise AttributeError(f"{type(module).__name__} has no parameter {name!r}")
     del module._parameters[name]
-    module.register_parameter(f"{name}_g", Parameter(_lengths(weight.detach(), dim)))
+    module.register_parameter(f"{name}_g", Parameter(lengths(weight.detach(), dim)))
     module.register_parameter(f"{name}_v", Parameter(weight.detach().clone()))
 
     def compute(module: Module, args: Any) -> None:
         v, g = getattr(module, f"{name}_v"), getattr(module, f"{name}_g")
-        module.__dict__[name] = v * (g / _lengths(v, dim))
+        module.__dict__[name] = v * (g / lengths(v, dim))
 
     compute(module, ())
     _hooks(module)[name] = module.register_forward_pre_hook(compute)
@@ -52,7 +53,7 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
 
 
 def spectral_norm(
-    module: M, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int = 0
+    module: M, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> M:
     """Divide a weight by its largest singular value, followed by power iterations (Miyato et al. 2018)."""
     from engine.creation import randn
@@ -60,6 +61,8 @@ def spectral_norm(
     weight = module._parameters.get(name)
     if weight is None:
         raise AttributeError(f"{type(module).__name__} has no parameter {name!r}")
+    if dim is None:
+        dim = 1 if isinstance(module, _Transposed) else 0  # the outputs
     del module._parameters[name]
     module.register_parameter(f"{name}_orig", weight)
     rows = weight.shape[dim]
