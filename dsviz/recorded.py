@@ -34,7 +34,7 @@ class record:  # noqa: N801 - written as a function, `with ds.record(path):`
     >>> with ds.record(path, level=2):
     ...     y = ds.ones(3) * 2
     >>> with ds.open(path) as run:
-    ...     run.value(2)
+    ...     run.value(max(run.store.nodes))
     array([2., 2., 2.], dtype=float32)
     """
 

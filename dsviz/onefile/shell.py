@@ -15,7 +15,7 @@ class Shell:
     >>> from dash import html
     >>> shell = Shell()
     >>> shell.text(html.Span(["a < b", html.Br()], style={"fontSize": "11px"}, hidden=True))
-    '<span class="style-1" hidden>a &lt; b<br></span>'
+    '<span hidden class="style-1">a &lt; b<br></span>'
     >>> shell.css
     '.style-1 { font-size: 11px; }\\n'
     """

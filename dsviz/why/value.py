@@ -72,7 +72,9 @@ def why_value(value: Any, graph: Graph | None = None, *, largest: bool = False) 
 
     >>> import dsviz as ds
     >>> x = ds.tensor([-1.0], requires_grad=True)
-    >>> why_value(ds.sqrt(ds.sqrt(x))).decided.note
+    >>> with ds.trace(level=2):
+    ...     y = ds.sqrt(ds.sqrt(x))
+    >>> why_value(y).decided.note
     'makes NaN or Inf of finite values'
     """
     start = node_of(value, "value")
