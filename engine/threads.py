@@ -17,8 +17,8 @@ _PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
 
 
 @functools.cache
-def _library() -> tuple[Any, Any] | None:
-    """OpenBLAS's (set, get), None for a NumPy built on something else."""
+def openblas() -> list[Any]:
+    """The libraries of that name that came with NumPy, opened."""
     from pathlib import Path  # slow to load, and not every program asks
 
     base = Path(np.__file__).parent
@@ -29,8 +29,13 @@ def _library() -> tuple[Any, Any] | None:
         for path in sorted(folder.iterdir())
         if "openblas" in path.name.lower()
     ]
-    for path in found:
-        library = ctypes.CDLL(str(path))
+    return [ctypes.CDLL(str(path)) for path in found]
+
+
+@functools.cache
+def _library() -> tuple[Any, Any] | None:
+    """OpenBLAS's (set, get), None for a NumPy built on something else."""
+    for library in openblas():
         for prefix in _PREFIXES:
             for suffix in _SUFFIXES:
                 put = getattr(library, f"{prefix}_set_num_threads{suffix}", None)

@@ -13,10 +13,11 @@ import numpy as np
 
 from engine import dtype
 from engine.dispatch import apply
+from engine.dnn import cell as fast
 from engine.errors import Shape, ShapeClash, shape_text
 from engine.grad_mode import state
 from engine.op import op
-from engine.ops.linear import LINEAR, linear, linear_vjp, mapped, product
+from engine.ops.linear import LARGE, LINEAR, linear, linear_vjp, mapped, product, turns
 from engine.ops.nested import on_arrays
 from engine.ops.recurrent import _recorded, activate, flat, lstm_cell, pieces, rows_of, slopes
 from engine.pending import gathered
@@ -81,11 +82,25 @@ def _vjp(
     to_out, to_h, to_c = g
     if to_out is not None and backwards:
         to_out = to_out[::-1]
-    steps, batch, width = bare.shape
-    by_gate = (-1, batch, 4, width // 4)
+    _, batch, width = bare.shape
     into = room(xp, bare.shape, bare.dtype)
     to_cell = xp.zeros((batch, width // 4), bare.dtype) if to_c is None else to_c.copy()
     to_state = xp.zeros_like(to_cell) if to_h is None else to_h.copy()
+    if xp is not np or not fast.backward(bare, cells, weight_hh, to_out, into, to_state, to_cell):
+        _back_through(xp, to_out, to_state, to_cell, into, weight_hh, cells, bare)
+    to_hh = gathered(xp, into, states[:-1])
+    ordered = xp.ascontiguousarray(into[::-1]) if backwards else into
+    to_input, to_ih, _ = linear_vjp(xp, ordered, None, input, weight_ih if inward else None, None)
+    to_bias = None if bias is None else flat(ordered).sum(0)
+    return to_input, to_state, to_cell, to_ih, to_hh, to_bias
+
+
+def _back_through(
+    xp: Any, to_out: Any, to_state: Any, to_cell: Any, into: Any, weight_hh: Any, cells: Any, bare: Any
+) -> None:
+    """The gradients of the gates in `into`, and those of the first h and c in `to_state` and `to_cell`, step by step."""
+    steps, batch, width = bare.shape
+    by_gate = (-1, batch, 4, width // 4)
     through = xp.empty_like(to_cell)
     spread = through[:, None]
     back = times(into[0], weight_hh) if xp is np and bare.dtype.char in "fd" else partial(product, xp)
@@ -108,11 +123,6 @@ def _vjp(
             xp.multiply(to_state, by_o, out=to_o)
             xp.multiply(through, keep, out=to_cell)
             back(into[t], weight_hh, to_state)
-    to_hh = gathered(xp, into, states[:-1])
-    ordered = xp.ascontiguousarray(into[::-1]) if backwards else into
-    to_input, to_ih, _ = linear_vjp(xp, ordered, None, input, weight_ih if inward else None, None)
-    to_bias = None if bias is None else flat(ordered).sum(0)
-    return to_input, to_state, to_cell, to_ih, to_hh, to_bias
 
 
 def _recorded_vjp(
@@ -174,18 +184,26 @@ def LSTM(
     steps, (batch, hidden) = len(bare), h.shape
     states, cells = (room(xp, (steps + 1, batch, hidden), kind) for _ in range(2))
     states[0], cells[0] = h, c
-    rows = rows_of(xp, hidden, kind)
-    gates, full = (xp.empty((batch, 4 * hidden), kind) for _ in range(2))
-    parts, forth = pieces(full), mapped(xp, states[0], weight_hh)
     if backwards:
         bare = xp.ascontiguousarray(bare[::-1])
+    turned = weight_hh.size >= LARGE and xp is np and turns(states[0], weight_hh)
+    if xp is not np or not fast.forward(bare, states, cells, weight_hh, turned):
+        _forth_through(xp, bare, states, cells, weight_hh)
+    ordered = states[:0:-1] if backwards else states[1:]
+    return (ordered.copy(), states[-1].copy(), cells[-1].copy()), states, cells, bare
+
+
+def _forth_through(xp: Any, bare: Any, states: Any, cells: Any, weight_hh: Any) -> None:
+    """Every h and c from the first in `states` and `cells`, and tanh of the gates in `bare`, step by step."""
+    _, batch, width = bare.shape
+    rows = rows_of(xp, width // 4, bare.dtype)
+    gates, full = (xp.empty((batch, width), bare.dtype) for _ in range(2))
+    parts, forth = pieces(full), mapped(xp, states[0], weight_hh)
     for row, before, cell, after, c_after in zip(
         bare, states[:-1], cells[:-1], states[1:], cells[1:], strict=True
     ):
         row += forth(before, gates)
         activate(xp, row, cell, rows, full, parts, c_after, after)
-    ordered = states[:0:-1] if backwards else states[1:]
-    return (ordered.copy(), states[-1].copy(), cells[-1].copy()), states, cells, bare
 
 
 def lstm(

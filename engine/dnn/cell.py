@@ -1,0 +1,159 @@
+"""The steps of a long short-term memory by one call of C, where there is a compiler. False where NumPy has to do them.
+
+Products are made by the functions that make them otherwise (oneDNN's or those of NumPy's OpenBLAS) and tanh by NumPy's own
+loop, so results have the same bits, and it does not matter from when on this serves.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import numpy as np
+
+from engine.dnn import product
+from engine.dnn.compiled import Compiled
+from engine.dnn.library import address, library, serves
+
+_POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+ONEDNN, PLAIN, TURNED, ROW = range(4)
+
+
+class Cell(ctypes.Structure):
+    """What all steps share; the same in `cell.c`."""
+
+    _fields_ = [
+        ("steps", _LONG), ("batch", _LONG), ("hidden", _LONG), ("forth", _INT), ("back", _INT),
+        ("function", _POINTER * 4), ("tanh", _POINTER), ("data", _POINTER),
+        ("weight", _POINTER), ("half", _POINTER), ("shift", _POINTER), ("quarter", _POINTER),
+    ]  # fmt: skip
+
+
+cells = Compiled(
+    "cell.c",
+    ("-ffp-contract=off",),
+    {
+        "cell_forward": [_POINTER] * 5,
+        "cell_backward": [_POINTER] * 8,
+    },
+)
+
+
+class _Ufunc(ctypes.Structure):
+    """The beginning of NumPy's PyUFuncObject, which is part of its public interface, after the object's head."""
+
+    _fields_ = [
+        ("inputs", _INT), ("outputs", _INT), ("arguments", _INT), ("identity", _INT),
+        ("functions", ctypes.POINTER(_POINTER)), ("data", ctypes.POINTER(_POINTER)), ("count", _INT),
+    ]  # fmt: skip
+
+
+@functools.cache
+def _tanh() -> tuple[int, int] | None:
+    """NumPy's loop of tanh for float32 and what it is given, None where it is not found or gives other bits."""
+    found = _Ufunc.from_address(id(np.tanh) + object.__basicsize__)
+    types = np.tanh.types
+    if (found.inputs, found.outputs, found.count) != (1, 1, len(types)) or "f->f" not in types:
+        return None
+    at = types.index("f->f")
+    function, data = found.functions[at], found.data[at] if found.data else None
+    if not function:
+        return None
+    loop = ctypes.CFUNCTYPE(None, _POINTER, _POINTER, _POINTER, _POINTER)(function)
+    x = np.linspace(-9, 9, 257, dtype=np.float32)
+    out = np.empty_like(x)
+    arrays = (ctypes.c_void_p * 2)(address(x), address(out))
+    loop(arrays, (_LONG * 1)(x.size), (_LONG * 2)(4, 4), data)
+    return (function, data or 0) if np.array_equal(out, np.tanh(x)) else None
+
+
+@functools.cache
+def _blas() -> tuple[int, int] | None:
+    """Where NumPy's OpenBLAS has the products of matrices, and of a matrix and a vector; None for another library."""
+    from engine.threads import openblas
+
+    for opened in openblas():
+        for prefix in ("scipy_", ""):
+            found: list[Any] = [
+                getattr(opened, f"{prefix}cblas_{name}64_", None) for name in ("sgemm", "sgemv")
+            ]
+            if None not in found:
+                gemm, gemv = (int(ctypes.cast(f, _POINTER).value or 0) for f in found)
+                return gemm, gemv
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(hidden: int) -> tuple[Any, Any, Any]:
+    from engine.ops.recurrent import rows_of
+
+    return rows_of(np, hidden, np.dtype(np.float32))
+
+
+def _cell(steps: int, batch: int, weight: Any, turned: bool) -> Cell | None:
+    """The record of a cell with this recurrent weight [4 hidden, hidden], None where something of it is missing."""
+    hidden = weight.shape[1]
+    tanh, lib = _tanh(), library()
+    if tanh is None or lib is None or hidden < 2 or batch * hidden == 0 or not weight.flags.c_contiguous:
+        return None
+    made = Cell(steps, batch, hidden)
+    if batch * hidden * 4 * hidden >= product.ENOUGH:
+        made.forth = made.back = ONEDNN
+        made.function[ONEDNN] = ctypes.cast(lib.lib.dnnl_sgemm, _POINTER).value
+    else:
+        blas = _blas()
+        if blas is None:
+            return None
+        gemm, gemv = blas
+        made.function[PLAIN] = made.function[TURNED] = gemm
+        made.function[ROW] = gemv
+        made.forth = ROW if batch == 1 else TURNED if turned else PLAIN
+        made.back = ROW if batch == 1 else PLAIN
+    made.tanh, made.data = tanh
+    made.weight = address(weight)
+    made.rows = _rows(hidden)  # as long as the record
+    made.half, made.shift, made.quarter = (address(row) for row in made.rows)
+    return made
+
+
+def _whole(*arrays: Any) -> bool:
+    return serves(*arrays) and all(a.flags.c_contiguous for a in arrays)
+
+
+def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool) -> bool:
+    """All steps: `bare` [steps, batch, 4 hidden] holds the mapped inputs and is given tanh of the gates.
+
+    `states` and `kept` [steps + 1, batch, hidden] hold the first h and c, and are given the others.
+    """
+    if not _whole(bare, states, kept, weight):
+        return False
+    found = cells.ready()
+    record = None if found is None else _cell(bare.shape[0], bare.shape[1], weight, turned)
+    if record is None:
+        return False
+    gates = np.empty(bare.shape[1:], np.float32)
+    found.cell_forward(
+        ctypes.addressof(record), address(bare), address(states), address(kept), address(gates)
+    )
+    return True
+
+
+def backward(
+    bare: Any, kept: Any, weight: Any, to_out: Any, into: Any, to_state: Any, to_cell: Any
+) -> bool:  # fmt: skip
+    """All steps back: gives `into`, the gradients of the gates, and in `to_state` and `to_cell` those of the first h and c."""
+    if not _whole(bare, kept, weight, into, to_state, to_cell):
+        return False
+    found = cells.ready()
+    record = None if found is None else _cell(bare.shape[0], bare.shape[1], weight, False)
+    if record is None:
+        return False
+    if to_out is not None:
+        to_out = np.ascontiguousarray(to_out, np.float32)
+    room = np.empty_like(to_state)
+    found.cell_backward(
+        ctypes.addressof(record), address(bare), address(kept), None if to_out is None else address(to_out),
+        address(into), address(to_state), address(to_cell), address(room),
+    )  # fmt: skip
+    return True

@@ -1,0 +1,111 @@
+"""An LSTM's steps in C: the bits of the steps by NumPy, whatever functions make the products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+from dsviz import nn
+from engine.dnn import cell, compiled, library
+
+pytestmark = pytest.mark.skipif(
+    library._opened() is None or compiled._compiler() is None, reason="needs oneDNN and a C compiler"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> Any:
+    """The compiled steps, there whatever the machine's cache holds."""
+    found = cell.cells.build()
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def counted(built: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the C functions that were called."""
+    names: list[str] = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            names.append(name)
+            return getattr(built, name)
+
+    monkeypatch.setattr(cell.cells, "ready", Counting)
+    return names
+
+
+def outcome(
+    steps: int, batch: int, inputs: int, hidden: int, special: float | None = None, **options: Any
+) -> list[Any]:
+    """Results and gradients of a loss that uses every result."""
+    rng = np.random.default_rng(0)
+    module = nn.LSTM(inputs, hidden, **options)
+    with ds.no_grad():
+        for p in module.parameters():
+            p.copy_(ds.tensor((rng.standard_normal(p.shape) * 0.3).astype(np.float32)))
+    values = rng.standard_normal((steps, batch, inputs)).astype(np.float32)
+    if special is not None:
+        values[1, 0, 0] = special
+    x = ds.tensor(values, requires_grad=True)
+    out, (h, c) = module(x)
+    ((out * out).sum() + (h * h).sum() + (c * c * c).sum()).backward()
+    return [t.numpy(force=True) for t in (out, h, c, x.grad, *(p.grad for p in module.parameters()))]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [
+        ((9, 1, 16, 128), {}),  # products of a matrix and a vector
+        ((5, 8, 16, 128), {}),  # turned round
+        ((6, 3, 7, 5), {"bidirectional": True, "num_layers": 2}),  # plain
+        ((4, 32, 16, 128), {"bias": False}),  # oneDNN's
+        ((3, 200, 16, 8), {"bidirectional": True}),
+        ((1, 2, 3, 2), {}),
+    ],
+)
+def test_every_bit_is_numpys(
+    sizes: Any, options: Any, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = outcome(*sizes, **options)
+    assert set(counted) == {"cell_forward", "cell_backward"}
+    monkeypatch.setattr(cell.cells, "ready", lambda: None)
+    for a, b in zip(fast, outcome(*sizes, **options), strict=True):
+        np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, 1e30])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of NumPy, for inf - inf
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_values_that_are_not_finite_pass_alike(special: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = outcome(4, 3, 5, 6, special)
+    monkeypatch.setattr(cell.cells, "ready", lambda: None)
+    for a, b in zip(fast, outcome(4, 3, 5, 6, special), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_it_was_not_made_for_goes_to_numpy(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = nn.LSTM(3, 4)
+    with ds.no_grad():
+        module.weight_hh_l0 = nn.Parameter(ds.randn(4, 16).T)  # lies turned in memory
+    module(ds.randn(5, 2, 3))[0].sum().backward()
+    nn.LSTM(3, 4).double()(ds.randn(5, 2, 3).double())[0].sum().backward()
+    nn.LSTM(3, 1)(ds.randn(5, 2, 3))[0].sum().backward()
+    assert counted == []
+    monkeypatch.setattr(cell, "_tanh", lambda: None)  # another NumPy
+    monkeypatch.setattr(cell, "_blas", lambda: None)
+    nn.LSTM(3, 4)(ds.randn(5, 2, 3))[0].sum().backward()
+    assert counted == []
+
+
+def test_a_result_is_not_touched_by_later_calls(counted: list[str]) -> None:
+    module, x = nn.LSTM(3, 4), ds.randn(5, 2, 3)
+    first, (h, c) = module(x)
+    kept = [t.numpy(force=True).copy() for t in (first, h, c)]
+    module(x * 2)[0].sum().backward()
+    for t, before in zip((first, h, c), kept, strict=True):
+        np.testing.assert_array_equal(t.numpy(force=True), before)
+    assert len(counted) == 3
