@@ -1,54 +1,75 @@
-"""Two frameworks on one workload: separate processes that take turns, and what came of it."""
+"""Several frameworks on one workload: separate processes that take turns."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dsviz.bench.workloads import WORKLOADS
 from engine.dnn.library import library
 
-OURS, THEIRS = "dsviz", "torch"
 TURN_SECONDS = 0.15
 PILOT = 2
 
 
 class Measured(NamedTuple):
-    """One framework's numbers: seconds of each turn (median of its steps), losses, MiB, seconds."""
+    """One contestant's numbers: seconds of each turn (median of its steps), losses, MiB, and seconds of first steps.
+
+    `allocated` is None where the allocator cannot be asked. `starts` are from the start of a process to the end of its
+    first step, `firsts` from the built model.
+    """
 
     times: list[float]
     losses: list[float]
     peak: float
-    allocated: float
-    first: float
+    allocated: float | None
+    starts: list[float]
+    firsts: list[float]
+
+
+class Failed(RuntimeError):  # noqa: N818 - it is reported, never raised to the person
+    """A contestant's process ended; the text is the last it said."""
 
 
 class Worker:
-    """A process that runs one framework's workload when asked."""
+    """A process that runs one contestant's workload when asked."""
 
-    def __init__(self, framework: str, workload: str, threads: int) -> None:
+    def __init__(
+        self, name: str, workload: str, threads: int, warm: bool = True, clock: str = "wall"
+    ) -> None:
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        # The last two keep PyTorch's profiler from writing into the table.
-        quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR", "KINETO_LOG_LEVEL": "9"}
+        # The others keep PyTorch's profiler and TensorFlow from writing into the table.
+        quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR", "KINETO_LOG_LEVEL": "9", "TF_CPP_MIN_LOG_LEVEL": "3"}
         environment = {**os.environ, **quiet, **dict.fromkeys(variables, str(threads))}
+        words = (name, workload, str(threads), "warm" if warm else "cold", clock)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        began = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dsviz.bench.worker", framework, workload, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            [sys.executable, "-m", "dsviz.bench.worker", *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, env=environment,
         )  # fmt: skip
-        self.started: dict[str, float] = self._answer()
+        try:
+            self.started: dict[str, float] = self._answer()
+        except Failed:
+            self.close()
+            raise
+        self.start = time.perf_counter() - began
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the benchmark's process ended with status {self._process.wait()}")
+            status = self._process.wait()
+            self._said.seek(0)
+            lines = self._said.read().decode(errors="replace").strip().splitlines()
+            raise Failed(f"ended with status {status}" + (f": {lines[-1].strip()}" if lines else ""))
         return json.loads(line)
 
     def ask(self, what: str) -> Any:
@@ -65,37 +86,61 @@ class Worker:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+        self._said.close()
 
 
-def compare(name: str, threads: int, rounds: int, frameworks: Sequence[str]) -> dict[str, Measured]:
-    """Measure workload `name` in each framework, taking turns `rounds` times."""
+def compare(
+    workload: str, threads: int, rounds: int, names: Sequence[str], clock: str = "wall"
+) -> tuple[dict[str, Measured], dict[str, str]]:
+    """Measure a workload with each contestant, taking turns `rounds` times; and why those failed that did.
+
+    `clock` is "wall" or "processor": the time of the processor alone, which a busy machine disturbs less.
+    """
+    failed: dict[str, str] = {}
+    starts: dict[str, list[float]] = {name: [] for name in names}
+    firsts: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(min(rounds, 3)):
+        for name in [n for n in (names if turn % 2 == 0 else names[::-1]) if n not in failed]:
+            try:
+                worker = Worker(name, workload, threads, warm=False)
+            except Failed as why:
+                failed[name] = str(why)
+                continue
+            starts[name].append(worker.start)
+            firsts[name].append(worker.started["first_s"])
+            worker.close()
     workers: dict[str, Worker] = {}
     try:
-        for framework in frameworks:
-            workers[framework] = Worker(framework, name, threads)
-        times: dict[str, list[float]] = {f: [] for f in frameworks}
-        losses: dict[str, list[float]] = {f: [w.started["loss"]] for f, w in workers.items()}
-        # As many steps a turn for each, so that their losses can be compared step by step.
-        pilots = {f: w.ask(f"run {PILOT}") for f, w in workers.items()}
-        for framework, pilot in pilots.items():
-            losses[framework] += [loss for _, loss in pilot]
-        slowest = max(min(t for t, _ in pilot) for pilot in pilots.values())
-        count = max(1, min(200, int(TURN_SECONDS / slowest)))
-        for turn in range(rounds):
-            order = list(workers) if turn % 2 == 0 else list(workers)[::-1]
-            for framework in order:
-                answers = workers[framework].ask(f"run {count}")
-                times[framework].append(statistics.median(t for t, _ in answers))
-                losses[framework] += [loss for _, loss in answers]
-        peaks = {f: w.ask("peak") for f, w in workers.items()}
-        tracked = {f: w.ask("allocations") for f, w in workers.items()}
-        return {
-            f: Measured(times[f], losses[f], peaks[f], tracked[f], workers[f].started["first_s"])
-            for f in frameworks
-        }
+        for name in names:
+            if name not in failed:
+                workers[name] = Worker(name, workload, threads, clock=clock)
+        times, losses = _turns(workers, rounds)
+        peaks = {name: worker.ask("peak") for name, worker in workers.items()}
+        tracked = {name: worker.ask("allocations") for name, worker in workers.items()}
     finally:
         for worker in workers.values():
             worker.close()
+    found = {n: Measured(times[n], losses[n], peaks[n], tracked[n], starts[n], firsts[n]) for n in workers}
+    return found, failed
+
+
+def _turns(
+    workers: dict[str, Worker], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:  # fmt: skip
+    """The times and losses of each, as many steps a turn for all, so that losses can be compared step by step."""
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    losses = {name: [worker.started["loss"]] for name, worker in workers.items()}
+    pilots = {name: worker.ask(f"run {PILOT}") for name, worker in workers.items()}
+    for name, pilot in pilots.items():
+        losses[name] += [loss for _, loss in pilot]
+    slowest = max(min(t for t, _ in pilot) for pilot in pilots.values())
+    count = max(1, min(200, int(TURN_SECONDS / max(slowest, 1e-6))))
+    for turn in range(rounds):
+        for name in list(workers) if turn % 2 == 0 else list(workers)[::-1]:
+            answers = workers[name].ask(f"run {count}")
+            times[name].append(statistics.median(t for t, _ in answers))
+            losses[name] += [loss for _, loss in answers]
+    return times, losses
 
 
 def machine(threads: int) -> str:
@@ -110,75 +155,3 @@ def kernels() -> str:
     """What this engine computes with on the CPU."""
     found = library()
     return "NumPy alone" if found is None else "NumPy and oneDNN " + ".".join(str(n) for n in found.version)
-
-
-def spread(values: Sequence[float], scale: float) -> str:
-    """`median (5th to 95th percentile)`."""
-    ordered = sorted(v * scale for v in values)
-    last = len(ordered) - 1
-    low, high = ordered[int(0.05 * last)], ordered[round(0.95 * last)]
-    return f"{statistics.median(ordered):.3g} ({low:.3g}-{high:.3g})"
-
-
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median over the turns of ours divided by theirs; neighbours in time see the same machine."""
-    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-
-
-def apart(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The greatest difference of two lists of losses, relative to their size."""
-    return max(abs(a - b) / max(abs(b), 1e-3) for a, b in zip(ours, theirs, strict=True))
-
-
-def summary(name: str, found: dict[str, Measured]) -> dict[str, Any]:
-    """The figures of one workload as plain data; ratios are ours divided by theirs, None where there is one alone."""
-    workload = WORKLOADS[name]
-    figures: dict[str, Any] = {
-        "name": name,
-        "what": workload.what,
-        "per": workload.part,
-        "goal": workload.goal,
-    }
-    for framework, m in found.items():
-        figures[framework] = {
-            "seconds": statistics.median(m.times) / workload.parts,
-            "peak_rss_mib": m.peak,
-            "allocated_mib": m.allocated,
-            "first_step_seconds": m.first,
-        }
-    if OURS in found and THEIRS in found:
-        ours, theirs = found[OURS], found[THEIRS]
-        figures["ratio"] = {
-            "time": ratio(ours.times, theirs.times),
-            "peak_rss": ours.peak / theirs.peak if theirs.peak > 0 else None,
-            "allocated": ours.allocated / theirs.allocated if theirs.allocated > 0 else None,
-            "first_step": ours.first / theirs.first,
-        }
-        figures["losses_apart"] = apart(ours.losses, theirs.losses)
-    return figures
-
-
-def report(name: str, found: dict[str, Measured]) -> list[str]:
-    """The lines of one workload: figures of each, ratios, and the verdict."""
-    workload = WORKLOADS[name]
-    figures = summary(name, found)
-    unit, scale = ("us", 1e6) if workload.part == "node" else ("ms", 1e3)
-    lines = [f"{name}: {workload.what}"]
-    for framework, m in found.items():
-        lines.append(
-            f"  {framework:6} {spread(m.times, scale / workload.parts):>24} {unit}/{workload.part}   "
-            f"peak RSS +{m.peak:.1f} MiB   allocated {m.allocated:.2f} MiB   first step {m.first * 1e3:.0f} ms"
-        )
-    if "ratio" in figures:
-        ratios = {key: math.nan if value is None else value for key, value in figures["ratio"].items()}
-        time = ratios["time"]
-        lines.append(
-            f"  ratio  time x{time:.2f}   RSS x{ratios['peak_rss']:.2f}   allocated x{ratios['allocated']:.2f}"
-            f"   first step x{ratios['first_step']:.2f}   losses differ by {figures['losses_apart']:.1e}"
-        )
-        lead = (
-            f"{1 / time:.2f} times as fast as PyTorch" if time < 1 else f"{time:.2f} times as slow as PyTorch"
-        )
-        won = "reached" if time <= workload.goal else "missed"
-        lines.append(f"  {lead}; the goal of x{workload.goal} is {won}")
-    return lines

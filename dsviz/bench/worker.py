@@ -1,4 +1,4 @@
-"""One framework and one workload in a process of its own, obeying lines on its standard input.
+"""One contestant and one workload in a process of its own, obeying lines on its standard input.
 
 `run N` trains N steps and answers with the time and the loss of each; `peak` answers with the memory used;
 `allocations` trains a step under the framework's own memory tracking. Each answer is one line of JSON.
@@ -12,10 +12,12 @@ import os
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dsviz.bench.workloads import WORKLOADS, Step
+from dsviz.bench.contestants import CONTESTANTS, OURS
+from dsviz.bench.workloads import Step
 
 MIB = 1 << 20
 
@@ -43,12 +45,12 @@ def warm(lib: Any) -> None:
         importlib.import_module("engine.pool").pool.clear()
 
 
-def tracked(framework: str, step: Step) -> int:
+def tracked(name: str, step: Step) -> int | None:
     """The most bytes alive at one time during two steps, of those allocated in them, as the allocator counts.
 
     Ours includes what is parked for reuse and every Python object; PyTorch's profiler counts tensors only.
     """
-    if framework != "torch":
+    if name == OURS:
         # What is parked was not seen being allocated; without it every buffer of the step is.
         importlib.import_module("engine.pool").pool.clear()
         tracemalloc.start(1)
@@ -57,6 +59,8 @@ def tracked(framework: str, step: Step) -> int:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
+    if CONTESTANTS[name].needs != "torch":
+        return None
     profiler = importlib.import_module("torch.profiler")
     step()
     with profiler.profile(activities=[profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
@@ -70,39 +74,53 @@ def tracked(framework: str, step: Step) -> int:
     return peak
 
 
-def main(framework: str, name: str, threads: int) -> None:
+def prepared(name: str, threads: int, warmed: bool) -> None:
+    """Load the framework; `warmed`: with what it loads or generates at first use."""
+    needs = CONTESTANTS[name].needs
+    lib = importlib.import_module(OURS if name == OURS else needs)
+    if needs == "torch":
+        lib.set_num_threads(threads)
+    if warmed and (name == OURS or needs == "torch"):
+        warm(lib)
+
+
+def main(name: str, workload: str, threads: int, warmed: bool, clock: Callable[[], float]) -> None:
     """Serve one workload until the input ends."""
     began = time.perf_counter()
-    lib = importlib.import_module(framework)
-    if framework == "torch":
-        lib.set_num_threads(threads)
-    warm(lib)
+    prepared(name, threads, warmed)
     base = status("VmRSS")
+    loaded = time.perf_counter()
+    step = CONTESTANTS[name].build(workload)
     built = time.perf_counter()
-    step = WORKLOADS[name].build(lib)
-    first = step()
-    print(
-        json.dumps({"import_s": built - began, "first_s": time.perf_counter() - built, "loss": first}),
-        flush=True,
-    )
+    loss = step()
+    first = time.perf_counter() - built
+    print(json.dumps({"import_s": loaded - began, "first_s": first, "loss": loss}), flush=True)
     for line in sys.stdin:
         word, _, number = line.strip().partition(" ")
         answer: Any = None
         if word == "run":
             answer = []
             for _ in range(int(number)):
-                start = time.perf_counter()
+                start = clock()
                 loss = step()
-                answer.append((time.perf_counter() - start, loss))
+                answer.append((clock() - start, loss))
         elif word == "peak":
             answer = (status("VmHWM") - base) / MIB
         elif word == "allocations":
-            answer = tracked(framework, step) / MIB
+            found = tracked(name, step)
+            answer = None if found is None else found / MIB
         print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
+    who, what, count, start, kind = sys.argv[1:]
     # Set before any library reads them; the parent gives the number.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        assert os.environ.get(variable) == sys.argv[3], variable
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        assert os.environ.get(variable) == count, variable
+    main(
+        who,
+        what,
+        int(count),
+        start == "warm",
+        time.process_time if kind == "processor" else time.perf_counter,
+    )

@@ -17,13 +17,19 @@ Step = Callable[[], float]
 
 
 class Workload(NamedTuple):
-    """`build(lib)` makes the step; a step's time is divided by `parts`, each of which is one `part`."""
+    """`build(lib)` makes the step; a step's time is divided by `parts`, each of which is one `part`.
+
+    What is aimed at, ours divided by the best of PyTorch's: `goal` of the time, `memory` of the peak above what the
+    loaded library takes, `start` of the time from the start of the process to the end of the first step.
+    """
 
     build: Callable[[Any], Step]
     what: str
-    goal: float  # the ratio of times that is aimed at: ours divided by PyTorch's
+    goal: float
     parts: int = 1
     part: str = "step"
+    memory: float | None = None
+    start: float | None = None
 
 
 def fill(lib: Any, model: Any, scale: float = 0.05) -> Any:
@@ -36,6 +42,12 @@ def fill(lib: Any, model: Any, scale: float = 0.05) -> Any:
                 value = np.ones_like(value) if name.endswith("weight") else np.zeros_like(value)
             parameter.copy_(lib.tensor(value))
     return model
+
+
+def dressed(lib: Any, model: Any) -> Any:
+    """The model as the contestant wants it, such as compiled."""
+    dress = getattr(lib, "dress", None)
+    return model if dress is None else dress(model)
 
 
 def batch(lib: Any, *shape: int, seed: int = 1) -> Any:
@@ -68,10 +80,16 @@ def chain(lib: Any) -> Step:
     return step
 
 
+def mlp_model(lib: Any) -> Any:
+    """784-128-10."""
+    nn = lib.nn
+    return fill(lib, nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))
+
+
 def mlp(lib: Any) -> Step:
     """784-128-10, batch 32, SGD."""
     nn = lib.nn
-    model = fill(lib, nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))
+    model = dressed(lib, mlp_model(lib))
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
     x, y = batch(lib, 32, 784), classes(lib, 10, 32)
 
@@ -120,7 +138,7 @@ def lstm_ops(size: int) -> Callable[[Any], Step]:
                 c = lib.sigmoid(f) * c + lib.sigmoid(i) * lib.tanh(g)
                 return lib.sigmoid(o) * lib.tanh(c), c
 
-        cell = fill(lib, Cell())
+        cell = dressed(lib, fill(lib, Cell()))
         x = batch(lib, STEPS, size, HIDDEN)
 
         def run() -> Any:
@@ -152,22 +170,34 @@ def lstm_cell(size: int) -> Callable[[Any], Step]:
     return build
 
 
+def lstm_model(lib: Any) -> Any:
+    """One layer."""
+    return fill(lib, lib.nn.LSTM(HIDDEN, HIDDEN))
+
+
 def lstm(size: int) -> Callable[[Any], Step]:
     """`nn.LSTM`, the whole sequence at once."""
 
     def build(lib: Any) -> Step:
-        layer = fill(lib, lib.nn.LSTM(HIDDEN, HIDDEN))
+        layer = lstm_model(lib)
         x = batch(lib, STEPS, size, HIDDEN)
         return trained(lib, layer, lambda: layer(x)[0])
 
     return build
 
 
+HEADS = 4
+
+
+def transformer_model(lib: Any) -> Any:
+    """Two encoder layers, d 256, feed-forward 1024."""
+    layer = lib.nn.TransformerEncoderLayer(256, HEADS, dim_feedforward=1024, dropout=0.0, batch_first=True)
+    return fill(lib, lib.nn.TransformerEncoder(layer, 2))
+
+
 def transformer(lib: Any) -> Step:
     """Two encoder layers, d 256, 4 heads, feed-forward 1024, 128 tokens, batch 8."""
-    nn = lib.nn
-    layer = nn.TransformerEncoderLayer(256, 4, dim_feedforward=1024, dropout=0.0, batch_first=True)
-    model = fill(lib, nn.TransformerEncoder(layer, 2))
+    model = dressed(lib, transformer_model(lib))
     x = batch(lib, 8, 128, 256)
     return trained(lib, model, lambda: model(x))
 
@@ -195,13 +225,9 @@ def alone(apply: Callable[[Any, Any], Any]) -> Callable[[Any], Step]:
     return build
 
 
-def resnet50(lib: Any) -> Step:
-    """ResNet50, batch 8, 3x224x224, SGD with momentum, in the layout that is PyTorch's fastest."""
-    nn = lib.nn
+def resnet50_model(lib: Any) -> Any:
+    """ResNet50 with weights as He et al. 2015 draw them, the same in every framework."""
     model = resnet.resnet50(lib)
-    x, y = batch(lib, 8, 3, 224, 224), classes(lib, 1000, 8)
-    if lib.__name__ == "torch":
-        model, x = (part.to(memory_format=lib.channels_last) for part in (model, x))
     rng = np.random.default_rng(0)
     with lib.no_grad():
         for name, parameter in model.named_parameters():
@@ -213,6 +239,15 @@ def resnet50(lib: Any) -> Step:
                 fan = float(np.prod(tuple(parameter.shape)[1:]))
                 value = rng.standard_normal(tuple(parameter.shape)) * (2 / fan) ** 0.5
                 parameter.copy_(lib.tensor(value.astype(np.float32)))
+    return model
+
+
+def resnet50(lib: Any) -> Step:
+    """ResNet50, batch 8, 3x224x224, SGD with momentum."""
+    nn = lib.nn
+    model = resnet50_model(lib)
+    x, y = batch(lib, 8, 3, 224, 224), classes(lib, 1000, 8)
+    model, x = dressed(lib, model), getattr(lib, "images", lambda images: images)(x)
     optimizer = lib.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
 
     def step() -> float:
@@ -230,11 +265,13 @@ WORKLOADS = {
     "mlp": Workload(mlp, "MLP 784-128-10, batch 32", 0.8),
     "lstm-ops-1": Workload(lstm_ops(1), "LSTM from ops, T 32, H 128, batch 1", 0.6),
     "lstm-cell-1": Workload(lstm_cell(1), "nn.LSTMCell loop, T 32, H 128, batch 1", 0.6),
-    "lstm-1": Workload(lstm(1), "nn.LSTM, T 32, H 128, batch 1", 0.6),
+    "lstm-1": Workload(lstm(1), "nn.LSTM, T 32, H 128, batch 1", 0.3, memory=0.9, start=0.5),
     "lstm-ops-32": Workload(lstm_ops(32), "LSTM from ops, T 32, H 128, batch 32", 1.0),
     "lstm-cell-32": Workload(lstm_cell(32), "nn.LSTMCell loop, T 32, H 128, batch 32", 1.0),
-    "lstm-32": Workload(lstm(32), "nn.LSTM, T 32, H 128, batch 32", 1.0),
-    "transformer": Workload(transformer, "2 encoder layers, d 256, T 128, batch 8", 1.2),
+    "lstm-32": Workload(lstm(32), "nn.LSTM, T 32, H 128, batch 32", 0.6, memory=0.9, start=0.5),
+    "transformer": Workload(
+        transformer, "2 encoder layers, d 256, T 128, batch 8", 0.8, memory=0.8, start=0.5
+    ),
     "gelu": Workload(alone(lambda f, t: f.gelu(t[0])), "gelu of 1024 x 1024 with gradient", 1.0),
     "softmax": Workload(
         alone(lambda f, t: f.softmax(t[0], -1)), "softmax of 1024 rows of 1024 with gradient", 1.0
@@ -244,7 +281,7 @@ WORKLOADS = {
         "layer norm of 1024 rows of 1024 with gradients",
         1.0,
     ),
-    "resnet50": Workload(resnet50, "ResNet50, batch 8, 224 x 224", 0.79, 8, "image"),
+    "resnet50": Workload(resnet50, "ResNet50, batch 8, 224 x 224", 0.79, 8, "image", 0.70, 0.71),
 }
 # The slow one is measured when it is asked for.
 USUAL = tuple(name for name in WORKLOADS if name != "resnet50")

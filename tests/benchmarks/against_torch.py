@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from dsviz.bench.compare import OURS, THEIRS, compare, machine, report
+from dsviz.bench.compare import compare, machine
+from dsviz.bench.contestants import EAGER as THEIRS
+from dsviz.bench.contestants import OURS
+from dsviz.bench.report import report
 from dsviz.bench.workloads import USUAL
 
 
@@ -22,7 +25,8 @@ def main() -> None:
     frameworks = [options.only] if options.only else [OURS, THEIRS]
     print(machine(options.threads))
     for name in options.names:
-        print("\n".join(report(name, compare(name, options.threads, options.rounds, frameworks))), flush=True)
+        found, failed = compare(name, options.threads, options.rounds, frameworks)
+        print("\n".join(report(name, found, failed)), flush=True)
 
 
 if __name__ == "__main__":
