@@ -6,13 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import DEMOS, press, running
 from playwright.sync_api import Browser, Page, expect
 
 from dsviz.cli import main
+from dsviz.debuggee.view import BadIndex
 from dsviz.onefile.script import NotBundledError, bundle, wrapped
+from dsviz.playback import Playback
+from dsviz.query.node import plain
 
 
 def exported(script: Path, folder: Path, *options: str) -> Path:
@@ -130,6 +134,87 @@ def test_the_page_itself_saves_the_run_as_a_file_with_its_stops(chromium: Browse
     page.click("#btn-reverse_continue")
     expect(page.locator("#scrub-mark")).to_contain_text("Stop 2 of 3")
     assert page.evaluate("window.dsviz.graph.count") == 1
+    assert problems == []
+
+
+VALUES = """
+import dsviz as ds
+ds.manual_seed(0)
+images = ds.randn(2, 3, 12, 9) * 1
+ds.softmax(ds.randn(2, 4, 5, 70), -1)
+ds.arange(24).reshape(4, 6) + 0
+(ds.randn(3, 4, 100) > 0)
+ds.log(ds.tensor([[0.0, 1.0], [2.0, -1.0]]))
+ds.randn(300, 300) * 1
+images.sum()
+"""
+SLICES = (
+    "",
+    "0",
+    "1, 2",
+    "-1",
+    "0, :, 2:5",
+    ":, ::2",
+    "::-1",
+    "0, 1:3, :, ::-2",
+    "5:1:-2",
+    "3:1",
+    "0, 0, 0",
+    "1, 0, 1, -3",
+)
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_a_value_in_the_file_is_sliced_as_the_program_slices_it(chromium: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "values.py"
+    script.write_text(VALUES, encoding="utf-8")
+    problems: list[str] = []
+    page = opened(chromium, exported(script, tmp_path, "--trace-level", "2"), problems)
+    expect(page.locator("#run-state")).to_have_text("finished")
+    asked: list[tuple[int, str, str]] = []
+    wanted: list[Any] = []
+    with Playback(str(tmp_path / "run.dsviz")) as whole:
+        for node in page.evaluate("window.dsviz.graph.nodes()"):
+            if node["role"] or node["shape"] == [300, 300] or not node["shape"]:
+                continue
+            for index in SLICES:
+                for kind in ("", "image", "attention"):
+                    asked.append((node["id"], index, kind))
+                    try:
+                        wanted.append(plain(whole.look(node["id"], index, kind)))
+                    except BadIndex as error:
+                        wanted.append(str(error))
+    answers = page.evaluate(
+        """asked => Promise.all(asked.map(([node, index, kind]) => window.dsviz.live.ask('look', {node, index, kind}).catch(error => error.message)))""",
+        asked,
+    )
+    assert sum(isinstance(answer, dict) for answer in answers) > 60
+    for question, answer, look in zip(asked, answers, wanted, strict=True):
+        if isinstance(look, dict):
+            counts, others = answer.pop("histogram"), look.pop("histogram")
+            assert sum(counts) == sum(others), question
+            assert sum(abs(a - b) for a, b in zip(counts, others, strict=True)) <= 4, (
+                question
+            )  # of an edge's two sides
+            image, other = (each.pop("image", None) for each in (answer, look))
+            assert (image is None) == (other is None), question
+            assert image is None or (image["width"], image["height"]) == (other["width"], other["height"])
+        assert answer == look, question
+    large = next(
+        n["id"]
+        for n in page.evaluate("window.dsviz.graph.nodes()")
+        if n["shape"] == [300, 300] and not n["role"]
+    )
+    told = page.evaluate(
+        f"window.dsviz.live.ask('look', {{node: {large}, index: '0'}}).catch(error => error.message)"
+    )
+    assert "as large as this one the file holds one picture" in told
+    page.get_by_role("application").focus()
+    page.locator(".ln", has_text="ds.arange(24)").locator(".tx").click()
+    page.get_by_label("Slice of out").fill("1, 2:4")
+    page.keyboard.press("Enter")
+    expect(page.locator("#inspector .tile")).to_contain_text("8 to 9")
     assert problems == []
 
 

@@ -86,6 +86,16 @@ def test_hostile_names_stay_text_in_every_panel(chromium: Browser, tmp_path: Pat
         for tab in ("memory", "iterations", "parameters", "events", "console"):
             page.click(f"#tab-{tab}")
             poll(page, "!window.dsviz.live.waiting.size")
+        page.click("#tab-engine")
+        for view in ("Precision", "Drift", "Reuse", "Partitions", "Configuration"):
+            page.locator("#bottom-tools").get_by_role("radio", name=view).click()
+            poll(page, "!window.dsviz.live.waiting.size")
+            if view in ("Precision", "Drift"):
+                expect(page.locator("#engine")).to_contain_text("<script>window.owned=1</script>")
+        for key in "12345678":
+            page.focus("#canvas")
+            page.keyboard.press(key)
+        page.click("#tab-console")
         expect(page.locator("#console-log")).to_contain_text("<script>window.owned=1</script>")
         page.fill("#console-input", "told")
         page.keyboard.press("Enter")

@@ -68,10 +68,17 @@ def test_every_kind_of_breakpoint_is_set_with_its_condition_hits_and_log(run: Ru
         ("data", "net.head.bias", "net.head.bias changed"),
         ("memory", "1.5M", "More than 1.5 MB live"),
         ("type mismatch", "", "Dtype or device mismatch"),
+        ("gradient zero", "", "Gradient of a parameter is zero"),
+        ("gradient missing", "net.body.bias", "Gradient of net.body.bias is missing"),
+        ("branch", "training.py:15", "Branch that goes another way at training.py:15"),
     ):
         add(page, kind, where)
         expect(listed.get_by_role("listitem").last).to_contain_text(told)
-    expect(listed.get_by_role("listitem")).to_have_count(11)
+    add(page, "norm", "net.head.weight", Norm_above="10", Condition="iteration > 1")
+    expect(listed.get_by_role("listitem").last).to_contain_text("norm > 10 and (iteration > 1)")
+    add(page, "shape predicate", Condition="shape[-1] == 4")
+    expect(listed.get_by_role("listitem").last).to_contain_text("if shape[-1] == 4")
+    expect(listed.get_by_role("listitem")).to_have_count(16)
     add(page, "if")
     expect(listed.get_by_role("alert").last).to_contain_text("needs a condition")
     page.get_by_label("Condition").fill("shape ==")
@@ -80,7 +87,9 @@ def test_every_kind_of_breakpoint_is_set_with_its_condition_hits_and_log(run: Ru
     page.get_by_label("Condition").fill("op == 'sum'")
     page.get_by_label("Hit count").fill("often")
     page.keyboard.press("Enter")
-    expect(listed.get_by_role("alert").last).to_contain_text("hit count is a number")
+    expect(listed.get_by_role("alert")).to_contain_text("hit count is a number")
+    expect(page.get_by_label("Hit count")).to_be_focused()
+    expect(page.get_by_label("Hit count")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Hit count").fill(">= 2")
     page.keyboard.press("Enter")
     expect(listed.get_by_role("listitem").last).to_contain_text("if op == 'sum' hit >= 2")
@@ -95,8 +104,50 @@ def test_every_kind_of_breakpoint_is_set_with_its_condition_hits_and_log(run: Ru
     with page.expect_file_chooser() as chooser:
         page.get_by_role("menuitemradio", name="Load from a file").click()
     chooser.value.set_files(text)
-    expect(listed.get_by_role("listitem")).to_have_count(12)
-    expect(page.locator("#banner")).to_contain_text("12 breakpoints set.")
+    expect(listed.get_by_role("listitem")).to_have_count(17)
+    expect(page.locator("#banner")).to_contain_text("17 breakpoints set.")
+    assert run.problems == []
+
+
+def test_what_is_wrong_with_a_breakpoint_is_told_at_its_field(run: Run) -> None:
+    page = run.page()
+    listed = page.locator("#breakpoints")
+    where, condition = page.get_by_label("Where", exact=True), page.get_by_label("Condition")
+    add(page, "line", "training.py:99")
+    for kind, text, told in (
+        ("line", "training.py:99", "training.py has 23 lines, so there is no line 99"),
+        ("line", "other.py:3", "with a file of this program"),
+        ("node", "first", "A node is a number"),
+        ("memory", "much", "Live bytes are a number such as 200M"),
+        ("op", "", "Op: op, with"),
+        ("data", "net.", "The name 'net.' is no Python expression"),
+    ):
+        page.get_by_label("Kind of breakpoint").select_option(kind)
+        where.fill(text)
+        page.keyboard.press("Enter")
+        expect(listed.get_by_role("alert")).to_contain_text(told)
+        expect(where).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Kind of breakpoint").select_option("norm")
+    where.fill("")
+    page.get_by_label("Norm above").fill("high")
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("alert")).to_contain_text('The norm is a number such as 10, not "high"')
+    page.get_by_label("Kind of breakpoint").select_option("shape predicate")
+    condition.press("Enter")
+    expect(listed.get_by_role("alert")).to_contain_text("needs a condition")
+    expect(condition).to_be_focused()
+    page.get_by_label("Kind of breakpoint").select_option("branch")
+    where.fill("training.py:15")
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("listitem").last).to_contain_text("at training.py:15")
+    page.get_by_label("Edit Branch that goes another way").click(force=True)
+    where.fill("")  # any branch now
+    page.keyboard.press("Enter")
+    expect(listed.get_by_role("listitem").last).not_to_contain_text("training.py")
+    page.get_by_label("Remove Exception").click(force=True)
+    expect(listed.get_by_role("listitem")).to_have_count(2)
+    add(page, "exception")
+    expect(listed.get_by_role("listitem").last).to_contain_text("Exception")
     assert run.problems == []
 
 

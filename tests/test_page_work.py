@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from browser import DEMOS, Run, graph, poll, press, running
 from playwright.sync_api import Browser, expect
+
+import dsviz as ds
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -283,4 +286,23 @@ def test_levels_and_switches_change_while_the_program_runs(chromium: Browser, tm
         )
         press(page, "pause")
         expect(page.locator("#run-state")).to_have_text("paused")
+        assert run.problems == []
+
+
+def test_an_onnx_file_is_stepped_node_by_node(chromium: Browser, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="pip install dsviz[onnx]")
+    net = ds.Sequential(ds.Linear(4, 3), ds.ReLU())
+    x = np.ones((2, 4), np.float32)
+    ds.onnx.export(net, tmp_path / "model.onnx", (ds.tensor(x),))
+    np.save(tmp_path / "x.npy", x)
+    with running(chromium, tmp_path / "model.onnx", "--input", "x.npy") as run:
+        page = run.page()
+        press(page, "next")
+        expect(page.locator(".ln.now")).to_contain_text("Relu")
+        page.locator(".ln", has_text="# Gemm").locator(".tx").click()
+        expect(page.locator("#inspector")).to_contain_text("2\u00d73")
+        page.click("#btn-continue")
+        expect(page.locator("#run-state")).to_have_text("finished")
+        page.click("#tab-console")
+        expect(page.locator("#console-log")).to_contain_text("float32 [2, 3]")
         assert run.problems == []

@@ -1,35 +1,9 @@
-// What stops the program: a list with a switch, its hits, its condition and log text; a form for every kind.
+// What stops the program: a list, each with a switch, its hits, its condition and log text.
+import { breakForm } from "./breakform.mjs";
 import { $, bytes, h, icon, openMenu, prime } from "./dom.mjs";
 import { remember, remembered } from "./frame.mjs";
 
-// kind, title, what the first field is called, an example, which request field it fills, whether it may be empty
-const KINDS = [
-  ["line", "Line", "File and line", "model.py:31", "line"],
-  ["op", "Op", "Op, with ' for its backward", "softmax", "name"],
-  ["module", "Module", "Path of the module", "net.head", "name"],
-  ["node", "Node", "Number of the node", "812", "node"],
-  ["if", "Any op, if", "", "", ""],
-  ["shape predicate", "Shape, if", "", "", ""],
-  ["branch", "Branch goes another way", "File and line; empty for any", "model.py:31", "line", true],
-  ["nan", "NaN or Inf made", "", "", ""],
-  ["gradient", "Gradient", "Parameter; empty for any", "net.head.weight", "name", true],
-  ["gradient zero", "Gradient zero", "Parameter; empty for any", "net.head.weight", "name", true],
-  ["gradient missing", "Gradient missing", "Parameter; empty for any", "net.head.weight", "name", true],
-  ["data", "Tensor changed", "Expression of the tensor", "net.head.bias", "name"],
-  ["memory", "Memory above", "Live bytes, such as 200M", "200M", "limit"],
-  ["shape mismatch", "Shape mismatch", "", "", ""],
-  ["type mismatch", "Dtype or device mismatch", "", "", ""],
-  ["exception", "Exception", "", "", ""],
-];
-const CONDITIONS = { "shape predicate": "such as shape[-1] == 1", branch: "such as taken", gradient: "such as norm > 10 or zero", memory: "such as iteration > 3", nan: "such as module == 'net.head'", line: "such as loss > 2", if: "such as op == 'cat' and shape[-1] == 256" };
 const STANDING = new Set(["shape mismatch", "exception"]);
-const UNITS = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, "": 1 };
-
-/** Bytes of "200M", "1.5 GB" or "4096"; null where it is no size. */
-export function sizeOf(text) {
-  const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]?)i?b?\s*$/i.exec(text) || [];
-  return number ? Math.round(Number(number) * UNITS[unit.toLowerCase()]) : null;
-}
 
 export class Breakpoints {
   /** `on.problem(text)`, `on.place(file, line)`, `on.say(text)` */
@@ -125,7 +99,7 @@ export class Breakpoints {
         h("span", { class: "grow" }),
         here ? h("b", { class: stop.error || stop.reason === "nan" ? "red" : "" }, "stopped here") : !b.hits && this.idle(b) ? h("span", { class: "dim", title: "A line stops where it runs an op or calls a module. None has run on this line so far; one on a line above or below may be what you mean." }, "no op here yet") : b.hits ? h("span", { class: "dim" }, `hit ${b.hits}`) : null,
         h("button", { class: "ib small del", type: "button", "aria-label": `Edit ${b.label}`, title: "Condition, hit count, log text", "data-of": `ed${b.id}`, onclick: () => this.edit(this.filled(b)) }, icon("edit")),
-        STANDING.has(b.kind) ? null : h("button", { class: "ib small del", type: "button", "aria-label": `Remove ${b.label}`, title: "Remove", onclick: () => this.tell({ action: "remove", breakpoint: b.id }) }, icon("x"))),
+        h("button", { class: "ib small del", type: "button", "aria-label": `Remove ${b.label}`, title: "Remove", onclick: () => this.tell({ action: "remove", breakpoint: b.id }).then(() => $("breakpoints-add").focus()) }, icon("x"))),
       more.length ? h("div", { class: "brk-more ell", title: more.map((pair) => pair.join(" ")).join("\n") }, more.map(([word, text]) => [" ", h("span", { class: "dim" }, `${word} `), h("span", { class: "mono" }, text)])) : null,
       b.problem ? h("div", { class: "brk-problem", role: "alert" }, b.problem) : null);
   }
@@ -162,71 +136,7 @@ export class Breakpoints {
   }
 
   form() {
-    const { editing } = this;
-    const input = (name, label, value, placeholder) => h("input", { name, "aria-label": label, title: label, value: value || "", placeholder, spellcheck: "false", autocomplete: "off", class: "mono" });
-    const kind = h("select", { "aria-label": "Kind of breakpoint", disabled: Boolean(editing.id) }, KINDS.map(([value, text]) => h("option", { value, selected: value === (editing.kind || "line") }, text)));
-    const where = input("where", "Where", editing.where, "");
-    const names = h("datalist", { id: "breakpoint-names" });
-    where.setAttribute("list", names.id);
-    const condition = input("condition", "Condition, a Python expression", editing.condition, "");
-    const hit = input("hit", "Hit count, such as 3, >= 5 or % 10", editing.hit, "each time, or 3, >= 5, % 10");
-    const log = input("log", "Log text: told instead of stopping, with {expressions}", editing.log, "stop, or log: loss {loss.item():.3f}");
-    const told = h("div", { class: "brk-problem", role: "alert" });
-    const line = (label, field) => h("label", { class: "bf" }, h("span", { class: "dim" }, label), field);
-    const first = line("at", where);
-    const fit = () => {
-      const [, , label, example] = KINDS.find(([value]) => value === kind.value);
-      first.hidden = !label;
-      where.placeholder = example;
-      where.title = label;
-      condition.placeholder = CONDITIONS[kind.value] || "always, or a Python expression";
-      names.replaceChildren(...this.suggestions(kind.value).map((value) => h("option", { value })));
-    };
-    kind.onchange = fit;
-    const save = async () => {
-      const more = this.wanted(kind.value, where.value.trim(), condition.value.trim());
-      if (typeof more === "string") { told.textContent = more; return; }
-      const rest = { condition: condition.value.trim(), hit: hit.value.trim(), log: log.value.trim() };
-      try {
-        if (editing.id) await this.ask({ action: "edit", breakpoint: editing.id, ...more, ...rest });
-        else await this.ask({ action: "add", kind: kind.value, ...more, ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value)) });
-        this.edit(null);
-      } catch (error) {
-        told.textContent = error.message;
-      }
-    };
-    fit();
-    return h("div", { class: "breakform big", role: "group", "aria-label": editing.id ? "Edit the breakpoint" : "New breakpoint", onkeydown: (event) => {
-      if (event.key === "Enter" && event.target.tagName === "INPUT") save();
-      else if (event.key === "Escape") this.edit(null);
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
-    } }, line("stop", kind), first, names, line("if", condition), line("hits", hit), line("log", log), told,
-    h("div", { class: "acts2" }, h("button", { class: "btn small primary", type: "button", onclick: save }, editing.id ? "Save" : "Add"), h("button", { class: "btn small", type: "button", onclick: () => this.edit(null) }, "Cancel")));
-  }
-
-  suggestions(kind) {
-    const { state } = this;
-    const found = new Set();
-    if (kind === "line" || kind === "branch") for (const file of state.files.values()) found.add(`${file.name}:`);
-    if (kind === "op" || kind === "module") for (const slot of state.slots.values()) if (!slot.role && slot[kind === "op" ? "label" : "module"]) found.add(slot[kind === "op" ? "label" : "module"]);
-    if (kind.startsWith("gradient") || kind === "data") for (const slot of state.slots.values()) if (slot.role === "parameter" && slot.name) found.add(slot.name);
-    return [...found].sort().slice(0, 200);
-  }
-
-  wanted(kind, text, condition) {
-    const [, title, label, example, key, optional] = KINDS.find(([value]) => value === kind);
-    if (kind === "if" || kind === "shape predicate") return condition ? {} : `${title} needs a condition, such as shape[-1] == 256.`;
-    if (!key || (optional && !text)) return {};
-    if (!text) return `${title}: ${label.toLowerCase()}, such as ${example}.`;
-    if (kind === "node") return /^\d+$/.test(text) ? { node: Number(text) } : `A node is a number, such as 812, not "${text}".`;
-    if (kind === "memory") return sizeOf(text) ? { limit: sizeOf(text) } : `Live bytes are a number such as 200M or 4096, not "${text}".`;
-    if (key !== "line") return { name: text };
-    const [, name, line] = /^(?:(.*):)?(\d+)$/.exec(text) || [];
-    const file = [...this.state.files.values()].find((f) => !name || f.name === name || f.path === name);
-    if (!line || !file) return `A line is FILE:LINE with a file of this program, such as model.py:31, not "${text}".`;
-    return { file: file.id, line: Number(line) };
+    return breakForm(this.state, this.editing, (more) => this.ask(more), () => this.edit(null));
   }
 
   menu() {

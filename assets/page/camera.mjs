@@ -76,12 +76,13 @@ export class Camera {
     const right = x + item.w * view.k, bottom = y + item.h * view.k;
     if (y < 50) view.y += h * 0.35 - y;
     else if (bottom > h - 70) view.y += h * 0.6 - bottom;
-    if (x < 20 || right > w - 10) {
+    const aside = this.pane.card ? 84 : 10; // beside a card there is room for what a badge says
+    if (x < 20 || right > w - aside) {
       // Both lanes of its column if they have room, else as little as is needed.
       const wide = 2 * (LANE + 30) + TWIN;
       const left = (this.pane.scene.layout.columns[item.frame.index].x - LANE - 30) * view.k;
       if (wide * view.k <= w + 30) view.x = (w - wide * view.k) / 2 - left;
-      else view.x += x < 20 ? 40 - x : w - 30 - right;
+      else view.x += x < 20 ? 40 - x : w - aside - 20 - right;
     }
     this.pane.request();
   }

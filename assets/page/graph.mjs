@@ -153,7 +153,9 @@ export class GraphPane {
   }
 
   facts(now) {
-    const text = this.scene.visible && this.state.counts.nodes ? `${count(this.scene.layout.items.size - this.scene.hiding.count)} shown of ${count(this.state.counts.nodes)}` : "";
+    const shown = this.scene.layout.items.size - this.scene.hiding.count, { nodes } = this.state.counts;
+    // Inputs are drawn too and are no nodes: where all of it is shown, more is.
+    const text = !this.scene.visible || !nodes ? "" : shown < nodes ? `${count(shown)} shown of ${count(nodes)}` : `${count(nodes)} node${nodes === 1 ? "" : "s"}`;
     if (text !== this.factsText && (now - (this.factsAt || 0) > 60 || this.state.run?.state !== "running")) {
       this.factsText = text;
       this.factsAt = now;

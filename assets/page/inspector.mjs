@@ -185,11 +185,11 @@ export class Inspector {
   }
 
   numbers(slot, data) {
-    if (!this.state.paused || data.problem) return "";
+    if (["running", "starting"].includes(this.state.run?.state) || data.problem) return "";
     const targets = this.targets(slot, data);
     if (!targets.length) return "";
     this.look.show(targets);
-    return section(targets.length > 1 && targets[1].name === "gradient" ? "Value and gradient" : data.shape && slot.status !== "pending" ? "Value now" : "Goes in", shapeText(targets[0].shape), this.look.box);
+    return section(targets.length > 1 && targets[1].name === "gradient" ? "Value and gradient" : data.shape && slot.status !== "pending" ? (this.state.paused ? "Value now" : "Value") : "Goes in", shapeText(targets[0].shape), this.look.box);
   }
 
   /** Time and statistics of the same place over the iterations. */

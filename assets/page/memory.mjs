@@ -65,7 +65,7 @@ export class Memory {
   async redraw() {
     this.used = true;
     const box = $("memory-figure");
-    if (box.matches(".waiting")) box.textContent = "The timeline is being loaded.";
+    if (box?.matches(".waiting")) box.textContent = "The timeline is being loaded.";
     let set;
     try {
       set = await plots();

@@ -90,7 +90,7 @@ export function drawItem(p, item) {
   if (part !== undefined) stroke = p.kinds[partKind(part)];
   if (look.path?.has(item.key)) { stroke = c.accent; width = 1.5; }
   if (item.key === look.twin) { stroke = c.now; width = 1.5; }
-  if (now) { fill = c.nowSoft; stroke = c.now; width = 2; }
+  if (now && !mark) { fill = c.nowSoft; stroke = c.now; width = 2; } // what is wrong stays red: the arrow tells where execution is
   if (bad) { fill = c.redSoft; stroke = c.red; width = 2; }
   ctx.lineWidth = width;
   ctx.strokeStyle = stroke;

@@ -1,5 +1,7 @@
 // Answers in the server's place, from a run that is in the page: its moments, and what was asked of them.
 
+import { look, unpack } from "./slice.mjs";
+
 const MOVES = { continue: 1, reverse_continue: -1, step_back: -1 };
 const LARGEST = 50;
 
@@ -49,7 +51,7 @@ export class Offline {
       source: ({ file }) => data.sources[file],
       lines: ({ file }) => data.lines[file],
       node: ({ node }) => (node === this.moment.node && this.moment.pending) || data.nodes[node] || { node, problem: `Node ${node} is not described in this file: it holds the latest node of each place.` },
-      look: ({ node, index }) => this.look(node, index),
+      look: ({ node, index, kind }) => this.look(node, index, kind),
       parameters: () => data.parameters,
       memory: ({ axis }) => data.memory[axis],
       alive: ({ axis, x }) => this.alive(axis, x),
@@ -62,11 +64,14 @@ export class Offline {
     };
   }
 
-  look(node, index) {
-    const known = this.data.looks[node];
-    if (!known) throw new Error("The value of this node is not in this file.");
-    if (index) throw new Error(`This file holds one picture of each value; open ${this.data.name} with dsviz to slice it.`);
-    return known;
+  /** A part of a value: of a large one there is a picture only, of the others the numbers. */
+  look(node, index, kind) {
+    const whole = this.data.looks[node];
+    if (!whole) throw new Error("The value of this node is not in this file.");
+    const packed = this.data.arrays[node];
+    if (packed && (index || kind)) return { ...look(unpack(packed), index || "", kind), how: whole.how };
+    if (index) throw new Error(`Of a value as large as this one the file holds one picture; open ${this.data.name} with dsviz to slice it.`);
+    return whole;
   }
 
   compare(a, b) {

@@ -1,6 +1,6 @@
 // What is traced and what that costs, in one place: level, sampling, switches that are off, the values' budget.
 import { $, bytes, h } from "./dom.mjs";
-import { sizeOf } from "./breakpoints.mjs";
+import { sizeOf } from "./breakform.mjs";
 
 const LEVELS = ["Off: nothing is recorded, breakpoints still stop", "Operations: op, shapes, line, time, bytes", "Tensors: also statistics, values within the budget"];
 

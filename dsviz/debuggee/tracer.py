@@ -144,8 +144,10 @@ class Tracer:
     def overhead(self) -> float:
         """Share of the program's time that following it takes, in percent, from a sample of the nodes."""
         cost = sum(lane.cost for lane in list(self._lanes.values()))
-        passed = time.perf_counter_ns() - self.began
-        return 100.0 * cost / max(passed - cost, 1)
+        passed = max(time.perf_counter_ns() - self.began, 1)
+        # A sample that fell on a moment when the machine did something else can add up to more than there was.
+        cost = min(cost, int(0.9 * passed))
+        return 100.0 * cost / (passed - cost)
 
     # Places
 

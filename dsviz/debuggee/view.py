@@ -87,6 +87,8 @@ def look(array: Any, text: str = "", kind: str = "") -> dict[str, Any]:
 
 def is_image(part: np.ndarray[Any, Any]) -> bool:
     """Whether the last dimensions are those of an image: 1, 3 or 4 channels first or last, and 8 x 8 or more."""
+    if not part.size:
+        return False
     if part.ndim == 2:
         return part.dtype.kind in "fu" and min(part.shape) >= 8
     if part.ndim < 3 or part.dtype.kind not in "fiub":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from typing import Any
+
+import numpy as np
 
 from dsviz.events import CATEGORIES
 from dsviz.opened import Opened
@@ -22,6 +25,7 @@ MOMENTS = 40  # stops of the run, the latest
 NODES = 4_000  # nodes that are described
 HISTORY = 60  # turns of a place in a description
 LOOKS = 6_000_000  # characters of pictures of values
+ARRAYS, LARGEST = 6_000_000, 1 << 18  # bytes of values that can be sliced, of all and of one
 PATIENCE = 20.0  # seconds that values may take to be recomputed
 CHANGES = 60_000  # changes of the live bytes, for "what was alive then"
 COMPARED = 400  # iterations that can be compared
@@ -169,7 +173,9 @@ def _values(path: str, bound: list[int], moments: list[Json], answer: Json) -> N
     """Pictures and statistics of values, as far as they are kept or can be made again in a while."""
     deadline = time.monotonic() + PATIENCE
     looks: Json = {}
-    answer["looks"] = looks
+    arrays: Json = {}
+    answer.update(looks=looks, arrays=arrays)
+    left = ARRAYS
     room = LOOKS
     first = [int(i["node"]) for m in moments for i in m.get("pending", {}).get("inputs", ()) if i.get("node")]
     with Playback(path) as whole:
@@ -177,12 +183,28 @@ def _values(path: str, bound: list[int], moments: list[Json], answer: Json) -> N
             if time.monotonic() > deadline or room <= 0:
                 return
             try:
+                known = whole.known(node)
                 look = whole.look(node)
                 inspected = whole.inspect(node)
             except NotKeptError:
                 continue
             room -= 7 * sum(len(row) for rows in (look.get("maps") or [look["rows"]]) for row in rows)
             looks[str(node)] = nodes.plain(look)
+            packed = _packed(known.array, min(LARGEST, left))
+            if packed is not None:
+                arrays[str(node)] = packed
+                left -= len(packed["data"]) * 3 // 4
             told = answer["nodes"].get(str(node))
             if told is not None and not told.get("statistics"):
                 told["value"] = {"summary": nodes.plain(inspected["summary"])}
+
+
+def _packed(array: Any, most: int) -> Json | None:
+    """The numbers of an array in a type that a browser reads; None where they are no numbers, or more than `most` bytes."""
+    if array.dtype.kind not in "fiub":
+        return None
+    kind = "u1" if array.dtype.itemsize == 1 and array.dtype.kind in "ub" else "f4" if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else "f8"  # fmt: skip
+    if array.size * int(kind[1]) > most:
+        return None
+    data = np.ascontiguousarray(array, dtype=f"<{kind}").tobytes()
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "kind": kind, "data": base64.b64encode(data).decode()}  # fmt: skip

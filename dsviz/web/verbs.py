@@ -165,7 +165,7 @@ class Verbs:
         if action == "add":
             fields: Json = {name: field(request, name, kind, None) for name, kind in _BREAKPOINT}
             if request.get("file") is not None:
-                fields["file"] = self._path(request)
+                fields["file"] = self._line_of(request)
             added = self.session.add_breakpoint(field(request, "kind", str), **fields)
             return {"id": added.id, "label": added.label}
         if action == "text":
@@ -177,7 +177,9 @@ class Verbs:
         if action == "remove":
             self.session.remove_breakpoint(number)
         elif action == "edit":
-            changed = {name: field(request, name, kind) for name, kind in _BREAKPOINT if name in request}
+            changed: Json = {n: field(request, n, kind, None) for n, kind in _BREAKPOINT if n in request}
+            if "file" in request:
+                changed["file"] = None if request["file"] is None else self._line_of(request)
             self.session.edit_breakpoint(number, **changed)
         elif action in ("enable", "disable"):
             self.session.enable_breakpoint(number, action == "enable")
@@ -354,6 +356,16 @@ class Verbs:
         store = self._store
         with store.lock:
             return question(store)
+
+    def _line_of(self, request: Json) -> str:
+        """The path of the file whose line is named. Raises Refusal where it has no such line."""
+        path, line = self._path(request), field(request, "line", int)
+        with self._store.lock:
+            text = self._store.read(path)
+        if text is not None and not 0 < line <= len(text.splitlines()):
+            count = len(text.splitlines())
+            raise Refusal(f"{os.path.basename(path)} has {count} lines, so there is no line {line}.")
+        return path
 
     def _path(self, request: Json) -> str:
         """The path of a file that the page names by its number."""
