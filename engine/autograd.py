@@ -98,13 +98,22 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`, as a tuple of Tensors; `.grad` stays as it is.
 
-    With `create_graph` the gradients can be differentiated again, any number of times.
-    Raises `RuntimeError` for an input the outputs do not depend on, unless `allow_unused` (then None).
+    With `create_graph` the gradients can be differentiated again, any number of times. With `is_grads_batched` each
+    of `grad_outputs` has a first dimension more, and so have the gradients: one backward pass for each of it.
+    Raises `RuntimeError` for an input the outputs do not depend on, unless `allow_unused` (then None) or
+    `materialize_grads` (then zeros).
     """
+    if is_grads_batched:
+        return _batched(
+            outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads
+        )
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     seeds = seeds_of(outs, grad_outputs, create_graph)
@@ -124,8 +133,30 @@ def grad(
                     f"inputs[{i}] was not used to compute the outputs; allow_unused=True gives None for it"
                 )
             )
+        if g is None and materialize_grads:
+            g = backend.namespace(t.array).zeros(t.shape, t.dtype)
         results.append(g if g is None or isinstance(g, Tensor) else Tensor(_own(g)))
     return tuple(results)
+
+
+def _batched(
+    outputs: Any, inputs: Any, seeds: Any, retain_graph: bool | None, create_graph: bool, allow_unused: bool | None,
+    materialize_grads: bool,
+) -> tuple[Any, ...]:  # fmt: skip
+    from engine import stack  # made of everything else
+
+    many = [seeds] if isinstance(seeds, Tensor) else list(seeds or ())
+    if not many or len({len(s) for s in many}) > 1:
+        raise located(ValueError("is_grads_batched needs grad_outputs of one size in their first dimension"))
+    count = len(many[0])
+    rows = [
+        grad(
+            outputs, inputs, [s[i] for s in many], retain_graph or create_graph or i < count - 1, create_graph, allow_unused,
+            materialize_grads=materialize_grads,
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))
 
 
 def seeds_of(outputs: list[Tensor], given: Any, create_graph: bool) -> list[Any]:

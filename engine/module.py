@@ -20,7 +20,7 @@ from engine.names import variable_of
 from engine.node import Node
 from engine.restructure import Parameters, structure
 from engine.state_dict import LoadResult, entries, load
-from engine.tensor import Parameter, Tensor
+from engine.tensor import Buffer, Parameter, Tensor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -205,6 +205,12 @@ class Module:
         parameters, modules, buffers = fields["_parameters"], fields["_modules"], fields["_buffers"]
         if isinstance(value, (Parameter, Module)) or name in parameters or name in modules:
             structure.version += 1
+        if isinstance(value, Buffer):
+            fields.pop(name, None)
+            parameters.pop(name, None)
+            modules.pop(name, None)
+            self.register_buffer(name, value, value.persistent)
+            return
         if isinstance(value, Parameter):
             fields.pop(name, None)
             modules.pop(name, None)
@@ -287,16 +293,20 @@ class Module:
 
     # --- what is inside ---
 
-    def named_modules(self, memo: set[Any] | None = None, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all inside, with their paths; each once."""
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all inside, with their paths; each once, or with all its paths."""
         seen = set() if memo is None else memo
         if self in seen:
             return
-        seen.add(self)
+        if remove_duplicate:
+            seen.add(self)
         yield prefix, self
         for name, child in self._modules.items():
             if child is not None:
-                yield from child.named_modules(seen, f"{prefix}.{name}" if prefix else name)
+                below = f"{prefix}.{name}" if prefix else name
+                yield from child.named_modules(seen, below, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all inside; each once."""
@@ -316,25 +326,30 @@ class Module:
         for _, child in self.named_children():
             yield child
 
-    def _named(self, register: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+    def _named(self, register: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+        for path, module in self.named_modules(None, prefix, once) if recurse else [(prefix, self)]:
             for name, value in getattr(module, register).items():
                 if value is not None and id(value) not in seen:
-                    seen.add(id(value))
+                    if once:
+                        seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their paths; each once."""
-        return self._named("_parameters", prefix, recurse)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their paths; each once, or with all its paths."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters; each once. An optimizer made of it follows the module when its structure changes."""
         return Parameters(self, recurse)
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """All buffers with their paths; each once."""
-        return self._named("_buffers", prefix, recurse)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """All buffers with their paths; each once, or with all its paths."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers; each once."""

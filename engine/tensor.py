@@ -506,6 +506,19 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + tensor_text(self)
 
 
+class Buffer(Tensor):
+    """A tensor that is part of a module's state but not learned: assigning it to an attribute registers it.
+
+    Not `persistent`: it is not in `state_dict`.
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, data: Any, *, persistent: bool = True) -> None:
+        super().__init__(data.detach().array if isinstance(data, Tensor) else tensor(data).array)
+        self.persistent = persistent
+
+
 class UninitializedParameter(Parameter):
     """A parameter whose shape is not known before the first call of its layer."""
 

@@ -321,3 +321,18 @@ def test_nothing_has_a_gradient_of_nothing(function: Any) -> None:
     function(x).sum().backward()
     assert x.grad is not None
     assert x.grad.shape == (2, 0)
+
+
+def test_many_backward_passes_at_once_and_zeros_for_what_has_no_part() -> None:
+    x, z = ds.tensor([1.0, 2.0], requires_grad=True), ds.ones(1, requires_grad=True)
+    y = x**2
+    rows = ds.autograd.grad(y, [x, z], ds.eye(2), is_grads_batched=True, allow_unused=True)
+    assert rows[0].tolist() == [[2.0, 0.0], [0.0, 4.0]]
+    assert rows[1] is None
+    y = x**2
+    assert [g.tolist() for g in ds.autograd.grad(y.sum(), [x, z], materialize_grads=True)] == [
+        [2.0, 4.0],
+        [0.0],
+    ]
+    with pytest.raises(ValueError, match="grad_outputs of one size in their first dimension"):
+        ds.autograd.grad(x**2, x, is_grads_batched=True)

@@ -216,3 +216,113 @@ def test_bfloat16_where_the_package_has_it(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     with pytest.raises(TypeError, match="Install the package ml_dtypes"):
         ds.ones(2).to(dtype="bfloat16")
+
+
+IN_PLACE: dict[str, Any] = {
+    "ReLU": (), "ReLU6": (), "LeakyReLU": (0.2,), "ELU": (), "SELU": (), "CELU": (0.5,), "SiLU": (), "Mish": (),
+    "Hardswish": (), "Hardsigmoid": (), "Hardtanh": (-0.5, 0.5), "Threshold": (0.1, 20.0), "RReLU": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@pytest.mark.parametrize("held", ["by nobody", "by a name", "by an array", "by a view", "by the graph"])
+def test_in_place_changes_what_was_given_as_pytorchs(name: str, held: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4)) * 3
+    seen: list[list[Any]] = []
+    for lib in (ds, torch):
+        leaf = lib.tensor(x, requires_grad=True)
+        layer = getattr(lib.nn, name)(*IN_PLACE[name], inplace=True).eval()
+        y = leaf * 1.5
+        other = y if held == "by a name" else y[1:] if held == "by a view" else None
+        array = y.detach().numpy() if held == "by an array" else None
+        if held == "by the graph":
+            z = y.exp().sum()  # exp keeps its result, not y
+        out = layer(y)
+        assert out is y
+        total = (out * out).sum() + (y.sum() if other is None else other.sum())
+        if held == "by the graph":
+            total = total + z
+        total.backward()
+        seen.append(
+            [out.detach().numpy(), leaf.grad.numpy(), out.detach().numpy() if array is None else array]
+        )
+        if other is not None:
+            seen[-1].append(other.detach().numpy())
+    for ours, theirs in zip(*seen, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_in_place_refuses_what_pytorch_refuses() -> None:
+    leaf = ds.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="on a leaf that requires a gradient"):
+        ds.nn.functional.relu(leaf, inplace=True)
+    y = leaf.exp()  # keeps its result for the gradient
+    ds.nn.functional.leaky_relu_(y, 0.1)
+    with pytest.raises(RuntimeError, match="leaky_relu_"):
+        y.sum().backward()
+
+
+def test_dropout_in_place_drops_from_what_was_given() -> None:
+    for layer in (
+        nn.Dropout(0.5, True),
+        nn.Dropout2d(0.5, True),
+        nn.AlphaDropout(0.5, True),
+        nn.FeatureAlphaDropout(0.5, True),
+    ):
+        x = ds.ones(2, 8, 3, 3) * 1
+        assert layer(x) is x
+        assert not bool((x == 1).all())
+        same = ds.ones(2, 8, 3, 3)
+        assert layer.eval()(same) is same
+        assert bool((same == 1).all())
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (2, 3, 4, 2)])
+def test_softmax_without_a_dimension_takes_pytorchs(name: str, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape)
+    with pytest.warns(UserWarning, match="Implicit dimension"):
+        there = getattr(torch.nn.functional, name)(torch.tensor(x))
+    if len(shape) > 2:
+        with pytest.warns(UserWarning, match="without dim takes dimension"):
+            here = getattr(nn.functional, name)(ds.tensor(x))
+    else:
+        here = getattr(nn.functional, name)(ds.tensor(x))
+    np.testing.assert_allclose(here.numpy(), there.numpy())
+
+
+def test_an_embedding_shortens_the_rows_it_uses() -> None:
+    rows = np.random.default_rng(0).standard_normal((5, 3)) * 3
+    seen = []
+    for lib in (ds, torch):
+        table = lib.nn.Embedding(5, 3, max_norm=1.0, norm_type=1.0, _weight=lib.tensor(rows.copy()))
+        out = table(lib.tensor([0, 2, 2]))
+        (out * out).sum().backward()
+        seen.append([out.detach().numpy(), table.weight.detach().numpy(), table.weight.grad.numpy()])
+    for ours, theirs in zip(*seen, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    with pytest.raises(ValueError, match="scale_grad_by_freq=True is not there"):
+        nn.Embedding(5, 3, scale_grad_by_freq=True)(ds.tensor([1]))
+    with pytest.raises(ValueError, match="padding_idx 7 has to be one of the 5 rows"):
+        nn.Embedding(5, 3, padding_idx=7)
+
+
+def test_buffers_are_registered_by_assignment() -> None:
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            self.seen = nn.Buffer(ds.zeros(2))
+            self.scratch = nn.Buffer([1.0], persistent=False)
+
+    net = Counted()
+    assert list(net.state_dict()) == ["seen"]
+    assert [name for name, _ in net.named_buffers()] == ["seen", "scratch"]
+    assert list(net.parameters()) == []
+
+
+def test_shared_parts_are_named_once_or_with_all_their_paths() -> None:
+    layer = nn.Linear(1, 1)
+    net = nn.Sequential(layer, layer)
+    assert [k for k, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+    every = [k for k, _ in net.named_parameters(remove_duplicate=False)]
+    assert every == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert [k for k, _ in net.named_modules(remove_duplicate=False)] == ["", "0", "1"]

@@ -81,7 +81,7 @@ from engine.nn.recurrent import GRUCell, LSTMCell, RNNCell
 from engine.nn.sequence import GRU, LSTM, RNN
 from engine.nn.shrink import *  # noqa: F403
 from engine.nn.transformer import *  # noqa: F403
-from engine.tensor import Parameter
+from engine.tensor import Buffer, Parameter
 
 __all__ = [
     "CELU",
@@ -106,6 +106,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Buffer",
     "Conv1d",
     "Conv2d",
     "Conv3d",

@@ -17,7 +17,7 @@ class ReLU(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return activation.relu(input)
+        return activation.relu(input, inplace=self.inplace)
 
 
 class Sigmoid(Module):
@@ -55,7 +55,7 @@ class SiLU(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return activation.silu(input)
+        return activation.silu(input, inplace=self.inplace)
 
 
 class LeakyReLU(Module):
@@ -63,10 +63,11 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return activation.leaky_relu(input, self.negative_slope)
+        return activation.leaky_relu(input, self.negative_slope, inplace=self.inplace)
 
 
 class ELU(Module):
@@ -74,10 +75,11 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha = alpha
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return activation.elu(input, self.alpha)
+        return activation.elu(input, self.alpha, inplace=self.inplace)
 
 
 class Softplus(Module):
@@ -94,7 +96,7 @@ class Softplus(Module):
 class Softmax(Module):
     """exp(x) / Σ exp(x) along `dim`."""
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
     def forward(self, input: Any) -> Tensor:
@@ -105,7 +107,7 @@ class Softmax(Module):
 class LogSoftmax(Module):
     """log(softmax(x)) along `dim`."""
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
     def forward(self, input: Any) -> Tensor:

@@ -8,6 +8,7 @@ from engine.creation import ones
 from engine.located import located
 from engine.module import Module
 from engine.ops.arithmetic import mul
+from engine.ops.inplace import over
 from engine.ops.noise import dropout
 from engine.tensor import Tensor
 
@@ -22,7 +23,7 @@ class Dropout(Module):
 
     def forward(self, input: Any) -> Tensor:
         """`input` with some elements zeroed."""
-        return dropout(input, self.p, self.training)
+        return dropout(input, self.p, self.training, inplace=self.inplace)
 
     def extra_repr(self) -> str:
         """The options."""
@@ -36,7 +37,8 @@ class _ChannelDropout(Dropout):
             return input  # type: ignore[no-any-return]
         spread = (1,) * (len(input.shape) - 2)
         mask = ones(*input.shape[:2], *spread, dtype=input.dtype, device=input.device)
-        return mul(input, dropout(mask, self.p))
+        kept = dropout(mask, self.p)
+        return over(input, mul, kept) if self.inplace else mul(input, kept)
 
 
 class Dropout1d(_ChannelDropout):

@@ -20,19 +20,40 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Any = None,
+        _freeze: bool = False,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise located(ValueError(f"padding_idx {padding_idx} has to be one of the {num_embeddings} rows"))
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
-        self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is not None:
+            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
+                raise located(
+                    ValueError(
+                        f"_weight has shape {list(_weight.shape)}, expected {[num_embeddings, embedding_dim]}"
+                    )
+                )
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
+            return
+        made = empty(num_embeddings, embedding_dim, device=device, dtype=dtype)
+        self.weight = Parameter(made, requires_grad=not _freeze)
         init.normal_(self.weight)
         if padding_idx is not None:
             self.weight.array[padding_idx] = 0
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
-    ) -> Embedding:
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None, max_norm: float | None = None,
+        norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+    ) -> Embedding:  # fmt: skip
         """A table with these rows [num_embeddings, embedding_dim]; `freeze`: it is not learned.
 
         Raises `ValueError` for another rank.
@@ -40,13 +61,16 @@ class Embedding(Module):
         if len(embeddings.shape) != 2:
             raise located(ValueError(f"embeddings have to be [rows, features], got {list(embeddings.shape)}"))
         rows, features = embeddings.shape
-        made = cls(rows, features, padding_idx)
-        made.weight = Parameter(embeddings, requires_grad=not freeze)
-        return made
+        return cls(
+            rows, features, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze
+        )
 
     def forward(self, input: Any) -> Tensor:
         """`input` [...] of row numbers to [..., embedding_dim]."""
-        return embedding(input, self.weight, self.padding_idx)
+        return embedding(
+            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq,
+            self.sparse,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -1,5 +1,7 @@
 """The functions of the flat namespace under the name PyTorch programs import them by: `ds.nn.functional`."""
 
+from typing import Any as _Any
+
 from engine.ops import extra_loss as _extra_loss
 from engine.ops import fold as _fold
 from engine.ops import grid as _grid
@@ -57,6 +59,7 @@ from engine.ops.gates import (
 from engine.ops.grid import *  # noqa: F403
 from engine.ops.group_norm import group_norm, instance_norm
 from engine.ops.indexing import embedding
+from engine.ops.inplace import put as _put
 from engine.ops.linear import linear
 from engine.ops.loss import (
     binary_cross_entropy,
@@ -149,5 +152,19 @@ __all__ = [
     "tanh",
     "upsample",
 ]
+
+
+def _in_place(function: _Any) -> _Any:
+    def change(input: _Any, *args: _Any, **kwargs: _Any) -> _Any:
+        return _put(input, function, args, kwargs)
+
+    change.__name__ = change.__qualname__ = f"{function.__name__}_"
+    change.__doc__ = f"`{function.__name__}`, written into `input`."
+    return change
+
+
+celu_, elu_, hardtanh_, leaky_relu_ = map(_in_place, (celu, elu, hardtanh, leaky_relu))
+relu_, rrelu_, selu_, threshold_ = map(_in_place, (relu, _shrink.rrelu, selu, _shrink.threshold))
+__all__ += ["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "rrelu_", "selu_", "threshold_"]
 for _part in (_extra_loss, _fold, _grid, _neighbours, _shrink, _unpool):
     __all__ += _part.__all__

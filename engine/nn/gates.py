@@ -15,10 +15,11 @@ class Hardtanh(Module):
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         self.min_val, self.max_val = min_val, max_val
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.hardtanh(input, self.min_val, self.max_val)
+        return gates.hardtanh(input, self.min_val, self.max_val, inplace=self.inplace)
 
 
 class ReLU6(Module):
@@ -29,7 +30,7 @@ class ReLU6(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.relu6(input)
+        return gates.relu6(input, inplace=self.inplace)
 
 
 class Hardsigmoid(Module):
@@ -40,7 +41,7 @@ class Hardsigmoid(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.hardsigmoid(input)
+        return gates.hardsigmoid(input, inplace=self.inplace)
 
 
 class Hardswish(Module):
@@ -51,7 +52,7 @@ class Hardswish(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.hardswish(input)
+        return gates.hardswish(input, inplace=self.inplace)
 
 
 class Mish(Module):
@@ -62,7 +63,7 @@ class Mish(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.mish(input)
+        return gates.mish(input, inplace=self.inplace)
 
 
 class SELU(Module):
@@ -73,7 +74,7 @@ class SELU(Module):
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.selu(input)
+        return gates.selu(input, inplace=self.inplace)
 
 
 class CELU(Module):
@@ -81,10 +82,11 @@ class CELU(Module):
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha = alpha
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return gates.celu(input, self.alpha)
+        return gates.celu(input, self.alpha, inplace=self.inplace)
 
 
 class Softsign(Module):

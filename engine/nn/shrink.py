@@ -19,7 +19,7 @@ __all__ = [
 class Softmin(Module):
     """softmax(-x) along `dim`."""
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
     def forward(self, input: Any) -> Tensor:
@@ -74,10 +74,11 @@ class Threshold(Module):
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         self.threshold, self.value = threshold, value
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return shrink.threshold(input, self.threshold, self.value)
+        return shrink.threshold(input, self.threshold, self.value, inplace=self.inplace)
 
 
 class RReLU(Module):
@@ -85,10 +86,11 @@ class RReLU(Module):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
         self.lower, self.upper = lower, upper
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
-        return shrink.rrelu(input, self.lower, self.upper, self.training)
+        return shrink.rrelu(input, self.lower, self.upper, self.training, inplace=self.inplace)
 
 
 class AlphaDropout(Module):
@@ -98,10 +100,11 @@ class AlphaDropout(Module):
         if not 0.0 <= p <= 1.0:
             raise located(ValueError(f"p is a probability, 0 to 1, got {p}"))
         self.p = p
+        self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:
         """`input` with some elements at selu's limit."""
-        return shrink.alpha_dropout(input, self.p, self.training)
+        return shrink.alpha_dropout(input, self.p, self.training, inplace=self.inplace)
 
 
 class FeatureAlphaDropout(AlphaDropout):
@@ -109,4 +112,4 @@ class FeatureAlphaDropout(AlphaDropout):
 
     def forward(self, input: Any) -> Tensor:
         """`input` with some channels at selu's limit."""
-        return shrink.feature_alpha_dropout(input, self.p, self.training)
+        return shrink.feature_alpha_dropout(input, self.p, self.training, self.inplace)

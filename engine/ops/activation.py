@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_in_place, erf_of, pieces
+from engine.ops.inplace import over
 from engine.ops.nested import on_arrays
 from engine.pool import compute, is_last, pool
 
@@ -336,7 +338,9 @@ def log_softmax_of(xp: Any, x: Any, dim: int) -> Any:
 
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
-    """`max(input, 0)`. `inplace` is accepted and changes nothing in the result."""
+    """`max(input, 0)`; `inplace` writes it over `input`."""
+    if inplace:
+        return over(input, relu)
     return unary(RELU, input)
 
 
@@ -359,16 +363,22 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
 
 def silu(input: Any, inplace: bool = False) -> Tensor:
     """`input * sigmoid(input)`."""
+    if inplace:
+        return over(input, silu)
     return unary(SILU, input)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """`input` where positive, `negative_slope * input` elsewhere."""
+    if inplace:
+        return over(input, leaky_relu, negative_slope)
     return apply(LEAKY_RELU, (input,), {"negative_slope": negative_slope})  # type: ignore[no-any-return]
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` where positive, `alpha * (exp(input) - 1)` elsewhere."""
+    if inplace:
+        return over(input, elu, alpha)
     return apply(ELU, (input,), {"alpha": alpha})  # type: ignore[no-any-return]
 
 
@@ -377,15 +387,31 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     return apply(SOFTPLUS, (input,), {"beta": beta, "threshold": threshold})  # type: ignore[no-any-return]
 
 
-def softmax(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
-    """Positive values that sum to 1 along `dim`. `dtype` casts the input first."""
+def _implied(name: str, input: Any) -> int:
+    """The dimension PyTorch takes where none is given."""
+    rank = len(input.shape)
+    if rank <= 2:
+        return -1
+    dim = 0 if rank == 3 else 1
+    warnings.warn(
+        f"{name} without dim takes dimension {dim} of {rank}; say dim={dim}, or dim=-1", stacklevel=3
+    )
+    return dim
+
+
+def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
+    """Positive values that sum to 1 along `dim`. `dtype` casts the input first.
+
+    Without `dim` it is the last of one or two dimensions; of more it is what PyTorch took before it asked for `dim`, the
+    first of three and the second of others, with a warning.
+    """
     if dtype is not None:
         input = input.to(dtype)
-    return apply(SOFTMAX, (input,), {"dim": dim})  # type: ignore[no-any-return]
+    return apply(SOFTMAX, (input,), {"dim": _implied("softmax", input) if dim is None else dim})  # type: ignore[no-any-return]
 
 
-def log_softmax(input: Any, dim: int = -1, dtype: Any = None) -> Tensor:
+def log_softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     """Logarithm of `softmax`, computed without underflow."""
     if dtype is not None:
         input = input.to(dtype)
-    return apply(LOG_SOFTMAX, (input,), {"dim": dim})  # type: ignore[no-any-return]
+    return apply(LOG_SOFTMAX, (input,), {"dim": _implied("log_softmax", input) if dim is None else dim})  # type: ignore[no-any-return]

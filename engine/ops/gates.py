@@ -8,6 +8,7 @@ from engine.located import located
 from engine.ops.activation import elu, sigmoid, softplus, tanh
 from engine.ops.arithmetic import abs, clamp, div, mul, neg
 from engine.ops.comparison import where
+from engine.ops.inplace import over
 from engine.ops.split import chunk
 
 if TYPE_CHECKING:
@@ -21,36 +22,50 @@ FAR = 1e9  # a threshold softplus never reaches, so that it is exact
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` held between `min_val` and `max_val`."""
+    if inplace:
+        return over(input, hardtanh, min_val, max_val)
     return clamp(input, min_val, max_val)
 
 
 def relu6(input: Any, inplace: bool = False) -> Tensor:
     """`input` held between 0 and 6."""
+    if inplace:
+        return over(input, relu6)
     return clamp(input, 0.0, 6.0)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Tensor:
     """`input / 6 + 1/2`, held between 0 and 1."""
+    if inplace:
+        return over(input, hardsigmoid)
     return clamp(div(input, 6.0) + 0.5, 0.0, 1.0)
 
 
 def hardswish(input: Any, inplace: bool = False) -> Tensor:
     """`input · hardsigmoid(input)` (Howard et al. 2019)."""
+    if inplace:
+        return over(input, hardswish)
     return mul(input, hardsigmoid(input))
 
 
 def mish(input: Any, inplace: bool = False) -> Tensor:
     """`input · tanh(softplus(input))` (Misra 2019)."""
+    if inplace:
+        return over(input, mish)
     return mul(input, tanh(softplus(input)))
 
 
 def selu(input: Any, inplace: bool = False) -> Tensor:
     """`elu` scaled so that mean 0 and variance 1 stay."""
+    if inplace:
+        return over(input, selu)
     return mul(elu(input, SELU_ALPHA), SELU_SCALE)
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` where positive, `alpha (exp(input / alpha) - 1)` elsewhere. Raises `ValueError` for `alpha` 0."""
+    if inplace:
+        return over(input, celu, alpha)
     if alpha == 0:
         raise located(ValueError("alpha divides, so it cannot be 0"))
     return mul(elu(div(input, alpha)), alpha)

@@ -11,8 +11,10 @@ from engine import dtype, shapes
 from engine.backend import is_array, namespace
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.located import located
 from engine.op import op
 from engine.ops.inplace import replace
+from engine.writes import writes
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -263,14 +265,36 @@ def EMBEDDING(xp: Any, weight: Any, input: Any, *, padding_idx: int | None) -> A
     return weight[input]
 
 
-def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False, sparse: bool = False,
+) -> Tensor:  # fmt: skip
     """Rows of `weight` [rows, features] by number: `input` [...] gives [..., features].
 
-    The row `padding_idx` gets no gradient. Raises `IndexError` for a number without a row.
+    The row `padding_idx` gets no gradient. With `max_norm` the rows that are used are first shortened to that
+    `norm_type`-norm, in place. `sparse` changes nothing: gradients are dense.
+    Raises `IndexError` for a number without a row, and `ValueError` for `scale_grad_by_freq`, which is not there.
     """
+    if scale_grad_by_freq:
+        raise located(ValueError("embedding: scale_grad_by_freq=True is not there"))
     rows = weight.shape[0]
+    if max_norm is not None:
+        _shorten(weight, input, max_norm, norm_type)
     pad = padding_idx if padding_idx is None or padding_idx >= 0 else rows + padding_idx
     return apply(EMBEDDING, (weight, input), {"padding_idx": pad})  # type: ignore[no-any-return]
+
+
+def _shorten(weight: Any, input: Any, longest: float, kind: float) -> None:
+    """Bring the rows that `input` names down to a length, as PyTorch does: with 1e-7 added to theirs."""
+    used = np.unique(np.asarray(getattr(input, "array", input)))
+    used = used[(used >= 0) & (used < weight.shape[0])]
+    part = weight.array[used]
+    lengths = namespace(part).linalg.norm(part, kind, axis=1)
+    too_long = lengths > longest
+    if too_long.any():
+        scale = (longest / (lengths[too_long] + 1e-7)).astype(part.dtype)
+        weight.array[used[too_long]] = part[too_long] * scale[:, None]
+        writes.note(weight.array, "embedding")
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engine import views
 from engine.dispatch import apply
@@ -43,6 +46,25 @@ def put(
             source = _copy(target)
             args = tuple(source if a is target else a for a in args)
     return _take(target, function.__name__, function(source, *args, **kwargs))
+
+
+def over(target: Any, function: Callable[..., Tensor], *args: Any) -> Tensor:
+    """`function(target, *args)` in the place of `target`: what `inplace=True` asks for. Anything but a tensor stays.
+
+    Where nobody else holds its memory, `target` takes the result's instead of having it copied into its own: neither
+    needs more than the op without it, and what the gradient saved of the old values stays as it was.
+    """
+    array = getattr(target, "array", None)
+    # The tensor, `array` and the count's own argument; a view, or NumPy's own name for the memory, would be one more.
+    if type(array) is not np.ndarray or array.base is not None or getrefcount(array) > 3:
+        return put(target, function, args, {}) if array is not None else function(target, *args)
+    if state.grad:
+        _allowed(target, function.__name__, (target,))
+    result = function(target, *args)
+    if result.array.dtype != array.dtype or result.array.shape != array.shape:
+        return _take(target, function.__name__, result)
+    target.array, target.node = result.array, result.node
+    return target  # type: ignore[no-any-return]
 
 
 def _take(target: Tensor, name: str, result: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from engine.dispatch import apply
 from engine.errors import Shape
 from engine.located import located
 from engine.op import op
+from engine.ops.inplace import over
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -50,6 +51,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
     Raises `ValueError` for a probability outside 0 to 1.
     """
+    if inplace and training and p:
+        return over(input, dropout, p, training)
     if not 0 <= p <= 1:
         raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     if not training or p == 0:

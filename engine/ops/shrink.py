@@ -13,6 +13,7 @@ from engine.ops.activation import softmax, tanh
 from engine.ops.arithmetic import abs, mul, neg, sub
 from engine.ops.comparison import where
 from engine.ops.exponential import log
+from engine.ops.inplace import over
 from engine.ops.noise import RAND
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def softmin(input: Any, dim: int = -1) -> Tensor:
+def softmin(input: Any, dim: int | None = None) -> Tensor:
     """`softmax(-input)`."""
     return softmax(neg(input), dim)
 
@@ -48,13 +49,19 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """`input` where it is above `threshold`, else `value`."""
-    return where(input > threshold, input, float(value))  # type: ignore[no-any-return]
+    return over(input, _above, threshold, value) if inplace else _above(input, threshold, value)
+
+
+def _above(input: Any, limit: float, value: float) -> Any:
+    return where(input > limit, input, float(value))
 
 
 def rrelu(
     input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """Leaky ReLU whose slope is drawn between `lower` and `upper` while `training`, else the mean of the two."""
+    if inplace:
+        return over(input, rrelu, lower, upper, training)
     slope: Any = (lower + upper) / 2
     if training:
         slope = _uniform(input.shape, input) * (upper - lower) + lower
@@ -103,16 +110,22 @@ def _channels(input: Any, p: float, training: bool, rank: int, name: str) -> Ten
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of [batch, channels, length] become 0 with probability `p`."""
+    if inplace and training and p:
+        return over(input, dropout1d, p, training)
     return _channels(input, p, training, 1, "dropout1d")
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of [batch, channels, height, width] become 0 with probability `p`."""
+    if inplace and training and p:
+        return over(input, dropout2d, p, training)
     return _channels(input, p, training, 2, "dropout2d")
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of [batch, channels, depth, height, width] become 0 with probability `p`."""
+    if inplace and training and p:
+        return over(input, dropout3d, p, training)
     return _channels(input, p, training, 3, "dropout3d")
 
 
@@ -126,6 +139,8 @@ def _self_normalising(input: Any, p: float, shape: Any) -> Tensor:
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout that goes with `selu`: mean and variance stay."""
+    if inplace and training and p:
+        return over(input, alpha_dropout, p, training)
     if not 0 <= p <= 1:
         raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     return _self_normalising(input, p, input.shape) if training and p else input
@@ -135,6 +150,8 @@ def feature_alpha_dropout(
     input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """`alpha_dropout` of whole channels."""
+    if inplace and training and p:
+        return over(input, feature_alpha_dropout, p, training)
     if not 0 <= p <= 1:
         raise located(ValueError(f"p is a probability from 0 to 1, got {p}"))
     shape = (*input.shape[:2], *(1,) * (len(input.shape) - 2))
