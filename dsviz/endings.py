@@ -25,6 +25,8 @@ def ended(
     if status == 0:
         ran = bool(store.nodes)
         text = "The program finished." if ran or level == 0 else "The program finished before any node ran."
+        if not connected:
+            text = "The program finished. It was not followed; where it prints, it is said why."
         return Stop("finished", text=text, state=FINISHED, status=0)
     if status < 0 and uncaught is None:
         return _killed(status, breadcrumb, store, level)

@@ -35,6 +35,7 @@ _BOOTSTRAP = (
 SETUP = "DSVIZ_SESSION"
 
 BUSY, IDLE, MOST_IDLE = 0.002, 0.02, 0.05  # seconds the reader sleeps while the program runs
+ROOM = 8 * DEFAULT_CAPACITY  # bytes free that a folder should have for rings and values
 BATCH = 256 << 10  # bytes read from one ring before the others get their turn
 GRACE, LAST_GRACE = 1.0, 1.0  # seconds a program has to end when asked, and when told
 
@@ -303,6 +304,8 @@ def _private_folder() -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.access(runtime, os.W_OK):
         with contextlib.suppress(OSError):
+            if shutil.disk_usage(runtime).free < ROOM:  # it is a small one in memory, as a rule
+                raise OSError("it is full")
             return tempfile.mkdtemp(prefix="dsviz-", dir=runtime)
     return tempfile.mkdtemp(prefix="dsviz-")  # both make it readable for this user only
 

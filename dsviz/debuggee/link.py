@@ -24,6 +24,7 @@ from dsviz.wire import control
 from dsviz.wire.ring import DEFAULT_CAPACITY, KEEP, SUMMARY, VALUE, RingWriter
 
 MOST = 256  # events that go into one record
+LEAST = 256 << 10  # bytes of a ring, where the disk has no room for as many as were wanted
 IMPORTANCE = {"summaries": SUMMARY, "values": VALUE, "output": VALUE, "operations": KEEP}
 
 
@@ -69,6 +70,27 @@ class RingOutlet:
         return self.ring.put_if_room(self._encode(event), IMPORTANCE[what], what)
 
 
+class NoOutlet:
+    """What a thread has whose ring the disk has no room for: its events are counted as missing."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+
+    def event(self, event: events.Event) -> None:
+        """An operation's event."""
+        self.lost += 1
+
+    later = definition = event
+
+    def extra(self, event: events.Event, what: str) -> bool:
+        """A summary, value or output."""
+        self.lost += 1
+        return False
+
+    def breadcrumb(self, node: int, op: int, frame: int) -> None:
+        """The node that starts now: nobody will know."""
+
+
 class Link:
     """This process's end of the session that started it; `on_message` is called in the listening thread.
 
@@ -86,6 +108,7 @@ class Link:
         self._owner = os.getpid()
         self._thread = owner
         self._outlets: list[RingOutlet] = []
+        self._without: list[NoOutlet] = []
         self.made: Callable[[RingWriter], RingOutlet] = RingOutlet
         self._lock = threading.Lock()
         self._wake: tuple[socket.socket, socket.socket] | None = None
@@ -93,22 +116,48 @@ class Link:
 
     # Rings
 
-    def outlet(self) -> RingOutlet:
-        """A ring for the calling thread, announced to the server."""
+    def outlet(self) -> RingOutlet | NoOutlet:
+        """A ring for the calling thread, announced to the server; on a full disk a smaller one, or none.
+
+        Raises OSError where even the first has no room.
+        """
         with self._lock:
             path = os.path.join(self.folder, f"ring-{self._owner}-{len(self._outlets)}")
             thread, self._thread = self._thread or threading.get_ident(), None
-            ring = RingWriter(path, self.capacity, thread, on_gap=self._gap, on_full=lambda: self.gone)
-            outlet = self.made(ring)
-            self._outlets.append(outlet)
-        self.send({"t": "ring", "path": path})
-        return outlet
+            try:
+                ring = self._ring(path, thread)
+            except OSError as error:
+                if not self._outlets:
+                    raise
+                problem = error
+            else:
+                outlet = self.made(ring)
+                self._outlets.append(outlet)
+                self.send({"t": "ring", "path": path})
+                return outlet
+            none = NoOutlet()
+            self._without.append(none)
+            first = len(self._without) == 1
+        if first:  # without the lock: what is printed asks for an outlet, too
+            tell(f"there is no room for what another thread does ({problem}); it is not followed.")
+        return none
+
+    def _ring(self, path: str, thread: int) -> RingWriter:
+        capacity = self.capacity
+        while True:
+            try:
+                return RingWriter(path, capacity, thread, on_gap=self._gap, on_full=lambda: self.gone)
+            except OSError:
+                if capacity // 4 < LEAST:
+                    raise
+                capacity //= 4
 
     def heads(self) -> dict[str, int]:
         """How far each ring is written: the server reads so far before it shows a stop."""
         with self._lock:
             outlets = [outlet for outlet in self._outlets if not outlet.ring.closed]
         self._flush(outlets)
+        self._tell_missing()
         return {outlet.ring.path: outlet.ring.head for outlet in outlets}
 
     def _flush(self, outlets: list[RingOutlet]) -> None:
@@ -117,6 +166,14 @@ class Link:
             if outlet.ring.thread == threading.get_ident() and not outlet.ring.closed:
                 outlet.flush()
                 outlet.ring.flush_gap()
+
+    def _tell_missing(self) -> None:
+        for none in self._without:
+            lost, none.lost = none.lost, 0
+            if lost:
+                self.send(
+                    {"t": "gap", "lost": lost, "what": "events of a thread that the disk had no room for"}
+                )
 
     def _gap(self, lost: dict[str, int]) -> bytes:
         gap = events.Gap(sum(lost.values()), ", ".join(sorted(lost)), time.perf_counter_ns() - self.began)
@@ -204,6 +261,7 @@ class Link:
             return
         self.quiet()
         self._flush(self._outlets)
+        self._tell_missing()
         self.gone = True
         self.channel.close()
 

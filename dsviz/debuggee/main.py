@@ -25,7 +25,12 @@ class Debuggee(Followed):
 
     def __init__(self, setup: dict[str, Any], script: Script) -> None:
         self.script = script
-        super().__init__(setup)
+        try:
+            super().__init__(setup)
+        except OSError:
+            if hasattr(self, "link"):
+                self.link.channel.close()  # the session is told that the program goes on without it
+            raise
         self._next_site = 1
         probes.install()
         self._sites: dict[int, Branch] = {}
@@ -91,7 +96,13 @@ def main() -> None:
     if hidden:
         sys.stderr.write(f"dsviz: {hidden}\n")
         raise SystemExit(2)
-    debuggee = Debuggee(setup, script)
+    try:
+        debuggee = Debuggee(setup, script)
+    except OSError as error:  # a full disk, or nobody at the other end any more
+        tell(f"the debugger cannot follow the program ({error}); it runs without it.")
+        script.enter()
+        script.run(lambda source, path: compile(source, path, "exec", dont_inherit=True), lambda error: None)
+        return
     try:
         debuggee.run()
     except Terminate:

@@ -7,6 +7,7 @@ From these every other value follows by running the ops again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,8 @@ class Values:
             with open(path, "xb") as out:
                 out.write(np.ascontiguousarray(array).data)
         except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
             return False  # no room for it; the program goes on
         if outlet.extra(events.Value(node, name, dtype, shape, axes, file=file), "values"):
             self._afloat.append((path, array.nbytes))

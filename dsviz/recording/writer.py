@@ -319,7 +319,8 @@ class Writer:
             # Whatever could be written stays readable together with its -wal file.
             if self.state != DAMAGED:
                 self.state = DAMAGED
-                self.reason = f"The recording could not be closed: {error}."
+                gone = "" if os.path.exists(self.path) else f"; {self.path} was removed or moved meanwhile"
+                self.reason = f"The recording could not be closed: {error}{gone}."
         finally:
             with contextlib.suppress(*_FAULTS):
                 self._db.close()

@@ -137,6 +137,8 @@ class Program(State):
             self._on_events([events.Level(message["level"], message["time"])])
         elif kind == "switch":
             self._on_events([events.Switched(message["target"], message["name"], message["on"])])
+        elif kind == "gap":
+            self._on_events([events.Gap(message["lost"], message["what"], self._present.time)])
         elif kind == "lost":
             self._lost = True
             self._fail_requests("The program let go of the debugger.")
