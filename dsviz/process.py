@@ -91,6 +91,7 @@ class Process:
         self._sending = threading.Lock()
         self._ready = threading.Event()
         self._ended = threading.Event()
+        self._ending = False  # the program has said that it ends; how long that takes is its own affair
         self.damaged = False
         self._secret = secrets.token_bytes(32)
         listener = None
@@ -213,7 +214,7 @@ class Process:
         deadline = time.monotonic() + 2.0
         while self.popen.poll() is None:
             self._drain()
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and not self._ending:
                 self._on_message({"t": "lost"})
                 self.popen.wait()
                 return
@@ -221,6 +222,9 @@ class Process:
 
     def _take(self, message: control.Message) -> None:
         kind = message.get("t")
+        if kind == "bye":
+            self._ending = bool(message.get("ends"))
+            return
         if kind == "ring":
             self._open(str(message["path"]), str(message.get("thread", "")))
             return

@@ -12,6 +12,7 @@ from dsviz.debuggee.breakpoints import BRANCH, LINE, Breakpoint, checked, no_exp
 VERSION = 1
 _FIELDS = ("kind", "enabled", "line", "name", "node", "condition", "hit", "log", "limit")
 LONGEST = 1 << 20  # bytes of such a file
+LONGEST_SOURCE = 16 << 20  # bytes of a source whose lines are looked at
 
 
 def save(path: str, items: list[Breakpoint], watches: Sequence[str] = ()) -> None:
@@ -60,7 +61,7 @@ def read(text: str, folder: str, path: str) -> tuple[list[dict[str, Any]], list[
     """
     try:
         content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         raise ValueError(f"{path} is no file of breakpoints: it is not JSON.") from None
     if not isinstance(content, dict) or content.get("dsviz breakpoints") != VERSION:
         raise ValueError(f"{path} is no file of breakpoints that this version can read.")
@@ -101,7 +102,12 @@ def moved(lines: list[str], line: int, text: str) -> int:
 
 
 def _lines(path: str) -> list[str]:
+    # The name comes from a file that somebody else may have written: no device and no pipe is read.
+    if not os.path.isfile(path):
+        return []
     try:
+        if os.path.getsize(path) > LONGEST_SOURCE:
+            return []
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()
     except OSError:

@@ -187,7 +187,10 @@ def load_config(path: str | os.PathLike[str]) -> graph_config:
             document = yaml.safe_load(file)
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-        except (UnicodeDecodeError, RecursionError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # also a day that is none, or a number of too many digits
             raise ConfigError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(document, dict) or "graph_config" not in document:
         raise ConfigError(

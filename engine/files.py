@@ -142,7 +142,10 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
         for name, (kind, shape, start, stop) in checked.items():
             file.seek(8 + length + start)
             data = file.read(stop - start)
-            array = np.frombuffer(data, kind).reshape(shape).copy()
+            try:
+                array = np.frombuffer(data, kind).reshape(shape).copy()
+            except ValueError as error:  # nothing is in it, and no array can have its shape
+                raise _wrong(path, f"{name!r} has the shape {list(shape)}: {error}") from None
             arrays[name] = backend.move(array, map_location) if map_location is not None else array
     described = notes.get("dsviz") if isinstance(notes, dict) else None
     if described is None:

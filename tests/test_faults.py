@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from dsviz import Session
 from dsviz.playback import Playback
 from dsviz.recording.format import EVENTS_PER_CHUNK
+from dsviz.stop import ENDS
 
 ROOT = Path(__file__).resolve().parents[1]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -330,6 +332,90 @@ def test_a_killed_debugger_leaves_the_program_to_itself(tmp_path: Path, state: s
         if state == "running":  # all that was heard but what one chunk holds
             assert len(nodes) >= 2000 - EVENTS_PER_CHUNK
         assert nodes == sorted(nodes)
+
+
+STOPPED = """\
+import os, sys, threading
+from dsviz import Session
+heard = threading.Event()
+with Session.launch("train.py", capacity=1 << 16, breakpoints=False) as session:
+    session.wait(60)
+    print(session.pid, flush=True)
+    session.on_change(lambda what: heard.set())
+    session.send("continue")
+    while session.state == "running":
+        heard.wait(0.1)
+        heard.clear()
+    store = session.store
+    print(session.stop_now.state, sum(gap.lost for gap in store.gaps), store.count, flush=True)
+"""
+
+
+@linux
+def test_a_debugger_that_is_suspended_holds_the_program_up_for_a_moment_and_counts_what_it_missed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "train.py").write_text(LONG.replace("1200", "6000"), encoding="utf-8")
+    with subprocess.Popen([sys.executable, "-c", STOPPED], cwd=tmp_path, env=ENV, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as owner:  # fmt: skip
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        owner.send_signal(signal.SIGSTOP)
+        (tmp_path / "go").touch()
+        appears(tmp_path / "done")  # the ring is full long before
+        owner.send_signal(signal.SIGCONT)
+        state, lost, count = owner.stdout.readline().split()
+    assert state == "finished"
+    assert int(lost) > 0
+    assert int(count) < 2 * 6000
+
+
+@linux
+def test_a_program_that_is_suspended_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text("import dsviz as ds\nx = ds.ones(2)\nwhile True:\n    x = ds.tanh(x)\n", encoding="utf-8")
+    with Session.launch(str(path), stderr=subprocess.DEVNULL) as session:
+        session.wait(WAIT)
+        session.send("continue")
+        os.kill(session.pid, signal.SIGSTOP)
+        session.send("pause")  # it cannot hear it yet
+        os.kill(session.pid, signal.SIGCONT)
+        assert session.wait(WAIT).reason == "pause"
+        assert session.next(WAIT).op == "tanh"
+        nodes = [node for node in session.store.nodes if node > 1]
+        assert nodes == list(range(nodes[0], nodes[0] + len(nodes)))
+
+
+THRICE = """\
+import os, signal
+import dsviz as ds
+x = ds.ones(2)
+for turn in range(3):
+    try:
+        for i in range(100):
+            x = ds.tanh(x)
+            if i == 50:
+                os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        print("interrupted", turn, i)
+        if turn == 2:
+            raise
+"""
+
+
+@linux
+def test_interrupts_are_the_programs_paused_and_running_as_often_as_they_come(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(THRICE, encoding="utf-8")
+    with Session.launch(str(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as session:
+        assert session.wait(WAIT).reason == "entry"
+        os.kill(session.pid, signal.SIGINT)  # at the pause: it goes on by itself, with a KeyboardInterrupt
+        heard = threading.Event()
+        session.on_change(lambda what: heard.set() if session.state in ENDS else None)
+        assert session.state in ENDS or heard.wait(WAIT)
+        assert session.state == "killed"
+        told = "".join(text for _, text in session.store.output())
+        assert told.startswith("interrupted 0 0\ninterrupted 1 50\ninterrupted 2 50\n")
 
 
 def test_a_crash_in_native_code_names_the_op_and_keeps_the_graph(tmp_path: Path) -> None:

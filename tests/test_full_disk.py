@@ -6,6 +6,7 @@ A limit on the size of files stands for the full disk; a real one is filled by `
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,13 @@ def ran(folder: Path, source: str, **options: Any) -> tuple[Session, str, str]:
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         session = Session.launch(script, stdout=out, stderr=err, pause_at_entry=False, cwd=folder, **options)
         with session:
-            assert session.wait(WAIT).status == 0, (folder / "err").read_text()
+            ended = threading.Event()
+            session.on_change(lambda what: ended.set() if session.state == "finished" else None)
+            session.wait(WAIT)
+            assert session.state == "finished" or ended.wait(WAIT), (
+                session.stop_now,
+                (folder / "err").read_text(),
+            )
     return session, (folder / "out").read_text(), (folder / "err").read_text()
 
 

@@ -16,6 +16,12 @@ from dsviz.web.security import BODY_LIMIT, Gate, Keys
 PORT = 8850
 HOST = f"127.0.0.1:{PORT}"
 ORIGIN = f"http://{HOST}"
+PAGES = SimpleNamespace(
+    page=lambda: html.Div(html.Div(id="react-entry-point"), id="page"),
+    plots=html.Div,
+    bind_all=lambda app, session: None,
+    ASSETS_IGNORE=r"\.mjs$",
+)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 
 
@@ -43,13 +49,7 @@ def backend():
 
 @pytest.fixture(scope="module")
 def gate(backend):
-    layouts = SimpleNamespace(
-        page=lambda: html.Div(html.Div(id="react-entry-point"), id="page"),
-        plots=html.Div,
-        bind_all=lambda app, session: None,
-        ASSETS_IGNORE=r"\.mjs$",
-    )
-    return build(layouts, None, Live(backend), Keys(PORT))
+    return build(PAGES, None, Live(backend), Keys(PORT))
 
 
 def routes(gate):

@@ -157,10 +157,10 @@ def fields_of(log: str) -> list[str]:
     """
     try:
         tree = ast.parse("f" + repr(log), mode="eval").body if log else None
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"The log text {log!r} cannot be filled in: {error}.") from None
-    parts = tree.values if isinstance(tree, ast.JoinedStr) else []
-    return [ast.unparse(part.value) for part in parts if isinstance(part, ast.FormattedValue)]
+        parts = tree.values if isinstance(tree, ast.JoinedStr) else []
+        return [ast.unparse(part.value) for part in parts if isinstance(part, ast.FormattedValue)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"The log text {log[:200]!r} cannot be filled in: {error}.") from None
 
 
 def _expression(text: Any, what: str) -> None:

@@ -262,6 +262,9 @@ class Link:
         self.quiet()
         self._flush(self._outlets)
         self._tell_missing()
+        for outlet in self._outlets:
+            if outlet.ring.lost:  # it is full to the last, so that this cannot stand in it
+                self.send({"t": "gap", "lost": outlet.ring.lost, "what": "events at the end"})
         self.gone = True
         self.channel.close()
 

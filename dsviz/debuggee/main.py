@@ -63,6 +63,7 @@ class Debuggee(Followed):
 
     def at_exit(self) -> None:
         """The program ends."""
+        self.link.send({"t": "bye", "ends": True})
         super().at_exit()
         self.script.let_go()
 

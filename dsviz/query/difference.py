@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dsviz import events as ev
+from dsviz.query.paths import base
 
 FAR = 0.5  # a mean or spread that changed by more than this share of itself is told
 
@@ -56,7 +56,7 @@ def turns_of(
             files[path] = (read(path) or "").split("\n")
         lines = files[path]
         text = lines[at.line - 1].strip() if 0 < at.line <= len(lines) else ""
-        return os.path.basename(path), at.line, text or f"line {at.line}"
+        return base(path), at.line, text or f"line {at.line}"
 
     for event in events:
         if isinstance(event, ev.Op):
@@ -77,7 +77,7 @@ def turns_of(
                     for branch in decided:
                         site = sites.get(branch.site)
                         if site is not None:
-                            where = (os.path.basename(texts.get(site.file, "")), site.label)
+                            where = (base(texts.get(site.file, "")), site.label)
                             turn.branches.setdefault(where, []).append(branch.taken)
                             turn.lines[where] = site.line
             if event.phase == ev.FORWARD:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import msgspec
 from dsviz.events import PHASES, Failed, Leaf, Op
 from dsviz.query.display import Display
 from dsviz.query.parts import Slot
+from dsviz.query.paths import base
 from dsviz.query.rows import family, label
 from dsviz.query.source import line_text
 
@@ -109,7 +109,7 @@ def place(store: GraphStore, frame: int) -> dict[str, Any]:
 def where(store: GraphStore, frame: int) -> str:
     """`model.py:27`, or "" where it is not known."""
     record = store.structure.frames.get(frame)
-    return f"{os.path.basename(store.text(record.file))}:{record.line}" if record is not None else ""
+    return f"{base(store.text(record.file))}:{record.line}" if record is not None else ""
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any
 
 from pygments.lexers import PythonLexer
@@ -11,6 +10,7 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, String, Tok
 
 from dsviz.events import Leaf, Op
 from dsviz.query.display import Display
+from dsviz.query.paths import base
 from dsviz.query.rows import label
 
 if TYPE_CHECKING:
@@ -33,10 +33,7 @@ CLASSES = (
 
 def files(store: GraphStore) -> list[dict[str, Any]]:
     """The program's own files: number, short name, path."""
-    return [
-        {"id": file, "name": os.path.basename(store.text(file)), "path": store.text(file)}
-        for file in store.files
-    ]
+    return [{"id": file, "name": base(store.text(file)), "path": store.text(file)} for file in store.files]
 
 
 def source(store: GraphStore, file: int) -> dict[str, Any]:
@@ -45,7 +42,7 @@ def source(store: GraphStore, file: int) -> dict[str, Any]:
     Where the text cannot be had, `error` says so and there are no lines.
     """
     path = store.text(file)
-    answer: dict[str, Any] = {"file": file, "name": os.path.basename(path), "path": path}
+    answer: dict[str, Any] = {"file": file, "name": base(path), "path": path}
     text = store.read(path) if file in store.files else None
     if text is None:
         return {
@@ -53,7 +50,7 @@ def source(store: GraphStore, file: int) -> dict[str, Any]:
             "lines": [],
             "tokens": [],
             "hash": "",
-            "error": f"The text of {os.path.basename(path) or 'this file'} cannot be read.",
+            "error": f"The text of {base(path) or 'this file'} cannot be read.",
         }
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     if len(text) > LONGEST:

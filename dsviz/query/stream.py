@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dsviz.query.display import Display
 from dsviz.query.parts import Group, Slot
+from dsviz.query.paths import base
 from dsviz.query.rows import Row, group_row, slot_row
 from dsviz.store import GraphStore, cut_label
 
@@ -102,7 +102,7 @@ class PageStream:
         return {
             "t": "hello",
             "run": store.run,
-            "script": os.path.basename(store.script),
+            "script": base(store.script),
             "args": store.args,
             "level": store.level,
             "files": [file_item(store, f) for f in store.files],
@@ -251,7 +251,7 @@ def _last(parts: Sequence[tuple[int, str]], room: int) -> list[tuple[int, str]]:
 def file_item(store: GraphStore, file: int) -> dict[str, Any]:
     """A file of the program as the page lists it."""
     path = store.text(file)
-    return {"id": file, "name": os.path.basename(path), "path": path}
+    return {"id": file, "name": base(path), "path": path}
 
 
 def state_message(

@@ -302,13 +302,16 @@ class Writer:
         self.lost += self.position - self._written.events
         self.position = self._written.events
         self.state = DAMAGED
-        self.reason = f"The recording ends after {self._written.events} events: {error}."
+        self.reason = f"The recording ends after {self._written.events} events: {error}{self._gone()}."
         self._buffer.clear()
         self._rows.clear()
         self._links.clear()
         self._finish(End(state=DAMAGED, reason=self.reason, ended=time.time(), counts=self._written))
         if self._on_damage is not None:
             self._on_damage(self.reason)
+
+    def _gone(self) -> str:
+        return "" if os.path.exists(self.path) else f"; {self.path} was removed or moved meanwhile"
 
     def _finish(self, end: End) -> None:
         try:
@@ -319,8 +322,7 @@ class Writer:
             # Whatever could be written stays readable together with its -wal file.
             if self.state != DAMAGED:
                 self.state = DAMAGED
-                gone = "" if os.path.exists(self.path) else f"; {self.path} was removed or moved meanwhile"
-                self.reason = f"The recording could not be closed: {error}{gone}."
+                self.reason = f"The recording could not be closed: {error}{self._gone()}."
         finally:
             with contextlib.suppress(*_FAULTS):
                 self._db.close()

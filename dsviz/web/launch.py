@@ -176,6 +176,20 @@ def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[News]) -
             terminal.say(f"{now.text} The page stays open; press Ctrl-C to close it.")
 
 
+# How uvicorn serves: nothing is logged or told of itself, no forwarded address is believed, and a message is bounded.
+SERVING: dict[str, Any] = {
+    "lifespan": "off",
+    "log_config": None,
+    "log_level": "warning",
+    "access_log": False,
+    "ws_max_size": 1 << 20,
+    "ws_per_message_deflate": False,  # compressing costs more than copying within one machine
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": 1,
+}
+
+
 class Server(threading.Thread):
     """The web server in its own thread, with its own event loop."""
 
@@ -213,18 +227,7 @@ class Server(threading.Thread):
         session, terminal = self._session, self._terminal
         live = Live(Verbs(session), on_alone=lambda: terminal.page_closed(session.state))
         session.on_change(lambda what: live.wake(urgent=what != "events" and session.state != RUNNING))
-        config = uvicorn.Config(
-            build(layouts, session, live, terminal.keys),
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            ws_max_size=1 << 20,
-            ws_per_message_deflate=False,  # compressing costs more than copying within one machine
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
+        config = uvicorn.Config(build(layouts, session, live, terminal.keys), **SERVING)
         self._server = uvicorn.Server(config)
         if not self._ended:
             self._server.run(sockets=[self._listener])
