@@ -60,6 +60,8 @@ def unary(op: Op, a: Any) -> Tensor:
         return apply(op, (a,))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
         out = _asarray(out)
+    if out.dtype is not xa.dtype and xa.dtype.kind == "V":
+        return apply(op, (a,))  # type: ignore[no-any-return]
     na = a.node
     node = Node()
     node.op = op
@@ -122,6 +124,8 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
         return apply(op, (a, b))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
         out = _asarray(out)
+    if out.dtype is not xa.dtype and xa.dtype.kind == "V":
+        return apply(op, (a, b))  # type: ignore[no-any-return]
     na = a.node
     node = Node()
     node.op = op
@@ -315,6 +319,9 @@ def apply(
     if single:
         if type(out) is not _ndarray:
             out = _asarray(out) if xp is np else xp.asarray(out)
+        first = arrays[0] if arrays else None
+        if type(first) is _ndarray and out.dtype is not first.dtype and first.dtype.kind == "V":
+            out = _kept_narrow(op, kwargs, arrays, out)
         node.shape = out.shape
         node.dtype = out.dtype
     else:
@@ -338,6 +345,14 @@ def apply(
     if op.view:
         link(tensor, operands[0], op, kwargs)
     return tensor
+
+
+def _kept_narrow(op: Op, kwargs: dict[str, Any], arrays: list[Any], out: Any) -> Any:
+    """What an op made of bfloat16 in bfloat16: NumPy takes a plain number beside it, and its products, for float32."""
+    kinds = {a.dtype for a in arrays if type(a) is _ndarray and is_floating(a.dtype)}
+    if op.name == "cast" or "dtype" in kwargs or out.dtype.kind != "f" or len(kinds) != 1:
+        return out
+    return out.astype(kinds.pop())
 
 
 def parts(node: Node, arrays: tuple[Any, ...]) -> tuple[Tensor, ...]:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, helper, numpy_helper
-from onnx import defs as onnx_defs
 
+from engine.dtype import is_floating
 from engine.module import Module
-from engine.onnx.read import READ, Sequence, Step, Unreadable
+from engine.onnx.read import READ, Sequence, Step, Unreadable, dense
+from engine.onnx.refusals import key_of, refusals, schema_of
 from engine.tensor import Parameter, Tensor
 
 
@@ -62,15 +63,15 @@ class OnnxModule(Module):
         self._units: dict[tuple[str, ...], Any] = {}
         # What a batch normalisation counted is no weight: no gradient leads to it.
         counted = {n for node in graph.node if node.op_type == "BatchNormalization" for n in node.input[3:5]}
+        refused = refusals(proto, self._version)
+        if refused:
+            raise LoadError(f"the file {'; it '.join(refused)}")
         for tensor in graph.initializer:
             self._keep(tensor.name, numpy_helper.to_array(tensor), tensor.name not in counted)
         for sparse in graph.sparse_initializer:
-            raise LoadError(f"the initializer {sparse.values.name!r} is sparse; only dense ones can be read")
+            self._keep(sparse.values.name, dense(sparse), sparse.values.name not in counted)
         self.inputs = [i.name for i in graph.input if i.name not in self._names]
         self.outputs = [o.name for o in graph.output]
-        missing = sorted(self._missing(graph))
-        if missing:
-            raise LoadError(f"the file needs ops that cannot be read: {', '.join(missing)}")
         self.nodes = self._name(graph)
 
     def _name(self, graph: GraphProto) -> list[str]:
@@ -95,25 +96,10 @@ class OnnxModule(Module):
         while hasattr(self, own):
             own += "_"
         self._names[name] = own
-        if array.dtype.kind == "f" and learned:
+        if is_floating(array.dtype) and learned:
             self.register_parameter(own, Parameter(Tensor(np.array(array))))
         else:
             self.register_buffer(own, Tensor(np.array(array)))
-
-    def _missing(self, graph: GraphProto, opset: int = 0) -> set[str]:
-        found: set[str] = set()
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.type == AttributeProto.GRAPH:
-                    found |= self._missing(attribute.g)
-            known = _key(node) in READ
-            if (
-                not known
-                and (node.domain, node.op_type) not in self.functions
-                and not _defined(node, self._version(node))
-            ):
-                found.add(_key(node))
-        return found
 
     def _version(self, node: NodeProto) -> int:
         return int(self.opsets.get(node.domain, self.opsets.get("ai.onnx" if not node.domain else "", 1)))
@@ -174,13 +160,18 @@ class OnnxModule(Module):
         self, node: NodeProto, inputs: list[Any], attributes: dict[str, Any], env: dict[str, Any], version: int
     ) -> list[Any]:  # fmt: skip
         local = self.functions.get((node.domain, node.op_type))
-        read = READ.get(_key(node))
+        read = READ.get(key_of(node))
         if local is None and read is not None:
             step = Step(inputs, attributes, len(node.output), version, env, self)
             try:
                 result = read(step)
             except Unreadable as reason:
-                raise LoadError(f"{node.op_type} {node.name or node.output[0]!r}: {reason}") from None
+                raise LoadError(f"{_said(node)}: {reason}") from None
+            except (LookupError, TypeError, ValueError) as error:
+                if type(error).__module__ != "builtins" or "\n" in str(error):
+                    raise  # the engine has said what did not fit, and where
+                given = ", ".join(_shown(value) for value in inputs)
+                raise LoadError(f"{_said(node)} cannot be run on {given or 'no inputs'}: {error}") from error
             return (
                 list(result)
                 if isinstance(result, (tuple, list)) and not isinstance(result, Sequence)
@@ -191,7 +182,7 @@ class OnnxModule(Module):
             raise LoadError(f"{node.op_type} {node.name!r} has no definition for these inputs")
         inner: dict[str, Any] = {"": None}
         inner.update({name: inputs[i] if i < len(inputs) else None for i, name in enumerate(body.input)})
-        schema = None if local else _schema(node, version)
+        schema = None if local else schema_of(node, version)
         defaults = {} if schema is None else {
             name: helper.get_attribute_value(a.default_value)
             for name, a in schema.attributes.items()
@@ -225,13 +216,25 @@ class Run:
         return {name: self.env[name] for name in self.module.outputs}
 
 
+def _said(node: NodeProto) -> str:
+    return f"{node.op_type} {(node.name or (node.output[0] if node.output else ''))!r}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {list(value.shape)}"
+    return (
+        "nothing"
+        if value is None
+        else f"a sequence of {len(value)}"
+        if isinstance(value, list)
+        else type(value).__name__
+    )
+
+
 def _mark(node: NodeProto) -> tuple[str, ...]:
     """What tells a node from the others (protobuf gives another object each time)."""
     return (node.op_type, node.name, *node.output)
-
-
-def _key(node: NodeProto) -> str:
-    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
 def _bound(nodes: Any, attributes: dict[str, Any]) -> list[NodeProto]:
@@ -255,21 +258,8 @@ def _bound(nodes: Any, attributes: dict[str, Any]) -> list[NodeProto]:
     return made
 
 
-def _schema(node: NodeProto, version: int) -> Any:
-    try:
-        return onnx_defs.get_schema(node.op_type, version, node.domain)
-    except onnx_defs.SchemaError:
-        return None
-
-
-def _defined(node: NodeProto, version: int) -> bool:
-    """Whether ONNX itself says what the op is made of."""
-    schema = _schema(node, version)
-    return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
-
-
 def _body(node: NodeProto, inputs: list[Any], version: int) -> Any:
-    schema = _schema(node, version)
+    schema = schema_of(node, version)
     if schema is None:
         return None
     if schema.has_function:

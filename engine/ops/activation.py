@@ -79,7 +79,9 @@ def SIGMOID(xp: Any, input: Any) -> Any:
 
 
 def sigmoid_of(xp: Any, x: Any) -> Any:
-    """The logistic function on raw arrays: 1/2 + 1/2 tanh(x/2), which cannot overflow."""
+    """The logistic function on raw arrays: 1/2 + 1/2 tanh(x/2), which cannot overflow; in float32 for shorter types."""
+    if xp is np and x.dtype.char in "eE":  # rounded once, at the end (E: bfloat16)
+        return sigmoid_of(np, x.astype(np.float32)).astype(x.dtype)
     out = x * 0.5
     if type(out) is np.ndarray and out.ndim and out.dtype.kind == "f":
         np.tanh(out, out=out)

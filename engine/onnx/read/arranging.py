@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 import engine as ds
-from engine.onnx.read import READ, Step, Unreadable, plain, reads
+from engine.dtype import is_floating
+from engine.onnx.read.step import READ, Step, Unreadable, plain, reads
 
 
 @reads("Reshape")
@@ -199,7 +200,7 @@ def _pad(s: Step) -> Any:
     axes = [a % x.ndim for a in (s.ints(3) or range(x.ndim))]
     half = len(pads) // 2
     each = {axis: (pads[i], pads[half + i]) for i, axis in enumerate(axes)}
-    if mode != "constant" or x.dtype.kind != "f":
+    if mode != "constant" or not is_floating(x.dtype):
         how = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
         widths = [each.get(d, (0, 0)) for d in range(x.ndim)]
         if min(map(min, widths), default=0) < 0:
@@ -275,3 +276,19 @@ def _cumprod(s: Step) -> Any:
             [ds.ones_like(ds.narrow(out, axis, 0, 1)), ds.narrow(out, axis, 0, x.shape[axis] - 1)], axis
         )
     return ds.flip(out, (axis,)) if s.attr("reverse", 0) else [out]
+
+
+@reads("TensorScatter")
+def _tensor_scatter(s: Step) -> Any:
+    cache, update, at = s.inputs[0], s.inputs[1], s.get(2)
+    axis = int(s.attr("axis", -2)) % cache.ndim
+    count, whole = update.shape[axis], cache.shape[axis]
+    starts = np.zeros(cache.shape[0], np.int64) if at is None else at.array
+    places = starts[:, None] + np.arange(count)
+    if s.attr("mode", "linear") == "circular":
+        places = places % whole
+    elif places.size and (places.min() < 0 or places.max() >= whole):
+        raise Unreadable(f"elements {places.min()} to {places.max()} of a cache of {whole}")
+    shape = [cache.shape[0] if d == 0 else count if d == axis else 1 for d in range(cache.ndim)]
+    index = np.ascontiguousarray(np.broadcast_to(places.reshape(shape), update.shape))
+    return ds.scatter(cache, axis, plain(index), update)
