@@ -46,8 +46,10 @@ def agree(path: Path, model: Any, args: tuple[Any, ...], tolerance: float = 1e-4
 
 # Sample rows whose use of an op has no ONNX form, and say so.
 NO_FORM = (
-    "it has no ONNX form", "whole numbers are rounded towards 0", "ONNX wants a batch dimension", "its windows differ", "index and src have to be", "is a mask",
-    "rounds to whole numbers", "several index arrays", "Resize has no mode", "statistics of the batch", "a number alone", "rolls through all",
+    "it has no ONNX form", "ONNX wants a batch dimension", "its windows differ", "index and src have to be", "a mask beside other",
+    "rounds to whole numbers", "several index arrays", "Resize has no mode", "statistics of the batch", "a number alone", "in one vector only",
+    "is computed from the values of the inputs outside", "holds a number that depends on the values", "is given a number that depends on the values",
+    "the graph itself depends on the values",
 )  # fmt: skip
 # onnx's own shape inference, or onnxruntime, cannot do these.
 ELSEWHERE = {"einsum", "scaled_dot_product_attention"}

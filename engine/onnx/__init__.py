@@ -5,7 +5,8 @@ try:
 except ModuleNotFoundError as _missing:
     raise ImportError("ds.onnx needs the package onnx: pip install 'dsviz[onnx]'", name="onnx") from _missing
 
-from engine.onnx.export import ExportError, export
+from engine.onnx.compared import ExportError
+from engine.onnx.export import export
 from engine.onnx.load import LoadError, OnnxModule, load
 
 __all__ = ["ExportError", "LoadError", "OnnxModule", "export", "load"]

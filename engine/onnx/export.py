@@ -9,31 +9,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
 from engine import backend
+from engine.bus import bus
 from engine.grad_mode import no_grad
 from engine.module import Module
+from engine.onnx.compared import (
+    NOWHERE,
+    ExportError,
+    Origin,
+    Traced,
+    computed,
+    origin,
+    with_sizes,
+    without_values,
+)
 from engine.onnx.lower import lower
+from engine.onnx.made import MADE
 from engine.onnx.recurrent import whole_sequences
-from engine.onnx.symbol import Axis, Size, Unexplained, merged
+from engine.onnx.symbol import Axis
 from engine.onnx.writer import KINDS, OPSET, Unsupported, Writer
 from engine.program import Call, Program, Ref, program, run_calls
 from engine.tensor import Tensor
 from engine.trace import Graph, trace
 
 # How much larger each free axis is in the second trace: different primes tell the axes apart. What is no first
-# dimension grows by multiples of 16, so that a network that halves its input a few times takes it.
+# dimension grows by many times that: by an odd number at first, which shows how halves are rounded; by multiples of 16
+# for a network that halves its input a few times and takes nothing else; by less where a table of positions ends.
 STEPS = (3, 5, 7, 11, 13)
-WIDE = 16
-
-
-class ExportError(ValueError):
-    """A model that cannot be written; the text lists every op that has no form, with the person's lines."""
+WIDE = (17, 16, 4, 1)
+UNSEEN = -1_000_000  # numbers below it stand for inputs that are not in the trace
 
 
 def export(
@@ -55,17 +65,17 @@ def export(
     expressed by the inputs' sizes; `TypeError` and `ValueError` for arguments that do not fit. Nothing is written then.
     """
     place = _place(path)
-    second: Program | None = None
+    second: Traced | None = None
+    axes: list[Axis] = []
     if isinstance(model, Graph):
         if dynamic_axes not in (True, False):
             raise ValueError(
                 "a trace is of the shapes it was made with; give the module itself to name dynamic axes"
             )
-        names, axes = list(input_names), []
-        first, inputs, outputs, lines = program(model), [], [], _lines(model)
-        inputs = [number for number in first.given if _role(model, number) == "input"]
-        outputs = first.results
-        calls = first.calls
+        names, source = list(input_names), program(model)
+        inputs = [number for number in source.given if _role(model, number) == "input"]
+        first = Traced(source, inputs, source.results, _lines(model), {}, [])
+        calls = source.calls
     elif isinstance(model, Module):
         given = tuple(args) if isinstance(args, (tuple, list)) else (args,)
         if not given:
@@ -75,22 +85,69 @@ def export(
             raise ValueError(f"input_names has {len(names)} names for {len(given)} inputs")
         tensors = [_tensor(i, a) for i, a in enumerate(given)]
         axes = _axes(names, tensors, dynamic_axes)
-        first, inputs, outputs, lines = _traced(model, tensors)
-        calls = first.calls
-        first.given.update({t.node.id: t.array for t in tensors})
+        first = _traced(model, tensors)
+        calls = first.calls()
+        first.source.given.update({n: t.array for n, t in zip(first.inputs, tensors, strict=True)})
+        _check_values(model, first, tensors)
         if axes:
-            second, *_ = _traced(model, _grown(names, tensors, axes))
-            calls = _compared(first, second, lines, axes)
-            first = _constants(first, second, {t.node.id for t in tensors}, axes)
+            first, second, calls, axes = _at_another_size(model, names, tensors, axes, first)
     else:
         raise TypeError(f"export takes a module or a trace, got {type(model).__name__}")
-    names = names or [f"input_{i}" for i in range(len(inputs))]
-    if len(names) != len(inputs):
-        raise ValueError(f"input_names has {len(names)} names for {len(inputs)} inputs")
-    made = _written(model, first, calls, inputs, outputs, names, list(output_names), axes, lines, second)
+    names = names or [f"input_{i}" for i in range(len(first.inputs))]
+    if len(names) != len(first.inputs):
+        raise ValueError(f"input_names has {len(names)} names for {len(first.inputs)} inputs")
+    made = _written(model, first, calls, names, list(output_names), axes, second)
     onnx.checker.check_model(made, full_check=True)
     onnx.save(made, place)
     return made
+
+
+def _check_values(model: Module, first: Traced, tensors: list[Tensor]) -> None:
+    """Raise `ExportError` where the model decides or computes outside the graph by what is in its inputs."""
+    for factor in (0.9, -1.0):
+        others = []
+        for tensor in tensors:
+            array = np.ascontiguousarray(tensor.array)
+            turned = array.reshape(-1)[::-1].reshape(array.shape)
+            others.append(
+                Tensor((turned * factor).astype(array.dtype) if array.dtype.kind == "f" else turned.copy())
+            )
+        try:
+            with np.errstate(all="ignore"):
+                other = _traced(model, others)
+        except Exception:  # noqa: BLE001 - it does not take these values, so there is nothing to compare
+            continue
+        without_values(first, other)
+
+
+def _at_another_size(
+    model: Module, names: list[str], tensors: list[Tensor], axes: list[Axis], first: Traced
+) -> tuple[Traced, Traced, list[Call], list[Axis]]:
+    """The first run with what depends on the sizes said so, the second, the calls, and the axes with their second sizes."""
+    told: Exception | None = None
+    for factor in WIDE:
+        grown = [a._replace(second=a.first + (a.second - a.first) * (factor if a.dim else 1)) for a in axes]
+        try:
+            second = _traced(model, _grown(names, tensors, grown))
+            shapes = [_shapes(run) for run in (first, second)]
+            calls = with_sizes(first, second, grown, shapes)
+            return first._replace(source=computed(first, second, grown)), second, calls, grown
+        except Exception as error:  # noqa: BLE001 - the model's own, or what is wrong at this size: it is told below
+            if told is None or (isinstance(error, ExportError) and not isinstance(told, ExportError)):
+                told = error
+    if isinstance(told, ExportError):
+        raise told
+    sizes = ", ".join(f"{a.input!r} dimension {a.dim} of {a.first} and {a.second}" for a in axes)
+    raise ExportError(
+        f"the model runs on its example, but not with other sizes of its free axes ({sizes}): {told}\n"
+        "Leave what is fixed out of dynamic_axes"
+    ) from told
+
+
+def _shapes(run: Traced) -> dict[Ref, Any]:
+    """The shapes of all values of a run."""
+    found = {Ref(number): array.shape for number, array in run.source.given.items()}
+    return found | {ref: array.shape for ref, array in _values(run.source).items()}
 
 
 def _place(path: Any) -> str:
@@ -150,28 +207,49 @@ def _axes(names: list[str], tensors: list[Tensor], wanted: Any) -> list[Axis]:
                 raise ValueError(
                     f"axis {axis!r} has two sizes, {sizes[axis]} and {size}; axes of one name have one size"
                 )
-            step = steps.setdefault(axis, STEPS[len(steps) % len(STEPS)] * (WIDE if dim % tensor.ndim else 1))
+            step = steps.setdefault(axis, STEPS[len(steps) % len(STEPS)])
             axes.append(Axis(axis, name, dim % tensor.ndim, size, size + step))
     return axes
 
 
-def _traced(model: Module, tensors: list[Tensor]) -> tuple[Program, list[int], list[Ref], dict[int, Origin]]:
-    """The program of one run, the numbers of its inputs and results, and where each call comes from."""
+def _traced(model: Module, tensors: list[Tensor]) -> Traced:
+    """One run of the model in evaluation mode."""
     training = {id(m): m.training for m in model.modules()}
     model.eval()
+    owners: dict[int, Ref] = {}
+    kept: list[Any] = [t.array for t in tensors]
+
+    def seen(kind: str, node: Any) -> None:
+        if not node.id:
+            return
+        made = node.made if isinstance(node.made, tuple) else (node.made,)
+        for pick, array in enumerate(made):
+            owners[id(array)] = Ref(node.id, pick if isinstance(node.made, tuple) else None)
+            kept.append(array)
+
+    handle = bus.subscribe(seen, "op_finish")
     try:
         with no_grad(), whole_sequences(), trace(level=2, budget=0) as graph:
             result = model(*tensors)
     finally:
+        handle.close()
         for module in model.modules():
             module.__dict__["training"] = training[id(module)]
-    flat = list(_flat(result))
-    made = program(graph)
     outputs = [
         Ref(t.node.id, t.node.kwargs["index"] if t.node.op and t.node.op.name == "part" else None)
-        for t in flat
+        for t in _flat(result)
     ]
-    return made, [t.node.id for t in tensors], outputs, _lines(graph)
+    # An input that no op is given as it is (but detached, or not at all) has no number in the trace.
+    inputs = [t.node.id or UNSEEN - i for i, t in enumerate(tensors)]
+    owners.update({id(t.array): Ref(number) for t, number in zip(tensors, inputs, strict=True)})
+    made = program(graph)
+    for i, tensor in enumerate(_flat(result)):
+        if tensor.node.op is None and outputs[i].number not in inputs:
+            # No op of the graph made it: a parameter, a value whose history was cut off, or a constant.
+            outputs[i] = owners.get(id(tensor.array), Ref(-1 - i))
+            if outputs[i].number < 0:
+                made.given[-1 - i] = np.asarray(tensor.array)
+    return Traced(made, inputs, outputs, _lines(graph), owners, kept)
 
 
 def _flat(value: Any) -> Any:
@@ -189,21 +267,8 @@ def _flat(value: Any) -> Any:
         )
 
 
-class Origin(NamedTuple):
-    """Where a call comes from: the person's line, and the path of the module."""
-
-    line: str
-    module: str
-
-
-NOWHERE = Origin("?", "")
-
-
 def _lines(graph: Graph) -> dict[int, Origin]:
-    return {
-        n.id: Origin(f"{os.path.basename(n.filename)}:{n.line}", n.call.path if n.call else "")
-        for n in graph.nodes
-    }
+    return {n.id: origin(n.filename, n.line, n.call.path if n.call else "") for n in graph.nodes}
 
 
 def _grown(names: list[str], tensors: list[Tensor], axes: list[Axis]) -> list[Tensor]:
@@ -218,93 +283,10 @@ def _grown(names: list[str], tensors: list[Tensor], axes: list[Axis]) -> list[Te
     return grown
 
 
-def _compared(first: Program, second: Program, lines: dict[int, Origin], axes: list[Axis]) -> list[Call]:
-    """The calls with every number that depends on the inputs' sizes said as a `Size`."""
-    free = ", ".join(dict.fromkeys(axis.name for axis in axes))
-    if [c.op for c in first.calls] != [c.op for c in second.calls]:
-        at = next(
-            (a.number for a, b in zip(first.calls, second.calls, strict=False) if a.op != b.op),
-            first.calls[-1].number,
-        )
-        raise ExportError(
-            f"the graph itself depends on the size of {free}: {len(first.calls)} ops at one size, "
-            f"{len(second.calls)} at another, first at {lines.get(at, NOWHERE).line}. A Python loop over a dynamic axis has "
-            "no ONNX form; leave that axis out of dynamic_axes"
-        )
-    calls = []
-    for a, b in zip(first.calls, second.calls, strict=True):
-        try:
-            kwargs = {
-                key: merged(a.kwargs[key], b.kwargs[key], axes)
-                for key in a.kwargs
-                if key not in ("seed", "counter")
-            }
-            plain = [
-                x if isinstance(x, Ref) else merged(x, y, axes) for x, y in zip(a.args, b.args, strict=True)
-            ]
-        except Unexplained:
-            raise ExportError(
-                f"{a.op} at {lines.get(a.number, NOWHERE).line} holds a number that changes with {free}, but is no multiple of "
-                "their sizes; leave that axis out of dynamic_axes"
-            ) from None
-        calls.append(Call(a.number, a.op, tuple(plain), {**a.kwargs, **kwargs}))
-    return calls
-
-
-def _constants(first: Program, second: Program, own: set[int], axes: list[Axis]) -> Program:
-    """Constants made inside the model whose size depends on the input become computed ones."""
-    pairs: dict[int, int] = {}
-    for a, b in zip(first.calls, second.calls, strict=True):
-        for x, y in zip(a.args, b.args, strict=True):
-            if isinstance(x, Ref) and isinstance(y, Ref):
-                pairs[x.number] = y.number
-    given = dict(first.given)
-    for number, array in first.given.items():
-        other = second.given.get(pairs.get(number, 0))
-        if number not in own and other is not None and other.shape != array.shape:
-            given[number] = _computed(array, other, axes)
-    return first._replace(given=given)
-
-
-class Fill:
-    """A constant of one value whose shape depends on the input."""
-
-    def __init__(self, shape: tuple[Any, ...], value: Any, like: Any) -> None:
-        self.sizes, self.value, self.shape, self.dtype = shape, value, like.shape, like.dtype
-
-
-class Count:
-    """0, 1, 2, ... up to a size that depends on the input."""
-
-    def __init__(self, size: Size, like: Any) -> None:
-        self.size, self.shape, self.dtype = size, like.shape, like.dtype
-
-
-def _computed(first: Any, second: Any, axes: list[Axis]) -> Any:
-    try:
-        shape = merged(first.shape, second.shape, axes)
-    except Unexplained:
-        shape = None
-    if (
-        shape is not None
-        and first.size
-        and second.size
-        and (second == first.flat[0]).all()
-        and (first == first.flat[0]).all()
-    ):
-        return Fill(shape, first.flat[0], first)
-    if shape is not None and first.ndim == 1 and np.array_equal(second, np.arange(second.size)):
-        return Count(shape[0], first)
-    raise ExportError(
-        f"a constant of shape {list(first.shape)} that is made inside the model changes with the size of the input; "
-        "make it in __init__ at its largest size, or leave that axis out of dynamic_axes"
-    )
-
-
 def _written(
-    model: Any, source: Program, calls: list[Call], inputs: list[int], outputs: list[Ref], names: list[str],
-    output_names: list[str], axes: list[Axis], lines: dict[int, Origin], second: Program | None,
+    model: Any, first: Traced, calls: list[Call], names: list[str], output_names: list[str], axes: list[Axis], second: Traced | None,
 ) -> onnx.ModelProto:  # fmt: skip
+    source, inputs, outputs, lines = first.source, first.inputs, first.outputs, first.lines
     w = Writer()
     w.arrays = {n: a for n, a in source.given.items() if isinstance(a, np.ndarray)}
     paths = _paths(model)
@@ -313,22 +295,19 @@ def _written(
         w.values[Ref(number)] = name
     for number, array in source.given.items():
         ref = Ref(number)
-        w.dtypes[ref], w.shapes[ref] = array.dtype, array.shape
+        example = array.example if isinstance(array, MADE) else array
+        w.dtypes[ref], w.shapes[ref] = example.dtype, example.shape
         if ref in w.values:
             continue
-        if isinstance(array, Fill):
-            w.values[ref] = w.add("Expand", [w.constant(array.value), w.ints(array.sizes)])
-        elif isinstance(array, Count):
-            limit = w.add("Squeeze", [w.size(array.size), w.ints([0])])
-            whole = w.add("Range", [w.constant(np.int64(0)), limit, w.constant(np.int64(1))])
-            w.values[ref] = whole if array.dtype == np.int64 else w.cast(whole, array.dtype)
+        if isinstance(array, MADE):
+            w.values[ref] = array.write(w)
         else:
             w.values[ref] = w.initializer(array, paths.get(id(array), "constant"))
     made = _values(source)
     for ref, array in made.items():
         w.dtypes[ref], w.shapes[ref] = array.dtype, array.shape
     if second is not None:  # the same calls in the same order, at another size
-        for ref, array in zip(made, _values(second).values(), strict=True):
+        for ref, array in zip(made, _values(second.source).values(), strict=True):
             w.varying[ref] = tuple(a != b for a, b in zip(w.shapes[ref], array.shape, strict=True))
         for number, name in zip(inputs, names, strict=True):
             changed = {axis.dim for axis in axes if axis.input == name}
@@ -395,6 +374,4 @@ def _values(source: Program) -> dict[Ref, Any]:
 
 
 def _example(array: Any) -> Any:
-    if isinstance(array, Fill):
-        return np.full(array.shape, array.value, array.dtype)
-    return np.arange(array.shape[0], dtype=array.dtype) if isinstance(array, Count) else array
+    return array.example if isinstance(array, MADE) else array

@@ -76,6 +76,9 @@ class Writer:
         """The name of an argument: a value, or a plain number in the type `like`."""
         if isinstance(arg, Ref):
             return self.values[arg]
+        if isinstance(arg, Size):
+            number = str(self.add("Squeeze", [self.size(arg), self.ints([0])]))
+            return number if like is None else self.cast(number, like)
         return "" if arg is None else self.constant(arg, like)
 
     def shape_of(self, arg: Any) -> tuple[int, ...]:
@@ -95,7 +98,10 @@ class Writer:
     def met(self, args: Sequence[Any]) -> np.dtype[Any]:
         """The type in which arguments meet, as the engine has it."""
         kinds = [self.dtypes[a] for a in args if isinstance(a, Ref)]
-        return np.result_type(*kinds, *[a for a in args if not isinstance(a, Ref) and a is not None])
+        plain = [
+            a.first if isinstance(a, Size) else a for a in args if not isinstance(a, Ref) and a is not None
+        ]
+        return np.result_type(*kinds, *plain)
 
     def same(self, args: Sequence[Any], dtype: Any = None) -> list[str]:
         """The arguments in one type, cast where they differ."""
@@ -103,7 +109,7 @@ class Writer:
         return [
             self.values[a] if isinstance(a, Ref) and self.dtypes[a] == met
             else self.cast(self.values[a], met) if isinstance(a, Ref)
-            else self.constant(a, met)
+            else self.arg(a, met)
             for a in args
         ]  # fmt: skip
 
@@ -124,12 +130,17 @@ class Writer:
 
     def size(self, size: Size) -> str:
         """A `Size` as a vector of one int64."""
-        key = (size.factor, size.axes, size.offset)
+        key = (size.factor, size.axes, size.offset, size.part)
         if key not in self._sizes:
             scope, self.scope = self.scope, ""
             name = self._axis(size.axes[0])
             for axis in size.axes[1:]:
                 name = self.add("Mul", [name, self._axis(axis)])
+            added, divisor = size.part
+            if added:
+                name = self.add("Add", [name, self.constant(np.asarray([added], np.int64))])
+            if divisor != 1:
+                name = self.add("Div", [name, self.constant(np.asarray([divisor], np.int64))])
             if size.factor != 1:
                 name = self.add("Mul", [name, self.constant(np.asarray([size.factor], np.int64))])
             if size.offset:
@@ -141,9 +152,8 @@ class Writer:
     def _axis(self, axis: Axis) -> str:
         key = (axis.input, axis.dim)
         if key not in self._sizes:
-            self._sizes[key] = self.add(
-                "Shape", [axis.input], start=axis.dim, end=axis.dim + 1, wish=axis.name
-            )
+            source = self.values[axis.input] if isinstance(axis.input, Ref) else axis.input
+            self._sizes[key] = self.add("Shape", [source], start=axis.dim, end=axis.dim + 1, wish=axis.name)
         return self._sizes[key]
 
     def define(self, call: Call, names: Any) -> None:

@@ -10,7 +10,8 @@ from engine.backend import namespace
 from engine.located import located
 from engine.ops import reduction as reducing
 from engine.ops.arithmetic import abs, clamp, div, maximum, mul, sqrt, square, sub
-from engine.ops.comparison import where
+from engine.ops.cast import cast
+from engine.ops.comparison import eq, gt, where
 from engine.ops.exponential import exp, log
 from engine.ops.length import norm
 from engine.ops.loss import mean_or_sum
@@ -50,7 +51,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         loss = mul(exp(target), sub(target, input))
     else:
         # Nothing is expected of what never happens: 0 log 0 is 0, in the value and in the gradient.
-        here = getattr(target, "array", target) > 0
+        here = gt(target, 0)
         safe = where(here, target, 1.0)
         loss = sub(where(here, mul(safe, log(safe)), 0.0), mul(target, input))
     if reduction == "batchmean":
@@ -84,7 +85,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         raise located(
             ValueError(f"the numbers go from {least} to {most}, but the classes are 0 to {classes - 1}")
         )
-    return Tensor((raw[..., None] == namespace(raw).arange(classes)).astype(np.int64))
+    places = Tensor(namespace(raw).arange(classes), role="constant")
+    return cast(eq(tensor.unsqueeze(-1), places), dtype=np.int64)
 
 
 def margin_ranking_loss(

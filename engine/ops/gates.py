@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.located import located
 from engine.ops.activation import elu, sigmoid, softplus, tanh
 from engine.ops.arithmetic import abs, clamp, div, mul, neg
-from engine.ops.comparison import where
+from engine.ops.comparison import gt, where
 from engine.ops.inplace import over
 from engine.ops.split import chunk
 
@@ -88,7 +88,7 @@ def prelu(input: Any, weight: Any) -> Tensor:
     """
     if weight.shape and weight.shape[0] > 1 and len(input.shape) > 1:
         weight = weight.reshape(-1, *(1,) * (len(input.shape) - 2))
-    return where(getattr(input, "array", input) > 0, input, mul(input, weight))  # type: ignore[no-any-return]
+    return where(gt(input, 0), input, mul(input, weight))  # type: ignore[no-any-return]
 
 
 def glu(input: Any, dim: int = -1) -> Tensor:
