@@ -1,11 +1,11 @@
-"""The terminal's commands on what the engine does by itself: config, amp, reuse, parts, drift."""
+"""The terminal's commands on what the engine does by itself: config, amp, reuse, parts, jit, drift."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dsviz.query import drift, partitions, precision, settings
+from dsviz.query import drift, jit, partitions, precision, settings
 from dsviz.session import Refused
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ config [KEY=VALUE ...]  the configuration in force, or change it from here on
 amp            which layer ran in which type, the loss scale, where overflow began
 reuse          modules that are switched off: results used again, bytes and time saved
 parts          partitions: the part of each node, what is cut, overlap predicted and seen
+jit            what is compiled, how often it is used, and why again
 drift          how values and structure moved over the iterations"""
 
 
@@ -46,10 +47,14 @@ def _parts(session: Session, rest: str) -> list[str]:
     return partitions.sentences(store, partitions.partitions(store, session.facts()["partitions"]))
 
 
+def _jit(session: Session, rest: str) -> list[str]:
+    return jit.sentences(session.facts()["jit"])
+
+
 def _drift(session: Session, rest: str) -> list[str]:
     return drift.sentences(drift.drift(session.store))
 
 
 COMMANDS: dict[str, Callable[[Session, str], list[str]]] = {
-    "config": _config, "amp": _amp, "reuse": _reuse, "parts": _parts, "drift": _drift,
+    "config": _config, "amp": _amp, "reuse": _reuse, "parts": _parts, "jit": _jit, "drift": _drift,
 }  # fmt: skip

@@ -79,6 +79,8 @@ from engine.dtype import (
 from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
 from engine.files import FileFormatError, load, save
 from engine.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from engine.jit.asking import jit, no_jit
+from engine.jit.report import report as jit_report
 from engine.memory_report import memory_report
 from engine.module import Module
 from engine.nn import (
@@ -626,6 +628,8 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "jit",
+    "jit_report",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -678,6 +682,7 @@ __all__ = [
     "nll_loss",
     "nn",
     "no_grad",
+    "no_jit",
     "nonzero",
     "norm",
     "normal",

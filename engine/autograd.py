@@ -198,6 +198,8 @@ def run(
     accumulate: bool,
 ) -> dict[Node, Any]:
     """One backward pass. Returns the gradients of the nodes in `only`; with `accumulate` they go to `.grad`."""
+    if state.region is not None:
+        state.region.settle()
     iteration.backward()
     scale = autocast.begin_backward() if autocast.running else 1.0
     if scale != 1.0:
@@ -251,7 +253,9 @@ def _plain(
     pop = grads.pop
     while heap:
         node = heappop(heap)[1]
-        g = pop(node)
+        g = pop(node, None)
+        if g is None:
+            continue  # a compiled region took it together with that of another of its nodes
         op = node.op
         if type(g) is Product:
             g = g.value()
@@ -270,61 +274,69 @@ def _plain(
                 if _afterwards:
                     _after(node)
             continue
-        saved = node.saved
+        saved: Any = node.saved
+        inputs: Sequence[Node | None]
+        together = back = None
         if saved is None:
-            saved = _recomputed(node)
-        if node.stamp != writes.count:
-            _check_unchanged(node, saved)
-        if op.name == "part":
-            # One of several results: gather the gradients of all of them at the node itself.
-            whole = node.inputs[0]
-            assert whole is not None
-            parts = grads.get(whole)
-            if parts is None:
-                parts = grads[whole] = [None] * len(whole.outputs or ())
-                heappush(heap, (whole.order, whole))
-            i = node.kwargs["index"]
-            parts[i] = g if parts[i] is None else parts[i] + g
+            if sources is None and not anomalous:
+                together = _together(node, g, grads, only, retain)
+            if together is None:
+                saved = _recomputed(node)
+        shape: Any = None
+        if together is None:
+            shape = node.shape
+            if node.stamp != writes.count:
+                _check_unchanged(node, saved)
+            if op.name == "part":
+                # One of several results: gather the gradients of all of them at the node itself.
+                whole = node.inputs[0]
+                assert whole is not None
+                parts = grads.get(whole)
+                if parts is None:
+                    parts = grads[whole] = [None] * len(whole.outputs or ())
+                    heappush(heap, (whole.order, whole))
+                i = node.kwargs["index"]
+                parts[i] = g if parts[i] is None else parts[i] + g
+                if sources is not None:
+                    sources.setdefault(whole, []).extend(sources.pop(node, ()))
+                continue
+            inputs = node.inputs
+            n = len(inputs)
             if sources is not None:
-                sources.setdefault(whole, []).extend(sources.pop(node, ()))
-            continue
-        inputs = node.inputs
-        n = len(inputs)
-        back = None
-        if sources is not None:
-            back = begin_backward(node, g, sources)
-        vjp: Any = op.vjp_numpy
-        if type(g) is not _ndarray:
-            first = g if op.outputs == 1 else next(p for p in g if p is not None)
-            if type(first) is not _ndarray:
-                vjp = op.vjp_on(backend.namespace(first))
-        kwargs = node.kwargs
-        if op.extras:
-            extras = dict(zip(op.extras, saved[n + 1 :], strict=True))
-            result = vjp(g, saved[n], *saved[:n], **kwargs, **extras)
-            del extras
-        elif n == 2:
-            result = vjp(g, saved[2], saved[0], saved[1], **kwargs)
-        elif n == 1:
-            if back is not None and op.overwrites and not bus.arguments:
-                back.arrays = ()  # held for nobody, it may be computed in place
-            if op.overwrites and g.nbytes >= LARGE and getrefcount(g) == 2 and owns(g):
-                result = vjp(g, saved[1], saved[0], spare=True, **kwargs)
+                back = begin_backward(node, g, sources)
+            vjp: Any = op.vjp_numpy
+            if type(g) is not _ndarray:
+                first = g if op.outputs == 1 else next(p for p in g if p is not None)
+                if type(first) is not _ndarray:
+                    vjp = op.vjp_on(backend.namespace(first))
+            kwargs = node.kwargs
+            if op.extras:
+                extras = dict(zip(op.extras, saved[n + 1 :], strict=True))
+                result = vjp(g, saved[n], *saved[:n], **kwargs, **extras)
+                del extras
+            elif n == 2:
+                result = vjp(g, saved[2], saved[0], saved[1], **kwargs)
+            elif n == 1:
+                if back is not None and op.overwrites and not bus.arguments:
+                    back.arrays = ()  # held for nobody, it may be computed in place
+                if op.overwrites and g.nbytes >= LARGE and getrefcount(g) == 2 and owns(g):
+                    result = vjp(g, saved[1], saved[0], spare=True, **kwargs)
+                else:
+                    result = vjp(g, saved[1], saved[0], **kwargs)
             else:
-                result = vjp(g, saved[1], saved[0], **kwargs)
+                result = vjp(g, saved[n], *saved[:n], **kwargs)
+            if not retain:
+                saved = None
+                if op.keeps:
+                    node.saved = None
+            if type(result) is not tuple:
+                result = (result,)
+            if anomalous:
+                anomaly.look(node, tuple(g.value() if type(g) is Product else g for g in result))
+            if back is not None:
+                finish_backward(back, result)
         else:
-            result = vjp(g, saved[n], *saved[:n], **kwargs)
-        if not retain:
-            saved = None
-            if op.keeps:
-                node.saved = None
-        if type(result) is not tuple:
-            result = (result,)
-        if anomalous:
-            anomaly.look(node, tuple(g.value() if type(g) is Product else g for g in result))
-        if back is not None:
-            finish_backward(back, result)
-        shape = node.shape
+            inputs, result = together
         for parent, pg in zip(inputs, result, strict=True):
             if (
                 pg is None
@@ -366,7 +378,20 @@ def _plain(
                 if type(made) is _ndarray:
                     owned.add(parent)
         # Nothing here holds on to a gradient: one that nobody else has is taken over instead of copied.
-        result = pg = held = made = None
+        result = pg = held = made = together = None
+
+
+def _together(
+    node: Node, g: Any, grads: dict[Node, Any], only: set[Node] | None, retain: bool
+) -> tuple[Sequence[Node], tuple[Any, ...]] | None:
+    """Where `node` is one of a compiled region: the nodes its inputs come from, and their gradients."""
+    again = node.again
+    if again is None or not again[0].whole:
+        return None
+    kept = again[0]
+    if kept.stamp != writes.count and not kept.done:
+        kept.unchanged(_check_unchanged)
+    return kept.gradients(node, g, grads, only, retain)  # type: ignore[no-any-return]
 
 
 def alike(a: Any, b: Any) -> bool:

@@ -67,7 +67,7 @@ KEYS: dict[str, Key] = {
     "jit_threshold": Key(
         "a whole number, 1 or more",
         lambda v: _whole(v) and v >= 1,
-        "nodes a repeated region needs before it is worth compiling",
+        "nodes a repeated region has to have run, all its runs together, before it is compiled",
     ),
     "amp": Key("true or false", lambda v: isinstance(v, bool), "compute in float16 where that is safe"),
     "keep_fp32": Key(

@@ -7,17 +7,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import backend
+from engine import backend, late
 from engine.amp import autocast
 from engine.bus import bus
+from engine.config import current
 from engine.dtype import get_default_dtype, is_floating
 from engine.grad_mode import state
+from engine.jit.shared import shared
 from engine.location import INTERNAL, is_engine_code
 from engine.node import NO_KWARGS, REACH, Node, Watched, behind, keep, leaf, order, settle
 from engine.op import Op, given
@@ -34,10 +36,37 @@ _asarray = np.asarray
 _getframe = sys._getframe
 
 
+_late = LARGE  # bytes from which it is asked whether an op is put off
+
+
+def look_from(size: int) -> None:
+    """Ask from `size` bytes on whether an op is put off."""
+    global _late
+    _late = size
+
+
 def bind(tensor: type[Tensor], parameter: type[Parameter]) -> None:
     """Called once by tensor.py: the classes are made of functions that dispatch, so they come later."""
     global Tensor, Parameter
     Tensor, Parameter = tensor, parameter  # type: ignore[misc]
+
+
+def _first(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """`collect` when it is first called: most programs never have an op that is large enough."""
+    global collect
+    frame = _getframe(2)
+    while is_engine_code(frame.f_code) and frame.f_back is not None:
+        frame = frame.f_back
+    if not late.again(frame) and not state.asked_jit:
+        return None
+    from engine.jit import region
+
+    collect = region.collect
+    return collect(op, args, kwargs)
+
+
+# `op` put off where the JIT wants it, else None.
+collect: Callable[[Op, tuple[Any, ...], dict[str, Any]], Tensor | None] = _first
 
 
 def unary(op: Op, a: Any) -> Tensor:
@@ -48,6 +77,9 @@ def unary(op: Op, a: Any) -> Tensor:
     xa = a.array
     if type(xa) is not _ndarray:
         return apply(op, (a,))  # type: ignore[no-any-return]
+    large = xa.nbytes >= LARGE
+    if xa.nbytes >= _late and op.fuses and (late := collect(op, (a,), NO_KWARGS)) is not None:
+        return late
     if bus.active:
         if bus.held:
             return apply(op, (a,), NO_KWARGS, [xa], [a.node])  # type: ignore[no-any-return]
@@ -55,7 +87,7 @@ def unary(op: Op, a: Any) -> Tensor:
         tensor.node, tensor.array = followed(op, (a,), [xa], [a.node])
         return tensor
     try:
-        out = compute(op.on_numpy, xa) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa)
+        out = compute(op.on_numpy, xa) if large and op.pooled else op.on_numpy(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
         return apply(op, (a,))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
@@ -112,6 +144,9 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     xa = a.array
     if type(xa) is not _ndarray:
         return apply(op, (a, b))  # type: ignore[no-any-return]
+    large = xa.nbytes >= LARGE
+    if xa.nbytes >= _late and op.fuses and (late := collect(op, (a, b), NO_KWARGS)) is not None:
+        return late
     if bus.active:
         if bus.held:
             return apply(op, (a, b), NO_KWARGS, [xa, xb], [a.node, nb])  # type: ignore[no-any-return]
@@ -119,7 +154,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
         tensor.node, tensor.array = followed(op, (a, b), [xa, xb], [a.node, nb])
         return tensor
     try:
-        out = compute(op.on_numpy, xa, xb) if xa.nbytes >= LARGE and op.pooled else op.on_numpy(xa, xb)
+        out = compute(op.on_numpy, xa, xb) if large and op.pooled else op.on_numpy(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
         return apply(op, (a, b))  # type: ignore[no-any-return]
     if type(out) is not _ndarray:
@@ -175,11 +210,24 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     return tensor
 
 
+def sizeable(args: tuple[Any, ...]) -> bool:
+    """Whether one of the arguments is large, or put off itself."""
+    for arg in args:
+        kind = type(arg)
+        if kind is Tensor or kind is Parameter:
+            if arg.array.nbytes >= _late:
+                return True
+        elif kind is not float and kind is not int and arg is not None and isinstance(arg, Tensor):
+            return True
+    return False
+
+
 def constant(value: Any, role: str = "input") -> Tensor:
     """A tensor made of a raw array on its way into an op, with the person's line as its origin."""
     frame = sys._getframe(1)
     while is_engine_code(frame.f_code) and frame.f_back is not None:
         frame = frame.f_back
+    shared.note(value)
     tensor = Tensor.__new__(Tensor)
     tensor.array = value
     tensor.node = leaf(value.shape, value.dtype, role, code=frame.f_code, lasti=frame.f_lasti)
@@ -246,6 +294,13 @@ def apply(
     `arrays` and `nodes` are those of `args` where it is known already that they are plain numbers and tensors on NumPy.
     Raises what `engine.explain` makes of an error in the op: the person's line, the arguments and their shapes.
     """
+    if (
+        op.fuses
+        and (not bus.active or not current().trace_level)
+        and sizeable(args)
+        and (late := collect(op, args, kwargs)) is not None
+    ):
+        return late
     forward = op.on_numpy
     xp: Any = np
     requires = False

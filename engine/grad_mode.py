@@ -25,6 +25,9 @@ class State(threading.local):
         self.stepwise = False  # inside a checkpoint: it has to be the same ops when they run again
         self.silent = False  # inside a custom op: what it is made of is not told
         self.asked = False  # a debugger's question runs: it is no part of the program
+        self.region: Any = None  # ops that are put off (engine.jit), to be computed when somebody looks
+        self.asked_jit = 0  # inside functions that are to be compiled without waiting for them to be hot
+        self.no_jit = 0  # inside blocks where nothing is put off
         self.twin: Node | None = None  # forward node whose gradient is being computed, under create_graph
         self.call: ModuleCall | None = None
         self.modules: list[Module] = []  # modules being called, outermost first

@@ -93,6 +93,7 @@ class Module:
     _transient: set[str]
     _silence: Silence | None
     _hooks: Hooks | None
+    _jit: bool = False  # its ops are to be compiled from the first call on
     _called = ""  # what it goes by when it is called on its own, "" for the caller's variable
 
     if not TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Module:
         stack.append(self)
         if not bus.active:
             try:
-                if self._silence is None and self._hooks is None:
+                if self._silence is None and self._hooks is None and not self._jit:
                     return self.forward(*args, **kwargs)
                 return self._enclosed(args, kwargs)
             finally:
@@ -142,7 +143,14 @@ class Module:
             call.out = None
 
     def _enclosed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """`forward` with hooks and trace switch."""
+        """`forward` with hooks and trace switch, compiled where that was asked for."""
+        if self._jit:
+            from engine.jit.asking import asked  # made of modules
+
+            return asked(self._wrapped, args, kwargs)
+        return self._wrapped(*args, **kwargs)
+
+    def _wrapped(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is not None:
             return self._hooks.call(self, args, kwargs)
         return self._inner(args, kwargs)

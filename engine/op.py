@@ -58,6 +58,7 @@ class Op:
         "family",
         "formula",
         "forward",
+        "fuses",
         "keeps",
         "name",
         "on_numpy",
@@ -106,6 +107,7 @@ class Op:
         source: str = "",
         phase: int = 0,
         custom: bool = False,
+        fuses: bool | None = None,
     ) -> None:
         if family not in FAMILIES:
             raise ValueError(f"op {name!r}: no family {family!r}; there are {', '.join(FAMILIES)}")
@@ -145,6 +147,11 @@ class Op:
         )
         # The product-like case of the hot path: each of two arguments is kept for the other's gradient.
         self.cross = self.saves_args == ((1,), (0,))
+        # It may be put off and computed together with others; whether its rules allow it shows when they are tried.
+        alone = outputs != 1 or extras or custom or view or check
+        self.fuses = (
+            family in ("elementwise", "activation", "reduce") and not alone if fuses is None else fuses
+        )
         self._partials: dict[Any, Callable[..., Any]] = {}
         self._vjps: dict[Any, Callable[..., Any]] = {}
         direct = getattr(np, ufunc) if ufunc and not quiet else partial(self.forward, np)
@@ -183,7 +190,7 @@ def given(op: Op) -> Op:
     made.vjp_numpy = partial(_no_gradient, np)
     made._vjps = {}
     made.saves, made.extras, made.saves_args = (), (), (None,) * len(op.saves_args)
-    made.saves_out = made.keeps = made.cross = made.overwrites = made.view = False
+    made.saves_out = made.keeps = made.cross = made.overwrites = made.view = made.fuses = False
     return made
 
 

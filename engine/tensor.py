@@ -6,6 +6,7 @@ PyTorch's names and behaviour. Most methods are the functions of `engine.ops` wi
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from engine import autograd, backend, dispatch
 from engine.backend import Array, Device
 from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
+from engine.jit.shared import shared
 from engine.located import located
 from engine.location import user_frame
 from engine.methods import Methods
@@ -46,6 +48,8 @@ class Tensor(Writing, Methods):
         """Wrap an array without copying it. `ds.tensor` copies and converts."""
         self.array = data
         frame = user_frame(2)
+        if frame is sys._getframe(1):
+            shared.note(data)  # the program wraps an array of its own
         self.node = leaf(data.shape, data.dtype, role, requires=False, code=frame.f_code, lasti=frame.f_lasti)
         if requires_grad:
             self.requires_grad = True
@@ -247,6 +251,8 @@ class Tensor(Writing, Methods):
 
     @data.setter
     def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            shared.note(value)
         self.array = value.array if isinstance(value, Tensor) else value
         node = self.node
         node.shape, node.dtype = self.array.shape, self.array.dtype
@@ -274,9 +280,11 @@ class Tensor(Writing, Methods):
         """The value as a NumPy array sharing memory. Raises `RuntimeError` where a gradient flows, unless `force`."""
         if self.node.requires and not force:
             raise located(RuntimeError("numpy() on a tensor that requires grad; use detach().numpy()"))
+        shared.note(self.array)
         return np.asarray(backend.move(self.array, "cpu"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        shared.note(self.array)
         value = np.asarray(backend.move(self.array, "cpu"), dtype)
         return value.copy() if copy else value
 
@@ -498,6 +506,8 @@ class Parameter(Tensor):
         if not isinstance(data, Tensor) and array.dtype == np.float64:
             array = array.astype(get_default_dtype())
         frame = user_frame(2)
+        if not isinstance(data, Tensor):
+            shared.note(array)
         self.array = array
         self.node = leaf(array.shape, array.dtype, "parameter", code=frame.f_code, lasti=frame.f_lasti)
         self.node.requires = requires_grad
@@ -572,6 +582,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
     if backend.is_array(data) and (dtype is None or data.dtype == as_dtype(dtype)) and device is None:
+        shared.note(data)
         return Tensor(data)
     return tensor(data, dtype=dtype, device=device)
 
@@ -580,6 +591,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the memory of `array`."""
     if not isinstance(array, np.ndarray):
         raise located(TypeError(f"expected a NumPy array, got {type(array).__name__}"))
+    shared.note(array)
     return Tensor(array)
 
 

@@ -71,6 +71,7 @@ SAYS = {
     "resnet50_step.py": r"23,512,130 parameters in 161 tensors(\nstep \d: loss \d[.\d]+, [\d.]+ images a second){3}",
     "onnx_exchange.py": r"differs by at most \d\.\de-0[5-9] on 297 images\nread back[^$]*net_0/Conv[^$]*trained on",
     "long_run.py": r"epoch 2: loss 0\.\d+, [89]\d% right",
+    "jit_attention.py": r"with and without the JIT they differ by \de-0[5-9]|differ by 0e\+00",
     "partition.py": r"the same result as unsplit: True",
     "not_finite.py": r"loss \d\.\d+\n(loss [\d.]+\n)*loss (nan|inf)",
     "configuration.py": r"at level 0 a trace holds 0 nodes\n.*no key 'trace_levl'; did you mean 'trace_level'",

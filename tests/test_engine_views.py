@@ -13,9 +13,11 @@ import pytest
 import dsviz as ds
 from dsviz import Session
 from dsviz.inprocess import store_of
-from dsviz.query import drift, partitions, precision, settings
+from dsviz.query import drift, jit, partitions, precision, settings
+from dsviz.query.engine import engine
 from dsviz.query.iterations import compare
 from dsviz.session import Refused
+from engine.jit.compiler import compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"stdout": subprocess.DEVNULL}
@@ -165,16 +167,48 @@ def test_types_are_told_of_a_trace_and_a_recording_without_a_program() -> None:
     assert "known at trace level 2 only" in precision.sentences(view)[-1]
 
 
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+def test_what_is_compiled_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import dsviz as ds\n"
+        "from engine.jit.plan import plans\n"
+        "def run(x, n):\n"
+        "    return ds.tanh(x * 0.5) ** n + x\n"
+        "x = ds.ones(64, 96)\n"
+        "with ds.graph_config(trace_level=0):\n"
+        "    for n in (2, 2, 2, 3):\n"
+        "        ds.jit(run)(x, n)\n"
+        "        plans.wait()\n"
+        "run(x, 2)\n",
+        encoding="utf-8",
+    )
+    with Session.launch(
+        script, env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}, **QUIET
+    ) as session:
+        assert session.wait(60).state == "paused"
+        told = session.facts()["jit"]
+        view = engine(session.store, "jit", session.facts)
+    assert told == view["told"]
+    regions = {tuple(region["ops"]): region for region in told["regions"] if region["hits"]}
+    ((names, region),) = regions.items()
+    assert names == ("mul", "tanh", "pow", "add")
+    assert (region["state"], region["hits"], region["line"]) == ("compiled", 2, 4)
+    said = "\n".join(jit.sentences(told))
+    assert "train.py:4 mul tanh pow add [64, 96] float32: compiled: 2 hits, 1 misses" in said
+    assert "another region here because pow of 3 instead of 2" in said
+
+
 def test_the_terminal_prints_them(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(PROGRAM, encoding="utf-8")
-    typed = "i\ni\nconfig\nconfig keep_fp32=2\nconfig amp\namp\nreuse\nparts\ndrift\nq\n"
+    typed = "i\ni\nconfig\nconfig keep_fp32=2\nconfig amp\namp\nreuse\nparts\njit\ndrift\nq\n"
     done = subprocess.run(
         [sys.executable, "-m", "dsviz", "run", "--terminal", str(script)], input=typed, capture_output=True,
         text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     said = done.stdout.split("(dsviz) ")
-    config, wrong, change, amp, reuse, parts, moved = said[3:10]
+    config, wrong, change, amp, reuse, parts, compiled, moved = said[3:11]
     assert "memory_optimization  True" in config
     assert "keep_fp32 takes a number from 0 to 1, got 2" in wrong
     assert "a change is KEY=VALUE, such as amp=true, not 'amp'" in change
@@ -182,4 +216,5 @@ def test_the_terminal_prints_them(tmp_path: Path) -> None:
     assert "net.head  float32 ×1" in amp
     assert "fixed: " in reuse
     assert "partition 0: predicted" in parts
+    assert "ops that are traced run one by one" in compiled
     assert "iterations 0 to" in moved

@@ -1,6 +1,6 @@
 // What the engine does by itself, one view at a time. Its configuration is changed here, from where the program stands on.
 import { $, h } from "./dom.mjs";
-import { drift, partitions, precision, reuse } from "./engineviews.mjs";
+import { drift, jit, partitions, precision, reuse } from "./engineviews.mjs";
 import { Asked } from "./lists.mjs";
 
 const VIEWS = [
@@ -8,9 +8,10 @@ const VIEWS = [
   ["precision", "Precision", "Which layer ran in which type, the loss scale, where overflow began"],
   ["reuse", "Reuse", "Modules that are switched off, and what that saved"],
   ["partitions", "Partitions", "The parts of a split graph, what is cut, overlap predicted and seen"],
+  ["jit", "JIT", "What is compiled, how often it is used, and why again"],
   ["drift", "Drift", "How values and structure moved over the iterations"],
 ];
-const DRAWN = { precision, reuse, partitions, drift };
+const DRAWN = { precision, reuse, partitions, jit, drift };
 
 export class Engine extends Asked {
   /** `on.node(slot)`, `on.parts(index)` colours by a partition, `on.dtype()` by dtype, `on.level(level)` */

@@ -66,6 +66,16 @@ export function partitions(told, _seen, { on, why }) {
     view.cut.length ? h("div", { class: "differs cut-list" }, h("span", { class: "dim" }, "cut:"), view.cut.slice(0, 24).map(([a, , from, into]) => to(`${prime(from)} \u2192 ${prime(into)}`, () => on.node(a))), view.cut.length > 24 ? h("span", { class: "dim" }, `and ${count(view.cut.length - 24)} more`) : "") : ""));
 }
 
+/** What is compiled, how often it is used, and why it was compiled again. */
+export function jit(told, _seen, { why }) {
+  if (!told) return hint(why);
+  if (!told.regions.length) return hint(told.refused ? `Nothing is compiled: ${told.refused}. ` : "Nothing is compiled yet: that is for ops on large arrays that are not traced and run again and again. ", mono("ds.jit(f)"), " asks for it; ops that are traced run one by one.");
+  const state = { counting: "op by op, counted", compiling: "the compiler works", compiled: "compiled", plain: "op by op" };
+  return [facts(h("b", {}, `${count(told.compiled)} regions compiled`), fact("runs by kernels", count(told.hits)), fact("op by op", count(told.misses)), told.compiler ? fact("by", told.compiler) : "", told.refused ? h("span", {}, told.refused) : ""),
+    grid(["Begins at", "Ops", "Shape", "State", "Hits", "Misses", "Why it is another, or plain"], told.regions.slice().reverse().map((row) => [
+      mono(`${row.file.split("/").pop()}:${row.line}`), row.ops.join(" "), mono(`${shapeText(row.shape)} ${row.dtype}`), `${state[row.state]}${row.cached ? ", from disk" : ""}`, count(row.hits), count(row.misses), row.error || row.reason]), [4, 5])];
+}
+
 /** How values and structure moved over the iterations. */
 export function drift(_told, seen, { on, state }) {
   if (!seen || seen.iterations < 2) return hint("Drift is seen over iterations: how the values of each place, and the structure, moved from the first half of them to the second. There are not two yet.");

@@ -1,4 +1,4 @@
-"""What only the engine knows of itself: the configuration in force, mixed precision, reused results, partitions.
+"""What only the engine knows of itself: the configuration in force, mixed precision, reused results, partitions, compiled regions.
 
 Asked for while the program is paused, in the paused thread, because a configuration belongs to its thread.
 """
@@ -10,13 +10,20 @@ from typing import Any
 from dsviz.debuggee.expressions import Refusal
 from engine.amp import autocast, report
 from engine.config import KEYS, Config, ConfigError, configure, current
+from engine.jit.report import report as compiled
 from engine.partition import everywhere as alive
 from engine.reuse import everywhere as silenced
 
 
 def facts() -> dict[str, Any]:
     """All of it as plain data."""
-    return {"config": config(), "amp": precision(), "reuse": reused(), "partitions": partitions()}
+    return {
+        "config": config(),
+        "amp": precision(),
+        "reuse": reused(),
+        "partitions": partitions(),
+        "jit": compiled(),
+    }
 
 
 def config() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the engine does by itself, one view at a time, for a page: its configuration, types, reuse, partitions, drift.
+"""What the engine does by itself, one view at a time, for a page: its configuration, types, reuse, partitions, compilation, drift.
 
 Some of it only the paused program can tell (`debuggee.facts`); the rest is in the graph, and is told of a recording too.
 """
@@ -14,12 +14,13 @@ from dsviz.query.node import plain
 if TYPE_CHECKING:
     from dsviz.store import GraphStore
 
-VIEWS = ("configuration", "precision", "reuse", "partitions", "drift")
+VIEWS = ("configuration", "precision", "reuse", "partitions", "jit", "drift")
 _OF_THE_PROGRAM = {
     "configuration": "config",
     "precision": "amp",
     "reuse": "reuse",
     "partitions": "partitions",
+    "jit": "jit",
 }
 
 

@@ -55,7 +55,7 @@ class Looking(State):
         return answer
 
     def facts(self, timeout: float = 10.0) -> dict[str, Any]:
-        """What the paused program's engine says of itself: `config`, `amp`, `reuse` and `partitions` (`debuggee.facts`)."""
+        """What the paused program's engine says of itself: `config`, `amp`, `reuse`, `partitions` and `jit` (`debuggee.facts`)."""
         return dict(self._asked("facts", timeout))
 
     def configure(self, timeout: float = 10.0, **keys: Any) -> list[dict[str, Any]]:

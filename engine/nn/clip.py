@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import late
 from engine.backend import namespace
 from engine.located import located
 from engine.tensor import Tensor
@@ -15,6 +16,7 @@ from engine.writes import writes
 
 
 def _gradients(parameters: Any) -> list[Any]:
+    late.settle()
     given: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
     return [p.grad.array for p in given if p.grad is not None]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import random
+from engine import late, random
 from engine.located import located
 from engine.ops.special import erfinv
 from engine.tensor import Tensor
@@ -16,6 +16,7 @@ from engine.writes import writes
 
 def _put(tensor: Tensor, values: Any) -> Tensor:
     """Write without a node: first values are where a program starts, not something it computes."""
+    late.settle()
     tensor.array[...] = values
     writes.note(tensor.array, "init")
     return tensor

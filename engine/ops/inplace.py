@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import views
+from engine import late, views
 from engine.dispatch import apply
 from engine.grad_mode import state
 from engine.located import located
@@ -105,6 +105,8 @@ def _write(target: Tensor, name: str, result: Tensor) -> None:
                 "(expand made it, or the array is read-only); clone() it first"
             )
         )
+    if late.regions:
+        late.settle()
     target.array[...] = result.array
     writes.note(target.array, name + "_")
 

@@ -300,12 +300,19 @@ def _layer_vjp(
     shape=_layer_shape,
     vjp=_layer_vjp,
     extras=("mean", "rstd", "affine"),
+    fuses=True,
     onnx="LayerNormalization",
     formula="(input - mean) / √(var + eps) · weight + bias, over the last dimensions",
     source="Ba, Kiros and Hinton 2016, arXiv:1607.06450",
 )
 def LAYER_NORM(xp: Any, input: Any, weight: Any, bias: Any, *, normalized_shape: Shape, eps: float) -> Any:
     """Each sample with mean 0 and variance 1 over its last dimensions."""
+    if not on_arrays(xp):
+        axes = tuple(range(-len(normalized_shape), 0))
+        mean = xp.mean(input, axis=axes, keepdims=True)
+        centred = input - mean
+        rstd = 1 / xp.sqrt(xp.mean(centred * centred, axis=axes, keepdims=True) + eps)
+        return centred * rstd * weight + bias, mean, rstd, True
     size = math.prod(normalized_shape)
     if xp is np and weight is not None and bias is not None and input.size:
         fast = normalisation.normalise_rows(

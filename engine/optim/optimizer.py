@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import backend
+from engine import backend, late
 from engine.amp import autocast
 from engine.bus import bus
 from engine.grad_mode import no_grad, state
@@ -217,6 +217,7 @@ class Optimizer:
         loss = closure() if closure is not None else None
         if self._version != structure.version:
             self._follow()
+        late.settle()
         if bus.step:
             bus.emit("step", self)
         if autocast.watching and autocast.skips(

@@ -47,6 +47,8 @@ def _made(results: Any, start: int) -> list[Node]:
 class Region:
     """One checkpointed call: how to run it again, and the nodes it made."""
 
+    whole = False  # each node's gradient is taken for itself
+
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, keep_random: bool) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.keep_random = keep_random
