@@ -10,6 +10,7 @@ import pytest
 import dsviz as ds
 from dsviz import nn
 from engine.dnn import cell, compiled, library
+from engine.ops.recurrent import lstm_cell
 
 pytestmark = pytest.mark.skipif(
     library._opened() is None or compiled._compiler() is None, reason="needs oneDNN and a C compiler"
@@ -84,6 +85,31 @@ def test_values_that_are_not_finite_pass_alike(special: float, monkeypatch: pyte
     fast = outcome(4, 3, 5, 6, special)
     monkeypatch.setattr(cell.cells, "ready", lambda: None)
     for a, b in zip(fast, outcome(4, 3, 5, 6, special), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shape", [(32, 40), (2, 3, 16), (6,)])
+@pytest.mark.parametrize("which", ["h", "c", "both"])
+def test_a_step_of_its_own_has_numpys_bits_too(
+    shape: tuple[int, ...], which: str, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cell, "ENOUGH", 1)
+
+    def run() -> list[Any]:
+        rng = np.random.default_rng(0)
+        lead, hidden = shape[:-1], shape[-1]
+        sizes = ((*lead, 5), shape, shape, (4 * hidden, 5), (4 * hidden, hidden), (4 * hidden,))
+        arrays = [(rng.standard_normal(size) * 0.2).astype(np.float32) for size in sizes]
+        given = [ds.tensor(a, requires_grad=True) for a in arrays]
+        h, c = lstm_cell(*given)
+        loss = {"h": (h * h).sum(), "c": (c * c).sum(), "both": (h * c).sum() + (c * h * h).sum()}[which]
+        loss.backward()
+        return [t.numpy(force=True) for t in (h, c, *(t.grad for t in given))]
+
+    fast = run()
+    assert set(counted) == {"cell_step", "cell_step_back"}
+    monkeypatch.setattr(cell.cells, "ready", lambda: None)
+    for a, b in zip(fast, run(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

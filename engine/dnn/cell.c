@@ -80,6 +80,45 @@ void cell_forward(const Cell *cell, float *bare, float *states, float *cells, fl
     }
 }
 
+/* One step alone, from its gates, which become tanh of themselves. */
+void cell_step(const Cell *cell, float *gates, const float *c, float *c_after, float *after) {
+    long m = 4 * cell->hidden;
+    for (long s = 0; s < cell->batch; s++)
+        for (long j = 0; j < m; j++) gates[s * m + j] *= cell->half[j];
+    activate(cell, gates, c, c_after, after);
+}
+
+/* The gradients of one step's gates and of its c from those of its results; `to_h` or `to_c` may be null. */
+void cell_step_back(const Cell *cell, const float *gates, const float *c, const float *to_h, const float *to_c,
+                    float *into, float *before, float *room) {
+    long n = cell->hidden, m = 4 * n;
+    const float *half = cell->half, *shift = cell->shift, *quarter = cell->quarter;
+    for (long s = 0; s < cell->batch; s++) {
+        const float *i = gates + s * m, *f = i + n, *new = f + n;
+        for (long j = 0; j < n; j++) {
+            float in = (i[j] * half[j] + shift[j]) * (new[j] * half[2 * n + j] + shift[2 * n + j]);
+            room[s * n + j] = (f[j] * half[n + j] + shift[n + j]) * c[s * n + j] + in;
+        }
+    }
+    tanh_of(cell, room, room, cell->batch * n);
+    for (long s = 0; s < cell->batch; s++) {
+        const float *i = gates + s * m, *f = i + n, *new = f + n, *o = new + n;
+        float *di = into + s * m, *df = di + n, *dnew = df + n, *dout = dnew + n;
+        for (long j = 0; j < n; j++) {
+            float u = room[s * n + j], through = 0;
+            float vi = i[j] * half[j] + shift[j], vf = f[j] * half[n + j] + shift[n + j];
+            float vnew = new[j] * half[2 * n + j] + shift[2 * n + j], vo = o[j] * half[3 * n + j] + shift[3 * n + j];
+            if (to_h) through = (1 - u * u) * vo * to_h[s * n + j];
+            if (to_c) through = to_h ? through + to_c[s * n + j] : to_c[s * n + j];
+            di[j] = through * ((1 - i[j] * i[j]) * quarter[j] * vnew);
+            df[j] = through * ((1 - f[j] * f[j]) * quarter[n + j] * c[s * n + j]);
+            dnew[j] = through * ((1 - new[j] * new[j]) * quarter[2 * n + j] * vi);
+            dout[j] = to_h ? to_h[s * n + j] * ((1 - o[j] * o[j]) * quarter[3 * n + j] * u) : 0;
+            before[s * n + j] = through * vf;
+        }
+    }
+}
+
 /* The gradients of the gates, `into` like bare; to_state and to_cell [batch, hidden] go from the last step to the first.
    `to_out` may be null. `room` is [batch, hidden]. */
 void cell_backward(const Cell *cell, const float *bare, const float *cells, const float *to_out, float *into,

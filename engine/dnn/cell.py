@@ -36,6 +36,8 @@ cells = Compiled(
     {
         "cell_forward": [_POINTER] * 5,
         "cell_backward": [_POINTER] * 8,
+        "cell_step": [_POINTER] * 5,
+        "cell_step_back": [_POINTER] * 8,
     },
 )
 
@@ -115,6 +117,56 @@ def _cell(steps: int, batch: int, weight: Any, turned: bool) -> Cell | None:
     made.rows = _rows(hidden)  # as long as the record
     made.half, made.shift, made.quarter = (address(row) for row in made.rows)
     return made
+
+
+# Numbers of a state from which one call is faster than NumPy's nine.
+ENOUGH = 1 << 10
+
+
+@functools.lru_cache(maxsize=64)
+def _single(batch: int, hidden: int) -> Cell | None:
+    """The record of a step whose products are made elsewhere."""
+    tanh = _tanh()
+    if tanh is None:
+        return None
+    made = Cell(1, batch, hidden)
+    made.tanh, made.data = tanh
+    made.rows = _rows(hidden)  # as long as the record
+    made.half, made.shift, made.quarter = (address(row) for row in made.rows)
+    return made
+
+
+def step(gates: Any, c: Any, cell: Any, after: Any) -> bool:
+    """One step from its `gates` [..., 4 hidden], which are given tanh of themselves: c' in `cell`, h' in `after`."""
+    if c.size < ENOUGH or not _whole(gates, c, cell, after):
+        return False
+    found = cells.ready()
+    record = None if found is None else _single(c.size // c.shape[-1], c.shape[-1])
+    if record is None:
+        return False
+    found.cell_step(ctypes.addressof(record), address(gates), address(c), address(cell), address(after))
+    return True
+
+
+def step_back(gates: Any, c: Any, to_h: Any, to_c: Any, into: Any, before: Any) -> bool:
+    """One step back: the gradients of the gates in `into` and of c in `before`; `to_h` or `to_c` may be None."""
+    given = [a for a in (gates, c, to_h, to_c, into, before) if a is not None]
+    if (
+        c.size < ENOUGH
+        or not _whole(*given)
+        or any(a is not None and a.shape != c.shape for a in (to_h, to_c))
+    ):
+        return False
+    found = cells.ready()
+    record = None if found is None else _single(c.size // c.shape[-1], c.shape[-1])
+    if record is None:
+        return False
+    room = np.empty_like(c)
+    found.cell_step_back(
+        ctypes.addressof(record), address(gates), address(c), None if to_h is None else address(to_h),
+        None if to_c is None else address(to_c), address(into), address(before), address(room),
+    )  # fmt: skip
+    return True
 
 
 def _whole(*arrays: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply
+from engine.dnn import cell as fast
 from engine.errors import Shape, ShapeClash, shape_text
 from engine.grad_mode import state
 from engine.op import op
@@ -102,7 +103,9 @@ def _vjp(
     else:
         into, back = _through(xp, to_h, to_c, c, bare)
     rows = flat(into)
-    to_bias = (rows[0] if rows.shape[0] == 1 else xp.sum(rows, axis=0)) if bias_hh is not None else None
+    to_bias = None
+    if bias_ih is not None or bias_hh is not None:
+        to_bias = rows[0] if rows.shape[0] == 1 else xp.sum(rows, axis=0)
     before = flat(h)
     to_hh = put_off(xp, rows, before) if xp is np else None
     if to_hh is None:
@@ -120,6 +123,10 @@ def _vjp(
 
 def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any) -> tuple[Any, Any]:
     """The gradients of the gates before their activation, and of c."""
+    if xp is np:
+        into, before = np.empty_like(bare), np.empty_like(c)
+        if fast.step_back(bare, c, to_h, to_c, into, before):
+            return into, before
     slope, onward, f = slopes(xp, bare, c, None)
     into = xp.empty_like(slope)
     if to_h is None:
@@ -228,8 +235,10 @@ def LSTM_CELL(
     gates = LINEAR.on(xp)(h, weight_hh, bias_hh)
     gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
     kind = gates.dtype if gates.dtype == c.dtype else xp.result_type(gates, c)
-    full, cell, after = xp.empty_like(gates), xp.empty(c.shape, kind), xp.empty(c.shape, kind)
-    activate(xp, gates, c, rows_of(xp, hidden, gates.dtype), full, pieces(full), cell, after)
+    cell, after = xp.empty(c.shape, kind), xp.empty(c.shape, kind)
+    if xp is not np or not fast.step(gates, c, cell, after):
+        full = xp.empty_like(gates)
+        activate(xp, gates, c, rows_of(xp, hidden, gates.dtype), full, pieces(full), cell, after)
     return (after, cell), gates
 
 
