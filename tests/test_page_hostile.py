@@ -83,7 +83,7 @@ def test_hostile_names_stay_text_in_every_panel(chromium: Browser, tmp_path: Pat
         page.click("#btn-continue")
         expect(page.locator("#stop-reason")).to_have_text("Exception")
         expect(page.locator("#canvas .card")).to_contain_text("<img src=x")
-        for tab in ("memory", "iterations", "parameters", "events", "console"):
+        for tab in ("memory", "iterations", "parameters", "engine", "events", "console"):
             page.click(f"#tab-{tab}")
             poll(page, "!window.dsviz.live.waiting.size")
         page.click("#tab-engine")

@@ -67,7 +67,7 @@ def test_from_the_failure_to_the_mended_run_without_a_mouse(run: Run) -> None:
 def test_tabs_bars_choices_and_grips_move_by_arrows(run: Run) -> None:
     page = run.page()
     page.locator("#tab-memory").focus()
-    for name in ("iterations", "parameters", "events", "console"):
+    for name in ("iterations", "parameters", "engine", "events", "console"):
         page.keyboard.press("ArrowRight")
         expect(page.locator(f"#tab-{name}")).to_be_focused()
         expect(page.locator(f"#panel-{name}")).to_be_visible()
@@ -98,7 +98,7 @@ def test_tabs_bars_choices_and_grips_move_by_arrows(run: Run) -> None:
 def test_everything_that_can_be_pressed_has_a_name_and_lists_have_roles(run: Run) -> None:
     page = run.page()
     move(page, "F8")
-    for tab in ("memory", "iterations", "parameters", "events", "console"):
+    for tab in ("memory", "iterations", "parameters", "engine", "events", "console"):
         page.click(f"#tab-{tab}")
         poll(page, "!window.dsviz.live.waiting.size")
         nameless = page.evaluate(
@@ -112,4 +112,26 @@ def test_everything_that_can_be_pressed_has_a_name_and_lists_have_roles(run: Run
     expect(page.get_by_role("log", name="Output")).to_contain_text("words: loss")
     expect(page.get_by_role("toolbar", name="Run controls")).to_be_visible()
     expect(page.locator("#say")).to_contain_text("head expects rows of 128")
+    assert run.problems == []
+
+
+def test_a_bar_is_one_stop_of_tab_and_arrows_move_inside(run: Run) -> None:
+    page = run.page()
+    page.click("#trace-level-1")
+    page.locator("#btn-next").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#toolbar :focus")).to_have_count(0)
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("#btn-next")).to_be_focused()  # where it was
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#btn-into")).to_be_focused()
+    page.locator("#canvas").focus()
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Colour by Kind")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Fold: Layers")).to_be_focused()
+    page.locator("#tab-engine").click()
+    page.locator("#bottom-tools").get_by_role("radio", name="Precision").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#engine")).to_be_focused()
     assert run.problems == []

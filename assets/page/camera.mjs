@@ -76,7 +76,7 @@ export class Camera {
     const right = x + item.w * view.k, bottom = y + item.h * view.k;
     if (y < 50) view.y += h * 0.35 - y;
     else if (bottom > h - 70) view.y += h * 0.6 - bottom;
-    const aside = this.pane.card ? 84 : 10; // beside a card there is room for what a badge says
+    const aside = this.pane.card && this.pane.painter.look.colour === "finite" ? 84 : 10; // room for "made here" beside a card
     if (x < 20 || right > w - aside) {
       // Both lanes of its column if they have room, else as little as is needed.
       const wide = 2 * (LANE + 30) + TWIN;

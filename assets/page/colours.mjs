@@ -95,6 +95,7 @@ export class Colours {
   labels() {
     const name = COLOURINGS.find(([value]) => value === this.look.colour)[1];
     $("colour-by").replaceChildren(h("span", { class: "dim wide" }, "Colour by"), name, icon("chev"));
+    $("colour-by").setAttribute("aria-label", `Colour by ${name}`);
     $("legend").replaceChildren(...legend(this.look.colour, this.look));
   }
 }

@@ -402,6 +402,7 @@ export class GraphPane {
   labels() {
     const folds = FOLDS.find(([value]) => value === this.folding.rule)[1];
     $("fold-to").replaceChildren(h("span", { class: "dim wide" }, "Fold"), folds, icon("chev"));
+    $("fold-to").setAttribute("aria-label", `Fold: ${folds}`);
     this.colours.labels();
   }
 

@@ -27,7 +27,7 @@ export function showKeys() {
 export function arrows() {
   addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const group = by && event.target.closest?.('[role="radiogroup"], #toolbar, #source-tabs, #graph > .bar');
+    const group = by && event.target.closest?.('[role="radiogroup"], #toolbar, #source-tabs, #graph > .bar, #graph > .strip');
     if (!group || event.target.tagName === "INPUT") return;
     const buttons = [...group.querySelectorAll("button")].filter((button) => !button.disabled && button.offsetParent);
     const next = buttons[(buttons.indexOf(event.target) + by + buttons.length) % buttons.length];
@@ -36,4 +36,25 @@ export function arrows() {
     next.focus();
     if (group.getAttribute("role") === "radiogroup") next.click();
   });
+}
+
+const BARS = "#toolbar, #source-tabs, #bottom-tabs, #graph > .bar, #graph > .strip, [role=\"radiogroup\"]";
+
+/** A bar is one stop of Tab: where the focus was last, else what is chosen, else its first button. Looked up when Tab is pressed. */
+export function stops() {
+  const last = new Map(); // bar -> the button that had the focus
+  addEventListener("focusin", (event) => {
+    const bar = event.target.closest?.(BARS);
+    if (bar) last.set(bar.id || bar, event.target);
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Tab") return;
+    for (const bar of document.querySelectorAll(BARS)) {
+      if (bar.parentElement.closest(BARS)) continue; // part of a bar
+      const buttons = [...bar.querySelectorAll("button")].filter((button) => !button.disabled && button.offsetParent);
+      const kept = [document.activeElement, last.get(bar.id || bar)].find((one) => buttons.includes(one))
+        || buttons.find((button) => ["aria-checked", "aria-selected"].some((name) => button.getAttribute(name) === "true") && bar.id !== "toolbar") || buttons[0];
+      for (const button of buttons) button.tabIndex = button === kept ? 0 : -1;
+    }
+  }, true);
 }

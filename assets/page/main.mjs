@@ -12,7 +12,7 @@ import { Editor } from "./edit.mjs";
 import { Engine } from "./engine.mjs";
 import { GraphPane } from "./graph.mjs";
 import { Inspector } from "./inspector.mjs";
-import { arrows, showKeys } from "./keys.mjs";
+import { arrows, showKeys, stops } from "./keys.mjs";
 import { Live } from "./live.mjs";
 import { Memory } from "./memory.mjs";
 import { Notice } from "./notice.mjs";
@@ -90,6 +90,7 @@ export function start(connect) {
   let awaited = null; // the node of a stop that the page has not been told of yet
   axisButtons(memory);
   arrows();
+  stops();
   grips();
   folds();
   theme(() => { graph.themeChanged(); memory.refresh(); });

@@ -69,10 +69,10 @@ export class Values {
     const kinds = problem ? [] : this.kinds(look);
     const kind = kinds.includes(this.kind.get(key)) ? this.kind.get(key) : kinds[0];
     this.box.replaceChildren(
-      shape.length ? h("div", { class: "row slicing" }, h("span", { class: "mono ell" }, `${prime(name)}[`), input, h("span", { class: "mono" }, "]"),
+      shape.length && !(problem && !text) ? h("div", { class: "row slicing" }, h("span", { class: "mono ell" }, `${prime(name)}[`), input, h("span", { class: "mono" }, "]"),
         problem || !this.may() ? "" : h("button", { class: "btn small plain", type: "button", "aria-expanded": String(this.writing), title: "Write another value to this part, before the program goes on", onclick: () => { this.writing = !this.writing; this.draw(looks, key); this.box.querySelector(".writing input")?.focus(); } }, "Set")) : "",
       this.writing && !problem && this.may() ? this.setting(targets[0], text) : "",
-      shape.length > 1 ? this.dims(shape, text, key) : "",
+      shape.length > 1 && !(problem && !text) ? this.dims(shape, text, key) : "",
       kinds.length > 1 ? h("div", { class: "seg low kinds", role: "radiogroup", "aria-label": "How the value is shown" }, kinds.map((one) => h("button", { type: "button", role: "radio", "aria-checked": String(one === kind), onclick: () => {
         this.kind.set(key, one);
         this.show(targets);

@@ -19,6 +19,8 @@ sys.path.insert(0, str(DEMOS.parent / "tests"))
 
 from browser import Run, open_chromium, poll, press, running  # noqa: E402
 
+expect.set_options(timeout=120_000)  # milliseconds: whole runs are waited for, on any machine
+
 
 def entry(_page: Page) -> None:
     pass
@@ -73,6 +75,16 @@ def values(page: Page) -> None:
     page.click("#tab-parameters")
 
 
+def engine(page: Page) -> None:
+    """Mixed precision layer by layer, with the graph coloured by dtype."""
+    page.click("#trace-level-2")
+    stop_at(page, "op", "cross_entropy", "iteration == 123")
+    press(page, "continue")
+    page.click("#tab-engine")
+    page.locator("#bottom-tools").get_by_role("radio", name="Precision").click()
+    page.get_by_role("button", name="Colour the graph by dtype").click()
+
+
 def compare(page: Page) -> None:
     """Two sequences of different length."""
     page.click("#btn-continue")
@@ -102,6 +114,7 @@ STATES: dict[str, tuple[str, Callable[[Page], None]]] = {
     "memory": ("dynamic_net.py", memory),
     "values": ("segmentation.py", values),
     "compare": ("variable_rnn.py", compare),
+    "engine": ("mixed_precision.py", engine),
 }
 
 

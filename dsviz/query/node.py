@@ -152,7 +152,8 @@ def inputs(store: GraphStore, record: Op | Failed) -> list[dict[str, Any]]:
             item["shape"] = list(record.shapes[index])
             item["clash"] = [dim for argument, dim in record.clash if argument == index]
         if not source:
-            item["text"] = "not a tensor"
+            # The gradient of a loss by itself is made by no node: backward starts with it.
+            item["text"] = "backward starts here" if record.phase == 1 and index == 0 else "not a tensor"
         found.append(item)
     return found
 
