@@ -14,7 +14,7 @@ from dsviz.query.memory import MemoryLog
 from dsviz.query.parts import Record, Slot
 from dsviz.query.structure import Structure
 
-WINDOW = 200_000  # nodes kept
+WINDOW = 50_000  # nodes kept besides the newest of every place; the recording has the older ones
 OUTPUT_HEAD = 200_000  # characters of the program's output kept from its beginning
 OUTPUT_TAIL = 800_000  # and from its end
 BANDS = 4096
@@ -172,6 +172,7 @@ class GraphStore:
             self._band: Band | None = None
             self._iteration: IterationRecord | None = None
             self._evict = 0
+            self._held: dict[int, int] = {}  # slot -> its newest node, where that is older than the window
             self._handlers: dict[type, Callable[[Any], None]] = {
                 ev.Text: self._text,
                 ev.Frame: self._frame,
@@ -210,6 +211,15 @@ class GraphStore:
     def files(self) -> list[int]:
         """The program's own files, by their text number, in order of appearance."""
         return list(self._files)
+
+    def recent(self) -> list[ev.Op]:
+        """The latest nodes that ran, oldest first, with none missing between them."""
+        held = set(self._held.values())
+        return [
+            record
+            for node, record in self.nodes.items()
+            if isinstance(record, ev.Op) and node != self.pending and node not in held
+        ]
 
     @property
     def failure(self) -> ev.Failed | None:
@@ -268,6 +278,16 @@ class GraphStore:
                 self.events += 1
                 handlers[type(event)](event)  # each may ask how many there were
             self.version += self.events - before
+
+    @property
+    def window(self) -> int:
+        """Nodes kept besides the newest of every place."""
+        return self._window
+
+    @window.setter
+    def window(self, nodes: int) -> None:
+        self._window = nodes
+        self._most = nodes + nodes // 64  # they are dropped some at a time
 
     def skip(self, nodes: int) -> None:
         """So many nodes ran of which nothing is kept."""
@@ -343,6 +363,8 @@ class GraphStore:
         node, phase, number = event.node, event.phase, event.iteration
         self.nodes[node] = event
         slot = self.structure.place(event)
+        if self._held:
+            self._release(slot)
         if node == self.pending:
             self.pending = 0
         self.count += 1
@@ -367,7 +389,7 @@ class GraphStore:
             self.backward_of[event.twin] = node
             if phase == 1 and not iteration.loss:
                 iteration.loss = event.twin
-        if len(self.nodes) > self.window:
+        if len(self.nodes) - len(self._held) > self._most:
             self._drop()
 
     def _begin_band(self, event: ev.Op) -> Band:
@@ -386,21 +408,45 @@ class GraphStore:
         return record
 
     def _drop(self) -> None:
-        order = self.structure.order
-        while len(self.nodes) > self.window and self._evict < len(order):
-            node = order[self._evict]
-            self._evict += 1
-            record = self.nodes.get(node)
-            if record is None or (isinstance(record, ev.Leaf) and record.role == "parameter"):
+        """Forget the oldest nodes, but for the newest of each place: the graph is whole however long a run takes."""
+        nodes, held, backward_of = self.nodes, self._held, self.backward_of
+        structure = self.structure
+        order, slot_of, forget = structure.order, structure.slot_of, structure.forget
+        at, end, room = self._evict, len(order), self.window
+        while at < end and len(nodes) - len(held) > room:
+            node = order[at]
+            at += 1
+            record = nodes.get(node)
+            if record is None or (type(record) is ev.Leaf and record.role == "parameter"):
                 continue
-            del self.nodes[node]
-            self.structure.forget(node)
-            self.backward_of.pop(node, None)
+            slot = slot_of.get(node)
+            if slot is not None and slot.last == node:
+                self._release(slot)
+                held[slot.id] = node
+                continue
+            del nodes[node]
+            forget(node)
+            if node in backward_of:
+                del backward_of[node]
             self.dropped += 1
-        if self._evict > 2 * self.window:
-            del order[: self._evict]
-            self.structure.order_dropped += self._evict
+        self._evict = at
+        if at > room:
+            del order[:at]
+            structure.order_dropped += at
             self._evict = 0
+
+    def _release(self, slot: Slot) -> None:
+        """What was held as a place's newest node is that no more."""
+        node = self._held.get(slot.id)
+        if node is not None and node != slot.last:
+            del self._held[slot.id]
+            self._forget(node)
+
+    def _forget(self, node: int) -> None:
+        del self.nodes[node]
+        self.structure.forget(node)
+        self.backward_of.pop(node, None)
+        self.dropped += 1
 
     def _failed(self, event: ev.Failed) -> None:
         self.nodes[event.node] = event

@@ -1,10 +1,12 @@
 import json
+from types import SimpleNamespace
 
 from programs import Program, lstm, mlp
 
 from dsviz import events as ev
 from dsviz.query.stream import OUTPUT, PageStream
 from dsviz.store import GraphStore
+from dsviz.web import pages
 
 NODE, STATUS, INPUTS, TURN = 2, 7, 8, 21
 
@@ -155,13 +157,45 @@ def test_the_window_is_bounded() -> None:
     store = GraphStore(window=500, read=lambda path: None)
     program = lstm(64, steps=10)
     store.feed_many(program.events)
-    assert len(store.nodes) <= 501
+    slots = store.structure.slots
+    assert len(store.nodes) <= 510 + len(slots)
+    assert all(slot.last in store.nodes for slot in slots)  # the newest node of each place stays
     assert store.count == sum(isinstance(e, ev.Op) for e in program.events)
     assert store.dropped
-    assert len(store.structure.slot_of) <= 502
+    assert len(store.structure.slot_of) <= 510 + len(slots)
+    first = next(e for e in program.events if isinstance(e, ev.Op))
+    assert first.node not in store.nodes
+    place = store.structure.slot_at(first.node)  # where it stood is known as long as it was
+    assert place is not None
+    assert (place.op, place.count > 1) == (first.op, True)
     page = Page()
     page.take(PageStream(store).collect())
     assert sum(r[STATUS] == "done" for r in page.slots.values()) > 10
+
+
+def test_a_page_that_saw_the_program_run_hears_of_its_end_when_it_has_all_of_the_run(monkeypatch) -> None:
+    store = GraphStore(read=lambda path: None)
+    state = {"t": "state", "state": "running"}
+    session = SimpleNamespace(
+        store=store, state_message=lambda: dict(state), settings_message=dict, watches_message=dict
+    )
+    page = pages.Page(session)
+    assert page.read()[-1]["state"] == "running"
+    monkeypatch.setattr(PageStream.collect, "__defaults__", (5,))  # rows in a batch
+    store.feed_many(mlp(2).events)
+    state["state"] = "finished"
+    told: list[set[int]] = []
+    ended = -1
+    while ended < 0 or page._stream.behind:
+        messages = page.read()
+        told.append({row[0] for m in messages if m["t"] == "slots" for row in m["items"]})
+        if any(m["t"] == "state" for m in messages):
+            assert ended < 0
+            ended = len(told) - 1
+    assert ended == len(told) - 1 > 1  # the last batch of several
+    assert set().union(*told) == {slot.id for slot in store.structure.slots}
+    again = pages.Page(session)  # one that is opened now is told at once
+    assert [m["state"] for m in again.read() if m["t"] == "state"] == ["finished"]
 
 
 def test_a_flood_of_output_is_cut_in_the_middle() -> None:

@@ -20,6 +20,9 @@ class Session:
         self.stop_now = SimpleNamespace(number=4)
         self.told = []
 
+    def earlier(self, node):
+        return None
+
     def __getattr__(self, name):
         def tell(*args, **fields):
             self.told.append((name, *args, *fields.items()))
@@ -183,3 +186,18 @@ def test_an_answer_that_never_comes_is_told(ask, session):
     session.evaluate = never
     with pytest.raises(Refusal, match="has not answered"):
         ask("evaluate", text="while True: pass")
+
+
+def test_a_node_that_is_no_longer_kept_is_told_from_the_recording(session_of):
+    session = session_of(
+        "import dsviz as ds\nx = ds.ones(2, 3)\nfor turn in range(200):\n    y = ds.relu(x + turn)\n"
+    )
+    session.store.window = 50
+    assert session.resume(60).state == "finished"
+    gone = [node for node in range(1, 50) if node not in session.store.nodes]
+    told = next(
+        t for node in gone if (t := Verbs(session).answer({"id": 1, "do": "node", "node": node})).get("op")
+    )
+    assert (told["op"], told["shape"], told["line"]) == ("add", [2, 3], 4)
+    assert told["slot"] is not None
+    assert "problem" in Verbs(session).answer({"id": 1, "do": "node", "node": 10**6})

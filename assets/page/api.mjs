@@ -8,6 +8,8 @@ export function api(state, graph) {
     get visible() { return graph.scene.visible; },
     /** How many places for nodes the page knows, and how many of them still wait to be drawn. */
     get known() { return state.slots.size; },
+    /** How many there are in all: `known` is on its way there while a large graph comes. */
+    get expected() { return state.counts.places; },
     get waiting() { return graph.queue.slots.length; },
     get current() { return state.paused && state.run.stop?.node ? state.run.stop.node : null; },
     position(node) {

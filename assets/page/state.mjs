@@ -52,7 +52,7 @@ export class State {
     this.lastIteration = -1;
     this.ran = false; // whether any node has run
     this.twinOf = new Map(); // forward slot -> its backward slot
-    this.counts = { nodes: 0, events: 0, overhead: null };
+    this.counts = { nodes: 0, events: 0, overhead: null, places: 0 };
     this.settings = { level: 1, breakpoints: [], switches: [] };
     this.watches = [];
     this.files = new Map();

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dsviz.events import CATEGORIES
 from dsviz.picture.marks import Area, Mark, Rect, Sheet, Text, Way, straight, text_width
 from dsviz.terminal import bytes_text
@@ -88,10 +90,11 @@ def course_of(step: Callable[[], object], rounds: int) -> Course:
 def course_in(store: GraphStore) -> Course:
     """The course of a run that was traced in a process of its own."""
     log = store.memory
-    totals = log.totals()
+    every = np.arange(len(log.time))
+    courses = [log.course(every, index).tolist() if len(every) else [] for index in range(len(CATEGORIES))]
     begin = log.time[0] if len(log.time) else 0
     course = Course([int(time) - begin for time in log.time])
-    course.bytes = [dict(zip(CATEGORIES, row, strict=True)) for row in totals.tolist()]
+    course.bytes = [dict(zip(CATEGORIES, row, strict=True)) for row in zip(*courses, strict=True)]
     large = sum(delta >= LARGE for delta in log.delta)
     course.reused = log.reused
     course.asked = max(0, large - log.reused)

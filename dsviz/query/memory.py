@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dsviz.store import GraphStore
 
 ROWS = 4096  # changes that wait to be sorted in
-LIMIT = 500_000  # changes kept one by one; older ones are kept as totals only
+LIMIT = 200_000  # changes kept one by one; older ones are kept as totals only
 LARGEST = 50  # buffers named in an answer
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -37,8 +37,11 @@ class MemoryLog:
         self.total = 0
         self.peak = 0
         self.peak_time = 0
+        self.peak_step = 0
         self.peak_node = 0
         self.peak_buffer = 0
+        self.peak_at = -1  # which change it was, dropped ones counted
+        self._peak_live: tuple[int, dict[int, tuple[int, int, int]]] = (-1, {})
         self.reused = 0
         self.allocations = 0
 
@@ -74,8 +77,10 @@ class MemoryLog:
         if self.total > self.peak:
             self.peak = self.total
             self.peak_time = time
+            self.peak_step = step
             self.peak_node = node
             self.peak_buffer = event.buffer
+            self.peak_at = self.dropped + len(self) - 1
         if len(self._rows) >= ROWS:
             self._shorten()
 
@@ -103,32 +108,54 @@ class MemoryLog:
         if len(self._columns[0]) <= LIMIT:
             return
         half = LIMIT // 2
-        for i in range(half):
-            self.base[self.category[i]] += self.delta[i]
-            self._apply(self.base_live, i)
+        self.base_live = self.alive(half - 1)
+        last = np.array([half - 1], np.int64)
+        self.base = [int(self.course(last, category)[0]) for category in range(len(CATEGORIES))]
         for column in self._columns:
             del column[:half]
         self.dropped += half
 
-    def _apply(self, live: dict[int, tuple[int, int, int]], i: int) -> None:
-        if self.delta[i] >= 0:
-            live[self.buffer[i]] = (self.delta[i], self.category[i], self.node[i])
-        else:
-            live.pop(self.buffer[i], None)
+    def course(self, kept: Numbers, category: int) -> Numbers:
+        """Live bytes of one category after each of the `kept` changes."""
+        delta, kinds = np.frombuffer(self.delta, np.int64), np.frombuffer(self.category, np.int8)
+        return np.asarray(
+            np.cumsum(np.where(kinds == category, delta, 0))[kept] + self.base[category], np.int64
+        )
 
     def totals(self) -> Numbers:
-        """Live bytes after each kept change, one row a change and one column a category."""
+        """Live bytes after each kept change."""
         delta = np.frombuffer(self.delta, np.int64) if self.delta else np.zeros(0, np.int64)
-        category = np.frombuffer(self.category, np.int8) if self.category else np.zeros(0, np.int8)
-        table = np.zeros((len(delta), len(CATEGORIES)), np.int64)
-        table[np.arange(len(delta)), category] = delta
-        return np.asarray(np.cumsum(table, axis=0) + np.asarray(self.base, np.int64), np.int64)
+        return np.asarray(np.cumsum(delta) + sum(self.base), np.int64)
 
     def alive(self, index: int) -> dict[int, tuple[int, int, int]]:
         """The buffers alive after the kept change `index`."""
-        live = dict(self.base_live)
-        for i in range(index + 1):
-            self._apply(live, i)
+        if index < 0:
+            return dict(self.base_live)
+        # What changed last decides about each buffer.
+        buffers = np.frombuffer(self.buffer, np.int64)[: index + 1]
+        known, back = np.unique(buffers[::-1], return_index=True)
+        last = index - back
+        lives = np.frombuffer(self.delta, np.int64)[last] >= 0
+        changed = set(known.tolist())
+        live = {buffer: facts for buffer, facts in self.base_live.items() if buffer not in changed}
+        _, _, buffer, delta, category, node = self._columns
+        for i in np.sort(last[lives]).tolist():
+            live[buffer[i]] = (delta[i], category[i], node[i])
+        return live
+
+    @property
+    def index_of_peak(self) -> int | None:
+        """The kept change that made the peak; None where it is no longer kept."""
+        return self.peak_at - self.dropped if self.peak_at >= self.dropped else None
+
+    def alive_at_peak(self) -> dict[int, tuple[int, int, int]] | None:
+        """The buffers alive when the peak was reached; None where that is no longer kept and was not asked in time."""
+        at, live = self._peak_live
+        if at != self.peak_at:
+            if (index := self.index_of_peak) is None:
+                return None
+            live = self.alive(index)
+            self._peak_live = (self.peak_at, live)
         return live
 
 
@@ -141,13 +168,13 @@ def timeline(store: GraphStore, axis: str = "time", points: int = 1000) -> dict[
     totals = log.totals()
     times = np.array(log.time, np.int64)
     places = times if axis == "time" else np.array(log.step, np.int64)
-    kept = _choose(totals.sum(axis=1), points)
-    series = {name: totals[kept, index].tolist() for index, name in enumerate(CATEGORIES)}
+    kept = _choose(totals, points)
+    series = {name: log.course(kept, i).tolist() if log.time else [] for i, name in enumerate(CATEGORIES)}
     return {
         "axis": axis,
         "x": places[kept].tolist(),
         "series": series,
-        "total": totals[kept].sum(axis=1).tolist(),
+        "total": totals[kept].tolist(),
         "now": {"x": store.time if axis == "time" else store.count, "total": log.total, **by_category(store)},
         "peak": peak(store, axis),
         "bands": bands(store, axis),
@@ -189,12 +216,11 @@ def peak(store: GraphStore, axis: str = "time") -> dict[str, Any] | None:
         return None
     answer: dict[str, Any] = {"bytes": log.peak, "time": log.peak_time, "x": log.peak_time}
     answer.update(owner(store, log.peak_node))
-    index = index_of_peak(log)
-    if index is None:
+    live = log.alive_at_peak()
+    if live is None:
         return {**answer, "last": 0, "categories": None, "largest": []}
     if axis != "time":
-        answer["x"] = log.step[index]
-    live = log.alive(index)
+        answer["x"] = log.peak_step
     sums = [0] * len(CATEGORIES)
     for nbytes, category, _ in live.values():
         sums[category] += nbytes
@@ -205,14 +231,6 @@ def peak(store: GraphStore, axis: str = "time") -> dict[str, Any] | None:
         "categories": dict(zip(CATEGORIES, sums, strict=True)),
         "largest": largest(store, live),
     }
-
-
-def index_of_peak(log: MemoryLog) -> int | None:
-    """The kept change that made the peak; None where it is no longer kept."""
-    for index in range(len(log.time) - 1, -1, -1):
-        if log.time[index] == log.peak_time and log.buffer[index] == log.peak_buffer and log.delta[index] > 0:
-            return index
-    return None
 
 
 def largest(store: GraphStore, live: dict[int, tuple[int, int, int]]) -> list[dict[str, Any]]:

@@ -21,10 +21,13 @@ HISTORY = 200
 USERS = 50
 
 
-def describe(store: GraphStore, node: int) -> dict[str, Any]:
-    """A node by its number. Where it is not known, `problem` says why in a sentence."""
-    record = store.nodes.get(node)
-    slot = store.structure.slot_of.get(node)
+def describe(store: GraphStore, node: int, earlier: Leaf | Op | Failed | None = None) -> dict[str, Any]:
+    """A node by its number. Where it is not known, `problem` says why in a sentence.
+
+    `earlier` is what a recording has of a node that is older than what the store keeps.
+    """
+    record = store.nodes.get(node) or earlier
+    slot = store.structure.slot_at(node)
     if record is None:
         known = 0 < node <= store.structure.latest
         reason = (

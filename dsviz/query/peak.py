@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dsviz.events import CATEGORIES, PHASES, Op
-from dsviz.query.memory import MemoryLog, index_of_peak, owner, timeline
+from dsviz.query.memory import MemoryLog, owner, timeline
 
 if TYPE_CHECKING:
     from dsviz.store import GraphStore
@@ -39,9 +39,8 @@ def explain(store: GraphStore) -> dict[str, Any]:
     }
     if not log.peak:
         return answer
-    index = index_of_peak(log)
-    ops = [node for node in store.nodes.values() if isinstance(node, Op) and node.node != store.pending]
-    ran = Ran(store, ops)
+    index = log.index_of_peak
+    ran = Ran(store, store.recent())
     answer["at"] = ran.place(log.peak_node) or ran.after(log.step[index] + 1 if index is not None else 0)
     if index is None:
         return {**answer, "complete": False}

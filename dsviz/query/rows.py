@@ -137,7 +137,7 @@ def edges(store: GraphStore, slot: Slot, record: Op | Failed) -> list[list[Any]]
     here = structure.path_of.get(record.node)
     found = []
     for index, source in enumerate(record.inputs):
-        origin = structure.slot_of.get(source)
+        origin = structure.slot_at(source)
         if origin is None:
             continue
         made = store.nodes.get(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 
 from dsviz.events import BACKWARD, OPTIMIZER, Branch, Failed, Frame, Leaf, LoopTurn, ModuleEntered, Op, Site
@@ -9,7 +10,8 @@ from dsviz.query.parts import KEPT_TURNS, Entry, Group, Path, Place, Point, Reco
 from dsviz.query.sites import INNER, Around, Sites
 from dsviz.query.turns import Inference, Thread
 
-KEPT_CALLS = 400_000  # module calls remembered: more than there are nodes in a store's window
+KEPT_CALLS = 100_000  # module calls remembered: twice as many as there are nodes in a store's window
+KEPT_ORIGINS = 1 << 21  # nodes that are gone of which the place is remembered, 4 bytes each
 REPEATS = 16  # times one thing may happen at one place before it is folded without a loop being known
 SIGNATURE = 4  # numbers that a frame adds to a position's signature
 CALLS = 4  # the same for calls of one module
@@ -36,6 +38,8 @@ class Structure:
         self.path_of: dict[int, Path] = {}
         self.order: list[int] = []  # nodes as they were placed
         self.order_dropped = 0
+        self._gone = array("i")  # slot of each node that was dropped, from node `_gone_from` on; 0: of none
+        self._gone_from = 0
         self.latest = 0
         self.thread = Thread()
         self.threads: dict[int, Thread] = {0: self.thread}
@@ -210,8 +214,27 @@ class Structure:
         """Drop an old node; its slot stays."""
         slot = self.slot_of.pop(node, None)
         path = self.path_of.pop(node, None)
-        if slot is not None and path is not None and slot.bindings.get(path) == node:
+        if slot is None:
+            return
+        if path is not None and slot.bindings.get(path) == node:
             del slot.bindings[path]
+        at = node - self._gone_from
+        if at >= len(self._gone):
+            self._gone.frombytes(bytes(self._gone.itemsize * (at + 4096 - len(self._gone))))
+            if len(self._gone) > KEPT_ORIGINS:
+                half = len(self._gone) // 2
+                del self._gone[:half]
+                self._gone_from += half
+                at -= half
+        if at >= 0:
+            self._gone[at] = slot.id
+
+    def slot_at(self, node: int) -> Slot | None:
+        """Where a node stands or, once it was dropped, stood; None where that is not known."""
+        slot = self.slot_of.get(node)
+        if slot is None and 0 <= (at := node - self._gone_from) < len(self._gone) and self._gone[at]:
+            slot = self.slots[self._gone[at] - 1]
+        return slot
 
     def _ordinal(self, op: Op | Failed, place: Place, path: Path) -> Slot:
         key = op.op * 4 + op.phase

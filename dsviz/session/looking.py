@@ -9,7 +9,8 @@ from typing import Any
 
 from dsviz.debuggee.view import BadIndex
 from dsviz.playback import NotKeptError, Playback
-from dsviz.recording.reader import Reader
+from dsviz.recording.format import RecordingError
+from dsviz.recording.reader import NodeEvent, Reader
 from dsviz.session.refused import Refused
 from dsviz.session.state import State
 from dsviz.stop import PAUSED
@@ -104,6 +105,15 @@ class Looking(State):
         if self._recorder is None:
             raise Refused("This run is not recorded, so nothing of it was kept.")
         return self._recorder.snapshot()
+
+    def earlier(self, node: int) -> NodeEvent | None:
+        """What was told of a node that the store no longer keeps, from the recording; None where it is not there either."""
+        try:
+            with self._snapshot() as reader:
+                found = reader.find(node)
+        except (Refused, RecordingError, OSError):
+            return None
+        return None if found is None else found[1]
 
     def recorded(self) -> str:
         """The file of this run's recording, with all that is known by now in it. Raises `Refused` where there is none."""

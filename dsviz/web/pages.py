@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsviz.query.stream import PageStream
+from dsviz.stop import ENDS, RUNNING
 
 if TYPE_CHECKING:
     from dsviz.session import Session
@@ -48,7 +49,9 @@ class Page:
         if settings != self._settings:
             self._settings = settings
             messages.append(settings)
-        if state != self._state:
+        # A page that saw the program run hears of its end last: when it says so, it has all of the run.
+        early = state["state"] in ENDS and self._state.get("state") == RUNNING and self._stream.behind
+        if state != self._state and not early:
             self._state = state
             messages.append(state)
         if watches != self._watches:

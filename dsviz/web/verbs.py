@@ -248,6 +248,8 @@ class Verbs:
         """What the store knows of a node; at a stop also what the program still holds of its value."""
         number = field(request, "node", int)
         answer = self._ask(lambda store: nodes.describe(store, number))
+        if "problem" in answer and (earlier := self.session.earlier(number)) is not None:
+            answer = self._ask(lambda store: nodes.describe(store, number, earlier))
         if not answer.get("statistics") and self.session.state == PAUSED:
             try:
                 answer["value"] = self.session.inspect(number, timeout=2.0)

@@ -40,38 +40,48 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {platform.system()}"
 
 
-def cpu_seconds() -> dict[str, float]:
-    """CPU seconds used so far by the processes below this one, by what they are: they hold on a busy machine, too."""
-    tick = os.sysconf("SC_CLK_TCK")
+def processes() -> dict[int, str]:
+    """The processes below this one: what each is, by its number."""
     parents: dict[int, int] = {}
-    used: dict[int, float] = {}
     for place in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (place / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        pid = int(place.name)
-        parents[pid] = int(fields[1])
-        used[pid] = (int(fields[11]) + int(fields[12])) / tick
-    found = {"server": 0.0, "program": 0.0, "page": 0.0, "browser": 0.0}
-    for pid in used:
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parents[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+    found = {}
+    for pid in parents:
         above = pid
         while above in parents and above != os.getpid():
             above = parents[above]
         if above != os.getpid() or pid == above:
             continue
-        try:
+        with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"__dsviz_bootstrap__" in command:
-            what = "program"
-        elif b"dsviz" in command.split(b"\0"):
-            what = "server"
-        else:
-            what = "page" if b"--type=renderer" in command else "browser"
-        found[what] += used[pid]
+            if b"__dsviz_bootstrap__" in command:
+                found[pid] = "program"
+            elif b"dsviz" in command.split(b"\0"):
+                found[pid] = "server"
+            else:
+                found[pid] = "page" if b"--type=renderer" in command else "browser"
     return found
+
+
+def cpu_seconds() -> dict[str, float]:
+    """CPU seconds used so far by the processes below this one: they hold on a busy machine, too."""
+    used = {"server": 0.0, "program": 0.0, "page": 0.0, "browser": 0.0}
+    for pid, what in processes().items():
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used[what] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def memory() -> dict[str, float]:
+    """Resident MB of the processes below this one; of several pages the largest."""
+    size = {"server": 0.0, "program": 0.0, "page": 0.0, "browser": 0.0}
+    for pid, what in processes().items():
+        with contextlib.suppress(OSError):
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            size[what] = max(size[what], pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+    return size
 
 
 @contextlib.contextmanager
