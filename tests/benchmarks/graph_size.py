@@ -107,6 +107,7 @@ def measured(page: Page, nodes: int) -> None:
     streaming = page.evaluate(STREAMED)
     page.reload()
     view = page.evaluate(PAINTED)
+    expect(page.locator("#memory-figure .js-plotly-plot")).to_be_attached(timeout=120_000)
     tasks = page.evaluate("window.seen.tasks")
     folds = page.evaluate(FOLD)
     one = [page.evaluate(FOLD_ONE) for _ in range(6)]
