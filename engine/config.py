@@ -184,7 +184,7 @@ def load_config(path: str | os.PathLike[str]) -> graph_config:
 
     with open(path, encoding="utf-8") as file:
         try:
-            document = yaml.safe_load(file)
+            document = yaml.load(file, Loader=_once(yaml.SafeLoader))
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
         except (
@@ -204,6 +204,24 @@ def load_config(path: str | os.PathLike[str]) -> graph_config:
     if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys):
         raise ConfigError(f"{path}: `graph_config:` takes keys with values, got {keys!r}")
     return graph_config(**checked(keys, f"{path}: graph_config"))
+
+
+def _once(loader: Any) -> Any:
+    """A YAML loader for which a key that stands twice is an error: the first value would be lost without a word."""
+    import yaml
+
+    class Once(loader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen = set()
+            for key, _ in node.value:
+                if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands there twice", key.start_mark
+                    )
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return Once
 
 
 def _announce(before: Config, now: Config) -> None:

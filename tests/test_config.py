@@ -155,3 +155,15 @@ def test_a_trace_has_a_level_and_a_budget_of_its_own() -> None:
 
 def test_every_key_says_what_it_is_for() -> None:
     assert all(key.doc and key.allowed for key in KEYS.values())
+
+
+def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("graph_config:\n  trace_level: 1\n  amp: true\n  trace_level: 2\n", encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"twice\.yaml is not YAML: the key 'trace_level' stands there twice .*line 4"
+    ):
+        ds.load_config(path)
+    path.write_text("graph_config:\n  trace_level: &level 1\n  jit_threshold: *level\n", encoding="utf-8")
+    with ds.load_config(path):
+        pass

@@ -370,6 +370,54 @@ def test_a_gradient_passes_through_resizing_sampling_and_transforms() -> None:
         np.testing.assert_allclose((numbers(leaf.grad) * away).sum(), slope, rtol=1e-5, err_msg=node.op_type)
 
 
+def test_more_memory_than_there_is_and_an_opset_of_the_future_are_told(tmp_path: Path) -> None:
+    fill = helper.make_node("ConstantOfShape", ["x"], ["y"], name="fill")
+    model = load(of_nodes([fill], {"x": (TensorProto.INT64, [2])}, ["y"]))
+    with pytest.raises(
+        LoadError, match=r"^ConstantOfShape 'fill' cannot be run on int64 \[2\]: .*(allocate|too big)"
+    ):
+        model(np.array([1 << 30, 1 << 30]))
+    newer = of_nodes(
+        [helper.make_node("Relu", ["x"], ["y"])], {"x": (TensorProto.FLOAT, [2])}, ["y"], opset=999
+    )
+    with pytest.raises(
+        LoadError, match="the file is of opset 999, and the newest that the installed package onnx knows is"
+    ):
+        load(newer)
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(LoadError, match=r"folder\.onnx is no valid ONNX model: it is a folder$"):
+        load(tmp_path / "folder.onnx")
+
+
+def test_data_beside_the_file_is_read_and_nothing_outside_its_folder(tmp_path: Path) -> None:
+    proto = of_nodes([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (TensorProto.FLOAT, [1, 2])}, ["y"], {"w": np.ones((2, 2), np.float32)})  # fmt: skip
+    proto.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 1
+    proto.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 2
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("models/w.bin", "w.bin"):
+        (tmp_path / name).write_bytes(np.ones((2, 2), np.float32).tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "w.bin")
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    place = tensor.external_data.add(key="location")
+    for location, fits in (
+        ("w.bin", True),
+        ("../w.bin", False),
+        (str(tmp_path / "w.bin"), False),
+        ("link.bin", False),
+        ("none.bin", False),
+    ):
+        place.value = location
+        (folder / "m.onnx").write_bytes(proto.SerializeToString())
+        if fits:
+            assert numbers(load(folder / "m.onnx")(np.ones((1, 2), np.float32))).tolist() == [[2, 2]]
+        else:
+            with pytest.raises(LoadError, match="is no valid ONNX model: "):
+                load(folder / "m.onnx")
+
+
 def test_older_files_align_the_second_argument_by_an_axis() -> None:
     node = helper.make_node("Add", ["x", "b"], ["y"], broadcast=1, axis=1)
     model = load(

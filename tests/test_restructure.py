@@ -162,3 +162,58 @@ def test_parameters_is_still_an_iterator() -> None:
     assert list(parameters) == [net.bias]
     with pytest.raises(ValueError, match="at least one parameter"):
         ds.optim.SGD(ds.ReLU().parameters(), lr=0.1)
+
+
+def test_channels_features_and_rows_change_with_the_state_of_what_stays() -> None:
+    ds.manual_seed(0)
+    net = ds.Sequential(
+        ds.Conv2d(3, 4, 3, padding=1), ds.BatchNorm2d(4), ds.ReLU(), ds.Conv2d(4, 2, 1, groups=2)
+    )
+    words = ds.Embedding(5, 3)
+    optimizer = ds.optim.Adam([*net.parameters(), *words.parameters()], lr=0.01)
+    x = ds.randn(2, 3, 5, 5)
+
+    def step(last: int) -> Any:
+        out = net(x)
+        (out.sum() + words(ds.tensor([0, last])).sum()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return out
+
+    step(4)
+    before, seen, row = (
+        net[0].weight.numpy(force=True).copy(),
+        net[1].running_var.numpy().copy(),
+        words.weight.numpy(force=True)[4].copy(),
+    )
+    net[0].out_channels = 6
+    net[1].num_features = 6
+    net[3].in_channels = 6
+    words.num_embeddings = 9
+    assert net[0].weight.shape == (6, 3, 3, 3)
+    np.testing.assert_array_equal(net[0].weight.numpy(force=True)[:4], before)
+    np.testing.assert_array_equal(net[1].running_var.numpy()[:4], seen)
+    np.testing.assert_array_equal(words.weight.numpy(force=True)[4], row)
+    assert step(8).shape == (2, 2, 5, 5)
+    net[0].out_channels = net[1].num_features = net[3].in_channels = 2
+    assert step(8).shape == (2, 2, 5, 5)
+    shapes = {tuple(state["exp_avg"].shape) for state in optimizer.state.values()}
+    assert shapes == {tuple(p.shape) for p in (*net.parameters(), *words.parameters())}
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "size", "says"),
+    [
+        (lambda: ds.Conv2d(4, 8, 3, groups=2), "out_channels", 9, "groups=2 has to divide 4 in and 9 out channels"),
+        (lambda: ds.Conv1d(4, 8, 3), "in_channels", "8", r"Conv1d\.in_channels takes a whole number, 1 or more, got '8'; nothing was changed"),
+        (lambda: ds.BatchNorm1d(4), "num_features", 0, r"BatchNorm1d\.num_features takes a whole number"),
+        (lambda: ds.Embedding(5, 3, padding_idx=4), "num_embeddings", 3, "padding_idx 4 has to be one of the 3 rows"),
+        (lambda: ds.LSTM(3, 4), "hidden_size", 6, r"LSTM\.hidden_size cannot be changed in place, from 4 to 6; assign a new LSTM"),
+    ],
+)  # fmt: skip
+def test_a_size_that_cannot_be_is_refused_for_every_layer(make: Any, name: str, size: Any, says: str) -> None:
+    layer = make()
+    before = [p.shape for p in layer.parameters()], getattr(layer, name)
+    with pytest.raises(ValueError, match=says):
+        setattr(layer, name, size)
+    assert ([p.shape for p in layer.parameters()], getattr(layer, name)) == before

@@ -10,6 +10,7 @@ from engine.errors import ArgumentProblem
 from engine.located import located
 from engine.module import Module
 from engine.nn import init
+from engine.nn.widths import width
 from engine.ops import conv
 from engine.ops.pad import pad
 from engine.ops.window import each as each_size
@@ -27,10 +28,12 @@ def each(value: Any, rank: int, what: str, least: int = 0) -> tuple[int, ...]:
 
 
 class _Conv(Module):
-    """What the convolutions share: `weight`, `bias` and how they start."""
+    """What the convolutions share: `weight`, `bias` and how they start. `in_channels` and `out_channels` can be assigned."""
 
     rank = 0
     transposed = False
+    in_channels = width("in_channels")
+    out_channels = width("out_channels")
     bias: Parameter | None
 
     def __init__(
@@ -59,6 +62,14 @@ class _Conv(Module):
             inputs = init.fans(self.weight)[0]
             bound = 1 / math.sqrt(inputs) if inputs else 0.0
             init.uniform_(self.bias, -bound, bound)
+
+    def resized(self, in_channels: int | None = None, out_channels: int | None = None) -> Any:
+        """A fresh layer with these channels, and the rest as here."""
+        kind: Any = type(self)
+        return kind(
+            in_channels or self.in_channels, out_channels or self.out_channels, self.kernel_size, groups=self.groups,
+            bias=self.bias is not None, dtype=self.weight.dtype,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         """The sizes, and what is not as usual."""

@@ -8,12 +8,24 @@ from engine.creation import empty
 from engine.located import located
 from engine.module import Module
 from engine.nn import init
+from engine.nn.widths import width
 from engine.ops.indexing import embedding
 from engine.tensor import Parameter, Tensor
 
 
 class Embedding(Module):
-    """`weight` [num_embeddings, embedding_dim], looked up by whole numbers; starts normal, as in PyTorch."""
+    """`weight` [num_embeddings, embedding_dim], looked up by whole numbers; starts normal, as in PyTorch.
+
+    Both sizes can be assigned: a vocabulary that grows keeps the rows it has.
+    """
+
+    num_embeddings = width("num_embeddings")
+    embedding_dim = width("embedding_dim")
+
+    def resized(self, num_embeddings: int | None = None, embedding_dim: int | None = None) -> Embedding:
+        """A fresh table of these sizes."""
+        rows, columns = num_embeddings or self.num_embeddings, embedding_dim or self.embedding_dim
+        return Embedding(rows, columns, self.padding_idx, dtype=self.weight.dtype)
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 from engine.creation import ones, zeros
 from engine.located import located
 from engine.module import Module
+from engine.nn.widths import width
 from engine.ops import group_norm as grouped
 from engine.ops import norm
 from engine.tensor import Parameter, Tensor
@@ -16,6 +17,7 @@ class _Running(Module):
     """What batch and instance normalisation share: scale, shift and running statistics."""
 
     ranks: tuple[int, ...] = ()
+    num_features = width("num_features")
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor | None
@@ -37,6 +39,10 @@ class _Running(Module):
         self.register_buffer(
             "num_batches_tracked", zeros((), dtype="int64", device=device) if tracked else None
         )
+
+    def resized(self, num_features: int) -> Any:
+        """A fresh layer with so many channels, and the rest as here."""
+        return type(self)(num_features, affine=self.affine, track_running_stats=self.track_running_stats)  # type: ignore[call-arg]
 
     def check(self, input: Any) -> None:
         """Raise `ValueError` for an input of another rank."""

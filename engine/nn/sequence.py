@@ -13,6 +13,7 @@ from engine.grad_mode import state as thread
 from engine.located import located
 from engine.module import Module
 from engine.nn import init
+from engine.nn.widths import fixed
 from engine.ops.activation import relu, tanh
 from engine.ops.gru import gru, gru_cell
 from engine.ops.layout import cat, stack, transpose
@@ -31,6 +32,8 @@ class _Recurrent(Module):
 
     gates = 1
     states = 1
+    input_size = fixed("input_size")
+    hidden_size = fixed("hidden_size")
     keeps_apart = False  # whether the two biases are added at different places
     single: Any = None  # the step that `sequence` does all at once
 

@@ -167,8 +167,10 @@ class OnnxModule(Module):
                 result = read(step)
             except Unreadable as reason:
                 raise LoadError(f"{_said(node)}: {reason}") from None
-            except (LookupError, TypeError, ValueError) as error:
-                if type(error).__module__ != "builtins" or "\n" in str(error):
+            except (LookupError, TypeError, ValueError, MemoryError) as error:
+                if not isinstance(error, MemoryError) and (
+                    type(error).__module__ != "builtins" or "\n" in str(error)
+                ):
                     raise  # the engine has said what did not fit, and where
                 given = ", ".join(_shown(value) for value in inputs)
                 raise LoadError(f"{_said(node)} cannot be run on {given or 'no inputs'}: {error}") from error
@@ -296,6 +298,8 @@ def load(path: str | os.PathLike[str] | ModelProto) -> OnnxModule:
     else:
         if not os.path.exists(path):
             raise FileNotFoundError(f"there is no file {os.fspath(path)}")
+        if os.path.isdir(path):
+            raise LoadError(f"{os.fspath(path)} is no valid ONNX model: it is a folder")
         try:
             proto = onnx.load(os.fspath(path))
             onnx.checker.check_model(proto)
@@ -303,7 +307,7 @@ def load(path: str | os.PathLike[str] | ModelProto) -> OnnxModule:
         except Exception as error:  # noqa: BLE001 - whatever parser and checker raise, it is about the file
             first = str(error).strip().splitlines()
             raise LoadError(
-                f"{os.fspath(path)} is no valid ONNX model: {first[0] if first else type(error).__name__}"
+                f"{os.fspath(path)} is no valid ONNX model: {first[0].rstrip('.') if first else type(error).__name__}"
             ) from None
     try:
         return OnnxModule(proto)

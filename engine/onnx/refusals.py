@@ -41,6 +41,12 @@ def refusals(proto: ModelProto, version_of: Any) -> list[str]:
         if kind in UNKNOWN_TYPES:
             types.setdefault(TensorProto.DataType.Name(kind).lower(), []).append(what)
     said = []
+    newest = onnx_defs.onnx_opset_version()
+    asked = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
+    if asked and max(asked) > newest:
+        said.append(
+            f"is of opset {max(asked)}, and the newest that the installed package onnx knows is {newest}"
+        )
     if found:
         listed = ", ".join(f"{op} ({_some('node', names)})" for op, names in sorted(found.items()))
         said.append(f"needs ops that cannot be read: {listed}")
