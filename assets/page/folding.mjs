@@ -16,14 +16,21 @@ export class Folding {
   folds(group) {
     if (group.kind !== "module" && group.kind !== "loop") return false;
     const { rule } = this;
-    const around = [...this.state.around(group.id)];
-    const depth = around.filter((g) => g.kind === "module").length;
-    if (rule === "none") return group.kind === "module" && depth > DEEP && this.arrivedFolded(group);
     if (rule === "layers" && (group.kind !== "module" || group.layer)) return Boolean(group.layer);
-    if (rule === "layers") return depth > DEEP && this.arrivedFolded(group);
     if (rule === "inner") return group.kind === "module" && !this.hasInnerGroups(group);
-    if (rule === "loops") return group.kind === "loop" && around.some((g) => g.kind === "module");
+    const depth = this.depth(group);
+    if (rule === "none") return group.kind === "module" && depth > DEEP && this.arrivedFolded(group);
+    if (rule === "layers") return depth > DEEP && this.arrivedFolded(group);
+    if (rule === "loops") return group.kind === "loop" && depth > 0;
     return group.kind === "module" ? depth > Number(rule) : false;
+  }
+
+  /** How many modules there are around a group, itself included. Asked for every group, so no list is made. */
+  depth(group) {
+    const { groups } = this.state;
+    let depth = 0;
+    for (let g = group; g; g = groups.get(g.parent)) if (g.kind === "module") depth++;
+    return depth;
   }
 
   /** Decided once, when a group first arrives, so that nothing folds under the person's eyes. */

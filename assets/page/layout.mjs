@@ -22,6 +22,7 @@ export class Layout extends Frames {
     this.foldRule = () => false;
     this.order = []; // slots in the order they came
     this.usedBy = []; // slot -> the first slot that uses it
+    this.inArms = null;
   }
 
   clear() {
@@ -96,10 +97,7 @@ export class Layout extends Frames {
       const box = this.openBox(group, frame, y, height);
       box.bottom = y + HEAD - 4; // what comes fills it from the top
       this.columns[box.index].arms.push(box);
-      for (const id of this.order) { // what is known of it already, when everything is laid out anew
-        const slot = state.slots.get(id);
-        if (slot && !this.seen[id] && [...state.around(slot.group)].includes(group)) this.place(state, slot);
-      }
+      for (const id of this.inArms?.get(group.id) || []) if (!this.seen[id]) this.place(state, state.slots.get(id));
     }
   }
 
@@ -115,10 +113,26 @@ export class Layout extends Frames {
   again(state) {
     this.clearPlaces();
     for (const group of state.groups.values()) this.addGroup(state, group);
+    this.inArms = this.armsOf(state); // an arm that gets its box takes what is known of it already
     for (const id of this.order) {
       const slot = state.slots.get(id);
       if (slot && !this.seen[id]) this.place(state, slot);
     }
+    this.inArms = null;
+  }
+
+  /** Arm -> the slots in it, however deep, in the order they came. */
+  armsOf(state) {
+    const found = new Map();
+    for (const id of this.order) {
+      for (let g = state.groups.get(state.slots.get(id)?.group); g; g = state.groups.get(g.parent)) {
+        if (g.kind !== "branch") continue;
+        const list = found.get(g.id);
+        if (list) list.push(id);
+        else found.set(g.id, [id]);
+      }
+    }
+    return found;
   }
 
   place(state, slot) {

@@ -98,7 +98,7 @@ def dsviz_run(script: Path, *options: str) -> Iterator[str]:
         yield match.group()
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.wait(timeout=120)  # a large program on a busy machine takes its time
 
 
 @contextlib.contextmanager
