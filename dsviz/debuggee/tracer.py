@@ -154,6 +154,8 @@ class Tracer:
     def frame_of(self, node: Node) -> int:
         """Where the person's program stands for `node`: a backward node stands where its forward twin did."""
         lane = self.lane()
+        if node.op is None:  # a leaf, whose gradient is complete: the program stands where it asked for that
+            return lane.walker.frame(sys._getframe(1), 0 if node.call is None else node.call.id)
         return self._spot(lane, node).frame
 
     def _spot(self, lane: Lane, node: Node) -> Spot:
