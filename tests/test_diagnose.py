@@ -165,3 +165,24 @@ def test_what_was_seen_of_a_program_that_was_stopped_is_told(tmp_path: Path) -> 
             assert process.poll() is None
         found = stopped(process, str(answer))
     assert found[0]["line"] == culprit
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "import dsviz as ds\nnet = ds.Linear(2, 2)\n",
+            "imports dsviz and ended without running an op: call the model",
+        ),
+        ("import math\nimport numpy as np\n", "It imports numpy, not dsviz: only what is computed with"),
+        ("print(3)\n", "It does not import dsviz: only"),
+        ("import dsviz as ds\nds.ones(2) + 1\n", "nothing found. The program ran once"),
+    ],
+)
+def test_a_program_without_an_op_is_told_why_nothing_was_found(
+    source: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(source, encoding="utf-8")
+    assert cli.main(["diagnose", str(script)]) == 0
+    assert said in capfd.readouterr().out

@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
     if not rest:
         raise UsageError("no script was given. Name one: dsviz diagnose SCRIPT [ARGS...].")
     script = check_script(rest[0])
-    found = run(script, rest[1:], given.timeout, quiet_stdout=given.json)
+    found, seen = run(script, rest[1:], given.timeout, quiet_stdout=given.json)
     if given.json:
         print(json.dumps(found, indent=1))
     else:
@@ -43,12 +43,15 @@ def main(words: list[str]) -> int:
         from dsviz.diagnose.report import text
 
         made = [Finding(**{**f, "chain": [Place(**p) for p in f["chain"]]}) for f in found]
-        print(text(made, script))
+        print(text(made, script, seen))
     return 1 if found else 0
 
 
-def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool) -> list[dict[str, Any]]:
-    """Run `script` in a process of its own, watched, and give the findings as plain values."""
+Answer = tuple[list[dict[str, Any]], dict[str, Any] | None]
+
+
+def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool) -> Answer:
+    """Run `script` in a process of its own, watched: the findings as plain values, and what there was to look at."""
     with tempfile.TemporaryDirectory(prefix="dsviz-") as folder:
         answer = os.path.join(folder, "findings.json")
         command = [sys.executable, "-m", "dsviz.diagnose.child", answer, script, *args]
@@ -68,7 +71,7 @@ def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool)
                     f"dsviz: {script} was stopped after {timeout:g} s; this was seen until then.",
                     file=sys.stderr,
                 )
-                return found
+                return found, None
             raise UsageError(
                 f"{script} was still running after {timeout:g} s and was stopped: give it less to do, or a longer --timeout."
             ) from None
@@ -83,7 +86,8 @@ def run(script: str, args: list[str], timeout: float | None, quiet_stdout: bool)
             )
             raise UsageError(f"{script} {how} before it could be looked at.")
         with open(answer, encoding="utf-8") as file:
-            return list(json.load(file)["findings"])
+            told = json.load(file)
+        return list(told["findings"]), told["seen"]
 
 
 PATIENCE = 10.0  # seconds a program that is interrupted has to end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from dsviz.diagnose import crash, learning, losses, modes, paths, structure, values, weights
 from dsviz.diagnose.finding import Finding, ranked
@@ -32,9 +33,26 @@ def findings(record: Record) -> list[Finding]:
     return ranked(found)
 
 
-def text(found: list[Finding], script: str) -> str:
-    """The report as a person reads it."""
+def _unseen(libraries: list[str]) -> str:
+    """Why a program that ran to its end had no op in it."""
+    others = [library for library in libraries if library != "dsviz"]
+    if "dsviz" in libraries:
+        return (
+            "The program imports dsviz and ended without running an op: "
+            "call the model, or the function that trains it, when the script is run as a program."
+        )
+    instead = f"It imports {' and '.join(others)}, not dsviz" if others else "It does not import dsviz"
+    return (
+        f"The program ended without running an op of dsviz. {instead}: "
+        "only what is computed with `import dsviz as ds` is seen."
+    )
+
+
+def text(found: list[Finding], script: str, seen: dict[str, Any] | None = None) -> str:
+    """The report as a person reads it. `seen` is what there was to look at."""
     name = os.path.basename(script)
+    if not found and seen and not seen["nodes"]:
+        return f"{name}: nothing to look at. {_unseen(seen['libraries'])}"
     if not found:
         return f"{name}: nothing found. The program ran once, with every detector watching."
     lines = [f"{name}: {len(found)} finding{'s' * (len(found) != 1)}"]
