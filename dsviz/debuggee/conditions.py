@@ -198,6 +198,9 @@ class Conditions:
         return None
 
 
+OF_AN_OP = ("args", "out", "op", "shape", "shapes", "phase", "node")  # names that say nothing where none runs
+
+
 def names_of(node: Node | None) -> dict[str, Any]:
     """What a condition may name of an op."""
     if node is None:

@@ -11,6 +11,7 @@ from typing import Any
 from dsviz.debuggee.breakpoints import Breakpoint, Table
 from dsviz.debuggee.conditions import Conditions, names_of
 from dsviz.debuggee.frames import begin_of, line_of, user_frames
+from dsviz.debuggee.lines import Lines
 from dsviz.debuggee.tracer import Tracer
 from engine.module import ModuleCall
 from engine.node import Node
@@ -30,6 +31,7 @@ class Deciding:
     _from: tuple[int, int, int, int]
     _lines: dict[tuple[int, int], list[Breakpoint]]
     _on_line: dict[int, tuple[int, int, int]]
+    _watched: Lines
 
     def _reached(self, depth: int, node: Node | None = None) -> bool:
         if self._thread is not None and self._thread != get_ident():
@@ -62,9 +64,23 @@ class Deciding:
         hits += table.any
         return self._satisfied(hits, node) if hits else hits
 
+    def _hits_by_arrival(self, code: Any) -> list[Breakpoint]:
+        """Of the line that this thread has come to: its first op is one that runs further in, in another's code."""
+        arrived = self._watched.take()
+        if arrived is None or arrived.code is code:
+            return []
+        place = (os.path.realpath(arrived.code.co_filename), arrived.line)
+        found = [hit for hit in self._table.lines.get(place, ()) if not hit.names("phase")]
+        if found:
+            # What the line itself runs after that is no second arrival there.
+            self._on_line[get_ident()] = (id(arrived.code), found[0].id, arrived.lasti)
+        return found
+
     def _hits_on_lines(self, node: Node) -> list[Breakpoint]:
         if not node.phase:
-            return [] if node.code is None else self._hits_on_line(node.code, node.lasti)
+            if node.code is None:
+                return []
+            return self._hits_by_arrival(node.code) or self._hits_on_line(node.code, node.lasti)
         # `loss.backward()` and `optimizer.step()` are lines that run these; the line of its forward twin is asked
         # for only by a condition that names the phase.
         twin = node.twin
@@ -74,7 +90,7 @@ class Deciding:
             hits = [hit for hit in self._table.lines.get(place, ()) if hit.names("phase")]
         frames = user_frames(sys._getframe(1), self._tracer.places)
         if frames:
-            hits += self._hits_on_line(
+            hits += self._hits_by_arrival(frames[0].f_code) or self._hits_on_line(
                 frames[0].f_code, begin_of(frames[0].f_code, frames[0].f_lasti), same=True
             )
         return hits

@@ -46,6 +46,7 @@ class Debuggee(Followed):
         )
         atexit.register(self.at_exit)  # the first registered runs last, after the script's own
         self.begin({"python": platform.python_version(), "script": self.script.path, "args": sys.argv[1:]})
+        self.stepper.follow_lines()
         self.script.run(self.finder.compiled, self.uncaught)
 
     def _instrument(self, tree: Any, path: str) -> Any:

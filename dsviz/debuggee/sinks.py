@@ -10,7 +10,7 @@ from typing import Any
 
 from dsviz.debuggee.branches import Branch, Branches
 from dsviz.debuggee.breakpoints import Breakpoint
-from dsviz.debuggee.conditions import gradient_names, names_of_call
+from dsviz.debuggee.conditions import OF_AN_OP, gradient_names, names_of_call
 from dsviz.debuggee.deciding import (
     ENTRY,
     INTO,
@@ -24,6 +24,7 @@ from dsviz.debuggee.deciding import (
     depth_of_entry,
 )
 from dsviz.debuggee.frames import user_frames
+from dsviz.debuggee.lines import Lines
 from dsviz.debuggee.missing import Missing
 from dsviz.debuggee.positions import (
     describe_error,
@@ -51,6 +52,7 @@ class Sinks(Deciding):
     _supplied: Any
     pending: Node | None
     _closed: bool
+    _watched: Lines
 
     def _op_start(self, kind: str, node: Node) -> None:
         if self._conditions.asking():
@@ -61,6 +63,8 @@ class Sinks(Deciding):
             self._end()
             return
         table = self._table
+        if table.lines and not self._watched.follows:
+            self._watched.follow(sys._getframe(1))
         hits = self._hits_at(node) if table.wants_nodes else []
         if not hits and (mode == RUN or not self._reached(depth_of(node), node)):
             return
@@ -84,7 +88,7 @@ class Sinks(Deciding):
             self._missing.entered(call)
         hits = table.modules.get(call.path, []) if table.modules else []
         if table.lines and call.code is not None:
-            hits = [*hits, *self._hits_on_line(call.code, call.lasti)]
+            hits = [*hits, *(self._hits_by_arrival(call.code) or self._hits_on_line(call.code, call.lasti))]
         hits = self._satisfied(hits, more=names_of_call(call))
         if hits:
             self._stop("breakpoint", hits, describe_module(self._tracer, call), depth)
@@ -225,6 +229,30 @@ class Sinks(Deciding):
                 0 if call is None else call.depth + 1,
                 frames,
             )
+
+    def _line_without_op(self, frame: FrameType, file: str, line: int, ran: bool) -> None:
+        """A thread is at a line with a breakpoint that runs no op, or `ran` it."""
+        if self._closed or self._conditions.asking():
+            return
+        self._wait_for_the_paused()
+        if self._mode == TERMINATE:
+            self._end()
+            return
+        hits = [hit for hit in self._table.lines.get((file, line), ()) if not any(map(hit.names, OF_AN_OP))]
+        frames = user_frames(frame, self._tracer.places)
+        if any(hit.condition or hit.hit or hit.log for hit in hits):
+            hits = self._conditions.satisfied(hits, frames, {"iteration": iteration.index})
+        if not hits:
+            return
+        # What it goes on to run on this line is no second arrival there.
+        self._on_line[get_ident()] = (id(frame.f_code), hits[0].id, frame.f_lasti)
+        name = f"{os.path.basename(file)}:{line}"
+        text = f"Paused after {name}, which ran no op" if ran else f"Paused before {name}, which runs no op"
+        position = describe_line(self._tracer, frame, text)
+        if ran:
+            position["line"] = line
+        call = state.call
+        self._stop("breakpoint", hits, position, 0 if call is None else call.depth + 1, frames)
 
     def _op_error(self, kind: str, failure: Any) -> None:
         if self._conditions.asking():

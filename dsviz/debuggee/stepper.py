@@ -34,6 +34,7 @@ from dsviz.debuggee.deciding import (
     place_of,
 )
 from dsviz.debuggee.frames import stack_of, user_frames
+from dsviz.debuggee.lines import Lines
 from dsviz.debuggee.missing import Missing
 from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
@@ -94,6 +95,7 @@ class Stepper(Sinks):
         self._table = Table()
         self._lines: dict[tuple[int, int], list[Breakpoint]] = {}
         self._on_line: dict[int, tuple[int, int, int]] = {}
+        self._watched = Lines(self._line_without_op)
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._paused = False
         self._pause_next = False
@@ -160,6 +162,7 @@ class Stepper(Sinks):
     def _build(self) -> None:
         self._table = Table(self._items if self._until is None else [*self._items, self._until])
         self._lines = {}
+        self._watched.want(self._table.lines)
         self._conditions.forget()
         self._arm()
 
@@ -169,6 +172,7 @@ class Stepper(Sinks):
             self._closed = True
             self._mode = RUN
             self._table = Table()
+            self._watched.want(())
             for kind in list(self._handles):
                 self._handles.pop(kind).close()
             self._commands.put({"t": "go", "verb": "continue"})
@@ -271,6 +275,11 @@ class Stepper(Sinks):
                     if self._pause_next and self._mode == RUN:
                         self._set(PAUSE, 0, None)
                     self._arm()
+                self.follow_lines(sys._getframe(1))
+
+    def follow_lines(self, frame: FrameType | None = None) -> None:
+        """In a thread of the program: hear of its lines as far as there are breakpoints on them."""
+        self._watched.follow(frame)
 
     def _serve(self, frames: list[FrameType], depth: int, turn: int) -> None:
         while True:
