@@ -50,6 +50,7 @@ class Memory:
     def __init__(self) -> None:
         self._alive: dict[int, Buffer] = {}
         self.waiting: deque[Any] = deque()
+        self.mark = 0  # of what waits, how much did so when the op that runs began
         self.nbytes = 0  # of all of them together, as far as it was told
         self._count = 0
         self._wait = (
@@ -122,23 +123,30 @@ class Memory:
                 self._wait((None, known))
 
     def flush(self, begun: int = 0, ended: int = 0) -> None:
-        """Tell what waits. After an op: it began and ended at these times, and what was released was so before it."""
+        """Tell what waits. After an op: it began and ended at these times; what was released meanwhile was so by the op,
+        and goes on waiting to be told after it."""
         waiting = self.waiting
         if not waiting:
             return
+        before = self.mark
         if not ended:
             begun = ended = perf_counter_ns()
+            before = len(waiting)
         alive = self._alive
+        later: list[Buffer] = []
         changes: list[Change] = []
         try:
             while waiting:
                 buffer: Any = waiting.popleft()
+                before -= 1
                 if type(buffer) is tuple:
                     changes.append(("recategorised", buffer[1], ended))
                 elif buffer.told:
                     changes.append((buffer.told, buffer, ended))
                     buffer.told = ""
                     self.nbytes += buffer.nbytes
+                elif before < 0:
+                    later.append(buffer)
                 else:
                     changes.append(("released", buffer, begun))
                     self.nbytes -= buffer.nbytes
@@ -147,6 +155,10 @@ class Memory:
                         del alive[key]
         except IndexError:  # another thread told the last of them
             pass
+        if later:
+            waiting.extendleft(reversed(later))
+            if not changes:
+                return
         for sink in bus.buffer:
             try:
                 sink("buffer", changes)

@@ -109,6 +109,7 @@ def begin(node: Node, arrays: list[Any]) -> bool:
             _leaf(parent, arrays[i])
     node.id = next(ids)
     node.arrays = tuple(arrays)
+    memory.mark = len(memory.waiting)
     for sink in bus.op_start:
         try:
             sink("op_start", node)
@@ -194,6 +195,7 @@ def begin_backward(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node 
         (parent.shape, parent.dtype) if parent is not None and parent.requires else None
         for parent in node.inputs
     ]
+    memory.mark = len(memory.waiting)
     for sink in bus.op_start:
         try:
             sink("op_start", back)

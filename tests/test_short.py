@@ -13,6 +13,7 @@ from dsviz.debuggee.lanes import KINDS
 from dsviz.debuggee.link import RingOutlet
 from dsviz.debuggee.outlets import DirectOutlet
 from dsviz.debuggee.tracer import Tracer
+from dsviz.debuggee.values import Values
 from dsviz.wire.ring import RingReader, RingWriter
 from dsviz.wire.short import Kind, Ran, Reading
 from engine.bus import bus
@@ -162,3 +163,47 @@ def test_what_is_no_record_ends_the_reading(junk: bytes) -> None:
     found = reading.events([ev.encoded(ev.Text(1, "mul")), junk, ev.encoded(ev.Text(2, "add"))])
     assert found == [ev.Text(1, "mul")]
     assert reading.damaged
+
+
+class Sent(DirectOutlet):
+    """Takes down whose values are sent."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda event: None)
+        self.values: list[int] = []
+
+    def extra(self, event: Any, what: str) -> bool:
+        if isinstance(event, ev.Value):
+            self.values.append(event.node)
+        return True
+
+    def times(self, parameter: Any) -> int:
+        return self.values.count(parameter.node.id)
+
+
+def test_a_parameter_s_value_is_sent_when_it_has_changed() -> None:
+    class Net(ds.Module):
+        def __init__(self) -> None:
+            self.trained, self.frozen = ds.Linear(3, 3), ds.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.trained(self.frozen(x))
+
+    net = Net()
+    for parameter in net.frozen.parameters():
+        parameter.requires_grad_(False)
+    sgd = ds.optim.SGD(net.trained.parameters(), lr=0.1)
+    sent = Sent()
+    tracer = Tracer(bus, lambda: sent, level=2, values=Values(1 << 20))
+    try:
+        for turn in range(6):
+            sgd.zero_grad()
+            net(ds.ones(2, 3)).sum().backward()
+            sgd.step()
+            if turn == 3:
+                net.frozen.weight.array[0, 0] = 5.0  # which no op of the engine does
+    finally:
+        tracer.close()
+    assert sent.times(net.trained.weight) == sent.times(net.trained.bias) == 6
+    assert sent.times(net.frozen.bias) == 2  # once more, with a digest, to be compared from then on
+    assert sent.times(net.frozen.weight) == 3

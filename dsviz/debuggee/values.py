@@ -8,6 +8,7 @@ From these every other value follows by running the ops again.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,40 @@ class InexactError(Exception):
     """An attribute that cannot be written down."""
 
 
+class Told:
+    """A leaf's value as it was sent. What the engine writes is known; what the program writes by itself is looked for
+    once an iteration, by a digest, from the second time on that the engine wrote nothing."""
+
+    __slots__ = ("_array", "_digest", "_iteration", "_writes")
+
+    def __init__(self, iteration: int, array: Any, before: Told | None = None) -> None:
+        self._iteration, self._writes, self._array = iteration, writes.count, id(array)
+        still = before is not None and before._array == id(array) and not _written(array, before._writes)
+        self._digest = digest(array) if still else b""
+
+    def holds(self, array: Any, iteration: int) -> bool:
+        """Whether that is still its value in `iteration`."""
+        if self._array != id(array) or _written(array, self._writes):
+            return False
+        if iteration != self._iteration:
+            if not self._digest or self._digest != digest(array):
+                return False
+            self._iteration = iteration
+        return True
+
+
+def _written(array: Any, stamp: int) -> bool:
+    return writes.count != stamp and writes.since(array, stamp) is not None
+
+
+def digest(array: Any) -> bytes:
+    """What tells the bytes of an array from any others; empty for one that is not on this machine."""
+    if not isinstance(array, np.ndarray | np.generic):
+        return b""
+    whole = np.ascontiguousarray(array)
+    return hashlib.blake2b(whole.data if whole.size else b"", digest_size=16).digest()
+
+
 class Values:
     """Sends arrays of at most a quarter of `budget` bytes each; `folder` takes those too large for a ring."""
 
@@ -40,22 +75,24 @@ class Values:
         self._folder = folder
         self._afloat: deque[tuple[str, int]] = deque()
         self._files = 0
-        self._told: dict[int, tuple[int, int, int]] = {}  # leaf -> iteration, writes, array when it was sent
+        self._told: dict[int, Told] = {}  # by leaf
 
     def leaf(self, outlet: Outlet, node: Node) -> None:
         """A leaf was seen for the first time."""
         if node.out is not None and self._send(outlet, node.id, "output", node.out):
-            self._told[node.id] = (node.iteration, writes.count, id(node.out))
+            self._told[node.id] = Told(node.iteration, node.out)
 
     def inputs(self, outlet: Outlet, node: Node) -> None:
-        """`node` is about to run: send the leaves it takes that may have changed since they were sent."""
+        """`node` is about to run: send the leaves it takes that have changed since they were sent, or may have."""
         arrays = node.arrays or ()
         for source, array in zip(node.inputs, arrays, strict=False):
             if source is None or source.op is not None or not source.id:
                 continue
-            now = (node.iteration, writes.count, id(array))
-            if self._told.get(source.id) != now and self._send(outlet, source.id, "output", array):
-                self._told[source.id] = now
+            told = self._told.get(source.id)
+            if told is not None and told.holds(array, node.iteration):
+                continue
+            if self._send(outlet, source.id, "output", array):
+                self._told[source.id] = Told(node.iteration, array, told)
                 if len(self._told) > 100_000:
                     del self._told[next(iter(self._told))]
 
