@@ -160,6 +160,28 @@ class CustomOp:
             for value, operand, argument in zip(given, inputs, self._names(len(inputs)), strict=True)
         )
 
+    def check_takes(self, derivative: Derivative) -> None:
+        """Raise `TypeError` where `derivative` cannot be called with a gradient and this op's operands."""
+        if any(p.kind is p.VAR_POSITIONAL or p.default is not p.empty for p in self._positional):
+            return  # how many operands there are shows at a call
+        try:
+            signature = inspect.signature(derivative)
+        except (TypeError, ValueError):  # a function of C need not say what it takes
+            return
+        named = {"out", *(p.name for p in self._attributes)}
+        wanted = len(self._positional) + 1
+        keywords = {p.name: None for p in signature.parameters.values() if p.name in named}
+        try:
+            signature.bind(*[None] * wanted, **keywords)
+        except TypeError:
+            operands = ", ".join(p.name for p in self._positional)
+            raise located(
+                TypeError(
+                    f"the derivative of {self.op.name} is called with {wanted} arguments, the gradient and {operands}, "
+                    f"but takes {signature}"
+                )
+            ) from None
+
     def _names(self, count: int) -> list[str]:
         names = list(self.op.arg_names)
         return [names[min(i, len(names) - 1)] for i in range(count)]
@@ -169,7 +191,16 @@ class CustomOp:
         if value is None or not hasattr(operand, "shape"):
             return None
         if not isinstance(value, Tensor) and not backend.is_array(value):
-            value = backend.namespace(getattr(operand, "array", operand)).asarray(value, dtype=operand.dtype)
+            try:
+                xp = backend.namespace(getattr(operand, "array", operand))
+                value = xp.asarray(value, dtype=operand.dtype)
+            except (TypeError, ValueError):
+                raise located(
+                    RuntimeError(
+                        f"the derivative of {self.op.name} gave {argument} a {type(value).__name__} as its gradient, "
+                        f"expected a tensor or an array of shape {shape_text(operand.shape)}"
+                    )
+                ) from None
         if tuple(value.shape) != tuple(operand.shape):
             raise located(
                 RuntimeError(
@@ -243,6 +274,7 @@ def register_derivative(op: Any, grad_fn: Derivative) -> None:
         raise located(
             TypeError(f"the derivative of {op.op.name} has to be a function, got {type(grad_fn).__name__}")
         )
+    op.check_takes(grad_fn)
     op.derivative = grad_fn
 
 

@@ -113,6 +113,10 @@ def made(derivative: Any = None) -> Any:
     ("derivative", "says"),
     [
         (None, "joined has no derivative, .* ds.register_derivative"),
+        (
+            lambda grad, a, b: ("much", None),
+            r"joined gave a a str as its gradient, expected a tensor or an array of shape \[",
+        ),
         (lambda grad, a, b: grad, "joined returned 1 gradient, expected 2: one for each of a, b"),
         (lambda grad, a, b: (grad,) * 3, "returned 3 gradients, expected 2"),
         (lambda grad, a, b: (grad[:1], grad), r"gave a a gradient of shape \[1\], expected \[3\]"),
@@ -122,6 +126,29 @@ def test_a_derivative_that_cannot_be(derivative: Any, says: str) -> None:
     out = made(derivative)(ds.ones(3, requires_grad=True), ds.ones(3, requires_grad=True))
     with pytest.raises(RuntimeError, match=says):
         ds.backward(out)
+
+
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        lambda grad, a: (grad, None),
+        lambda grad, a, b, c: (grad, grad),
+        lambda: None,
+        lambda grad, *, out: None,
+    ],
+)
+def test_a_derivative_of_other_arguments_is_refused_when_it_is_given(derivative: Any) -> None:
+    with pytest.raises(
+        TypeError,
+        match=r"(?s)derivative of joined is called with 3 arguments, the gradient and a, b, but takes \(",
+    ):
+        made(derivative)
+    for fits in (
+        lambda grad, *rest: (grad, grad),
+        lambda grad, a, b, *, out: (grad, grad),
+        lambda grad, a, b, out=None: (grad, grad),
+    ):
+        made(fits)
 
 
 def test_under_no_grad_no_derivative_is_needed() -> None:
