@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
 import platform
-import shutil
 import stat
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.dnn import library as dnn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
@@ -31,7 +30,7 @@ class Compiled:
     """
 
     def __init__(self, name: str, flags: tuple[str, ...], functions: dict[str, list[Any]]) -> None:
-        self.source = Path(__file__).with_name(name)
+        self.source: str | Path = os.path.join(os.path.dirname(__file__), name)
         self.flags = (*FLAGS, *flags)
         self._functions = functions
         self._found: Any = None
@@ -64,8 +63,11 @@ class Compiled:
         if folder is None or compiler is None:
             return None
         on = "\n".join((compiler, *self.flags, platform.machine(), _processor()))
-        key = hashlib.sha256(on.encode() + self.source.read_bytes()).hexdigest()[:24]
-        return folder / f"{self.source.stem}-{key}.so"
+        import hashlib  # slow to load, as pathlib is, and `import dsviz` compiles nothing
+
+        with open(self.source, "rb") as file:
+            key = hashlib.sha256(on.encode() + file.read()).hexdigest()[:24]
+        return folder / f"{os.path.splitext(os.path.basename(self.source))[0]}-{key}.so"
 
     def _look(self) -> None:
         path = self.path()
@@ -113,6 +115,9 @@ def _folder() -> Path | None:
     """The folder for what was compiled, None where there can be none that only the person can write to."""
     if not hasattr(os, "posix_spawn") or not hasattr(os, "getuid"):
         return None
+    import tempfile
+    from pathlib import Path
+
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     for folder in (home / "dsviz", Path(tempfile.gettempdir()) / f"dsviz-{os.getuid()}"):
         try:
@@ -126,6 +131,8 @@ def _folder() -> Path | None:
 
 @functools.cache
 def _compiler() -> str | None:
+    import shutil
+
     return next((found for found in map(shutil.which, COMPILERS) if found), None)
 
 
@@ -133,7 +140,8 @@ def _compiler() -> str | None:
 def _processor() -> str:
     """What the processor can do: code made for one is not for another."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            text = file.read()
     except OSError:
         return platform.processor()
     return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -169,6 +168,8 @@ class Optimizer:
             known.add(id(parameter))
         for option in sorted(set(param_group) - set(self.defaults) - {"params", "name", "initial_lr"}):
             # An option of the person's own is theirs to use; one that is nearly ours is a slip of the pen.
+            import difflib  # errors are rare, and it is slow to load
+
             near = difflib.get_close_matches(option, self.defaults, 1, 0.75)
             if near:
                 raise located(
