@@ -74,6 +74,7 @@ def test_each_view_tells_what_the_engine_does_and_what_to_do_where_there_is_noth
         ("Precision", "ds.graph_config(amp=True)"),
         ("Reuse", "not called since tracing began"),
         ("Partitions", "The program holds no partition."),
+        ("JIT", "Nothing is compiled"),
         ("Drift", "There are not two yet"),
     ):
         view(page, name)

@@ -63,6 +63,8 @@ export class Colours {
     }
     look.norms = [low, high];
     this.drawn();
+    const here = this.pane.scene.layout.items.get(look.current || look.failed);
+    if (here && this.pane.following) this.pane.camera.show(here); // a badge may have come to it
   }
 
   /** Ask for the parts of a partition, and which edges they cut. */

@@ -14,7 +14,7 @@ const VIEWS = [
 const DRAWN = { precision, reuse, partitions, jit, drift };
 
 export class Engine extends Asked {
-  /** `on.node(slot)`, `on.parts(index)` colours by a partition, `on.dtype()` by dtype, `on.level(level)` */
+  /** `on.node(slot)`, `on.parts(index)` colours by a partition, `on.dtype()` by dtype, `on.place(file, line)`, `on.level(level)` */
   constructor(state, live, on) {
     super("engine", live, "engine", { view: "configuration" });
     this.state = state;

@@ -67,13 +67,18 @@ export function partitions(told, _seen, { on, why }) {
 }
 
 /** What is compiled, how often it is used, and why it was compiled again. */
-export function jit(told, _seen, { why }) {
+export function jit(told, _seen, { on, state: page, why }) {
   if (!told) return hint(why);
   if (!told.regions.length) return hint(told.refused ? `Nothing is compiled: ${told.refused}. ` : "Nothing is compiled yet: that is for ops on large arrays that are not traced and run again and again. ", mono("ds.jit(f)"), " asks for it; ops that are traced run one by one.");
+  const files = new Map([...page.files.values()].map((file) => [file.path, file.id]));
+  const place = (row) => {
+    const name = `${row.file.split("/").pop()}:${row.line}`;
+    return files.has(row.file) ? to(name, () => on.place(files.get(row.file), row.line), { title: row.file }) : mono(name);
+  };
   const state = { counting: "op by op, counted", compiling: "the compiler works", compiled: "compiled", plain: "op by op" };
   return [facts(h("b", {}, `${count(told.compiled)} regions compiled`), fact("runs by kernels", count(told.hits)), fact("op by op", count(told.misses)), told.compiler ? fact("by", told.compiler) : "", told.refused ? h("span", {}, told.refused) : ""),
     grid(["Begins at", "Ops", "Shape", "State", "Hits", "Misses", "Why it is another, or plain"], told.regions.slice().reverse().map((row) => [
-      mono(`${row.file.split("/").pop()}:${row.line}`), row.ops.join(" "), mono(`${shapeText(row.shape)} ${row.dtype}`), `${state[row.state]}${row.cached ? ", from disk" : ""}`, count(row.hits), count(row.misses), row.error || row.reason]), [4, 5])];
+      place(row), row.ops.join(" "), mono(`${shapeText(row.shape)} ${row.dtype}`), `${state[row.state]}${row.cached ? ", from disk" : ""}`, count(row.hits), count(row.misses), row.error || row.reason]), [4, 5])];
 }
 
 /** How values and structure moved over the iterations. */

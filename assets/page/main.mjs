@@ -79,7 +79,7 @@ export function start(connect) {
   const memory = new Memory(state, live, { place, node: showNode, problem });
   const iterations = new Iterations(state, live, { compared: (differs) => graph.colours.difference(differs), problem, node: showSlot });
   const parameters = new Parameters(state, live, { slot: showSlot, why: (row) => whyNoGradient(row), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
-  const engine = new Engine(state, live, { node: showSlot, parts: (index) => graph.colours.parts(index), dtype: () => graph.colours.by("dtype"), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
+  const engine = new Engine(state, live, { node: showSlot, place, parts: (index) => graph.colours.parts(index), dtype: () => graph.colours.by("dtype"), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const events = new Events(state, live, { node: showNode });
   const panels = { memory, iterations, parameters, engine, events, console: log };
   const tabs = new Tabs(Object.keys(panels), (name) => {

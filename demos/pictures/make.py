@@ -17,9 +17,11 @@ HERE = Path(__file__).resolve().parent
 DEMOS = HERE.parent
 sys.path.insert(0, str(DEMOS.parent / "tests"))
 
+import browser  # noqa: E402
 from browser import Run, open_chromium, poll, press, running  # noqa: E402
 
-expect.set_options(timeout=120_000)  # milliseconds: whole runs are waited for, on any machine
+browser.WAIT = 120_000  # milliseconds: whole runs are waited for, on any machine
+expect.set_options(timeout=browser.WAIT)
 
 
 def entry(_page: Page) -> None:
@@ -79,7 +81,9 @@ def engine(page: Page) -> None:
     """Mixed precision layer by layer, with the graph coloured by dtype."""
     page.click("#trace-level-2")
     stop_at(page, "op", "cross_entropy", "iteration == 123")
-    press(page, "continue")
+    page.click("#btn-continue")
+    expect(page.locator("#iteration")).to_have_text("123")
+    expect(page.locator("#run-state")).to_have_text("paused")
     page.click("#tab-engine")
     page.locator("#bottom-tools").get_by_role("radio", name="Precision").click()
     page.get_by_role("button", name="Colour the graph by dtype").click()
