@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engine import testing as testing
     from engine import utils as utils
     from engine.func import vmap as vmap
+    from engine.jit.asking import compile as compile
 
 # A model file that is brought over from PyTorch changes its imports only: `from dsviz import nn`,
 # `import dsviz.nn.functional as F`. These are the engine's own modules, not copies of them.
@@ -64,6 +65,10 @@ __all__ += _engine.__all__
 _LAZY = {
     "debug": ("dsviz.debug", None),
     "distributions": ("engine.distributions", None),
+    "compile": (
+        "engine.jit.asking",
+        "compile",
+    ),  # not in __all__, as Python's `open` and `compile` should stay
     "func": ("engine.func", None),
     "onnx": ("engine.onnx", None),
     "random": ("engine.random", None),

@@ -502,6 +502,10 @@ class Module:
         """Move to a device without caring for the values."""
         return self.to(device=device)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `ds.jit(self)`: what this module runs is compiled. PyTorch's options of how are accepted."""
+        self.__dict__["_jit"] = True
+
     def share_memory(self) -> Self:
         """Itself: memory is not shared between processes."""
         return self

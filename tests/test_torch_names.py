@@ -360,3 +360,24 @@ def test_a_pretrained_table_is_frozen_and_arguments_stand_where_pytorchs_do() ->
     assert (attention.kdim, attention.vdim) == (3, 5)
     with pytest.raises(ValueError, match="no add_bias_kv"):
         nn.MultiheadAttention(4, 2, add_bias_kv=True)
+
+
+def test_compile_is_accepted_wherever_pytorchs_is() -> None:
+    import dsviz
+
+    net = nn.Sequential(nn.Linear(4, 4), nn.GELU())
+    x = ds.randn(3, 4)
+    expected = net(x).detach().numpy()
+    assert dsviz.compile(net, mode="reduce-overhead", fullgraph=True) is net
+    net.compile(dynamic=True)
+
+    @dsviz.compile
+    def twice(x: Any) -> Any:
+        return net(x) * 2
+
+    @dsviz.compile(disable=True)
+    def plain(x: Any) -> Any:
+        return net(x)
+
+    np.testing.assert_allclose(twice(x).detach().numpy(), 2 * expected, rtol=1e-6)
+    np.testing.assert_allclose(plain(x).detach().numpy(), expected, rtol=1e-6)

@@ -49,6 +49,23 @@ def jit(target: Any = None) -> Any:
     return run
 
 
+def compile(
+    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor",
+    mode: str | None = None, options: dict[str, Any] | None = None, disable: bool = False,
+) -> Any:  # fmt: skip
+    """PyTorch's name for `jit`: Python runs as written here, so whatever graph it makes is fine, and the options of how
+    PyTorch compiles change nothing. `disable` leaves the model as it is.
+
+    >>> import engine as ds
+    >>> net = compile(ds.nn.Linear(2, 1), mode="max-autotune")
+    >>> net(ds.ones(3, 2)).shape
+    (3, 1)
+    """
+    if model is None:
+        return functools.partial(compile, disable=disable)
+    return model if disable else jit(model)
+
+
 def asked(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`function(*args, **kwargs)`, what it runs compiled; nothing of it is put off beyond its end."""
     if state.asked_jit:
