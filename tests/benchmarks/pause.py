@@ -35,7 +35,7 @@ def main() -> None:
             with dsviz.Session.launch(str(script), stdout=subprocess.DEVNULL) as session:
                 session.wait(60)
                 for turn in range(times):
-                    session.resume(0)
+                    session.send("continue")
                     time.sleep(0.05 + 0.007 * (turn % 7))
                     begin = time.perf_counter()
                     stop = session.pause(60)
