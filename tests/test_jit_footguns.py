@@ -638,6 +638,28 @@ def test_gradients_however_they_are_asked_for(way: str) -> None:
     near(gradients(WAYS[way], x), expected, 64)
 
 
+def test_one_number_beside_rows_gets_the_gradient_of_all_of_them() -> None:
+    @ds.jit
+    def beside(x: Any, a: Any, b: Any) -> Any:
+        return ds.tanh(x * 0.5), a * b
+
+    given = [leaf(512), leaf(1, seed=1), ds.tensor(np.float32(0.7), requires_grad=True)]
+
+    def run() -> list[Any]:
+        for t in given:
+            t.grad = None
+        y, z = beside(*given)
+        (y.sum() + z.sum()).backward()
+        plans.wait()
+        return [value(t.grad) for t in given]
+
+    with ds.no_jit():
+        expected = run()
+    for _ in range(3):
+        for g, e in zip(run(), expected, strict=True):
+            near(g, e)
+
+
 def test_hooks_and_gradients_inside_a_region() -> None:
     @ds.jit
     def inside(x: Any) -> Any:

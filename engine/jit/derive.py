@@ -146,8 +146,16 @@ def _gradients(
         for argument, wanted, pg in zip(step.args, wants, found, strict=True):
             if pg is None or not wanted:
                 continue
+            parent = values[step.args.index(argument)].shape
             pg = tape.lifted(pg)
+            if pg.shape == ():
+                pg = tape.shaped(pg, step.shape)
+            if pg.shape not in (parent, tape.domain):
+                # A number for each row is not what a value that is the same in all of them gets.
+                raise Unsupported(f"a gradient of {list(pg.shape)} for {list(parent)}")
             held = coming.get(argument)
+            if held is not None and held.shape != pg.shape:
+                held, pg = tape.summed(held, parent), tape.summed(pg, parent)
             coming[argument] = pg if held is None else held + pg
     return {
         k: tape.summed(coming["input", k], given[k].shape)

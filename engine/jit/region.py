@@ -90,10 +90,17 @@ class Region:
 
     # --- growing ---
 
-    def takes(self, rule: Rule) -> bool:
-        """Whether the next op goes over the same elements."""
-        return rule.domain == self.domain or (
-            rule.shape in ((*self.domain[:-1], 1), self.domain[:-1]) and rule.domain == rule.shape
+    def takes(self, rule: Rule, args: tuple[Any, ...]) -> bool:
+        """Whether the next op goes over the same elements, or over one number for each row of them."""
+        if rule.domain == self.domain:
+            return True
+        if rule.domain != rule.shape:
+            return False
+        if rule.shape == (*self.domain[:-1], 1):
+            return True
+        # Rows without their last dimension: only among themselves, as an array of that shape may be anything.
+        return rule.shape == self.domain[:-1] and all(
+            type(a) is Lazy or type(a) is float or type(a) is int for a in args
         )
 
     def lend(self, tensor: Tensor, array: Any) -> int:
@@ -309,7 +316,7 @@ def collect(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -
     if rule is None:
         return None
     if region is not None and (
-        region.dtype != rule.dtype or len(region.steps) >= LONGEST or not region.takes(rule)
+        region.dtype != rule.dtype or len(region.steps) >= LONGEST or not region.takes(rule, args)
         or _new_turn(region, args, code, lasti)
     ):  # fmt: skip
         region.settle()

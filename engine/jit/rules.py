@@ -81,6 +81,8 @@ def _made(op: Op, arguments: tuple[Any, ...], kwargs: dict[str, Any], attrs: Any
     for given, _ in arrays:
         if len(given) >= len(domain) and np.prod(given, dtype=np.int64) > np.prod(domain, dtype=np.int64):
             domain = given
+    if 0 in shape or shape not in (domain, (*domain[:-1], 1), domain[:-1]):
+        return None
     frozen = _traced(op, arguments, kwargs, shape, domain, dtype, frozen=False)
     if frozen is None:
         frozen = _traced(op, arguments, kwargs, shape, domain, dtype, frozen=True)

@@ -225,8 +225,6 @@ class Tape:
         """`g` as the gradient of a value of `shape` that was broadcast; where no C does it, as it is."""
         if g.shape == shape:
             return g
-        if g.shape == () or g.shape == self.rows:
-            g = self.shaped(g, self.domain)
         if g.shape != self.domain:
             raise Unsupported(f"a gradient of {list(g.shape)} for {list(shape)}")
         if shape == self.rows:
