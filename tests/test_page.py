@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import DEMOS, Run, graph, poll, press, running
+from browser import DEMOS, WAIT, Run, graph, poll, press, running
 from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -164,7 +164,10 @@ def test_the_memory_timeline_is_drawn_once_dash_has_come_and_nothing_waits_for_i
     late = False
     for route in held:
         route.continue_()
-    expect(page.locator("#memory-timeline .js-plotly-plot .scatterlayer .trace").first).to_be_attached()
+    # Dash's scripts and plotly's come one after the other through this test: on a busy machine that takes its time.
+    expect(page.locator("#memory-timeline .js-plotly-plot .scatterlayer .trace").first).to_be_attached(
+        timeout=6 * WAIT
+    )
     expect(page.locator("#memory-timeline")).to_contain_text("Peak")
 
 

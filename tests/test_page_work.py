@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from browser import DEMOS, Run, graph, poll, press, running
+from browser import DEMOS, WAIT, Run, graph, poll, press, running
 from playwright.sync_api import Browser, expect
 
 import dsviz as ds
@@ -81,7 +81,7 @@ def test_an_instant_of_the_memory_timeline_tells_what_was_alive(bug: tuple[Run, 
     page = run.page()
     press(page, "continue")
     plot = page.locator("#memory-timeline .js-plotly-plot")
-    expect(plot.locator(".scatterlayer .trace").first).to_be_attached()
+    expect(plot.locator(".scatterlayer .trace").first).to_be_attached(timeout=6 * WAIT)
     legend = page.locator("#memory-legend")
     box = plot.locator(".nsewdrag").first.bounding_box()
     assert box

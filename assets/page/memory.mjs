@@ -57,6 +57,7 @@ export class Memory {
       return this.live.ask("memory", { axis: this.axis }).then((view) => {
         this.draw(view);
         if (this.used || view.x.length) this.redraw();
+        else if (this.state.paused) plots().catch(() => undefined); // soon it is wanted; whoever draws first hears why not
       }, () => undefined);
     }, running ? 600 : 160);
   }

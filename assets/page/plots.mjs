@@ -7,24 +7,24 @@ let coming = null;
 
 /** Resolves with Dash's way to set properties from outside, once Dash has drawn its part of the page. */
 export function plots() {
-  coming ||= begin();
+  coming ||= begin().catch((error) => { coming = null; throw error; }); // the next who asks tries again
   return coming;
 }
 
 async function begin() {
   await new Promise((done) => { requestIdleCallback(done, { timeout: 1000 }); }); // whoever clicks at once comes first
   const parts = document.getElementById("dash").content;
-  for (const part of [...parts.children]) {
-    if (part.tagName !== "SCRIPT" || part.type === "application/json") document.body.append(part);
-    else await run(part);
-  }
+  const scripts = [...parts.querySelectorAll("script[src]")];
+  for (const part of [...parts.children]) if (part.type === "application/json") document.body.append(part);
+  await Promise.all(scripts.map(run)); // fetched together, run in their order
+  run(parts.querySelector("#_dash-renderer"));
   while (!document.getElementById("memory-figure")?.matches(".dash-graph") || !window.dash_clientside?.set_props) {
     await new Promise((done) => { setTimeout(done, LOOK); });
   }
   return window.dash_clientside.set_props;
 }
 
-/** A script of the template is inert for good; one like it runs. One after the other, so that each is a task of its own. */
+/** A script of the template is inert for good; one like it runs. */
 function run({ src, id, textContent }) {
   const script = document.createElement("script");
   script.async = false;
