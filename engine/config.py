@@ -28,6 +28,7 @@ class Config:
     keep_fp32: float = 0.0
     loss_scaling: float | str = "dynamic"
     cpu_fast: bool = True
+    winograd: bool = True
 
 
 class ConfigError(ValueError):
@@ -85,6 +86,11 @@ KEYS: dict[str, Key] = {
         lambda v: isinstance(v, bool),
         "compute with oneDNN's kernels where they are installed",
     ),
+    "winograd": Key(
+        "true or false",
+        lambda v: isinstance(v, bool),
+        "large 3x3 convolutions by Winograd's algorithm: half the time, the last of seven digits less",
+    ),
 }
 assert list(KEYS) == [field.name for field in fields(Config)]
 
@@ -127,8 +133,8 @@ def checked(given: dict[str, Any], where: str = "graph_config") -> dict[str, Any
 class graph_config:  # noqa: N801 - written as a function, `with ds.graph_config(amp=True):`
     """Set keys of the configuration for a block; they nest, and what was in force comes back at the end.
 
-    Keys: `memory_optimization`, `trace_level`, `trace_sample`, `jit_threshold`, `amp`, `keep_fp32`, `loss_scaling`, `cpu_fast`; `KEYS`
-    says what each takes. Raises `ConfigError` (a `ValueError`) that names the key, the values it takes and,
+    Keys: `memory_optimization`, `trace_level`, `trace_sample`, `jit_threshold`, `amp`, `keep_fp32`, `loss_scaling`, `cpu_fast`,
+    `winograd`; `KEYS` says what each takes. Raises `ConfigError` (a `ValueError`) that names the key, the values it takes and,
     for an unknown key, the nearest known one.
 
     >>> with graph_config(jit_threshold=10):

@@ -286,9 +286,9 @@ class _Run:
         numbers = math.prod(n for n in asked if isinstance(n, int)) if isinstance(asked, tuple) else 0
         if max(record.nbytes, numbers) > MOST_BYTES:
             raise NotKeptError(f"The result of node {node} ({name}) is too large to be made again.")
-        for arranged, fast in _arrangements(args):
+        for arranged, kernels in _arrangements(args):
             try:
-                with np.errstate(all="ignore"), graph_config(cpu_fast=fast):
+                with np.errstate(all="ignore"), graph_config(**kernels):
                     out = op.on_numpy(*arranged, **attrs)
             except Exception as error:  # noqa: BLE001 - whatever an op raises on what a file holds is told
                 raise NotKeptError(f"Running node {node} ({name}) again failed: {error}.") from None
@@ -371,16 +371,18 @@ def _same(one: ev.Summary, other: ev.Summary) -> bool:
     )  # fmt: skip
 
 
-def _arrangements(args: list[Any]) -> Iterator[tuple[list[Any], bool]]:
-    """The arguments of an op as the program may have had them, and whether its fast kernels computed.
+def _arrangements(args: list[Any]) -> Iterator[tuple[list[Any], dict[str, bool]]]:
+    """The arguments of an op as the program may have had them, and the configuration of the kernels that computed.
 
     A recording tells numbers, not how they lay in memory; sums of images come out otherwise in their last bits where
     channels lie last, and with other kernels. They also do with another number of threads, which is not tried.
     """
     images = any(isinstance(a, np.ndarray) and a.ndim == 4 for a in args)
     for last in (False, True) if images else (False,):
-        for fast in (True, False):
-            yield [_arranged(a, last) for a in args], fast
+        yield [_arranged(a, last) for a in args], {"cpu_fast": True}
+        if images:
+            yield [_arranged(a, last) for a in args], {"cpu_fast": True, "winograd": False}
+        yield [_arranged(a, last) for a in args], {"cpu_fast": False}
 
 
 def _arranged(value: Any, last: bool) -> Any:

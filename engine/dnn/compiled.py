@@ -27,12 +27,16 @@ class Compiled:
     """One C file beside this one, as a library once it is compiled.
 
     `functions` gives the types of the arguments of each, as `ctypes` takes them; all of them return nothing.
+    Unless it may come `late`, a program that did not find it compiled when it first asked goes without it.
     """
 
-    def __init__(self, name: str, flags: tuple[str, ...], functions: dict[str, list[Any]]) -> None:
+    def __init__(
+        self, name: str, flags: tuple[str, ...], functions: dict[str, list[Any]], late: bool = True
+    ) -> None:
         self.source: str | Path = os.path.join(os.path.dirname(__file__), name)
         self.flags = (*FLAGS, *flags)
         self._functions = functions
+        self._late = late
         self._found: Any = None
         self._calls = 0
         self._begun = self._hopeless = False
@@ -76,7 +80,7 @@ class Compiled:
         elif path.exists():
             self._hopeless = not self._open(path)
         elif not self._begun:
-            self._begun = True
+            self._begun, self._hopeless = True, not self._late
             os.waitpid(self._start(path, wait=False), 0)
 
     def _start(self, path: Path, wait: bool) -> int:
@@ -84,10 +88,8 @@ class Compiled:
         compiler = _compiler()
         assert compiler is not None
         # What is half written has another name, so whoever finds the library finds it whole.
-        script = (
-            'nice -n 19 "$@" -o "$0.$$" </dev/null >/dev/null 2>&1 && mv -f "$0.$$" "$0" || rm -f "$0.$$"'
-        )
-        script = script if wait else f"({script}) &"
+        script = '"$@" -o "$0.$$" </dev/null >/dev/null 2>&1 && mv -f "$0.$$" "$0" || rm -f "$0.$$"'
+        script = script if wait else f"(nice -n 19 {script}) &"
         words = ["sh", "-c", script, str(path), compiler, *self.flags, str(self.source)]
         return os.posix_spawn("/bin/sh", words, os.environ)
 

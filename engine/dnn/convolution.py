@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.dnn import library as dnn
+from engine.dnn import winograd
 from engine.dnn.library import Cache, Library, Primitive
 from engine.ops.window import Sizes, Window
 from engine.pool import channels_last, pool
@@ -110,6 +111,9 @@ def correlate(x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
         return None
     shape = (x.shape[0], weight.shape[0], *out)
     x, weight = channels_last(x), np.ascontiguousarray(weight)
+    fewer = winograd.correlate(x, weight, None if bias is None else np.ascontiguousarray(bias), fit, groups)
+    if fewer is not None:
+        return fewer
     with lib.lock:
         ready = _prepared(lib, "forward", x.shape, weight.shape, shape, fit, groups, bias is not None)
         if ready is None:
@@ -135,6 +139,9 @@ def spread(g: Any, weight: Any, w: Window, groups: int, size: Sizes) -> Any:
         return None
     shape = (g.shape[0], weight.shape[1] * groups, *size)
     g, weight = channels_last(g), np.ascontiguousarray(weight)
+    fewer = winograd.spread(g, weight, fit, groups)
+    if fewer is not None:
+        return fewer
     with lib.lock:
         ready = _prepared(lib, "data", shape, weight.shape, g.shape, fit, groups)
         if ready is None:
@@ -152,6 +159,9 @@ def weigh(x: Any, g: Any, w: Window, groups: int) -> Any:
         return None
     shape = (g.shape[1], x.shape[1] // groups, *w.kernel)
     x, g = channels_last(x), channels_last(g)
+    fewer = winograd.weigh(x, g, fit, groups)
+    if fewer is not None:
+        return fewer
     with lib.lock:
         ready = _prepared(lib, "weights", x.shape, shape, g.shape, fit, groups)
         if ready is None:
