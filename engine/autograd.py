@@ -25,7 +25,7 @@ from engine.iteration import iteration
 from engine.located import located
 from engine.memory import memory
 from engine.node import BACKWARD, Node, blank
-from engine.pending import Product
+from engine.pending import PUT_OFF, Masked, Product
 from engine.pool import LARGE, compute, owns
 from engine.watched import begin_backward, finish_backward
 from engine.writes import Changed, writes
@@ -260,6 +260,8 @@ def _plain(
         if type(g) is Product:
             g = g.value()
         if looked_at or _hooked:
+            if type(g) is Masked:
+                g = g.value()
             if scale != 1.0 and op is None:
                 g = autocast.unscaled(node, g, scale)
             inner = 1.0 if op is None else scale  # what is in between keeps the factor, but nobody sees it
@@ -305,7 +307,7 @@ def _plain(
             if sources is not None:
                 back = begin_backward(node, g, sources)
             vjp: Any = op.vjp_numpy
-            if type(g) is not _ndarray:
+            if type(g) is not _ndarray and type(g) is not Masked:
                 first = g if op.outputs == 1 else next(p for p in g if p is not None)
                 if type(first) is not _ndarray:
                     vjp = op.vjp_on(backend.namespace(first))
@@ -348,7 +350,7 @@ def _plain(
             if parent.shape != shape and pg.shape != parent.shape:
                 pg = sum_to(np, pg, parent.shape)
             if pg.dtype is not parent.dtype and pg.dtype != parent.dtype:
-                pg = (pg.value() if type(pg) is Product else pg).astype(parent.dtype)
+                pg = (pg.value() if type(pg) in PUT_OFF else pg).astype(parent.dtype)
             if sources is not None and back is not None:
                 sources.setdefault(parent, []).append(back)
             held = grads.get(parent)
@@ -356,11 +358,15 @@ def _plain(
                 grads[parent] = pg
                 heappush(heap, (parent.order, parent))
                 continue
+            if type(pg) is Masked:
+                pg = pg.value()
             if type(held) is Product:
                 held.add(pg)
                 continue
             if type(pg) is Product:
                 pg = pg.value()
+            if type(held) is Masked:
+                held = held.value()
             if parent in owned:
                 if pg.nbytes >= LARGE and alike(held, pg):
                     total(held, pg, held)

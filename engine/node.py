@@ -72,6 +72,9 @@ class Node:
     call: ModuleCall | None = None  # the module call the op ran in
     duration: int = 0  # nanoseconds
     flowed: bool = False  # of a copy kept for error messages: a gradient flowed through what it is a copy of
+    foreseen: bool | None = (
+        None  # of a normalisation's weight: whether its result goes to a relu, as last time
+    )
     grad: Tensor | None = None  # of a leaf: its accumulated gradient
     grad_source: Node | None = None  # of a leaf: the backward node that last gave it a gradient
     hooks: dict[int, Any] | None = None

@@ -6,6 +6,7 @@ are slow, and T sums as large as the weight. The rows are kept instead and multi
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,38 @@ class Product:
         if self._seen is None:
             self._seen = self.value()
         return self._seen
+
+
+class Masked:
+    """A gradient of which only what belongs to positive elements of `out` passes; who takes it may leave that to a kernel.
+
+    `passed(whole, out)` computes it.
+    """
+
+    __slots__ = ("_out", "_passed", "dtype", "nbytes", "shape", "whole")
+
+    def __init__(self, whole: Any, out: Any, passed: Any) -> None:
+        self.whole = whole
+        self.shape, self.dtype, self.nbytes = whole.shape, whole.dtype, whole.nbytes
+        self._out, self._passed = out, passed
+
+    def value(self) -> Any:
+        """The gradient as an array that nobody else has."""
+        return self._passed(self.whole, self._out)
+
+
+PUT_OFF = (Product, Masked)
+
+
+# Tensors whose value is computed when somebody looks (foreseen.py), by identity: tensors compare by their elements.
+waiting: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def settle() -> None:
+    """Compute what waits to be looked at: what it is computed from may be about to change."""
+    if waiting:
+        for tensor in list(waiting.values()):
+            tensor.array  # noqa: B018 - looking at it is what computes it
 
 
 def seen(value: Any) -> Any:

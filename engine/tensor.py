@@ -23,6 +23,7 @@ from engine.node import Node, behind, leaf
 from engine.ops import indexing
 from engine.ops.cast import cast
 from engine.ops.layout import permute, transpose
+from engine.pending import settle
 from engine.text import tensor_text
 from engine.writing import Writing
 
@@ -233,6 +234,7 @@ class Tensor(Writing, Methods):
 
     def detach(self) -> Tensor:
         """The same value outside the graph; shares memory."""
+        settle()  # whoever has it may write to it
         out = Tensor.__new__(Tensor)
         out.array = self.array
         node, frame = self.node, user_frame(2)
@@ -280,10 +282,12 @@ class Tensor(Writing, Methods):
         """The value as a NumPy array sharing memory. Raises `RuntimeError` where a gradient flows, unless `force`."""
         if self.node.requires and not force:
             raise located(RuntimeError("numpy() on a tensor that requires grad; use detach().numpy()"))
+        settle()  # whoever has it may write to it
         shared.note(self.array)
         return np.asarray(backend.move(self.array, "cpu"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        settle()
         shared.note(self.array)
         value = np.asarray(backend.move(self.array, "cpu"), dtype)
         return value.copy() if copy else value

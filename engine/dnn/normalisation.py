@@ -14,6 +14,10 @@ from engine.pool import channels_last, is_last, pool
 _cache = Cache()
 
 
+# What a relu behind the normalisation makes of its result is computed with it; the statistics are given.
+RELU, GIVEN = 8, 1
+
+
 def _described(lib: Library, shape: tuple[int, ...], strides: tuple[int, ...], eps: float, flags: int) -> Any:
     data = lib.layout(shape, strides)
     forward = lib.describe(
@@ -22,14 +26,21 @@ def _described(lib: Library, shape: tuple[int, ...], strides: tuple[int, ...], e
     return data, lib.layout(shape[1:2], (1,)), forward, c_float(eps), c_uint(flags)
 
 
-def _forward(lib: Library, shape: Any, strides: Any, eps: float, flags: int) -> Primitive:
+def _forward(lib: Library, shape: Any, strides: Any, eps: float, flags: int) -> tuple[Primitive, int]:
+    """The computation, and the bytes of the places where the result is positive (0 without a relu)."""
     data, row, forward, *_ = _described(lib, shape, strides, eps, flags)
     kinds, layouts = [dnn.SRC, dnn.DST, dnn.MEAN, dnn.VARIANCE], [data, data, row, row]
     for flag, kind in ((dnn.SCALE, dnn.SCALES), (dnn.SHIFT, dnn.SHIFTS)):
         if flags & flag:
             kinds.append(kind)
             layouts.append(row)
-    return Primitive(lib, forward, kinds, layouts)
+    size = 0
+    if flags & RELU:
+        places = lib.asked(forward, dnn.QUERY_WORKSPACE)
+        size = lib.size(places)
+        kinds.append(dnn.WORKSPACE)
+        layouts.append(places)
+    return Primitive(lib, forward, kinds, layouts), size
 
 
 def _backward(lib: Library, shape: Any, strides: Any, eps: float, flags: int) -> Primitive:
@@ -42,6 +53,9 @@ def _backward(lib: Library, shape: Any, strides: Any, eps: float, flags: int) ->
         if flags & flag:
             kinds.append(kind)
             layouts.append(row)
+    if flags & RELU:
+        kinds.append(dnn.WORKSPACE)
+        layouts.append(lib.asked(forward, dnn.QUERY_WORKSPACE))
     return Primitive(lib, back, kinds, layouts)
 
 
@@ -62,28 +76,62 @@ def _variance(rstd: Any, eps: float) -> Any:
 
 def normalise(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any] | None:
     """`x` with mean 0 and variance 1 in each channel, scaled and shifted; its mean and variance (biased)."""
+    mean, variance = np.empty(x.shape[1:2], np.float32), np.empty(x.shape[1:2], np.float32)
+    made = _normalised(x, weight, bias, eps, mean, variance, 0)
+    return None if made is None else (made[0], mean, variance)
+
+
+def rectified(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any, Any] | None:
+    """The relu of `normalise`, mean and variance, and where the result is positive, as `gradients` takes it.
+
+    The bits are those of one after the other. None also where something is not finite: of NaN, relu makes NaN and
+    this would make 0.
+    """
+    mean, variance = np.empty(x.shape[1:2], np.float32), np.empty(x.shape[1:2], np.float32)
+    made = _normalised(x, weight, bias, eps, mean, variance, RELU)
+    if made is None or not all(np.isfinite(v).all() for v in (mean, variance, weight, bias) if v is not None):
+        return None
+    return made[0], mean, variance, made[1]
+
+
+def again(x: Any, weight: Any, bias: Any, eps: float, mean: Any, variance: Any, relu: bool = False) -> Any:
+    """`normalise` (or the relu of it) with the statistics it found, to the bit."""
+    made = _normalised(x, weight, bias, eps, mean, variance, GIVEN | (RELU if relu else 0))
+    return None if made is None else made[0]
+
+
+def _normalised(
+    x: Any, weight: Any, bias: Any, eps: float, mean: Any, variance: Any, flags: int
+) -> tuple[Any, Any] | None:
     lib = _ready(x, weight, bias)
     if lib is None:
         return None
-    flags = (0 if weight is None else dnn.SCALE) | (0 if bias is None else dnn.SHIFT)
+    flags |= (0 if weight is None else dnn.SCALE) | (0 if bias is None else dnn.SHIFT)
     key = ("forward", x.shape, _strides(x), eps, flags)
-    mean, variance = np.empty(x.shape[1], np.float32), np.empty(x.shape[1], np.float32)
     with lib.lock:
-        run = _cache.get(key, lambda: _forward(lib, *key[1:]))
-        if run is None:
+        found = _cache.get(key, lambda: _forward(lib, *key[1:]))
+        if found is None:
             return None
+        run, size = found
         out = pool.like(x)
-        run(x, out, mean, variance, *(np.ascontiguousarray(v) for v in (weight, bias) if v is not None))
-    return out, mean, variance
+        places = [pool.empty((size,), np.uint8)] if flags & RELU else []
+        scales = [np.ascontiguousarray(v) for v in (weight, bias) if v is not None]
+        run(x, out, mean, variance, *scales, *places)
+    return out, places[0] if places else None
 
 
-def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> tuple[Any, Any, Any] | None:
-    """The gradients of the input, the weight (None without one) and the bias."""
+def gradients(
+    g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float, places: Any = None
+) -> tuple[Any, Any, Any] | None:
+    """The gradients of the input, the weight (None without one) and the bias.
+
+    With the `places` that `rectified` gave, `g` is the gradient of the relu's result.
+    """
     lib = _ready(x, g, weight)
     if lib is None:
         return None
     g = channels_last(g) if is_last(x) else np.ascontiguousarray(g)
-    flags = dnn.SHIFT | (0 if weight is None else dnn.SCALE)
+    flags = dnn.SHIFT | (0 if weight is None else dnn.SCALE) | (0 if places is None else RELU)
     key = ("backward", x.shape, _strides(x), eps, flags)
     variance = _variance(rstd, eps)
     to_bias = np.empty_like(mean)
@@ -94,7 +142,7 @@ def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> 
             return None
         to_input = pool.like(x)
         scales = () if weight is None else (np.ascontiguousarray(weight), to_weight)
-        run(x, g, mean, variance, to_input, *scales, to_bias)
+        run(x, g, mean, variance, to_input, *scales, to_bias, *(() if places is None else (places,)))
     return to_input, to_weight, to_bias
 
 

@@ -26,8 +26,22 @@ if TYPE_CHECKING:
 ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.floating}
 
 
+def _foresee(normalisation: Any) -> None:
+    """A relu took the result of this node: next time it is computed with it, unless somebody looks at it before."""
+    weight = normalisation.inputs[3]
+    if weight is not None and weight.foreseen is None:
+        weight.foreseen = True
+
+
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
     if xp is np and type(out) is np.ndarray:
+        if (
+            out.size >= loop.ENOUGH
+            and input is not None
+            and input.op is not None
+            and input.op.name == "batch_norm"
+        ):
+            _foresee(input)
         fast = elementwise.relu_gradient(g, out, spare)
         if fast is not None:
             return fast
@@ -343,7 +357,21 @@ def relu(input: Any, inplace: bool = False) -> Tensor:
     """`max(input, 0)`; `inplace` writes it over `input`."""
     if inplace:
         return over(input, relu)
+    if type(input) is _Foreseen:
+        made = _known(input)
+        if made is not None:
+            return made  # type: ignore[no-any-return]
     return unary(RELU, input)
+
+
+def bind(foreseen: Any, relu: Any) -> None:
+    """Called once by foreseen.py, which is made of this."""
+    global _Foreseen, _known
+    _Foreseen, _known = foreseen, relu
+
+
+_Foreseen: Any = None
+_known: Any = None
 
 
 def sigmoid(input: Any) -> Tensor:

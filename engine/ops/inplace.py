@@ -14,6 +14,7 @@ from engine.grad_mode import state
 from engine.located import located
 from engine.node import NO_KWARGS
 from engine.op import Op
+from engine.pending import settle
 from engine.writes import writes
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def _write(target: Tensor, name: str, result: Tensor) -> None:
         )
     if late.regions:
         late.settle()
-    target.array[...] = result.array
+    values = target.array
+    settle()
+    values[...] = result.array
     writes.note(target.array, name + "_")
 
 

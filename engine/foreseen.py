@@ -1,0 +1,178 @@
+"""Batch normalisation with the relu that follows it, computed together because a relu followed last time.
+
+The program sees two ops all the same: two nodes, two values, gradients at each. The value between them is computed
+when somebody looks at it, to the same bits; where somebody does, the two are computed apart from then on. While the
+engine is watched, every op is computed by itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from engine.amp import autocast
+from engine.anomaly import anomaly
+from engine.bus import bus
+from engine.dispatch import apply
+from engine.dnn import elementwise, normalisation
+from engine.grad_mode import state
+from engine.node import NO_KWARGS
+from engine.op import Op
+from engine.ops import activation
+from engine.ops.activation import RELU
+from engine.ops.norm import BATCH_NORM, follow
+from engine.pending import Masked, waiting
+from engine.pool import is_last
+from engine.tensor import Tensor
+
+# Elements from which one pass less is worth the trouble.
+ENOUGH = 1 << 16
+
+_array: Any = Tensor.__dict__["array"]  # the slot itself
+
+
+class Between:
+    """What is known of a normalisation's result that was not written down: how to compute it, and its relu."""
+
+    __slots__ = ("bias", "eps", "input", "mean", "relu", "variance", "weight")
+
+    def __init__(self, input: Any, weight: Any, bias: Any, eps: float, mean: Any, variance: Any) -> None:
+        self.input = input
+        # Copies, which are small: an optimizer may change the parameters before somebody looks.
+        self.weight, self.bias = weight.copy(), bias.copy()
+        self.eps = eps
+        self.mean, self.variance = mean, variance
+        self.relu: Any = None  # until it is taken
+
+    def value(self) -> Any:
+        """The normalised input."""
+        made = normalisation.again(self.input, self.weight, self.bias, self.eps, self.mean, self.variance)
+        if made is not None:
+            return made
+        # oneDNN was switched off meanwhile.
+        across = (1, -1, 1, 1)
+        scale = self.weight / np.sqrt(self.variance + np.float32(self.eps))
+        return (self.input - self.mean.reshape(across)) * scale.reshape(across) + self.bias.reshape(across)
+
+
+class Foreseen(Tensor):
+    """A normalisation's result, as long as nobody has looked at it; then it is a Tensor like any other."""
+
+    __slots__ = ()
+
+    @property
+    def array(self) -> Any:
+        """The value, computed now."""
+        held = _array.__get__(self)
+        if type(held) is not Between:  # another thread was faster
+            return held
+        weight = self.node.inputs[3]
+        if weight is not None:
+            weight.foreseen = False
+        self.array = value = held.value()
+        return value
+
+    @array.setter
+    def array(self, value: Any) -> None:
+        _array.__set__(self, value)
+        self.__class__ = Tensor  # type: ignore[assignment]
+        waiting.pop(id(self), None)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each dimension; known without the value."""
+        return self.node.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Element type; known without the value."""
+        return self.node.dtype
+
+
+Foreseen.__name__ = Foreseen.__qualname__ = "Tensor"
+
+
+def _alone() -> bool:
+    """Whether nobody watches, and no way of running ops other than the usual is in force."""
+    return not (bus.active or autocast.running or state.stream is not None or state.stepwise)
+
+
+def batch_norm(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """The result of a normalisation that a relu will take, or None where that is not foreseen."""
+    if not kwargs["training"] or not _alone():
+        return None
+    arrays = [getattr(t, "array", t) for t in args]
+    x, running_mean, running_var, weight, bias = arrays
+    if type(x) is not np.ndarray or x.size < ENOUGH or x.ndim != 4 or not is_last(x):
+        return None
+    if any(type(a) is not np.ndarray or a.dtype != np.float32 or a.shape != x.shape[1:2] for a in arrays[1:]):
+        return None
+    found = normalisation.rectified(x, weight, bias, kwargs["eps"])
+    if found is None:
+        return None
+    out, mean, variance, places = found
+    follow(running_mean, running_var, mean, variance, x.size // x.shape[1], kwargs["momentum"])
+    # A copy of the record that has nothing left to compute.
+    done = copy.copy(_NORM)
+    rstd = 1 / np.sqrt(variance + kwargs["eps"])
+    done.on_numpy = lambda *_, **__: (out, mean, rstd, True, places)
+    made = apply(done, args, kwargs)
+    made.node.op = _NORM
+    between = Between(x, weight, bias, kwargs["eps"], mean, variance)
+    between.relu = out
+    _array.__set__(made, between)
+    made.__class__ = Foreseen
+    waiting[id(made)] = made
+    return made  # type: ignore[no-any-return]
+
+
+def relu(input: Foreseen) -> Tensor | None:
+    """The relu of a normalisation's result, which is there already; None where it was taken before."""
+    between = _array.__get__(input)
+    if type(between) is not Between or between.relu is None or not _alone():
+        return None
+    out, between.relu = between.relu, None
+    return apply(_RELU, (input,), NO_KWARGS, [out], [input.node])  # type: ignore[no-any-return]
+
+
+def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    """The gradient for the normalisation, which passes over what was not positive itself."""
+    if xp is np and type(g) is np.ndarray and not (bus.active or anomaly.on):
+        return Masked(g, out, _masked)
+    return RELU.vjp(xp, g, out, input)  # type: ignore[misc]
+
+
+def _masked(g: Any, out: Any) -> Any:
+    fast = elementwise.relu_gradient(g, out, False)
+    return RELU.vjp(np, g, out, None) if fast is None else fast  # type: ignore[misc]
+
+
+def _norm_vjp(xp: Any, g: Any, out: Any, *args: Any, places: Any, **given: Any) -> Any:
+    if type(g) is Masked:
+        input, _, _, weight, _ = args
+        fast = normalisation.gradients(
+            g.whole, input, weight, given["mean"], given["rstd"], given["eps"], places
+        )
+        if fast is not None:
+            return fast[0], None, None, fast[1], fast[2]
+        g = g.value()
+    return BATCH_NORM.vjp(xp, g, out, *args, **given)  # type: ignore[misc]
+
+
+def _record(op: Op, vjp: Any, extras: tuple[str, ...]) -> Op:
+    made = copy.copy(op)
+    made.vjp, made.vjp_numpy, made._vjps = vjp, partial(vjp, np), {}
+    made.extras, made.overwrites, made.pooled = extras, False, False
+    return made
+
+
+# The records of the two ops, under their names, where they were computed together.
+_NORM = _record(BATCH_NORM, _norm_vjp, (*BATCH_NORM.extras, "places"))
+_RELU = _record(RELU, _relu_vjp, ())
+_RELU.on_numpy = lambda input: input
+
+
+activation.bind(Foreseen, relu)
