@@ -25,7 +25,7 @@ from engine.iteration import iteration
 from engine.located import located
 from engine.memory import memory
 from engine.node import BACKWARD, Node, blank
-from engine.pending import PUT_OFF, Masked, Product
+from engine.pending import PUT_OFF, Masked, Product, Remade, there
 from engine.pool import LARGE, compute, owns
 from engine.watched import begin_backward, finish_backward
 from engine.writes import Changed, writes
@@ -503,6 +503,7 @@ def _differentiable(
 
 def _revive(value: Any, node: Node | None) -> Any:
     """A saved array as the tensor it was, so that gradients reach through it."""
+    value = there(value)
     if node is None or not backend.is_array(value):
         return value
     tensor = Tensor.__new__(Tensor)
@@ -691,6 +692,8 @@ def _check_unchanged(node: Node, saved: Sequence[Any]) -> None:
     op = node.op
     assert op is not None
     for i, value in enumerate(saved):
+        if type(value) is Remade:
+            value = value.alive()
         if not backend.is_array(value):
             continue
         write = writes.since(value, node.stamp)

@@ -16,6 +16,7 @@ import numpy as np
 from engine.amp import autocast
 from engine.anomaly import anomaly
 from engine.bus import bus
+from engine.config import current
 from engine.dispatch import apply
 from engine.dnn import elementwise, normalisation
 from engine.grad_mode import state
@@ -24,7 +25,7 @@ from engine.op import Op
 from engine.ops import activation
 from engine.ops.activation import RELU
 from engine.ops.norm import BATCH_NORM, follow
-from engine.pending import Masked, waiting
+from engine.pending import Masked, Remade, there, waiting
 from engine.pool import is_last
 from engine.tensor import Tensor
 
@@ -56,6 +57,13 @@ class Between:
         across = (1, -1, 1, 1)
         scale = self.weight / np.sqrt(self.variance + np.float32(self.eps))
         return (self.input - self.mean.reshape(across)) * scale.reshape(across) + self.bias.reshape(across)
+
+    def rectified(self) -> Any:
+        """The relu of the value."""
+        made = normalisation.again(
+            self.input, self.weight, self.bias, self.eps, self.mean, self.variance, relu=True
+        )
+        return np.maximum(self.value(), 0) if made is None else made
 
 
 class Foreseen(Tensor):
@@ -135,17 +143,22 @@ def relu(input: Foreseen) -> Tensor | None:
     if type(between) is not Between or between.relu is None or not _alone():
         return None
     out, between.relu = between.relu, None
-    return apply(_RELU, (input,), NO_KWARGS, [out], [input.node])  # type: ignore[no-any-return]
+    made = apply(_RELU, (input,), NO_KWARGS, [out], [input.node])
+    if made.node.requires and current().memory_optimization:
+        # Half a pass over its input makes it again, so it need not be kept for the gradients.
+        made.node.saved = (made.node.saved[0], Remade(out, between.rectified))
+    return made  # type: ignore[no-any-return]
 
 
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     """The gradient for the normalisation, which passes over what was not positive itself."""
     if xp is np and type(g) is np.ndarray and not (bus.active or anomaly.on):
         return Masked(g, out, _masked)
-    return RELU.vjp(xp, g, out, input)  # type: ignore[misc]
+    return RELU.vjp(xp, g, there(out), input)  # type: ignore[misc]
 
 
 def _masked(g: Any, out: Any) -> Any:
+    out = there(out)
     fast = elementwise.relu_gradient(g, out, False)
     return RELU.vjp(np, g, out, None) if fast is None else fast  # type: ignore[misc]
 

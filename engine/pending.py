@@ -7,6 +7,7 @@ are slow, and T sums as large as the weight. The rows are kept instead and multi
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,32 @@ class Masked:
 
 
 PUT_OFF = (Product, Masked)
+
+
+class Remade:
+    """A value that a gradient needs and that is computed again then: `make()` gives its bits.
+
+    Where `array`, the value itself, is alive all the same because somebody holds it, it serves.
+    """
+
+    __slots__ = ("_alive", "_make")
+
+    def __init__(self, array: Any, make: Callable[[], Any]) -> None:
+        self._alive, self._make = weakref.ref(array), make
+
+    def alive(self) -> Any:
+        """The value itself, None where it is gone."""
+        return self._alive()
+
+    def value(self) -> Any:
+        """The value, or one like it."""
+        array = self._alive()
+        return self._make() if array is None else array
+
+
+def there(value: Any) -> Any:
+    """A saved value, computed again where it was not kept."""
+    return value.value() if type(value) is Remade else value
 
 
 # Tensors whose value is computed when somebody looks (foreseen.py), by identity: tensors compare by their elements.

@@ -10,11 +10,12 @@ then is its block parked. Whatever anybody can still read is never handed out.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import functools
 import math
 import mmap
 import threading
+import tracemalloc
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -26,45 +27,48 @@ from engine.dnn import loop, product
 # The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
 LARGE = 1 << 17
 ALIGNMENT, PAGE = 64, 4096
-HUGE = 1 << 22  # from here on NumPy asks for huge pages
+SLACK = (
+    5  # what may be parked beyond the peak, as its share: what is wanted for a while is there the next time
+)
 SWEEP, STALE = 256, 4096  # requests between looks for stale blocks, and after which a block is stale
 
 
 class Block:
-    """Memory that was asked of the allocator once: `address` is aligned, `size` usable bytes from there."""
+    """Memory that was asked of the system once: `size` bytes from `address`, in pages of their own.
 
-    __slots__ = ("address", "memory", "parked_at", "size")
+    The C library would keep what is given back for others to use, in pieces that fit nobody: a training loop was
+    found to hold a tenth more than it used. It also asks for huge pages, by NumPy, which cost more to get than they
+    save: a gigabyte of them took 1.8 s where the usual ones take 0.4 s, all of it in a program's first step.
+    """
+
+    __slots__ = ("_told", "address", "memory", "parked_at", "size")
 
     def __init__(self, size: int) -> None:
-        self.memory: Any = np.empty(size + ALIGNMENT, np.uint8)
+        self.size = size
+        self.parked_at = 0
+        self._told = False
+        if _PRIVATE:
+            pages = mmap.mmap(-1, size, flags=_PRIVATE)
+            if hasattr(mmap, "MADV_NOHUGEPAGE"):
+                with contextlib.suppress(OSError):  # a system without huge pages
+                    pages.madvise(mmap.MADV_NOHUGEPAGE)
+            self.memory: Any = np.frombuffer(pages, np.uint8)
+        else:
+            self.memory = np.empty(size + ALIGNMENT, np.uint8)
         start = self.memory.__array_interface__["data"][0]
         self.address = start + -start % ALIGNMENT
-        self.size = size
-        small_pages(self.memory)
-        self.parked_at = 0
+        if _PRIVATE and tracemalloc.is_tracing():
+            # Python sees what it asks the C library for; of this it has to be told.
+            self._told = ctypes.pythonapi.PyTraceMalloc_Track(_DOMAIN, _Size(start), _Size(size)) == 0
+
+    def __del__(self) -> None:
+        if self._told:
+            ctypes.pythonapi.PyTraceMalloc_Untrack(_DOMAIN, _Size(self.address))
 
 
-@functools.cache
-def _madvise() -> Any:
-    """The C library's `madvise`, None where there is none or it could not say what is meant."""
-    if not hasattr(mmap, "MADV_NOHUGEPAGE"):
-        return None
-    advise = ctypes.CDLL(None).madvise
-    advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    return advise
-
-
-def small_pages(memory: Any) -> None:
-    """Have fresh memory come in pages of the usual size, which NumPy asks the system not to do from 4 MiB on.
-
-    A huge page costs more to get than it saves: a gigabyte of them was found to take 1.8 s where the usual ones
-    take 0.4 s, all of it in a program's first step, and they are taken whole where a part is used.
-    """
-    advise = _madvise() if memory.nbytes >= HUGE else None
-    if advise is not None:
-        start = memory.__array_interface__["data"][0]
-        first = start + -start % PAGE
-        advise(first, (start + memory.nbytes - first) // PAGE * PAGE, mmap.MADV_NOHUGEPAGE)
+_Size = ctypes.c_size_t
+_DOMAIN = ctypes.c_uint(0x6473)  # whose memory it is, among the counts of tracemalloc
+_PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
 
 
 class Lease:
@@ -95,7 +99,7 @@ class Counts(NamedTuple):
 
 
 class Pool:
-    """Parked blocks by size. In use and parked together never take more than what was in use at most."""
+    """Parked blocks by size. In use and parked together take no more than what was in use at most, and a little."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,8 +112,11 @@ class Pool:
         self.allocated = self.reused = self.dropped = 0
         self.live = self.parked = self.peak = 0
 
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array of undefined content: from a parked block where it is large and one fits."""
+    def empty(self, shape: tuple[int, ...], dtype: Any, brief: bool = False) -> Any:
+        """An array of undefined content: from a parked block where it is large and one fits.
+
+        What is wanted for a `brief` while only takes any block that is large enough.
+        """
         kind = np.dtype(dtype)
         nbytes = math.prod(shape) * kind.itemsize
         if nbytes < LARGE or kind.kind not in "fiub" or not current().memory_optimization:
@@ -118,6 +125,9 @@ class Pool:
         with self._lock:
             self._collect()
             stack = self._parked.get(size)
+            if not stack and brief:
+                size = min((s for s, blocks in self._parked.items() if s > size and blocks), default=size)
+                stack = self._parked.get(size)
             block = stack.pop() if stack else None
             if block is not None:
                 self.parked -= size
@@ -179,7 +189,7 @@ class Pool:
         while returned:
             block = returned.popleft()
             self.live -= block.size
-            if self.live + self.parked + block.size > self.peak:
+            if self.live + self.parked + block.size > self.peak + (self.peak >> SLACK):
                 self.dropped += 1
                 continue
             block.parked_at = self._requests
@@ -190,8 +200,8 @@ class Pool:
             self._drop_stale()
 
     def _make_room(self, size: int) -> None:
-        """Give parked blocks back so that a new one of `size` does not raise what is held above the peak."""
-        while self.parked and self.live + self.parked + size > self.peak:
+        """Give parked blocks back so that a new one of `size` does not raise what is held above the peak and a little."""
+        while self.parked and self.live + self.parked + size > self.peak + (self.peak >> SLACK):
             oldest = min((s for s in self._parked.values() if s), key=lambda s: s[0].parked_at)
             self.parked -= oldest.pop(0).size
             self.dropped += 1

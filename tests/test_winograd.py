@@ -31,6 +31,7 @@ def built() -> Any:
 def small(built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also small convolutions go this way."""
     monkeypatch.setattr(winograd, "ENOUGH", 0)
+    monkeypatch.setattr(winograd, "FEW", 1 << 20)
 
 
 @pytest.fixture
@@ -111,6 +112,8 @@ def test_what_it_is_not_for_stays_direct(
     x = ds.Tensor(normal(0, 1, 64, 9, 9))
     F.conv2d(x, ds.Tensor(normal(1, 64, 64, 3, 3)), None, 1, 1)  # too small to matter
     monkeypatch.setattr(winograd, "ENOUGH", 0)
+    F.conv2d(x, ds.Tensor(normal(1, 64, 64, 3, 3)), None, 1, 1)  # few tiles of many channels
+    monkeypatch.setattr(winograd, "FEW", 1 << 20)
     with ds.graph_config(winograd=False):
         F.conv2d(x, ds.Tensor(normal(1, 64, 64, 3, 3)), None, 1, 1)
     w = ds.Tensor(normal(1, 64, 64, 3, 3))
@@ -119,7 +122,7 @@ def test_what_it_is_not_for_stays_direct(
     F.conv2d(x, ds.Tensor(normal(1, 64, 64, 5, 5)), None, 1, 2)
     F.conv2d(x, ds.Tensor(normal(1, 48, 64, 3, 3)), None, 1, 1)
     F.conv2d(x, ds.Tensor(normal(1, 64, 1, 3, 3)), None, 1, 1, 1, 64)
-    assert len(taken) == 10
+    assert len(taken) == 11
     assert not any(taken)
 
 
@@ -131,7 +134,7 @@ def test_a_program_that_begins_without_it_goes_on_without_it(tmp_path: Path) -> 
         "import dsviz as ds\n"
         "from engine.dnn import compiled, winograd\n"
         "compiled._folder = lambda: pathlib.Path(sys.argv[1])\n"
-        "winograd.ENOUGH = 0\n"
+        "winograd.ENOUGH, winograd.FEW = 0, 1 << 20\n"
         "x, w = (ds.Tensor(np.random.default_rng(0).standard_normal(s).astype('f')) for s in ((2,64,8,8), (64,64,3,3)))\n"
         "conv = lambda: ds.nn.functional.conv2d(x, w, None, 1, 1).numpy()\n"
         "first = conv()\n"

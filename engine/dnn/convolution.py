@@ -97,7 +97,7 @@ def _prepared(
 
 
 def _room(nbytes: int) -> Any:
-    return pool.empty((nbytes // 4,), np.float32)
+    return pool.empty((nbytes // 4,), np.float32, brief=True)
 
 
 def correlate(x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:

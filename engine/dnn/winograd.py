@@ -22,6 +22,8 @@ from engine.pool import pool
 
 # Multiplications of a direct convolution from which it is worth another rounding.
 ENOUGH = 1 << 28
+# With fewer tiles than a share of the channels, transforming the weights takes what is saved, and much memory.
+FEW = 4
 # Tiles that are worked on together, so that they stay in the cache with 64 channels and more.
 CHUNK, WIDE = 32, 128
 
@@ -48,6 +50,8 @@ def _takes(shape: Sizes, channels: int, filters: int, w: Window, groups: int) ->
     if tuple(map(tuple, w.padding)) != ((1, 1), (1, 1)):
         return None
     samples, _, height, width = shape
+    if FEW * _tiles(shape) < max(channels, filters):
+        return None
     if samples * height * width * channels * filters * 9 < ENOUGH or not current().winograd:
         return None
     found = winograd.ready()
@@ -64,7 +68,7 @@ def _tiles(shape: Sizes) -> int:
 
 
 def _room(numbers: int) -> Any:
-    return pool.empty((numbers,), np.float32)
+    return pool.empty((numbers,), np.float32, brief=True)
 
 
 def _convolved(taken: Any, x: Any, weight: Any, bias: Any, turned: bool, out: Any) -> Any:

@@ -16,6 +16,7 @@ from engine.op import Op, op
 from engine.ops import convolve
 from engine.ops.nested import nested
 from engine.ops.window import Window, each, frozen, window
+from engine.pending import Remade, there
 from engine.shapes import sizes
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ def _conv_vjp(
     *, stride: Any, padding: Any, dilation: Any, groups: Any, size: Shape, kernel: Shape,
 ) -> Any:  # fmt: skip
     rank = len(kernel)
+    input = there(input)
     if g.ndim == rank + 1:
         input = None if input is None else input[None]
         found = _conv_vjp(
@@ -362,7 +364,15 @@ def _convolved(
         "dilation": frozen(dilation),
         "groups": groups,
     }
-    return apply(CONV[rank], (input, weight, bias), attrs)  # type: ignore[no-any-return]
+    made: Tensor = apply(CONV[rank], (input, weight, bias), attrs)
+    saved = made.node.saved
+    if saved and saved[0] is not None:
+        # What the gradient of the op before computes again is not kept here either.
+        source = made.node.inputs[0]
+        kept = None if source is None else source.saved
+        if kept and type(kept[-1]) is Remade and kept[-1].alive() is saved[0]:
+            made.node.saved = (kept[-1], *saved[1:])
+    return made
 
 
 def conv1d(
