@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -243,3 +244,44 @@ def test_wrong_arguments_are_explained() -> None:
     last = np.ascontiguousarray(normal(4, 32, 32, 16)).transpose(0, 3, 1, 2)
     with pytest.raises(ds.ShapeMismatchError, match="has 16 channels, but running_mean has 32 numbers"):
         norm(ds.Tensor(last))
+
+
+def chained() -> tuple[Any, Any, Any, Any]:
+    """A normalisation whose relu is foreseen, its input, what the relu makes, and the convolution of that."""
+    _, x, out = learned()
+    h = F.relu(out)
+    weight = ds.Tensor(normal(8, SHAPE[1], 3, 3), requires_grad=True)
+    return x, h, weight, F.conv2d(h, weight, None, 1, 1)
+
+
+def test_what_is_cheap_to_compute_again_is_not_kept() -> None:
+    def gradients(kept: bool) -> list[Any]:
+        with ds.graph_config(memory_optimization=not kept):
+            x, h, weight, y = chained()
+            where = weakref.ref(h.array)
+            del h
+            assert (where() is not None) is kept
+            (y * y).sum().backward()
+            return [y.numpy(force=True), x.grad.numpy(), weight.grad.numpy()]
+
+    equal(gradients(False), gradients(True))
+
+
+def test_a_write_to_what_a_gradient_needs_is_an_error_as_ever() -> None:
+    _, h, _, y = chained()
+    with ds.no_grad():
+        h.mul_(2)
+    with pytest.raises(RuntimeError, match=r"conv2d .* needs `input` .* mul_ .* wrote to it since"):
+        y.sum().backward()
+
+
+def test_second_gradients_of_what_was_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def second() -> list[Any]:
+        x, h, weight, y = chained()
+        del h
+        (g,) = ds.grad((y * y).sum(), x, create_graph=True)
+        (g * g).sum().backward()
+        return [g.numpy(force=True), weight.grad.numpy()]
+
+    for a, b in zip(second(), apart(monkeypatch, second), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -363,3 +364,28 @@ def test_large_buffers_come_in_small_pages() -> None:
         elif inside and line.startswith("VmFlags:"):
             flags = line
     assert "nh" in flags.split()
+
+
+def test_pythons_count_of_memory_has_the_buffers_in_it() -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        array = pool.empty((8 * SIDE, SIDE), np.float32)
+        assert tracemalloc.get_traced_memory()[0] - before >= 8 * BYTES
+        del array
+        pool.clear()
+        assert tracemalloc.get_traced_memory()[0] - before < BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_wanted_for_a_while_takes_a_larger_buffer() -> None:
+    large = pool.empty((2 * SIDE, SIDE), np.float32)
+    where = address(large)
+    del large
+    brief = pool.empty((SIDE, SIDE), np.float32, brief=True)
+    assert address(brief) == where
+    assert brief.shape == (SIDE, SIDE)
+    del brief
+    assert address(pool.empty((2 * SIDE, SIDE), np.float32)) == where
+    assert address(pool.empty((SIDE, SIDE), np.float32)) != where  # for longer, only one of its size

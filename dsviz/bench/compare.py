@@ -13,7 +13,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from engine.dnn.cell import cells
 from engine.dnn.library import library
+from engine.dnn.loop import loops
+from engine.dnn.winograd import winograd
 
 TURN_SECONDS = 0.15
 PILOT = 2
@@ -152,6 +155,14 @@ def machine(threads: int) -> str:
 
 
 def kernels() -> str:
-    """What this engine computes with on the CPU."""
+    """What this engine computes with on the CPU.
+
+    Its loops in C are compiled now if they are not there yet, as they are for the programs after the first that uses
+    them; the other frameworks' were when they were installed.
+    """
     found = library()
-    return "NumPy alone" if found is None else "NumPy and oneDNN " + ".".join(str(n) for n in found.version)
+    if found is None:
+        return "NumPy alone"
+    version = "NumPy, oneDNN " + ".".join(str(n) for n in found.version)
+    made = [compiled.build() for compiled in (loops, winograd, cells)]
+    return f"{version} and loops in C" if all(m is not None for m in made) else f"{version}, no compiler"
