@@ -143,6 +143,13 @@ def test_it_is_learned_in_the_first_step(together: list[Any], monkeypatch: pytes
     equal(found, apart(monkeypatch, lambda: trained(turns=4)))
 
 
+def test_written_over_the_normalisation(together: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`inplace=True` is the usual way to write it."""
+    found = trained(by_module, turns=4)
+    assert together == [foreseen.Foreseen] * 3
+    equal(found, apart(monkeypatch, lambda: trained(by_module, turns=4)))
+
+
 def test_who_looks_ends_it(together: list[Any]) -> None:
     def often(net: Block, x: Any) -> Any:
         out = net.norm(net.conv(x))

@@ -355,12 +355,15 @@ def log_softmax_of(xp: Any, x: Any, dim: int) -> Any:
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """`max(input, 0)`; `inplace` writes it over `input`."""
-    if inplace:
-        return over(input, relu)
     if type(input) is _Foreseen:
         made = _known(input)
         if made is not None:
+            if inplace:  # its own memory was never written, so nobody else has it
+                input.array, input.node = made.array, made.node
+                return input  # type: ignore[no-any-return]
             return made  # type: ignore[no-any-return]
+    if inplace:
+        return over(input, relu)
     return unary(RELU, input)
 
 

@@ -15,6 +15,7 @@ from engine.located import located
 from engine.node import NO_KWARGS
 from engine.op import Op
 from engine.pending import settle
+from engine.pool import owns
 from engine.writes import writes
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def over(target: Any, function: Callable[..., Tensor], *args: Any) -> Tensor:
     """
     array = getattr(target, "array", None)
     # The tensor, `array` and the count's own argument; a view, or NumPy's own name for the memory, would be one more.
-    if type(array) is not np.ndarray or array.base is not None or getrefcount(array) > 3:
+    if type(array) is not np.ndarray or not owns(array) or getrefcount(array) > 3:
         return put(target, function, args, {}) if array is not None else function(target, *args)
     if state.grad:
         _allowed(target, function.__name__, (target,))
