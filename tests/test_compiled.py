@@ -151,6 +151,22 @@ def test_without_a_compiler_or_a_folder_nothing_is_tried(monkeypatch: pytest.Mon
     assert fresh.build() is None
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="needs POSIX")
+def test_the_folder_is_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    find = compiled._folder.__wrapped__
+    for named, folder in (
+        (str(tmp_path / "named"), "named"),
+        ("relative", "home/.cache"),
+        ("", "home/.cache"),
+    ):
+        monkeypatch.setenv("XDG_CACHE_HOME", named)
+        assert find() == tmp_path / folder / "dsviz"
+        assert not find().stat().st_mode & 0o077
+    assert not (tmp_path / "relative").exists()
+
+
 @needs_both
 def test_a_program_that_does_not_compile_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = folder / "broken.c"

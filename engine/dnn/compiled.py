@@ -120,11 +120,12 @@ def _folder() -> Path | None:
     import tempfile
     from pathlib import Path
 
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(named if os.path.isabs(named) else os.path.expanduser("~/.cache"))
     for folder in (home / "dsviz", Path(tempfile.gettempdir()) / f"dsviz-{os.getuid()}"):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.is_absolute() and _mine(folder.lstat()) and os.access(folder, os.W_OK | os.X_OK):
+            if _mine(folder.lstat()) and os.access(folder, os.W_OK | os.X_OK):
                 return folder
         except OSError:
             continue
