@@ -3,7 +3,8 @@
 A small network learns online, each batch one `ds.stream_graph` block; every 1,000 batches its structure changes. The
 resident memory is read 200 times; printed is the slope of a straight line through the readings after the
 first tenth (least squares, with the standard error of the slope), and what that makes over the whole run.
-`--debugged` runs the same under the debugger and reads the debugger's own process too.
+`--debugged` runs the same under the debugger and reads the debugger's own process too, which keeps a window of
+nodes: with `--window 2000` it is full soon, so that a short run shows what comes after that.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=1_000_000)
     parser.add_argument("--debugged", action="store_true")
+    parser.add_argument(
+        "--window", type=int, default=0, metavar="NODES", help="what the debugger keeps (default: its own)"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -93,6 +97,8 @@ def main() -> None:
             __file__, words, pause_at_entry=False, breakpoints=False, stdout=write
         ) as session:
             os.close(write)
+            if given.window:
+                session.store.window = given.window
             with open(read, encoding="ascii") as lines:
                 for line in lines:
                     theirs.append((int(line.split()[0]), int(line.split()[1])))
