@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from measure import DEMOS, browser, dsviz_run, machine, opened, spread
+from playwright.sync_api import expect
 
 STEPS = 200
 # From the click to the first frame after the page's own text names the new node: the change is
@@ -30,6 +31,8 @@ STEP = """() => new Promise(done => {
 def main() -> None:
     with dsviz_run(DEMOS / "variable_rnn.py") as address, browser() as chromium:
         page = opened(chromium, address)
+        # The timeline's plot comes after the page can be used; its loading is no part of a step.
+        expect(page.locator("#memory-figure .js-plotly-plot")).to_be_attached(timeout=60_000)
         times = [page.evaluate(STEP) for _ in range(STEPS)]
         nodes = page.evaluate("window.dsviz.graph.count")
     print(machine())
