@@ -22,7 +22,9 @@ def ask(question: str, number: int, dim: int) -> dict[str, Any]:
     if question == "shape":
         return why_shape(node, dim).as_json()
     if question in ("value", "largest"):
-        held = next((o for o in gc.get_objects() if type(o) is Tensor and o.node is node), node)
+        held = next(
+            (o for o in gc.get_objects() if type(o) is Tensor and getattr(o, "node", None) is node), node
+        )
         return why_value(held, largest=question == "largest").as_json()
     return why_no_grad(node).as_json()
 
