@@ -23,12 +23,12 @@ class Config:
     memory_optimization: bool = True
     trace_level: int = 1
     trace_sample: int = 1
-    jit_threshold: int = 50
+    jit_threshold: int | None = None
     amp: bool = False
     keep_fp32: float = 0.0
     loss_scaling: float | str = "dynamic"
     cpu_fast: bool = True
-    winograd: bool = True
+    winograd: bool = False
 
 
 class ConfigError(ValueError):
@@ -66,9 +66,9 @@ KEYS: dict[str, Key] = {
         "trace every n-th iteration only",
     ),
     "jit_threshold": Key(
-        "a whole number, 1 or more",
-        lambda v: _whole(v) and v >= 1,
-        "nodes a repeated region has to have run, all its runs together, before it is compiled",
+        "a whole number, 1 or more, or null",
+        lambda v: v is None or (_whole(v) and v >= 1),
+        "nodes a repeated region has to have run, all its runs together, before it is compiled; null: only where ds.jit asks",
     ),
     "amp": Key("true or false", lambda v: isinstance(v, bool), "compute in float16 where that is safe"),
     "keep_fp32": Key(
@@ -102,8 +102,8 @@ _listeners: list[Callable[[Config, Config], None]] = []
 def current() -> Config:
     """The configuration in force in this thread or async task.
 
-    >>> current().jit_threshold
-    50
+    >>> current().memory_optimization
+    True
     """
     return _current.get()
 

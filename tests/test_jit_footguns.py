@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import dsviz as ds
+from engine.config import DEFAULT
 from engine.jit import cache, plan
 from engine.jit.compiler import compiler
 from engine.jit.plan import plans
@@ -44,7 +45,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def anew() -> Iterator[None]:
     plans.wait()
     plans.forget()
-    yield
+    with ds.graph_config(jit_threshold=50):
+        yield
     plans.wait()
     plans.forget()
 
@@ -813,6 +815,17 @@ def test_a_region_is_hot_after_the_nodes_of_jit_threshold() -> None:
         run()
     assert hits() >= 1
     near(run(), expected)
+
+
+def test_without_a_threshold_only_what_asks_is_put_off() -> None:
+    x = leaf()
+    with ds.graph_config(jit_threshold=None):
+        for _ in range(60):
+            (ds.tanh(x * 0.5 + 1.5) * x).sum()
+        assert plans.all() == []
+        ds.jit(lambda: (ds.tanh(x * 0.5 + 1.5) * x).numpy(force=True))()
+        assert plans.all() != []
+    assert DEFAULT.jit_threshold is None
 
 
 def test_a_program_that_wants_floating_point_errors_gets_them_at_the_op() -> None:

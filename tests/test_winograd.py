@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import dsviz as ds
+from engine.config import DEFAULT
 from engine.dnn import compiled, library, winograd
 
 F = ds.nn.functional
@@ -25,6 +27,12 @@ def built() -> Any:
     found = winograd.winograd.build()
     assert found is not None
     return found
+
+
+@pytest.fixture(autouse=True)
+def asked() -> Iterator[None]:
+    with ds.graph_config(winograd=True):
+        yield
 
 
 @pytest.fixture
@@ -132,6 +140,7 @@ def test_a_program_that_begins_without_it_goes_on_without_it(tmp_path: Path) -> 
     program = (
         "import sys, pathlib, numpy as np\n"
         "import dsviz as ds\n"
+        "ds.configure(winograd=True)\n"
         "from engine.dnn import compiled, winograd\n"
         "compiled._folder = lambda: pathlib.Path(sys.argv[1])\n"
         "winograd.ENOUGH, winograd.FEW = 0, 1 << 20\n"
@@ -146,7 +155,8 @@ def test_a_program_that_begins_without_it_goes_on_without_it(tmp_path: Path) -> 
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
 
 
-def test_the_switch_is_a_key() -> None:
+def test_the_switch_is_a_key_and_off_unless_asked_for() -> None:
+    assert not DEFAULT.winograd
     with ds.graph_config(winograd=False) as now:
         assert not now.winograd
     with pytest.raises(ValueError, match="winograd takes true or false, got 1"):

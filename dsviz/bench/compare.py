@@ -165,4 +165,8 @@ def kernels() -> str:
         return "NumPy alone"
     version = "NumPy, oneDNN " + ".".join(str(n) for n in found.version)
     made = [compiled.build() for compiled in (loops, winograd, cells)]
-    return f"{version} and loops in C" if all(m is not None for m in made) else f"{version}, no compiler"
+    return (
+        f"{version} and loops in C, graph_config(winograd=True)"
+        if all(m is not None for m in made)
+        else f"{version}, no compiler"
+    )

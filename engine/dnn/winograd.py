@@ -1,7 +1,7 @@
 """Convolution of 3x3 windows with a quarter of the multiplications, by Winograd's F(4x4, 3x3), in C.
 
 The numbers differ from a direct convolution's by up to 3e-5 of the largest of them (3e-6 between two direct ones).
-`ds.graph_config(winograd=False)` leaves it out. A program uses it from its first convolution on or not at all, so its
+So it is done only under `ds.graph_config(winograd=True)`. A program uses it from its first convolution on or not at all, so its
 numbers do not change under way: on a machine where nothing was compiled yet, the next program does.
 
 Each function gives None where this is not done.

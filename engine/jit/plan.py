@@ -95,7 +95,8 @@ class Plan:
         self.misses += 1
         if self.state == COUNTING:
             nodes = self.runs * len(self.steps)
-            if asked or (self.runs > 1 and nodes >= current().jit_threshold):
+            threshold = current().jit_threshold
+            if asked or (threshold is not None and self.runs > 1 and nodes >= threshold):
                 self._start()
         if self.state == COMPILING:
             self._look()

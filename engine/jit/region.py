@@ -278,7 +278,7 @@ def collect(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -
     mine = state.__dict__
     if (
         (bus.active and (autocast.running or current().trace_level)) or mine["no_jit"] or mine["phase"] or mine["silent"] or mine["stepwise"]
-        or mine["stream"] is not None or plans.refused
+        or mine["stream"] is not None or plans.refused or (not mine["asked_jit"] and current().jit_threshold is None)
     ):  # fmt: skip
         return None
     region: Region | None = mine["region"]
