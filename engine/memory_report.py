@@ -149,13 +149,16 @@ def found() -> Iterator[tuple[Any, str]]:
     for thing in gc.get_objects():
         kind = type(thing)
         if issubclass(kind, Node):
-            if thing.grad is not None:
+            # What is just being made has not all its parts yet.
+            if getattr(thing, "grad", None) is not None:
                 hold(thing.grad.array, "gradients")
-            for value in thing.saved or ():
+            for value in getattr(thing, "saved", None) or ():
                 hold(value, "saved")
         elif issubclass(kind, Tensor):
-            node = thing.node
-            leaf = node.op is None
+            node = getattr(thing, "node", None)
+            if node is None or not hasattr(thing, "array"):
+                continue
+            leaf = getattr(node, "op", None) is None
             role = node.role if leaf else ""
             hold(
                 thing.array,

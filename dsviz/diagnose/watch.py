@@ -78,10 +78,11 @@ class Watch:
             if (node := ref()) is not None
         }
         for thing in gc.get_objects():
-            if type(thing) is Tensor and id(thing.node) in old:
+            # One that a thread is just making has no node yet.
+            if type(thing) is Tensor and (turn := old.get(id(getattr(thing, "node", None)))) is not None:
                 for holder in gc.get_referrers(thing):
                     if type(holder) in (list, deque) or (type(holder) is dict and "__name__" not in holder):
-                        kinds.setdefault(id(holder), (holder, set()))[1].add(old[id(thing.node)])
+                        kinds.setdefault(id(holder), (holder, set()))[1].add(turn)
         for holder, turns in kinds.values():
             if len(turns) >= 3:
                 for name in _names_of(holder):

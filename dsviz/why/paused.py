@@ -31,9 +31,13 @@ def ask(question: str, number: int, dim: int) -> dict[str, Any]:
 
 def find(number: int) -> Node:
     """The node of a number, while anything in the program still holds it."""
-    pieces: list[Node] = [o for o in gc.get_objects() if issubclass(type(o), Node) and o.id == number]
+    # One that is just being made has no number yet, or no op.
+    pieces: list[Node] = [
+        o for o in gc.get_objects() if issubclass(type(o), Node) and getattr(o, "id", 0) == number
+    ]
     for node in pieces:
-        if node.op is None or node.op.name != "part":
+        op = getattr(node, "op", None)
+        if op is None or op.name != "part":
             return node
     if pieces:
         return pieces[0]
