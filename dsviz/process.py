@@ -253,7 +253,10 @@ class Process:
                 break
 
     def _drain_all(self) -> None:
-        for name in sorted(os.listdir(self.folder)):
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError):  # the program thought us gone, and cleared up
+            names = sorted(os.listdir(self.folder))
+        for name in names:
             path = os.path.join(self.folder, name)
             if name.startswith("ring-") and path not in self._readers:
                 # Made a moment before the program died: it could not announce it any more.

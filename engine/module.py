@@ -148,12 +148,12 @@ class Module:
             from engine.jit.asking import asked  # made of modules
 
             return asked(self._wrapped, args, kwargs)
-        return self._wrapped(*args, **kwargs)
-
-    def _wrapped(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is not None:
             return self._hooks.call(self, args, kwargs)
         return self._inner(args, kwargs)
+
+    def _wrapped(self, *args: Any, **kwargs: Any) -> Any:
+        return self._inner(args, kwargs) if self._hooks is None else self._hooks.call(self, args, kwargs)
 
     def _inner(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._silence is not None:

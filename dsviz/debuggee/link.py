@@ -202,12 +202,15 @@ class Link:
         """Stop the listening thread and wait until it is gone."""
         if self._wake is None:
             return
-        self._wake[0].send(b"x")
+        wake, self._wake = self._wake, None
+        try:
+            wake[0].send(b"x")
+        except OSError:
+            return  # the program has closed what is not its own; the thread found its end closed as well
         self._stopped.acquire()
         self._stopped.release()
-        for end in self._wake:
+        for end in wake:
             end.close()
-        self._wake = None
 
     def listen_again(self) -> None:
         """Start listening again after `quiet`."""

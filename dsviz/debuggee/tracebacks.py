@@ -1,7 +1,7 @@
 """Tracebacks as they would be without the debugger: its own frames are taken out, and the engine's calls stand where they do alone.
 
 While somebody watches, the engine goes another way in two places: a module's call has frames around `forward`, and an op
-of one or two arguments is applied from another line. Both are put back to what Python alone would show.
+of one or two arguments is followed instead of applied. Both are put back to what Python alone would show.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import dis
 import functools
 import os
 import traceback
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 
 from engine import dispatch
 from engine.module import Module
+from engine.watched import followed
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CALL, _ENCLOSED, _INNER = (
     function.__code__ for function in (Module.__call__, Module._enclosed, Module._inner)
 )
 _APPLIED = (dispatch.unary.__code__, dispatch.binary.__code__)
+_FOLLOWED = followed.__code__
 
 Place = tuple[int, int]  # the offset of an instruction, its line
 
@@ -53,6 +55,7 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
         trace = trace.tb_next
     codes = [entry.tb_frame.f_code for entry in entries]
     places: list[Place | None] = [(entry.tb_lasti, entry.tb_lineno) for entry in entries]
+    frames = [entry.tb_frame for entry in entries]
     for at, entry in enumerate(entries):
         if codes[at] is _CALL and codes[at + 1 : at + 2] == [_ENCLOSED]:
             around = codes[at + 2 : at + 3] == [_INNER] and codes[at + 3 : at + 4] != [_silenced()]
@@ -60,14 +63,43 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
             if around:  # neither a hook nor a switch is there: alone, `forward` is called at once
                 places[at + 1] = places[at + 2] = None
         elif codes[at] in _APPLIED:
-            *_, watched, alone = calls(codes[at], "apply")
-            if entry.tb_lineno == watched[1]:
+            *_, watched, alone, _ = calls(codes[at], "apply")
+            if codes[at + 1 : at + 2] == [_FOLLOWED]:
+                places[at] = alone
+                frames[at + 1], places[at + 1] = _applying(), _failing()
+            elif entry.tb_lineno == watched[1]:
                 places[at] = alone
     head: TracebackType | None = None
-    for entry, place in zip(reversed(entries), reversed(places), strict=True):
+    for frame, place in zip(reversed(frames), reversed(places), strict=True):
         if place is not None:
-            head = TracebackType(head, entry.tb_frame, *place)
+            head = TracebackType(head, frame, *place)
     return head
+
+
+@functools.cache
+def _failing() -> Place:
+    """Where `apply` has its errors explained: the last call of that line, as its arguments are calls too."""
+    code = dispatch.apply.__code__
+    _, line = calls(code, "fail")[-1]
+    at, found = code.co_firstlineno, 0
+    for instruction in dis.get_instructions(code):
+        at = _line_of(instruction, at)
+        if at == line and instruction.opname.startswith("CALL"):
+            found = instruction.offset
+    return found, line
+
+
+@functools.cache
+def _applying() -> FrameType:
+    """A frame of `apply`, for a traceback that has none: only its name, file and line are read."""
+    try:
+        dispatch.apply(None, ())  # type: ignore[arg-type]
+    except Exception as error:  # noqa: BLE001 - it cannot but fail
+        trace = error.__traceback__
+        assert trace is not None
+        assert trace.tb_next is not None
+        return trace.tb_next.tb_frame
+    raise AssertionError("apply ran without an op")
 
 
 def _ours(trace: TracebackType) -> bool:
