@@ -185,13 +185,14 @@ def test_a_steady_loop_asks_the_allocator_for_little_and_does_not_grow() -> None
 
 def test_parked_memory_is_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "STALE", 100)
-    before = pool.counts().live  # what earlier tests of this process still hold
+    gc.collect()  # what earlier tests of this process left in cycles goes now, not in the middle
+    before = pool.counts().live  # and this is what they still hold
     big = [pool.empty((SIDE, SIDE), np.float32) for _ in range(8)]
     del big
     assert pool.counts().parked == 8 * BYTES
     other = pool.empty((2 * SIDE, 4 * SIDE), np.float32)  # of another size: room is made for it
     counts = pool.counts()
-    assert counts.live - before + counts.parked <= 8 * BYTES
+    assert counts.live - before + counts.parked <= 8 * BYTES + (counts.peak >> pools.SLACK)
     for _ in range(2 * pools.SWEEP):
         pool.empty((SIDE, SIDE + 16), np.float32)
     assert pool.counts().parked <= 2 * BYTES  # nobody asked for the old size any more

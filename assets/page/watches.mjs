@@ -77,6 +77,10 @@ export class Watches {
     const rows = this.state.watches.map((watch) => (this.editing?.id === watch.id ? kept || this.form() : this.row(watch)));
     if (this.editing && !this.editing.id) rows.push(kept || this.form());
     if (!rows.length) rows.push(this.offer() || h("div", { class: "hint" }, "Add an expression, such as ", h("span", { class: "mono" }, "loss.item()"), ", to see it at every stop."));
+    // What is drawn already stays: a row that came anew between press and release would lose the click.
+    const drawn = rows.map((row) => row.outerHTML).join("");
+    if (!anew && drawn === this.drawn) return;
+    this.drawn = drawn;
     this.box.replaceChildren(...rows);
     if (kept && held && kept.contains(held)) held.focus();
     else if (of) this.box.querySelector(`[data-of="${of}"]`)?.focus();
@@ -92,9 +96,9 @@ export class Watches {
     const node = paused && here.node && this.state.slotOfNode(here.node) ? here.node : 0;
     return h("div", { class: "row watch", role: "listitem", title: `${watch.text}${shown ? `\n${shown}` : ""}${here.type ? `\n${here.type} ${here.dtype}` : ""}`, ondblclick: () => this.edit({ id: watch.id, text: watch.text }) },
       h("span", { class: "mono ell" }, watch.text), h("span", { class: "grow" }), paused && here.dtype ? h("span", { class: "dim mono" }, here.dtype) : "",
-      node ? h("button", { class: "link ell val", type: "button", "aria-label": `${watch.text}: ${shown}; show its node`, "data-of": `go${watch.id}`, onclick: () => this.on.node(node) }, value) : value,
+      node ? h("button", { class: "link ell val", type: "button", "aria-label": `${watch.text}: ${shown}; show its node`, "data-of": `go${watch.id}`, "data-node": node, onclick: () => this.on.node(node) }, value) : value,
       h("button", { class: "ib small del", type: "button", "aria-label": `Edit the watch ${watch.text}`, title: "Edit", "data-of": `ed${watch.id}`, onclick: () => this.edit({ id: watch.id, text: watch.text }) }, icon("edit")),
-      h("button", { class: "ib small del", type: "button", "aria-label": `Remove the watch ${watch.text}`, title: "Remove", onclick: () => this.ask({ action: "remove", watch: watch.id }).then(() => $("watches-add").focus(), () => undefined) }, icon("x")));
+      h("button", { class: "ib small del", type: "button", "aria-label": `Remove the watch ${watch.text}`, title: "Remove", "data-of": `rm${watch.id}`, onclick: () => this.ask({ action: "remove", watch: watch.id }).then(() => $("watches-add").focus(), () => undefined) }, icon("x")));
   }
 
   /** Those of the last time, to be set again with one click. */

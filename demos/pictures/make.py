@@ -123,7 +123,9 @@ STATES: dict[str, tuple[str, Callable[[Page], None]]] = {
 
 
 def settled(page: Page) -> None:
-    """Wait until nothing is drawn or asked for any more."""
+    """Wait until nothing is drawn or asked for any more; the timeline's plot comes after the page can be used."""
+    if page.locator("#memory-figure").is_visible():
+        expect(page.locator("#memory-figure .js-plotly-plot .main-svg").first).to_be_attached()
     page.wait_for_timeout(900)
     poll(page, "!window.dsviz.live.waiting.size")
 

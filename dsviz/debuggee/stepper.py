@@ -248,6 +248,7 @@ class Stepper(Sinks):
             try:
                 if frames is None:
                     frames = user_frames(sys._getframe(1), self._tracer.places)
+                self._tracer.catch_up()
                 stop = {
                     "t": "stop",
                     "number": number,

@@ -33,6 +33,7 @@ from engine.config import current
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import is_engine_code
+from engine.memory import memory
 from engine.module import Module, ModuleCall
 from engine.node import BACKWARD, FORWARD, OPTIMIZER, Node
 
@@ -425,6 +426,14 @@ class Tracer:
         if lane.running:
             lane.changes += changes
         else:
+            self._tell(lane, changes)
+
+    def catch_up(self) -> None:
+        """Tell what became of buffers so far: at a stop before an op, what it is given counts."""
+        memory.flush()
+        lane = self.lane()
+        if lane.changes:
+            changes, lane.changes = lane.changes, []
             self._tell(lane, changes)
 
     def leaf(self, node: Node) -> None:
