@@ -174,10 +174,12 @@ class Process:
                 self._read()
         finally:
             status = self.popen.wait()
-            self._drain_all()
-            self._close()
-            self._ended.set()
-            self._on_end(status)
+            try:
+                self._drain_all()
+            finally:  # whatever goes wrong with the last words, who waits for the end hears of it
+                self._close()
+                self._ended.set()
+                self._on_end(status)
 
     def _accept(self) -> control.Channel | None:
         # The program may also die before it connects, for example where its Python cannot import us.

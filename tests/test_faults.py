@@ -98,6 +98,23 @@ def bad():
 t = threading.Thread(target=bad); t.start(); t.join()
 print("main goes on", (ds.ones(2) * 3).tolist())
 """,
+    "a finaliser while the debugger is busy with its thread": """\
+import threading
+from dsviz.debuggee.link import Link
+class Held:
+    def __del__(self):
+        ds.ones(2) + 1
+held = [Held()]
+send = Link.send
+def late(self, message):
+    threading.current_thread().name == "worker" and held.clear()
+    return send(self, message)
+Link.send = late
+def work():
+    for i in range(2):
+        print(i, (ds.ones(2) * 3).tolist())
+t = threading.Thread(target=work, name="worker"); t.start(); t.join()
+""",
     "a child before the first op, pools, and a program of its own": """\
 import os, subprocess, sys, multiprocessing as mp
 x = ds.ones(3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import itertools
 import os
 import socket
 import sys
@@ -110,7 +111,8 @@ class Link:
         self._outlets: list[RingOutlet] = []
         self._without: list[NoOutlet] = []
         self.made: Callable[[RingWriter], RingOutlet] = RingOutlet
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # for what a finaliser may do while it is held, as the channel's
+        self._numbers = itertools.count()
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopped = _thread.allocate_lock()
 
@@ -122,7 +124,7 @@ class Link:
         Raises OSError where even the first has no room.
         """
         with self._lock:
-            path = os.path.join(self.folder, f"ring-{self._owner}-{len(self._outlets)}")
+            path = os.path.join(self.folder, f"ring-{self._owner}-{next(self._numbers)}")
             thread, self._thread = self._thread or threading.get_ident(), None
             try:
                 ring = self._ring(path, thread)

@@ -131,7 +131,10 @@ class Tracer:
                         del self._lanes[thread]
                         lane = self._lanes[me] = old
                         return lane
-                lane = self._lanes[me] = self._new_lane()
+                made = self._new_lane()
+                lane = self._lanes.setdefault(
+                    me, made
+                )  # a finaliser in the middle of that may have needed one
         return lane
 
     def _new_lane(self) -> Lane:
@@ -209,6 +212,8 @@ class Tracer:
 
     def turn(self, site: int, index: int) -> None:
         """A loop begins turn `index`, or was left (-1)."""
+        if index < 0 and get_ident() not in self._lanes:
+            return  # the collector found another thread's loop; nothing has been told of this one yet
         self.lane().pending.turn(site, index)
 
     # Sinks, one for each kind: what runs for every op goes straight to its own

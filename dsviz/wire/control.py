@@ -43,7 +43,8 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._lock = threading.Lock()
+        # Entered again by a thread that holds it when the collector runs a finaliser there that has something to say.
+        self._lock = threading.RLock()
         self._buffer = bytearray()
         self._largest = LARGEST_BEFORE_TRUST
         connection.setblocking(True)
