@@ -291,14 +291,7 @@ def _plain(
                 _check_unchanged(node, saved)
             if op.name == "part":
                 # One of several results: gather the gradients of all of them at the node itself.
-                whole = node.inputs[0]
-                assert whole is not None
-                parts = grads.get(whole)
-                if parts is None:
-                    parts = grads[whole] = [None] * len(whole.outputs or ())
-                    heappush(heap, (whole.order, whole))
-                i = node.kwargs["index"]
-                parts[i] = g if parts[i] is None else parts[i] + g
+                whole = _gathered(node, g, heap, grads)
                 if sources is not None:
                     sources.setdefault(whole, []).extend(sources.pop(node, ()))
                 continue
@@ -454,14 +447,7 @@ def _differentiable(
         if node.stamp != writes.count:
             _check_unchanged(node, saved)
         if op.name == "part":
-            whole = node.inputs[0]
-            assert whole is not None
-            parts = grads.get(whole)
-            if parts is None:
-                parts = grads[whole] = [None] * len(whole.outputs or ())
-                heappush(heap, (whole.order, whole))
-            i = node.kwargs["index"]
-            parts[i] = g if parts[i] is None else parts[i] + g
+            _gathered(node, g, heap, grads)
             continue
         n = len(node.inputs)
         args = [_revive(value, parent) for value, parent in zip(saved, node.inputs, strict=False)]
@@ -499,6 +485,19 @@ def _differentiable(
             else:
                 grads[parent] = held + pg
             state.phase, state.twin = 0, None
+
+
+def _gathered(part: Node, g: Any, heap: list[tuple[int, Node]], grads: dict[Node, Any]) -> Node:
+    """The node of several results that `part` is one of, with the gradient of that one added to its own."""
+    whole = part.inputs[0]
+    assert whole is not None
+    parts = grads.get(whole)
+    if parts is None:
+        parts = grads[whole] = [None] * len(whole.outputs or ())
+        heappush(heap, (whole.order, whole))
+    i = part.kwargs["index"]
+    parts[i] = g if parts[i] is None else parts[i] + g
+    return whole
 
 
 def _revive(value: Any, node: Node | None) -> Any:

@@ -5,7 +5,7 @@ Each row of a Jacobian is one backward pass; they are exact, being made of the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.autograd import grad
@@ -66,6 +66,14 @@ def _unwrapped(values: Any, alone: bool) -> Any:
     return values[0] if alone else tuple(values)
 
 
+def units(out: Tensor) -> Iterator[Tensor]:
+    """Tensors like `out` with a 1 at one element after another: each pulls one row of a Jacobian back."""
+    for i in range(out.numel()):
+        seed = zeros_like(out).detach()
+        seed.array.reshape(-1)[i] = 1
+        yield seed
+
+
 def jacobian(
     func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
     strategy: str = "reverse-mode",
@@ -87,10 +95,8 @@ def jacobian(
     table = []
     for out in outs:
         rows: list[list[Tensor]] = []
-        for i in range(out.numel()):
-            seed = zeros_like(out)
-            seed.array.reshape(-1)[i] = 1
-            rows.append(_grads((out,), points, (seed.detach(),), create_graph, strict, "jacobian"))
+        for seed in units(out):
+            rows.append(_grads((out,), points, (seed,), create_graph, strict, "jacobian"))
         blocks = [
             reshape(stack([row[j] for row in rows]), (*out.shape, *point.shape))
             if rows

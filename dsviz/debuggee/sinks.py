@@ -232,11 +232,7 @@ class Sinks(Deciding):
 
     def _line_without_op(self, frame: FrameType, file: str, line: int, ran: bool) -> None:
         """A thread is at a line with a breakpoint that runs no op, or `ran` it."""
-        if self._closed or self._conditions.asking():
-            return
-        self._wait_for_the_paused()
-        if self._mode == TERMINATE:
-            self._end()
+        if not self._may_stop():
             return
         hits = [hit for hit in self._table.lines.get((file, line), ()) if not any(map(hit.names, OF_AN_OP))]
         frames = user_frames(frame, self._tracer.places)
@@ -290,16 +286,22 @@ class Sinks(Deciding):
 
     def halt(self) -> None:
         """A line of the program asks to pause there, whatever the trace level."""
-        if self._closed or self._conditions.asking():
-            return
-        self._wait_for_the_paused()
-        if self._mode == TERMINATE:
-            self._end()
+        if not self._may_stop():
             return
         frames = user_frames(sys._getframe(1), self._tracer.places)
         position = describe_line(self._tracer, frames[0] if frames else None)
         call = state.call
         self._stop("breakpoint", [], position, 0 if call is None else call.depth + 1, frames)
+
+    def _may_stop(self) -> bool:
+        """Whether a thread that runs no op can stop where it is; it waits for one that has, and ends if it is to."""
+        if self._closed or self._conditions.asking():
+            return False
+        self._wait_for_the_paused()
+        if self._mode == TERMINATE:
+            self._end()
+            return False
+        return True
 
     # Given by the stepper
 

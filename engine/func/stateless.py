@@ -46,12 +46,12 @@ def functional_call(
 @contextmanager
 def _in_place(module: Module, given: dict[str, Tensor], tie: bool, strict: bool) -> Iterator[None]:
     places: dict[str, tuple[dict[str, Any], str]] = {}
-    for path, inner in _paths(module):
+    for path, inner in module.named_modules(remove_duplicate=False):
         registers: list[dict[str, Any]] = [inner._parameters, inner._buffers]
         for register in registers:
             for name, value in register.items():
                 if value is not None:
-                    places[path + name] = (register, name)
+                    places[f"{path}.{name}" if path else name] = (register, name)
     for path, tensor in given.items():
         if path not in places:
             raise located(
@@ -82,14 +82,6 @@ def _in_place(module: Module, given: dict[str, Tensor], tie: bool, strict: bool)
             if path in given and register.get(name) is not given[path]:
                 given[path] = register[name]  # a buffer that the call replaced
             register[name] = old[path]
-
-
-def _paths(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
-    """Every module with each of its paths, also one that is there twice."""
-    yield prefix, module
-    for name, child in module._modules.items():
-        if child is not None:
-            yield from _paths(child, f"{prefix}{name}.")
 
 
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -12,6 +12,7 @@ from engine.autograd import grad as gradients
 from engine.creation import zeros_like
 from engine.func.tree import flatten
 from engine.grad_mode import enable_grad
+from engine.jacobians import units
 from engine.located import located
 from engine.node import Node
 from engine.tensor import Tensor
@@ -120,11 +121,7 @@ def jacrev(func: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = F
             outs, rebuild = flatten(out)
             blocks = []
             for one in outs:
-                rows = []
-                for i in range(one.numel()):
-                    seed = zeros_like(one).detach()
-                    seed.array.reshape(-1)[i] = 1
-                    rows.append(points.pull([one], [seed]))
+                rows = [points.pull([one], [seed]) for seed in units(one)]
                 blocks.append(
                     points.rebuilt(
                         [

@@ -28,7 +28,7 @@ from engine.jit.rules import Rule, rule_of, word
 from engine.jit.shared import shared
 from engine.jit.steps import Input, Layout, Step
 from engine.location import INTERNAL, is_engine_code
-from engine.node import NO_KWARGS, REACH, Node, behind, keep, order
+from engine.node import NO_KWARGS, Node, keep, order, settle
 from engine.op import Op
 from engine.pool import LARGE, compute
 from engine.tensor import Parameter, Tensor
@@ -386,20 +386,13 @@ def _put_off(
     if requires and op.vjp is not None and state.grad:
         made.requires = True
         made.depth = 0
+        made.inputs = tuple(nodes)
         made.saved = None
         made.again = (region, number)
     else:
         requires = made.requires = False
         made.saved = ()
-        depth = 0
-        for i, source in enumerate(nodes):
-            if source is not None:
-                if (source.requires and source.op is not None) or source.depth >= REACH:
-                    source = nodes[i] = behind(source)
-                if source.depth >= depth:
-                    depth = source.depth + 1
-        made.depth = depth
-    made.inputs = tuple(nodes)
+        settle(made, nodes)
     tensor = Lazy.__new__(Lazy)
     tensor.node = made
     tensor.how = (region, number)  # type: ignore[assignment]

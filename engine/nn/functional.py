@@ -59,7 +59,6 @@ from engine.ops.gates import (
 from engine.ops.grid import *  # noqa: F403
 from engine.ops.group_norm import group_norm, instance_norm
 from engine.ops.indexing import embedding
-from engine.ops.inplace import put as _put
 from engine.ops.linear import linear
 from engine.ops.loss import (
     binary_cross_entropy,
@@ -156,7 +155,7 @@ __all__ = [
 
 def _in_place(function: _Any) -> _Any:
     def change(input: _Any, *args: _Any, **kwargs: _Any) -> _Any:
-        return _put(input, function, args, kwargs)
+        return function(input, *args, inplace=True, **kwargs)
 
     change.__name__ = change.__qualname__ = f"{function.__name__}_"
     change.__doc__ = f"`{function.__name__}`, written into `input`."

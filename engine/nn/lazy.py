@@ -22,6 +22,9 @@ class LazyLayer(Module):
 
     made: type[Module] = Module
     size = ""  # what the missing size is called
+    rank: int | None = (
+        None  # spatial dimensions, where the batch may be missing; else the size is always dimension 1
+    )
     held: tuple[str, ...] = ("weight",)  # parameters that wait
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -56,7 +59,7 @@ class LazyLayer(Module):
 
     def _where(self, rank: int) -> int:
         """The dimension of an input of `rank` that decides."""
-        return 1
+        return 1 if self.rank is None else rank - self.rank - 1
 
     def from_state(self, shape: tuple[int, ...]) -> None:
         """Take the size from the shape of a weight that is about to be loaded."""
@@ -93,14 +96,11 @@ class LazyLinear(LazyLayer):
 
 class _LazyConv(LazyLayer):
     size = "in_channels"
-    rank = 0
-
-    def _where(self, rank: int) -> int:
-        return rank - self.rank - 1
 
     def from_state(self, shape: tuple[int, ...]) -> None:
         """From [out_channels, in_channels / groups, ...], or the other way round where it is transposed."""
-        self.become(shape[0] if "Transpose" in self.made.__name__ else shape[1] * self.__dict__["_groups"])
+        transposed = issubclass(type(self).made, conv._Transposed)
+        self.become(shape[0] if transposed else shape[1] * self.__dict__["_groups"])
 
 
 class LazyConv1d(_LazyConv):
@@ -165,10 +165,6 @@ class LazyBatchNorm3d(_LazyNorm):
 class _LazyInstanceNorm(LazyLayer):
     size = "num_features"
     held = ()
-    rank = 0
-
-    def _where(self, rank: int) -> int:
-        return rank - self.rank - 1
 
 
 class LazyInstanceNorm1d(_LazyInstanceNorm):

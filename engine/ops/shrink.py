@@ -56,6 +56,9 @@ def _above(input: Any, limit: float, value: float) -> Any:
     return where(input > limit, input, float(value))
 
 
+_above.__name__ = "threshold"  # as messages call it
+
+
 def rrelu(
     input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:

@@ -12,8 +12,8 @@ from engine.optim.optimizer import Optimizer
 from engine.optim.schedule import Factored, LRScheduler, for_each
 
 
-class LambdaLR(LRScheduler):
-    """The first rate times `lr_lambda(epoch)`, one function or one for each group."""
+class _ByFunctions(LRScheduler):
+    """What the schedules of a person's functions share: one for all groups, or one for each."""
 
     def __init__(
         self,
@@ -23,23 +23,18 @@ class LambdaLR(LRScheduler):
     ) -> None:
         self.lr_lambdas = for_each("lr_lambda", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
+
+
+class LambdaLR(_ByFunctions):
+    """The first rate times `lr_lambda(epoch)`, one function or one for each group."""
 
     def get_lr(self) -> list[float]:
         """The first rates times the functions of the epoch."""
         return [base * f(self.last_epoch) for base, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
 
 
-class MultiplicativeLR(LRScheduler):
+class MultiplicativeLR(_ByFunctions):
     """Times `lr_lambda(epoch)` at each epoch, on top of what it is."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        self.lr_lambdas = for_each("lr_lambda", lr_lambda, optimizer)
-        super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         """The rates as they are, times the functions of the epoch."""

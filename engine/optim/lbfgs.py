@@ -73,7 +73,7 @@ class LBFGS(Optimizer):
 
     def _iterate(self, closure: Callable[[], Any]) -> Any:
         group = self.param_groups[0]
-        kept = self.state.setdefault(group["params"][0], {})
+        kept = self.state[group["params"][0]]
         kept.setdefault("func_evals", 0)
         kept.setdefault("n_iter", 0)
         first = self._loss(closure)

@@ -245,9 +245,7 @@ class Optimizer:
         self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], frame: FrameType | None = None
     ) -> None:
         frame = frame or user_frame(2)
-        kept = self.state.get(parameter)
-        if kept is None:
-            kept = self.state[parameter] = {}
+        kept = self.state[parameter]
         if not bus.active:
             self.update(parameter.array, gradient.array, kept, group)
             writes.note(parameter.array, self.op.name, frame)

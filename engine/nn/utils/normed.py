@@ -22,6 +22,11 @@ def lengths(weight: Any, dim: int | None) -> Any:
     return norm(weight, 2, others, True)
 
 
+def unit(x: Any, eps: float) -> Any:
+    """`x` at length 1, or shorter where it is shorter than `eps`."""
+    return x / norm(x).clamp(min=eps)
+
+
 def _hooks(module: Module) -> dict[str, Any]:
     return module.__dict__.setdefault("_weight_hooks", {})  # type: ignore[no-any-return]
 
@@ -67,12 +72,9 @@ def spectral_norm(
     module.register_parameter(f"{name}_orig", weight)
     rows = weight.shape[dim]
 
-    def unit(x: Any) -> Any:
-        return x / norm(x).clamp(min=eps)
-
-    module.register_buffer(f"{name}_u", unit(randn(rows, dtype=weight.dtype)).detach())
+    module.register_buffer(f"{name}_u", unit(randn(rows, dtype=weight.dtype), eps).detach())
     module.register_buffer(
-        f"{name}_v", unit(randn(weight.numel() // max(rows, 1), dtype=weight.dtype)).detach()
+        f"{name}_v", unit(randn(weight.numel() // max(rows, 1), dtype=weight.dtype), eps).detach()
     )
 
     def compute(module: Module, args: Any) -> None:
@@ -82,8 +84,8 @@ def spectral_norm(
         if module.training:
             fixed = matrix.detach()
             for _ in range(n_power_iterations):
-                v = unit(mv(fixed.T, u)).detach()
-                u = unit(mv(fixed, v)).detach()
+                v = unit(mv(fixed.T, u), eps).detach()
+                u = unit(mv(fixed, v), eps).detach()
             module._buffers[f"{name}_u"], module._buffers[f"{name}_v"] = u, v
         module.__dict__[name] = original / (u * mv(matrix, v)).sum()
 

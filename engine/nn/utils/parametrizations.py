@@ -10,10 +10,9 @@ from engine.linalg import matrix_exp, qr, solve
 from engine.located import located
 from engine.module import Module
 from engine.nn.conv import _Transposed
-from engine.nn.utils.normed import lengths
+from engine.nn.utils.normed import lengths, unit
 from engine.nn.utils.parametrize import register_parametrization
 from engine.ops.layout import cat
-from engine.ops.length import norm
 from engine.ops.pad import pad
 from engine.ops.products import mv, outer
 from engine.tensor import Tensor
@@ -39,10 +38,6 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
 
-def _unit(x: Tensor, eps: float) -> Tensor:
-    return x / norm(x).clamp(min=eps)
-
-
 class _SpectralNorm(Module):
     _u: Tensor
     _v: Tensor
@@ -50,8 +45,8 @@ class _SpectralNorm(Module):
     def __init__(self, weight: Tensor, n_power_iterations: int, dim: int, eps: float) -> None:
         self.dim, self.eps, self.n_power_iterations = dim, eps, n_power_iterations
         matrix = self._matrix(weight.detach())
-        self.register_buffer("_u", _unit(randn(matrix.shape[0], dtype=weight.dtype), eps))
-        self.register_buffer("_v", _unit(randn(matrix.shape[1], dtype=weight.dtype), eps))
+        self.register_buffer("_u", unit(randn(matrix.shape[0], dtype=weight.dtype), eps))
+        self.register_buffer("_v", unit(randn(matrix.shape[1], dtype=weight.dtype), eps))
         self._iterate(matrix, 15)
 
     def _matrix(self, weight: Tensor) -> Tensor:
@@ -61,13 +56,13 @@ class _SpectralNorm(Module):
         u, v = self._u, self._v
         with no_grad():
             for _ in range(times):
-                u = _unit(mv(matrix, v), self.eps)
-                v = _unit(mv(matrix.T, u), self.eps)
+                u = unit(mv(matrix, v), self.eps)
+                v = unit(mv(matrix.T, u), self.eps)
         self._buffers["_u"], self._buffers["_v"] = u, v
 
-    def forward(self, weight: Tensor) -> Tensor:
+    def forward(self, weight: Any) -> Any:
         if weight.ndim == 1:
-            return _unit(weight, self.eps)
+            return unit(weight, self.eps)
         matrix = self._matrix(weight)
         if self.training:
             self._iterate(matrix.detach(), self.n_power_iterations)

@@ -8,7 +8,7 @@ import numpy as np
 
 import engine as ds
 from engine.dtype import is_floating
-from engine.onnx.read.step import READ, Step, Unreadable, plain, reads
+from engine.onnx.read.step import Step, Unreadable, plain, reads
 
 
 @reads("Reshape")
@@ -263,9 +263,7 @@ def _shift(s: Step) -> Any:
     return plain((np.left_shift if s.attr("direction") == "LEFT" else np.right_shift)(a.array, b.array))
 
 
-READ["CumProd"] = READ.get("CumProd") or (lambda s: _cumprod(s))
-
-
+@reads("CumProd")
 def _cumprod(s: Step) -> Any:
     x, (axis,) = s.inputs[0], s.ints(1) or [0]
     if s.attr("reverse", 0):
