@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,14 @@ class Device:
         number = int(match[2]) if match[2] else index
         self.index = number if number is not None else (None if self.type == "cpu" else 0)
 
+    def __enter__(self) -> Device:
+        """Tensors made of numbers in the block are made here."""
+        _given.set((*_given.get(), self if self.type == "cpu" else usable(self)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _given.set(_given.get()[:-1])
+
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
@@ -41,6 +50,38 @@ class Device:
 
 
 CPU = Device("cpu")
+# Where new tensors are made, the latest last: `set_default_device`, then each `with device:` the program is in.
+_given: ContextVar[tuple[Device, ...]] = ContextVar("devices", default=(CPU,))
+
+
+def usable(device: Device) -> Device:
+    """The same device. Raises `RuntimeError` where it is a GPU that is not there."""
+    if device.type == "cuda":
+        count = require_cupy().cuda.runtime.getDeviceCount()
+        if device.index is None or device.index >= count:
+            raise located(
+                RuntimeError(f"there is no {device}: this machine has {count} GPU{'s'[: count != 1]}")
+            )
+    return device
+
+
+def default_device() -> Device:
+    """Where tensors are made that are told no device."""
+    return _given.get()[-1]
+
+
+def set_default(device: Device) -> None:
+    """Make them there from now on, outside every `with device:`."""
+    _given.set((usable(device), *_given.get()[1:]))
+
+
+def placed(array: Array, device: Device | str | int | None = None) -> Array:
+    """A newly made `array` where it was asked for, or where new tensors are made."""
+    if device is None:
+        device = _given.get()[-1]
+        if device is CPU:
+            return array
+    return move(array, device)
 
 
 @functools.cache
@@ -82,9 +123,16 @@ def device_of(array: Array) -> Device:
     return CPU if isinstance(array, (np.ndarray, np.generic)) else Device("cuda", array.device.id)
 
 
-def move(array: Array, device: Device | str) -> Array:
+def as_device(device: Device | str | int) -> Device:
+    """A device from its name, or from the number of a GPU."""
+    if isinstance(device, Device):
+        return device
+    return Device("cuda", device) if isinstance(device, int) else Device(device)
+
+
+def move(array: Array, device: Device | str | int) -> Array:
     """`array` on `device`; the same object when it is there already."""
-    device = Device(device) if isinstance(device, str) else device
+    device = as_device(device)
     if device.type == "cpu":
         return array if isinstance(array, np.ndarray) else require_cupy().asnumpy(array)
     xp = require_cupy()
@@ -92,6 +140,11 @@ def move(array: Array, device: Device | str) -> Array:
         return array
     with xp.cuda.Device(device.index):
         return xp.asarray(array)
+
+
+def arrived(value: Any, xp: Any) -> Array:
+    """What an op gave, as an array: itself when it is one, wherever it lives, else one of `xp`."""
+    return value if is_array(value) else xp.asarray(value)
 
 
 def owner(array: Array) -> Array:

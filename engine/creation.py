@@ -27,9 +27,7 @@ def _shape(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 
 
 def _finish(array: Any, device: Any, requires_grad: bool) -> Tensor:
-    if device is not None:
-        array = backend.move(array, device)
-    return Tensor(array, requires_grad, role="constant")
+    return Tensor(backend.placed(array, device), requires_grad, role="constant")
 
 
 def _kind(dtype: Any) -> Any:
@@ -130,7 +128,7 @@ def empty_like(
     """A tensor of the shape, dtype and device of `input`, its values whatever was in memory."""
     kind = input.dtype if dtype is None else as_dtype(dtype)
     array = backend.namespace(input.array).empty(input.shape, kind)
-    return _finish(array, device, requires_grad)
+    return _finish(array, input.device if device is None else device, requires_grad)
 
 
 def full_like(
@@ -139,7 +137,7 @@ def full_like(
     """`fill_value` in the shape, dtype and device of `input`."""
     kind = input.dtype if dtype is None else as_dtype(dtype)
     array = backend.namespace(input.array).full(input.shape, fill_value, kind)
-    return _finish(array, device, requires_grad)
+    return _finish(array, input.device if device is None else device, requires_grad)
 
 
 # --- random ---------------------------------------------------------------------------------------------
@@ -155,8 +153,9 @@ def _drawn(
     made: Tensor = apply(
         op, (), {"shape": shape, "dtype": dtype.name, **more, "seed": seed, "counter": counter}
     )
-    if device is not None:
-        made = made.to(device=device)
+    target = backend.default_device() if device is None else device
+    if target is not backend.CPU:
+        made = made.to(device=target)
     return made.requires_grad_() if requires_grad else made
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _ndarray = np.ndarray
 _asarray = np.asarray
+_generic = np.generic
 _getframe = sys._getframe
 
 
@@ -247,6 +248,8 @@ def cut(operands: Sequence[Any], start: int) -> None:
 def as_operands(args: tuple[Any, ...]) -> Any:
     """The arguments with raw arrays made tensors and NumPy scalars made plain numbers.
 
+    An array of NumPy says nothing of a device: it goes where the tensors beside it are.
+
     A raw floating array takes the floating type of the tensors beside it: NumPy makes float64 where
     nobody asked for it, and a model in float32 should not become float64 by that.
     """
@@ -265,7 +268,7 @@ def as_operands(args: tuple[Any, ...]) -> Any:
         elif isinstance(arg, np.generic):
             operands.append(arg.item())
         elif isinstance(arg, (list, tuple)):
-            made = np.asarray([a.array if isinstance(a, Tensor) else a for a in arg])
+            made = np.asarray([backend.move(a.array, "cpu") if isinstance(a, Tensor) else a for a in arg])
             operands.append(made.astype(get_default_dtype()) if made.dtype == np.float64 else made)
             raw = True
         else:
@@ -274,8 +277,11 @@ def as_operands(args: tuple[Any, ...]) -> Any:
     if raw:
         beside = [a.array.dtype for a in operands if isinstance(a, Tensor) and is_floating(a.array.dtype)]
         weak = np.result_type(*beside) if beside else None
+        far = [a.array for a in operands if isinstance(a, Tensor) and type(a.array) is not _ndarray]
         for i, arg in enumerate(operands):
             if backend.is_array(arg):
+                if far:
+                    arg = backend.move(arg, backend.device_of(far[0]))
                 if weak is not None and arg.dtype != weak and is_floating(arg.dtype):
                     arg = arg.astype(weak)
                 operands[i] = constant(arg)
@@ -331,6 +337,8 @@ def apply(
         for node in nodes:
             if node is not None and node.requires:
                 requires = True
+    if xp is not np:
+        operands = alongside(operands, arrays, nodes, xp)
     frame = _getframe(2)
     code = frame.f_code
     while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
@@ -373,7 +381,7 @@ def apply(
     single = op.outputs == 1
     if single:
         if type(out) is not _ndarray:
-            out = _asarray(out) if xp is np else xp.asarray(out)
+            out = _asarray(out) if isinstance(out, _generic) else backend.arrived(out, xp)
         first = arrays[0] if arrays else None
         if type(first) is _ndarray and out.dtype is not first.dtype and first.dtype.kind == "V":
             out = _kept_narrow(op, kwargs, arrays, out)
@@ -381,7 +389,7 @@ def apply(
         node.dtype = out.dtype
     else:
         # One element of a vector is a scalar to NumPy.
-        out = tuple(o if type(o) is _ndarray else xp.asarray(o) for o in out)
+        out = tuple(o if type(o) is _ndarray else backend.arrived(o, xp) for o in out)
         node.shape = out[0].shape if out else ()
         node.dtype = out[0].dtype if out else get_default_dtype()
         node.outputs = [(o.shape, o.dtype) for o in out]
@@ -400,6 +408,17 @@ def apply(
     if op.view:
         link(tensor, operands[0], op, kwargs)
     return tensor
+
+
+def alongside(operands: Any, arrays: list[Any], nodes: list[Node | None], xp: Any) -> Any:
+    """On a GPU: a number in main memory goes along with what is there, as in PyTorch; larger ones are refused later."""
+    moved = list(operands)
+    where = next(backend.device_of(a) for a in arrays if isinstance(a, xp.ndarray))
+    for i, array in enumerate(arrays):
+        if type(array) is _ndarray and array.ndim == 0 and isinstance(moved[i], Tensor):
+            moved[i] = moved[i].to(device=where)
+            arrays[i], nodes[i] = moved[i].array, moved[i].node
+    return moved
 
 
 def _kept_narrow(op: Op, kwargs: dict[str, Any], arrays: list[Any], out: Any) -> Any:

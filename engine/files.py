@@ -6,6 +6,7 @@ stranger may have made. https://github.com/huggingface/safetensors describes the
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping
@@ -38,10 +39,10 @@ class FileFormatError(ValueError):
 
 
 def save(obj: Any, f: Any, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors to the file `f`: a module's `state_dict()`, or a dict, list or tensor, nested as you like.
+    """Write tensors to `f`, a path or an open file: a module's `state_dict()`, or a dict, list or tensor, nested.
 
     The format is safetensors, which other tools read; whatever is not a tensor (numbers, strings, None: an
-    optimizer's options, an epoch) stands in its header as JSON. The file is replaced only once all is written.
+    optimizer's options, an epoch) stands in its header as JSON. A file at a path is replaced only once all is written.
     Raises `TypeError` for anything else: no code is ever stored.
     """
     arrays: dict[str, Any] = {}
@@ -64,21 +65,28 @@ def save(obj: Any, f: Any, metadata: Mapping[str, str] | None = None) -> None:
         at += array.nbytes
     text = _json().dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    if hasattr(f, "write"):
+        _write(f, text, arrays)
+        return
     path = os.fspath(f)
     # Beside its target, so that a crash half way leaves the old file whole.
     partial = f"{path}.{os.getpid()}.partial"
     try:
         with open(partial, "wb") as file:
-            file.write(len(text).to_bytes(8, "little"))
-            file.write(text)
-            for array in arrays.values():
-                file.write(np.ascontiguousarray(array).tobytes())
+            _write(file, text, arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         if os.path.exists(partial):
             os.unlink(partial)
+
+
+def _write(file: Any, text: bytes, arrays: dict[str, Any]) -> None:
+    file.write(len(text).to_bytes(8, "little"))
+    file.write(text)
+    for array in arrays.values():
+        file.write(np.ascontiguousarray(array).tobytes())
 
 
 def _plain(value: Any, path: str, arrays: dict[str, Any]) -> Any:
@@ -119,14 +127,23 @@ def _plain(value: Any, path: str, arrays: dict[str, Any]) -> Any:
 
 
 def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
-    """What `save` wrote to the file `f`; a dict of tensors for files of other tools. `map_location`: a device.
+    """What `save` wrote to `f`, a path or an open file; a dict of tensors for files of other tools.
+
+    `map_location`: a device.
 
     Nothing in a file is ever executed. Raises `FileFormatError` that says what is wrong with a damaged or foreign
     file, and `FileNotFoundError`.
     """
-    path = os.fspath(f)
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    if hasattr(f, "read"):
+        path = str(getattr(f, "name", type(f).__name__))
+        source: Any = contextlib.nullcontext(f)
+    else:
+        path = os.fspath(f)
+        source = open(path, "rb")  # noqa: SIM115 - the block below closes it
+    with source as file:
+        start = file.tell()
+        size = file.seek(0, os.SEEK_END) - start
+        file.seek(start)
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(LONGEST_HEADER, size - 8):
             raise _wrong(path, f"its header would be {length} bytes long, the file has {size}" + _hint(path))
@@ -139,9 +156,9 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
         notes = header.pop("__metadata__", {})
         checked = _checked(path, header, size - 8 - length)
         arrays = {}
-        for name, (kind, shape, start, stop) in checked.items():
-            file.seek(8 + length + start)
-            data = file.read(stop - start)
+        for name, (kind, shape, first, stop) in checked.items():
+            file.seek(start + 8 + length + first)
+            data = file.read(stop - first)
             try:
                 array = np.frombuffer(data, kind).reshape(shape).copy()
             except ValueError as error:  # nothing is in it, and no array can have its shape

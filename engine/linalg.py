@@ -26,7 +26,7 @@ from engine.ops.linear import matmul
 from engine.ops.matrix_exp import matrix_exp
 from engine.ops.nested import nested
 from engine.shapes import sizes
-from engine.tensor import Tensor
+from engine.tensor import Tensor, beside
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_exp", "matrix_norm", "matrix_power",
@@ -145,7 +145,7 @@ def _phi(xp: Any, x: Any) -> Any:
 def _constant(xp: Any, array: Any, like: Any) -> Any:
     array = array.astype(like.dtype)
     if hasattr(like, "node"):
-        return Tensor(array, role="constant").to(device=like.device)
+        return beside(like, array)
     return xp.asarray(array)
 
 
@@ -267,7 +267,7 @@ def solve_triangular(
     """`solve` of which only one triangle of `A` counts; with `unitriangular` its diagonal is taken as ones."""
     A = triu(A) if upper else tril(A)
     if unitriangular:
-        eye = Tensor(np.eye(A.shape[-1], dtype=A.dtype), role="constant")
+        eye = beside(A, np.eye(A.shape[-1], dtype=A.dtype))
         A = A * (1 - eye) + eye
     return solve(A, B, left=left)
 
@@ -280,7 +280,7 @@ def det(A: Any) -> Tensor:
 def slogdet(A: Any) -> SignLog:
     """Sign of the determinant and logarithm of its absolute value."""
     raw = np.linalg.slogdet(np.asarray(A.detach().cpu().array))
-    scale = Tensor(np.exp(np.asarray(raw[1]) / A.shape[-1]).astype(A.dtype)[..., None, None], role="constant")
+    scale = beside(A, np.exp(np.asarray(raw[1]) / A.shape[-1]).astype(A.dtype)[..., None, None])
     # Scaled so that the determinant neither overflows nor vanishes.
     scaled = det(A / scale)
     value = log(abs(scaled)) + log(scale.squeeze(-1).squeeze(-1)) * A.shape[-1]
@@ -296,7 +296,7 @@ def cholesky(A: Any, *, upper: bool = False) -> Tensor:
 def eigh(A: Any, UPLO: str = "L") -> Eigen:
     """Eigenvalues, in order, and eigenvectors of symmetric matrices."""
     lower = tril(A, -1) if UPLO == "L" else transpose(triu(A, 1), -1, -2)
-    eye = Tensor(np.eye(A.shape[-1], dtype=A.dtype), role="constant")
+    eye = beside(A, np.eye(A.shape[-1], dtype=A.dtype))
     symmetric = lower + transpose(lower, -1, -2) + A * eye
     return Eigen(*apply(EIGH, (symmetric,)))
 
@@ -348,7 +348,7 @@ def qr(A: Any, mode: str = "reduced") -> Factors:
         )
     # R is the Cholesky factor of AᵀA up to signs; the signs are those of LAPACK's Householder vectors.
     raw = np.linalg.qr(np.asarray(A.detach().cpu().array))[1]
-    signs = Tensor(np.where(np.diagonal(raw, axis1=-2, axis2=-1) < 0, -1, 1).astype(A.dtype), role="constant")
+    signs = beside(A, np.where(np.diagonal(raw, axis1=-2, axis2=-1) < 0, -1, 1).astype(A.dtype))
     R = cholesky(matmul(transpose(A, -1, -2), A), upper=True) * unsqueeze(signs, -1)
     return Factors(matmul(A, inv(R)), R)
 
@@ -373,7 +373,7 @@ def lstsq(A: Any, B: Any) -> Solution:
 
 def matrix_rank(A: Any) -> Tensor:
     """How many independent rows there are, as a number without gradient."""
-    return Tensor(np.asarray(np.linalg.matrix_rank(np.asarray(A.detach().cpu().array)), np.int64))
+    return beside(A, np.asarray(np.linalg.matrix_rank(np.asarray(A.detach().cpu().array)), np.int64))
 
 
 def cond(A: Any) -> Tensor:

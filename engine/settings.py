@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.backend import CPU, Device
+from engine import backend
+from engine.backend import Device
 from engine.config import current
 from engine.located import located
 
@@ -83,19 +84,16 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_default_device(device: Any) -> None:
-    """Where new tensors are made: the CPU. Raises `RuntimeError` for another: give `device=` to what makes them."""
-    if device is not None and Device(str(device)).type != "cpu":
-        raise located(
-            RuntimeError(
-                f"new tensors are made on the CPU unless told otherwise; give device={str(device)!r} to the functions that "
-                "make them, or module.to(...)"
-            )
-        )
+    """Where tensors are made that are told no device: `None` is the CPU. `with ds.device("cuda"):` does it for a block.
+
+    Raises `RuntimeError` where there is no such device.
+    """
+    backend.set_default(backend.CPU if device is None else backend.as_device(device))
 
 
 def get_default_device() -> Device:
-    """Where new tensors are made."""
-    return CPU
+    """Where tensors are made that are told no device."""
+    return backend.default_device()
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:

@@ -565,8 +565,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             array = np.array(array, get_default_dtype())
     if dtype is not None:
         array = array.astype(as_dtype(dtype), copy=False)
-    if device is not None:
-        array = backend.move(array, device)
+    # A tensor that is copied stays where it is unless told otherwise.
+    array = backend.placed(array, data.device if device is None and isinstance(data, Tensor) else device)
     made = Tensor(array, requires_grad)
     if isinstance(data, Tensor) and made.node.shape == data.node.shape:
         # For error messages: a copy outside the graph comes from somewhere all the same.
@@ -589,6 +589,11 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         shared.note(data)
         return Tensor(data)
     return tensor(data, dtype=dtype, device=device)
+
+
+def beside(like: Tensor, array: Array) -> Tensor:
+    """`array` as a constant on the device of `like`."""
+    return Tensor(backend.move(array, like.device), role="constant")
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:

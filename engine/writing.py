@@ -193,8 +193,8 @@ class Writing:
         return self  # type: ignore[no-any-return]
 
     def copy_(self: Any, src: Any, non_blocking: bool = False) -> Tensor:
-        """The values of `src`, broadcast, in place."""
-        indexing.setitem(self, Ellipsis, src)
+        """The values of `src`, broadcast, in place; `src` may be on another device."""
+        indexing.setitem(self, Ellipsis, src.to(device=self.device) if hasattr(src, "node") else src)
         return self  # type: ignore[no-any-return]
 
     def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Tensor:

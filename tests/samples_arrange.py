@@ -8,7 +8,7 @@ import numpy as np
 from sample_row import Row
 from samples_spatial import inner, x
 
-from engine import Tensor, tensor
+from engine import tensor
 from engine.errors import ShapeMismatchError
 from engine.ops import diagonal, einsum, masked, products, repeating, running, scatter, sort
 
@@ -91,7 +91,7 @@ APART = np.array([[0, 2, 1, 3], [3, 1, 0, 2]])
 
 def _scattered(name: str, dim: int, index: Any) -> tuple[Any, Any]:
     def here(a: Any, b: Any) -> Any:
-        return getattr(scatter, name)(a, dim, Tensor(index), b)
+        return getattr(scatter, name)(a, dim, tensor(index), b)
 
     def there(a: Any, b: Any) -> Any:
         return getattr(torch, name)(a, dim, torch.tensor(index), b)
@@ -105,7 +105,7 @@ SAMPLES += [
     Row("scatter", *_scattered("scatter", 1, APART), ((3, 5), (2, 4))),
     Row(
         "scatter",
-        lambda a: scatter.scatter(a, 1, Tensor(APART), value=2.5),
+        lambda a: scatter.scatter(a, 1, tensor(APART), value=2.5),
         None if torch is None else lambda a: torch.scatter(a, 1, torch.tensor(APART), 2.5),
         ((3, 5),),
         "value",
@@ -126,7 +126,7 @@ SAMPLES += [
     both(running, "cumprod", (np.array([[2.0, 0.0, 3.0, 0.0], [1.0, 2.0, -1.0, 0.5]]),), -1),
     Row(
         "getitem",
-        lambda a: masked.masked_select(a, Tensor(APART > 1)),
+        lambda a: masked.masked_select(a, tensor(APART > 1)),
         None if torch is None else lambda a: torch.masked_select(a, torch.tensor(APART > 1)),
         ((2, 4),),
         "masked_select",

@@ -10,7 +10,7 @@ from samples_arrange import both
 from samples_spatial import F, inner, x
 
 import engine as ds
-from engine import Tensor, tensor
+from engine import tensor
 from engine.errors import ShapeMismatchError
 from engine.ops.gru import gru, gru_cell
 from engine.ops.lstm import lstm
@@ -247,7 +247,7 @@ for dim in (0, -1):
     SAMPLES.append(
         Row(
             "gather",
-            lambda a, d=dim: ds.gather(a, d, Tensor(PLACES)),  # type: ignore[misc]
+            lambda a, d=dim: ds.gather(a, d, tensor(PLACES)),  # type: ignore[misc]
             None if torch is None else lambda a, d=dim: torch.gather(a, d, torch.tensor(PLACES)),  # type: ignore[misc]
             ((3, 3),),
             f"{dim}",
@@ -256,7 +256,7 @@ for dim in (0, -1):
     SAMPLES.append(
         Row(
             "getitem",
-            lambda a, d=dim: ds.index_select(a, d, Tensor(ROWS)),  # type: ignore[misc]
+            lambda a, d=dim: ds.index_select(a, d, tensor(ROWS)),  # type: ignore[misc]
             None if torch is None else lambda a, d=dim: torch.index_select(a, d, torch.tensor(ROWS)),  # type: ignore[misc]
             ((3, 4),),
             f"index_select{dim}",
@@ -265,7 +265,7 @@ for dim in (0, -1):
 SAMPLES += [
     Row(
         "embedding",
-        lambda w: ds.embedding(Tensor(PLACES), w),
+        lambda w: ds.embedding(tensor(PLACES), w),
         None if F is None else lambda w: F.embedding(torch.tensor(PLACES), w),
         ((4, 3),),
         "",
@@ -273,7 +273,7 @@ SAMPLES += [
     ),
     Row(
         "embedding",
-        lambda w: ds.embedding(Tensor(PLACES), w, padding_idx=1),
+        lambda w: ds.embedding(tensor(PLACES), w, padding_idx=1),
         None if F is None else lambda w: F.embedding(torch.tensor(PLACES), w, padding_idx=1),
         ((4, 3),),
         "padding",

@@ -11,7 +11,7 @@ from samples_arrange import both
 from samples_spatial import x
 
 import engine as ds
-from engine import Tensor, linalg
+from engine import linalg
 from engine.errors import ShapeMismatchError
 from engine.nn import functional as F
 from engine.ops import arithmetic
@@ -362,7 +362,7 @@ SAMPLES: list[Row] = [
     *(
         Row(
             "embedding",
-            lambda w, m=m: F.embedding_bag(Tensor(PLACES), w, mode=m),  # type: ignore[misc]
+            lambda w, m=m: F.embedding_bag(ds.tensor(PLACES), w, mode=m),  # type: ignore[misc]
             None if TF is None else lambda w, m=m: TF.embedding_bag(torch.tensor(PLACES), w, mode=m),  # type: ignore[misc]
             ((3, 4),),
             f"bag-{m}",
@@ -379,7 +379,7 @@ SAMPLES: list[Row] = [
     # Losses.
     Row(
         "softplus",
-        lambda a: F.soft_margin_loss(a, Tensor(SIGNS)),
+        lambda a: F.soft_margin_loss(a, ds.tensor(SIGNS)),
         None if TF is None else lambda a: TF.soft_margin_loss(a, torch.tensor(SIGNS)),
         ((5,),),
         "soft_margin_loss",

@@ -8,7 +8,7 @@ import numpy as np
 from sample_row import Row
 from samples_spatial import F, both, theirs, x
 
-from engine import Tensor, tensor
+from engine import tensor
 from engine.errors import ShapeMismatchError
 from engine.ops import attention, group_norm, norm
 
@@ -98,7 +98,7 @@ SAMPLES += [
     both(attention, ATTENTION, QKV),
     both(attention, ATTENTION, ((2, 5, 4), (2, 5, 4), (2, 5, 3)), is_causal=True, scale=0.7),
     both(attention, ATTENTION, (*QKV, (3, 5, 6))),
-    Row(ATTENTION, _masked(attention, Tensor), None if F is None else _masked(F, _torch_tensor), QKV, "mask"),
+    Row(ATTENTION, _masked(attention, tensor), None if F is None else _masked(F, _torch_tensor), QKV, "mask"),
     both(attention, ATTENTION, ((2, 4, 5, 4), (2, 2, 6, 4), (2, 2, 6, 3)), enable_gqa=True),
     Row(
         ATTENTION,

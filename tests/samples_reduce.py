@@ -107,8 +107,8 @@ def classed(
     name: str, shape: tuple[int, ...], classes: Any, note: str = "", op: str = "", **kwargs: Any
 ) -> Row:
     def here(a: Any) -> Any:
-        own = {k: Tensor(v.astype(a.dtype)) if isinstance(v, np.ndarray) else v for k, v in kwargs.items()}
-        return getattr(ds, name)(a, Tensor(classes), **own)
+        own = {k: ds.tensor(v.astype(a.dtype)) if isinstance(v, np.ndarray) else v for k, v in kwargs.items()}
+        return getattr(ds, name)(a, ds.tensor(classes), **own)
 
     def there(a: Any) -> Any:
         own = {

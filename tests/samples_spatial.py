@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sample_row import Row
 
-from engine import randn
+from engine import randn, tensor
 from engine.dispatch import apply
 from engine.errors import ShapeMismatchError
 from engine.op import OPS
@@ -126,7 +126,7 @@ SAMPLES += [
 
 def inner(name: str, *fixed: Any, **attrs: Any) -> Any:
     """The op itself."""
-    return lambda *tensors: apply(OPS[name], (*tensors, *fixed), attrs)
+    return lambda *tensors: apply(OPS[name], (*tensors, *[tensor(f) for f in fixed]), attrs)
 
 
 WINDOW: dict[str, Any] = {"kernel": (2, 3), "stride": (2, 1), "padding": ((0, 1), (1, 1))}

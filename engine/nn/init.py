@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import late, random
+from engine.backend import is_array, move
 from engine.located import located
 from engine.ops.special import erfinv
 from engine.tensor import Tensor
@@ -17,7 +18,7 @@ from engine.writes import writes
 def _put(tensor: Tensor, values: Any) -> Tensor:
     """Write without a node: first values are where a program starts, not something it computes."""
     late.settle()
-    tensor.array[...] = values
+    tensor.array[...] = move(values, tensor.device) if is_array(values) else values
     writes.note(tensor.array, "init")
     return tensor
 

@@ -11,7 +11,16 @@ def add_at(array: Any, index: Any, values: Any) -> None:
     """`array[index] += values`, each repeat of an index counting."""
     if isinstance(array, np.ndarray):
         np.add.at(array, index, values)
-    else:
-        import cupyx  # type: ignore[import-not-found]
+        return
+    from cupyx import scatter_add  # type: ignore[import-not-found]
 
-        cupyx.scatter_add(array, index, values)
+    kind = array.dtype
+    if kind == np.int64:
+        # CuPy adds no signed 64-bit integers atomically; the unsigned ones have the same bits.
+        scatter_add(array.view(np.uint64), index, values.astype(kind, copy=False).view(np.uint64))
+    elif kind.itemsize < 4 and kind != np.float16:
+        wide = array.astype(np.int32 if kind.kind in "iub" else np.float32)
+        scatter_add(wide, index, values)
+        array[...] = wide.astype(kind)
+    else:
+        scatter_add(array, index, values)

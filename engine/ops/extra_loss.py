@@ -117,10 +117,10 @@ def gaussian_nll_loss(
 
     Raises `ValueError` for a negative variance.
     """
-    from engine.tensor import Tensor
+    from engine.tensor import beside
 
     if not hasattr(var, "node"):
-        var = Tensor(np.full(input.shape, var, input.dtype), role="constant")
+        var = beside(input, np.full(input.shape, var, input.dtype))
     if bool((var.array < 0).any()):
         raise located(ValueError("var has to be 0 or more everywhere"))
     if var.shape != input.shape and var.shape == input.shape[:-1]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine import dtype, shapes
-from engine.backend import namespace
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import op
+from engine.ops.add_at import add_at
+from engine.ops.bounds import outside
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -67,8 +66,7 @@ def GATHER(xp: Any, input: Any, index: Any, *, dim: int) -> Any:
     if index.dtype.kind not in "iu":
         raise ArgumentProblem(TypeError, f"{{1}} has to hold integers, got {index.dtype}", 1)
     size = input.shape[dim]
-    if index.size and xp is np and (index.min() < 0 or index.max() >= size):
-        bad = index.max() if index.max() >= size else index.min()
+    if (bad := outside(index, size)) is not None:
         raise ArgumentProblem(
             IndexError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
         )
@@ -82,12 +80,7 @@ def scatter(xp: Any, g: Any, index: Any, shape: Shape, dim: int) -> Any:
         xp.arange(n).reshape((1,) * i + (n,) + (1,) * (len(shape) - i - 1)) for i, n in enumerate(index.shape)
     ]
     places[dim % len(shape)] = index
-    if xp is np:
-        np.add.at(out, tuple(places), g)
-    else:
-        import cupyx  # type: ignore[import-not-found]
-
-        cupyx.scatter_add(out, tuple(places), g)
+    add_at(out, tuple(places), g)
     return out
 
 
@@ -98,7 +91,7 @@ def _zeros_shape(input: Any, *, index: Any, shape: Shape, dim: int) -> Shape:
 def _zeros_vjp(xp: Any, g: Any, out: Any, input: Any, *, index: Any, shape: Shape, dim: int) -> Any:
     if hasattr(g, "node"):
         return gather(g, dim, index)
-    return xp.take_along_axis(g[_window(index, shape, dim)], index, axis=dim)
+    return xp.take_along_axis(g[_window(index, shape, dim)], xp.asarray(index), axis=dim)
 
 
 @op(
@@ -111,7 +104,7 @@ def _zeros_vjp(xp: Any, g: Any, out: Any, input: Any, *, index: Any, shape: Shap
 )
 def SCATTER_ZEROS(xp: Any, input: Any, *, index: Any, shape: Shape, dim: int) -> Any:
     """The transpose of gather."""
-    return scatter(xp, input, index, shape, dim)
+    return scatter(xp, input, xp.asarray(index), shape, dim)
 
 
 def gather(input: Any, dim: int, index: Any) -> Tensor:
@@ -135,5 +128,4 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     rank = len(input.shape)
     if not -rank <= dim < rank:
         raise located(IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}"))
-    raw = getattr(index, "array", index)
-    return getitem(input, (slice(None),) * (dim % rank) + (namespace(raw).asarray(raw),))
+    return getitem(input, (slice(None),) * (dim % rank) + (index,))

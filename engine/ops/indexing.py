@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import dtype, shapes
-from engine.backend import is_array, namespace
+from engine.backend import is_array, move, namespace
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
 from engine.op import op
+from engine.ops.add_at import add_at
+from engine.ops.bounds import outside
 from engine.ops.inplace import replace
 from engine.writes import writes
 
@@ -20,18 +22,34 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def raw_index(index: Any) -> Any:
-    """An index with its tensors and lists made arrays, so that it means the same on NumPy and CuPy."""
+def raw_index(index: Any, input: Any) -> Any:
+    """An index with its tensors and lists made arrays, where `input` is: it means the same on NumPy and CuPy."""
     if isinstance(index, tuple):
-        return tuple(raw_index(i) for i in index)
+        return tuple(raw_index(i, input) for i in index)
     if hasattr(index, "node"):
         index = index.array
     elif isinstance(index, list):
-        index = np.asarray([raw_index(i) for i in index])
+        index = np.asarray([_on_cpu(raw_index(i, input)) for i in index])
         if index.size == 0:
             index = index.astype(np.int64)
-    if isinstance(index, range):
+    elif isinstance(index, range):
         index = np.arange(index.start, index.stop, index.step)
+    if is_array(index) and type(index) is not type(input.array):
+        index = move(index, input.device)
+    return index
+
+
+def part_shape(shape: Shape, index: Any) -> Shape:
+    """The shape of a part, named by `index`, of something of `shape`."""
+    # A zero-stride stand-in costs nothing whatever the shape, and NumPy knows its own indexing best.
+    stand_in = np.broadcast_to(np.zeros((), bool), shape)
+    return tuple(stand_in[_on_cpu(index)].shape)
+
+
+def within(index: Any, input: Any) -> Any:
+    """`index` as it is. Raises `IndexError` where it names elements that are not there: NumPy does so by itself."""
+    if not isinstance(input, np.ndarray) and not is_basic(index):
+        part_shape(input.shape, index)
     return index
 
 
@@ -45,15 +63,13 @@ def is_basic(index: Any) -> bool:
 
 
 def _item_shape(input: Any, *, index: Any) -> Shape:
-    # A zero-stride stand-in costs nothing whatever the shape, and NumPy knows its own indexing best.
-    stand_in = np.broadcast_to(np.zeros((), bool), shapes.sizes(input))
-    return tuple(stand_in[_on_cpu(index)].shape)
+    return part_shape(shapes.sizes(input), index)
 
 
 def _on_cpu(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_on_cpu(i) for i in index)
-    return index.get() if is_array(index) and not isinstance(index, np.ndarray) else index
+    return move(index, "cpu") if is_array(index) else index
 
 
 def _item_origin(
@@ -100,12 +116,8 @@ def _put_back(xp: Any, g: Any, shape: Shape, index: Any) -> Any:
     out = xp.zeros(shape, g.dtype)
     if is_basic(index) or _is_mask(index):
         out[index] = g
-    elif xp is np:
-        np.add.at(out, index, g)
     else:
-        import cupyx  # type: ignore[import-not-found]
-
-        cupyx.scatter_add(out, index, g)
+        add_at(out, index, g)
     return out
 
 
@@ -127,7 +139,7 @@ def _is_mask(index: Any) -> bool:
 )
 def GETITEM(xp: Any, input: Any, *, index: Any) -> Any:
     """Part of a tensor; a view for plain slices."""
-    return input[index]
+    return input[within(index, input)]
 
 
 def _put_back_shape(input: Any, *, shape: Shape, index: Any) -> Shape:
@@ -198,18 +210,18 @@ def _put_vjp(xp: Any, g: Any, out: Any, input: Any, value: Any, *, index: Any) -
 def PUT(xp: Any, input: Any, value: Any, *, index: Any) -> Any:
     """A tensor with some of its elements replaced."""
     out = input.copy()
-    out[index] = value
+    out[within(index, input)] = value
     return out
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:
     """`input[index]`: ints, slices, None, ellipsis, integer and boolean tensors or arrays."""
-    return apply(GETITEM, (input,), {"index": raw_index(index)})  # type: ignore[no-any-return]
+    return apply(GETITEM, (input,), {"index": raw_index(index, input)})  # type: ignore[no-any-return]
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """`input[index] = value`, in place; gradients flow to the value and to what was not replaced."""
-    place = raw_index(index)
+    place = raw_index(index, input)
     if isinstance(value, (list, tuple)):
         value = np.asarray(value, input.dtype)
     replace(input, PUT, (input, value), {"index": place})
@@ -259,8 +271,7 @@ def EMBEDDING(xp: Any, weight: Any, input: Any, *, padding_idx: int | None) -> A
     if input.dtype.kind not in "iu":
         raise ArgumentProblem(TypeError, f"{{1}} has to hold integers to pick rows, got {input.dtype}", 1)
     _embedding_shape(weight.shape, input.shape)
-    if input.size and xp is np and (input.min() < 0 or input.max() >= len(weight)):
-        bad = input.max() if input.max() >= len(weight) else input.min()
+    if (bad := outside(input, len(weight))) is not None:
         raise ArgumentProblem(IndexError, f"{{1}} holds {bad}, but {{0}} has rows 0 to {len(weight) - 1}", 1)
     return weight[input]
 

@@ -15,6 +15,7 @@ from engine.located import located
 from engine.op import op
 from engine.ops import reduction
 from engine.ops.activation import log_softmax_of
+from engine.ops.bounds import outside
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -65,8 +66,7 @@ def _checked(xp: Any, target: Any, classes: int, ignore: int) -> Any:
             return None, target
     valid = target != ignore
     safe = xp.where(valid, target, 0)
-    if xp is np and safe.size and (safe.min() < 0 or safe.max() >= classes):
-        bad = safe.max() if safe.max() >= classes else safe.min()
+    if (bad := outside(safe, classes)) is not None:
         raise ArgumentProblem(
             IndexError, f"{{1}} holds class {bad}, but there are classes 0 to {classes - 1}", 1
         )

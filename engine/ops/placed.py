@@ -13,7 +13,7 @@ from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import div, mul
 from engine.ops.gather import GATHER, gather
-from engine.ops.indexing import PUT, getitem, put_back, raw_index
+from engine.ops.indexing import PUT, getitem, part_shape, put_back, raw_index
 from engine.ops.layout import broadcast_to, reshape
 from engine.ops.nested import nested
 from engine.ops.scatter import SCATTER_ADD, SCATTER_LIKE, checked, places, scatter, scatter_add, within
@@ -35,7 +35,7 @@ def _axis(dim: Any, rank: int) -> int:
 
 
 def _put(input: Any, index: Any, value: Any) -> Tensor:
-    return apply(PUT, (input, value), {"index": raw_index(index)})  # type: ignore[no-any-return]
+    return apply(PUT, (input, value), {"index": raw_index(index, input)})  # type: ignore[no-any-return]
 
 
 def _slices(input: Any, dim: int, index: Any) -> tuple[Any, ...]:
@@ -71,10 +71,10 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
 
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """`input` with `input[indices] = values`; with `accumulate`, `+=`, repeats of an index adding up."""
-    place = raw_index(tuple(indices))
+    place = raw_index(tuple(indices), input)
     if not accumulate:
         return _put(input, place, values)
-    part = np.broadcast_to(np.zeros((), bool), input.shape)[place].shape
+    part = part_shape(input.shape, place)
     return input + put_back(None, broadcast_to(values, part), input.shape, place)  # type: ignore[no-any-return]
 
 
@@ -206,33 +206,33 @@ def scatter_reduce(
     if reduce == "sum":
         return total
     ones = np.ones(index.shape, input.dtype)
-    count = scatter_add(_like(input, 1 if include_self else 0), dim, index, _constant(ones))
+    count = scatter_add(_like(input, 1 if include_self else 0), dim, index, _constant(input, ones))
     count = count.clamp(min=1)
     return div(total, count) if input.dtype.kind == "f" else total // count
 
 
 def _like(input: Any, value: int) -> Any:
-    return _constant(np.full(input.shape, value, input.dtype))
+    return _constant(input, np.full(input.shape, value, input.dtype))
 
 
-def _constant(array: Any) -> Any:
-    from engine.tensor import Tensor
+def _constant(like: Any, array: Any) -> Any:
+    from engine.tensor import beside
 
-    return Tensor(array, role="constant")
+    return beside(like, array)
 
 
 def _product(base: Any, dim: int, index: Any, src: Any) -> Tensor:
     """Round after round, the next factor of each place: exact gradients where there are zeros too."""
-    raw = np.moveaxis(np.asarray(index.array), dim, 0)
+    raw = np.moveaxis(backend.move(index.array, "cpu"), dim, 0)
     turn = np.zeros_like(raw)
     for i in range(1, raw.shape[0]):
         turn[i] = (raw[:i] == raw[i]).sum(0)
     turn = np.moveaxis(turn, 0, dim)
     out = base
     for k in range(int(turn.max()) + 1 if turn.size else 0):
-        ones = _constant(np.ones(index.shape, base.dtype))
+        ones = _constant(base, np.ones(index.shape, base.dtype))
         factor = scatter_add(
-            _like(base, 1), dim, index, (src - ones) * _constant((turn == k).astype(base.dtype))
+            _like(base, 1), dim, index, (src - ones) * _constant(base, (turn == k).astype(base.dtype))
         )
         out = mul(out, factor)
     return out  # type: ignore[no-any-return]

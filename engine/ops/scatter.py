@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import op
 from engine.ops.add_at import add_at
+from engine.ops.bounds import outside
 from engine.ops.gather import GATHER
 from engine.ops.nested import nested
 from engine.shapes import check_dim, sizes
@@ -65,8 +64,7 @@ def checked(xp: Any, index: Any, size: int, dim: int) -> Any:
     """`index` when it names places that are there."""
     if index.dtype.kind not in "iu":
         raise ArgumentProblem(TypeError, f"{{1}} has to hold integers, got {index.dtype}", 1)
-    if xp is np and index.size and (index.min() < 0 or index.max() >= size):
-        bad = index.max() if index.max() >= size else index.min()
+    if (bad := outside(index, size)) is not None:
         raise ArgumentProblem(
             IndexError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,7 @@ def _in_float64(function: Any, x: Any) -> Any:
 
 
 def _on_gpu(name: str) -> Any:
-    import cupyx.scipy.special  # type: ignore[import-not-found]
-
-    return getattr(cupyx.scipy.special, name)
+    return getattr(importlib.import_module("cupyx.scipy.special"), name)
 
 
 # --- erfc, erfinv ------------------------------------------------------------------------------------

@@ -187,17 +187,17 @@ def nanquantile(
 
 
 def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool) -> Tensor:
-    from engine.tensor import Tensor
+    from engine.tensor import beside
 
     if how not in _INTERPOLATIONS:
         raise located(ValueError(f"interpolation is one of {', '.join(_INTERPOLATIONS)}, got {how!r}"))
-    share = np.asarray(getattr(q, "array", q), np.float64)
+    share = np.asarray(_cpu(q.array) if hasattr(q, "node") else q, np.float64)
     if share.ndim > 1 or not ((share >= 0) & (share <= 1)).all():
         raise located(ValueError(f"q has to be one number or a vector of numbers from 0 to 1, got {q!r}"))
     rank = len(input.shape)
     x = reshape(input, -1) if dim is None else input.movedim(_dim(dim, rank), -1)
     ordered = sort(x, -1).values
-    missing = isnan(x.detach()).array
+    missing = _cpu(isnan(x.detach()).array)
     count = (~missing).sum(-1, keepdims=True) if skip else np.full((*missing.shape[:-1], 1), x.shape[-1])
     at = share.reshape(-1) * (np.maximum(count, 1) - 1)
     if how == "nearest":
@@ -206,12 +206,12 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool)
         low, high = np.floor(at), np.ceil(at)
         low, high = (low, low) if how == "lower" else (high, high) if how == "higher" else (low, high)
     weight = np.full(at.shape, 0.5) * (low != high) if how == "midpoint" else at - low
-    below = gather(ordered, -1, Tensor(low.astype(np.int64)))
-    above = gather(ordered, -1, Tensor(high.astype(np.int64)))
-    value = below + (above - below) * Tensor(weight.astype(x.dtype))
+    below = gather(ordered, -1, beside(x, low.astype(np.int64)))
+    above = gather(ordered, -1, beside(x, high.astype(np.int64)))
+    value = below + (above - below) * beside(x, weight.astype(x.dtype))
     bad = missing.all(-1, keepdims=True) if skip else missing.any(-1, keepdims=True)
     if bad.any():
-        value = where(Tensor(np.broadcast_to(bad, value.shape)), math.nan, value)
+        value = where(beside(x, np.broadcast_to(bad, value.shape)), math.nan, value)
     value = value.movedim(-1, 0)
     if keepdim:
         value = (
@@ -224,7 +224,7 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool)
 
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Pair:
     """(value, index) of the most frequent element along `dim`, the smallest of several; its last index."""
-    from engine.tensor import Tensor
+    from engine.tensor import beside
 
     d = _dim(dim, len(input.shape))
     rows = np.moveaxis(_cpu(input.array), d, -1)
@@ -232,7 +232,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Pair:
     for place in np.ndindex(*rows.shape[:-1]):
         distinct, counts = np.unique(rows[place], return_counts=True)
         where_[place] = np.flatnonzero(rows[place] == distinct[counts.argmax()])[-1]
-    index = Tensor(np.expand_dims(where_, d))
+    index = beside(input, np.expand_dims(where_, d))
     values = gather(input, d, index)
     return Pair(values, index) if keepdim else Pair(values.squeeze(d), index.squeeze(d))
 
