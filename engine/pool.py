@@ -27,9 +27,9 @@ from engine.dnn import loop, product
 # The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
 LARGE = 1 << 17
 ALIGNMENT, PAGE = 64, 4096
-SLACK = (
-    5  # what may be parked beyond the peak, as its share: what is wanted for a while is there the next time
-)
+# What may be parked beyond the peak, so that every size of a loop is there in its next turn: an eighth of it as long
+# as that is little, a thirty-second of a large one.
+SHARE, LITTLE, LEAST_SHARE = 3, 8 << 20, 5
 SWEEP, STALE = 256, 4096  # requests between looks for stale blocks, and after which a block is stale
 
 
@@ -189,7 +189,7 @@ class Pool:
         while returned:
             block = returned.popleft()
             self.live -= block.size
-            if self.live + self.parked + block.size > self.peak + (self.peak >> SLACK):
+            if self.live + self.parked + block.size > limit(self.peak):
                 self.dropped += 1
                 continue
             block.parked_at = self._requests
@@ -201,7 +201,7 @@ class Pool:
 
     def _make_room(self, size: int) -> None:
         """Give parked blocks back so that a new one of `size` does not raise what is held above the peak and a little."""
-        while self.parked and self.live + self.parked + size > self.peak + (self.peak >> SLACK):
+        while self.parked and self.live + self.parked + size > limit(self.peak):
             oldest = min((s for s in self._parked.values() if s), key=lambda s: s[0].parked_at)
             self.parked -= oldest.pop(0).size
             self.dropped += 1
@@ -225,6 +225,15 @@ def rounded(nbytes: int) -> int:
     (102400, 65536)
     """
     return -(-nbytes // PAGE) * PAGE
+
+
+def limit(peak: int) -> int:
+    """What may be in use and parked together, for a `peak` of what was in use.
+
+    >>> limit(32 << 20) >> 20, limit(1 << 30) >> 20
+    (36, 1056)
+    """
+    return peak + max(peak >> LEAST_SHARE, min(peak >> SHARE, LITTLE))
 
 
 pool = Pool()
