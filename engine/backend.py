@@ -147,6 +147,11 @@ def arrived(value: Any, xp: Any) -> Array:
     return value if is_array(value) else xp.asarray(value)
 
 
+def writeable(array: Array) -> bool:
+    """Whether it can be written to; CuPy's arrays all can."""
+    return bool(getattr(array.flags, "writeable", True))
+
+
 def owner(array: Array) -> Array:
     """The array that owns the memory `array` is a view of; itself when it owns it."""
     base = array.base

@@ -31,6 +31,7 @@ UFUNC_METHODS = {
     "accumulate": {"add", "multiply"},
     "reduceat": {"add"},
 }
+REFUSED = {"initial", "where"}  # of reductions
 CREATES = {"asarray", "array", "ascontiguousarray", "asfortranarray", "asnumpy"}
 HOST = {"result_type", "can_cast", "promote_types", "min_scalar_type", "shape", "ndim", "size", "iinfo", "finfo", "common_type"}  # fmt: skip
 
@@ -61,6 +62,10 @@ def through(name: str, function: Any) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if refused := set(kwargs) & REFUSED:
+            raise TypeError(f"{name}() got an unexpected keyword argument {refused.pop()!r}")
+        if name == "where" and not isinstance(args[0], ndarray):
+            raise AttributeError(f"{type(args[0]).__name__!r} object has no attribute 'astype'")
         if name in HOST:
             return function(*[a.host if isinstance(a, ndarray) else a for a in args], **kwargs)
         given = (lambda v: v.host if isinstance(v, ndarray) else v) if name in CREATES else bare
@@ -101,6 +106,8 @@ class Ufunc:
         method = getattr(self.ufunc, name)
         if name in UFUNC_METHODS and self.__name__ not in UFUNC_METHODS[name]:
             raise NotImplementedError(f"{self.__name__}.{name}")
+        if name == "at":
+            return lambda array, index, values: method(array.host, array._index(index), bare(values))
         return through(name, method) if callable(method) else method
 
 
@@ -177,6 +184,14 @@ class ndarray:  # noqa: N801 - CuPy's name
     def device(self) -> Device:
         """The one GPU."""
         return Device()
+
+    @property
+    def flags(self) -> Any:
+        """How its elements lie."""
+        flags = self.host.flags
+        return types.SimpleNamespace(
+            c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous, owndata=flags.owndata
+        )
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -299,14 +314,9 @@ def special(name: str) -> Any:
         "erfinv": more_special._erfinv,
         "gammaln": more_special._lgamma,
         "digamma": more_special._digamma,
-        "polygamma": lambda n, x: more_special.POLYGAMMA.forward(np, x, n=n),
+        "polygamma": lambda n, x: more_special.POLYGAMMA.forward(np, x, n=int(n)),
     }
     return lambda *given: shown(ours[name](*bare(list(given))).astype(given[-1].dtype))
-
-
-def scatter_add(array: ndarray, index: Any, values: Any) -> None:
-    """`cupyx.scatter_add`."""
-    np.add.at(array.host, array._index(index), bare(values))
 
 
 CUPY = Module("cupy")
@@ -331,7 +341,6 @@ def installed() -> Iterator[types.ModuleType]:
     for name, value in given.items():
         setattr(CUPY, name, value)
     more = {name: types.ModuleType(name) for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.special")}
-    more["cupyx"].scatter_add = scatter_add  # type: ignore[attr-defined]
     for name in ("erf", "erfc", "erfinv", "gammaln", "digamma", "polygamma"):
         setattr(more["cupyx.scipy.special"], name, special(name))
     before = {name: sys.modules.get(name) for name in ("cupy", *more)}

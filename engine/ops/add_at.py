@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from engine.backend import namespace
+
 
 def add_at(array: Any, index: Any, values: Any) -> None:
     """`array[index] += values`, each repeat of an index counting."""
     if isinstance(array, np.ndarray):
         np.add.at(array, index, values)
         return
-    from cupyx import scatter_add  # type: ignore[import-not-found]
-
-    kind = array.dtype
+    add, kind = namespace(array).add.at, array.dtype
     if kind == np.int64:
         # CuPy adds no signed 64-bit integers atomically; the unsigned ones have the same bits.
-        scatter_add(array.view(np.uint64), index, values.astype(kind, copy=False).view(np.uint64))
+        add(array.view(np.uint64), index, values.astype(kind, copy=False).view(np.uint64))
     elif kind.itemsize < 4 and kind != np.float16:
         wide = array.astype(np.int32 if kind.kind in "iub" else np.float32)
-        scatter_add(wide, index, values)
+        add(wide, index, values)
         array[...] = wide.astype(kind)
     else:
-        scatter_add(array, index, values)
+        add(array, index, values)

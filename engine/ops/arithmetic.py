@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,7 +111,10 @@ def _pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
         )
         return base, None
     to_input = g * xp.where(other == 0, 0.0, other * input ** xp.where(other == 0, 1.0, other - 1))
-    log = xp.log(xp.where(input > 0, input, 1.0))
+    if isinstance(input, (int, float)):
+        log = math.log(input) if input > 0 else 0.0
+    else:
+        log = xp.log(xp.where(input > 0, input, 1.0))
     return to_input, g * (out * log)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import dtype, shapes
+from engine.backend import writeable
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
@@ -452,7 +453,7 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     spread = expand(woven, *[x for n, s in zip(times, shape, strict=True) for x in (n, s)])
     made = reshape(spread, tuple(n * s for n, s in zip(times, shape, strict=True)))
     # Where nothing is repeated the steps are views; a result of `repeat` never is.
-    return made.clone() if all(n == 1 for n in times) or not made.array.flags.writeable else made
+    return made.clone() if all(n == 1 for n in times) or not writeable(made.array) else made
 
 
 def flip(input: Any, dims: Any) -> Tensor:

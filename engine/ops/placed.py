@@ -173,9 +173,10 @@ def SCATTER_EXTREME(xp: Any, input: Any, index: Any, src: Any, *, dim: int, larg
     """The largest (or smallest) of an element and all of `src` that `index` sends to it; equal ones share the gradient."""
     out = input.copy()
     checked(xp, index, input.shape[dim], dim)
-    function = xp.maximum if largest else xp.minimum
-    function.at(out, places(xp, index, dim), within(src, index))
-    return out
+    # CuPy's own is for a few types only, so the CPU does it for a GPU.
+    there = [backend.move(a, "cpu") if backend.is_array(a) else a for a in (out, index, within(src, index))]
+    (np.maximum if largest else np.minimum).at(there[0], places(np, there[1], dim), there[2])
+    return xp.asarray(there[0])
 
 
 def scatter_reduce(

@@ -267,7 +267,8 @@ def _logsumexp_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: 
 )
 def LOGSUMEXP(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Logarithm of the sum of exponentials, without overflow."""
-    top = input.max(axis=axes(dim), keepdims=True, initial=-xp.inf)
+    # CuPy's maximum takes no first value, which only an empty input needs.
+    top = input.max(axis=axes(dim), keepdims=True, **({} if input.size else {"initial": -xp.inf}))
     top = xp.where(xp.isfinite(top), top, 0)
     total = xp.log(xp.exp(input - top).sum(axis=axes(dim), keepdims=True)) + top
     return total if keepdim else xp.reshape(total, shapes.reduced(input.shape, dim=dim))

@@ -176,7 +176,9 @@ def _polygamma_shape(input: Any, *, n: int) -> Shape:
 def POLYGAMMA(xp: Any, input: Any, *, n: int) -> Any:
     """Derivatives of the logarithm of the gamma function: `n` 0 is digamma, 1 trigamma."""
     if xp is not np:
-        return _on_gpu("digamma")(input) if n == 0 else _on_gpu("polygamma")(n, input)
+        return (
+            _on_gpu("digamma")(input) if n == 0 else _on_gpu("polygamma")(xp.asarray(n, input.dtype), input)
+        )
     if n == 0:
         return _in_float64(_digamma, input)
     sign = float((-1) ** (n + 1) * math.factorial(n))

@@ -83,7 +83,7 @@ class LBFGS(Optimizer):
         kept["func_evals"] += 1
         tried = 1
         gradient = self._gradient()
-        if float(abs(gradient).max(initial=0)) <= group["tolerance_grad"]:
+        if _largest(gradient) <= group["tolerance_grad"]:
             return first
         rounds = 0
         while rounds < group["max_iter"]:
@@ -113,8 +113,8 @@ class LBFGS(Optimizer):
             kept["func_evals"] += evaluations
             if (
                 tried >= group["max_eval"]
-                or float(abs(gradient).max(initial=0)) <= group["tolerance_grad"]
-                or float(abs(direction * t).max(initial=0)) <= group["tolerance_change"]
+                or _largest(gradient) <= group["tolerance_grad"]
+                or _largest(direction * t) <= group["tolerance_change"]
                 or abs(loss - kept["prev_loss"]) < group["tolerance_change"]
             ):
                 break
@@ -203,6 +203,11 @@ class LBFGS(Optimizer):
         finally:
             state.phase = phase
             self._moves = {}
+
+
+def _largest(array: Any) -> float:
+    """The largest magnitude; 0 where there is nothing."""
+    return float(abs(array).max()) if array.size else 0.0
 
 
 def _number(loss: Any) -> float:
