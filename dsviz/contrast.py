@@ -73,10 +73,12 @@ class Contrast:
         course = self._course if self._run == self._session.run else None
         if course is None or axis == "events":
             return course
-        log = self._session.store.memory
-        if not log.time:
+        store = self._session.store
+        with store.lock:
+            steps, times = list(store.memory.step), list(store.memory.time)
+        if not times:
             return None
-        return {**course, "x": np.interp(course["x"], list(log.step), list(log.time)).tolist()}
+        return {**course, "x": np.interp(course["x"], steps, times).tolist()}
 
     def _work(self, options: dict[str, Any]) -> None:
         session, told = self._session, self._told

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsviz import events as ev
+from dsviz.iterated import IterationRecord, Ways
 from dsviz.query.memory import MemoryLog
 from dsviz.query.parts import Record, Slot
 from dsviz.query.structure import Structure
@@ -17,8 +18,9 @@ from dsviz.query.structure import Structure
 WINDOW = 50_000  # nodes kept besides the newest of every place; the recording has the older ones
 OUTPUT_HEAD = 200_000  # characters of the program's output kept from its beginning
 OUTPUT_TAIL = 800_000  # and from its end
-BANDS = 4096
+BANDS = ITERATIONS = 4096
 TRAIL = 4096  # nodes of one iteration whose slots are kept in their order
+CHANGES = 4  # of the live bytes that are kept one by one, for each node of the window
 MARKS = 20_000  # of the events that are listed: modules, branches, turns, failures
 
 
@@ -32,69 +34,6 @@ class Band:
     end: int
     first: int
     last: int
-
-
-class IterationRecord:
-    """One iteration: where it begins, what it ran, and a hash of the structure it took.
-
-    >>> record = IterationRecord(0, 0, 0)
-    >>> record.trail += [5, 6, 5]
-    >>> record.nodes, sorted(record.slots)
-    (3, [5, 6])
-    """
-
-    __slots__ = (
-        "_hash",
-        "_nodes",
-        "_slots",
-        "busy",
-        "end",
-        "first",
-        "index",
-        "loss",
-        "start",
-        "trail",
-        "value",
-    )
-
-    def __init__(self, index: int, start: int, first: int) -> None:
-        self.index = index
-        self.start = start
-        self.first = first  # nodes that had run before
-        self.end = 0
-        self.busy = 0  # nanoseconds inside ops
-        self.loss = 0  # the node that backward started from
-        self.value: float | None = None  # and its value
-        self.trail: list[
-            int
-        ] = []  # slots of the latest nodes, one after the other: what a node adds is all it costs
-        self._nodes = 0
-        self._hash = 0
-        self._slots: set[int] = set()
-
-    @property
-    def nodes(self) -> int:
-        """How many it ran."""
-        return self._nodes + len(self.trail)
-
-    @property
-    def hash(self) -> int:
-        """A number of all its slots in their order."""
-        return hash((self._hash, tuple(self.trail))) if self.trail else self._hash
-
-    @property
-    def slots(self) -> set[int]:
-        """The slots it used."""
-        return self._slots.union(self.trail) if self.trail else self._slots
-
-    def fold(self, like: IterationRecord | None = None) -> None:
-        """Sum the trail up. `like` is an iteration before: one that took the same way shares its set."""
-        self._hash, self._nodes = self.hash, self.nodes
-        if like is not None and like._hash == self._hash and like._nodes == self._nodes:
-            self._slots = like._slots
-        else:
-            self._slots = self.slots
-        self.trail = []
 
 
 class GraphStore:
@@ -112,7 +51,7 @@ class GraphStore:
     def __init__(
         self, window: int = WINDOW, read: Callable[[str], str | None] | None = None, run: int = 1
     ) -> None:
-        self.window = window
+        self._window = window
         self.read = read or read_file
         self.lock = threading.RLock()
         self.run = run - 1
@@ -150,12 +89,13 @@ class GraphStore:
             self.pins: dict[int, int] = {}
             self.pending = 0
             self.memory = MemoryLog()
+            self.window = self._window
             self.summaries: OrderedDict[int, ev.Summary] = OrderedDict()
             self.gradients: OrderedDict[int, ev.GradientReady] = OrderedDict()
             self.backward_of: dict[int, int] = {}
             self.kept: OrderedDict[int, None] = OrderedDict()  # nodes whose value a recording has
             self.switches: dict[tuple[str, str], bool] = {}
-            self.iterations: deque[IterationRecord] = deque(maxlen=4096)
+            self.iterations: deque[IterationRecord] = deque(maxlen=ITERATIONS)
             self.bands: deque[Band] = deque(maxlen=BANDS)
             self.marks: deque[tuple[int, int, ev.Event]] = deque(maxlen=MARKS)
             self.failures: list[ev.Failed] = []
@@ -171,6 +111,7 @@ class GraphStore:
             self._files_known: set[int] = set()
             self._band: Band | None = None
             self._iteration: IterationRecord | None = None
+            self._ways: Ways = OrderedDict()
             self._evict = 0
             self._held: dict[int, int] = {}  # slot -> its newest node, where that is older than the window
             self._handlers: dict[type, Callable[[Any], None]] = {
@@ -288,6 +229,7 @@ class GraphStore:
     def window(self, nodes: int) -> None:
         self._window = nodes
         self._most = nodes + nodes // 64  # they are dropped some at a time
+        self.structure.window, self.memory.limit = nodes, nodes * CHANGES
 
     def skip(self, nodes: int) -> None:
         """So many nodes ran of which nothing is kept."""
@@ -402,7 +344,7 @@ class GraphStore:
     def _begin_iteration(self, index: int, start: int) -> IterationRecord:
         before = self._iteration
         if before is not None and before.trail:
-            before.fold(self.iterations[-2] if len(self.iterations) > 1 else None)
+            before.fold(self._ways)
         self._iteration = record = IterationRecord(index, start, self.count)
         self.iterations.append(record)
         return record

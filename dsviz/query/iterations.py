@@ -12,7 +12,8 @@ from dsviz.query.parts import Slot
 from dsviz.query.rows import label
 
 if TYPE_CHECKING:
-    from dsviz.store import GraphStore, IterationRecord
+    from dsviz.iterated import IterationRecord
+    from dsviz.store import GraphStore
 
 MOST = 500
 CHANGED = 200  # places told of what changed
@@ -41,8 +42,8 @@ def iterations(store: GraphStore, count: int = MOST) -> dict[str, Any]:
                 "peak": peaks.get(record.index),
                 "hash": f"{record.hash & 0xFFFFFFFF:08x}",
                 "same": None if before is None or not finished else before.hash == record.hash,
-                "added": len(record.slots - before.slots) if before is not None else 0,
-                "removed": len(before.slots - record.slots) if before is not None and finished else 0,
+                "added": (record.bits & ~before.bits).bit_count() if before is not None else 0,
+                "removed": (before.bits & ~record.bits).bit_count() if before is not None and finished else 0,
                 "running": not finished,
                 "changes": _changes(store, before, record) if before is not None and finished else [],
             }
@@ -70,7 +71,7 @@ def _changes(store: GraphStore, before: IterationRecord, record: IterationRecord
     """What differs from the iteration before, in a few words: `[sign, label, slot]`."""
     if before.hash == record.hash:
         return []
-    added, removed = sorted(record.slots - before.slots), sorted(before.slots - record.slots)
+    added, removed = sorted(record.beyond(before)), sorted(before.beyond(record))
     found = [["+", item(store, slot)["label"], slot] for slot in added[:NAMED]]
     found += [["-", item(store, slot)["label"], slot] for slot in removed[:NAMED]]
     if not found and before.nodes != record.nodes:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dsviz.store import GraphStore
 
 ROWS = 4096  # changes that wait to be sorted in
-LIMIT = 200_000  # changes kept one by one; older ones are kept as totals only
+LIMIT = 200_000  # changes kept one by one where nothing else is said; older ones are kept as totals only
 LARGEST = 50  # buffers named in an answer
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -23,10 +23,11 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 class MemoryLog:
     """Every change of the live bytes, in order: when, which buffer, how much, what for, by which node.
 
-    Changes are taken as rows, and sorted into columns once somebody reads one.
+    Changes are taken as rows, and sorted into columns once somebody reads one. At most about `limit` are kept.
     """
 
     def __init__(self) -> None:
+        self.limit = LIMIT
         self._rows: list[tuple[int, int, int, int, int, int]] = []
         self._columns = (array("q"), array("q"), array("q"), array("q"), array("b"), array("q"))
         self._add = self._rows.append
@@ -54,6 +55,11 @@ class MemoryLog:
     delta = property(lambda self: self._column(3), doc="Bytes, negative where they were released.")
     category = property(lambda self: self._column(4), doc="What for, a place in CATEGORIES.")
     node = property(lambda self: self._column(5), doc="The node that made the buffer.")
+
+    @property
+    def changes(self) -> int:
+        """How many there were, dropped ones included. Needs no lock, unlike the columns."""
+        return self.dropped + len(self)
 
     def _column(self, which: int) -> Any:
         if self._rows:
@@ -105,15 +111,16 @@ class MemoryLog:
 
     def _shorten(self) -> None:
         self._sort_in()
-        if len(self._columns[0]) <= LIMIT:
+        gone = len(self._columns[0]) - self.limit
+        if gone <= 0:
             return
-        half = LIMIT // 2
-        self.base_live = self.alive(half - 1)
-        last = np.array([half - 1], np.int64)
+        gone += self.limit // 8  # some at a time: what is alive then has to be found
+        self.base_live = self.alive(gone - 1)
+        last = np.array([gone - 1], np.int64)
         self.base = [int(self.course(last, category)[0]) for category in range(len(CATEGORIES))]
         for column in self._columns:
-            del column[:half]
-        self.dropped += half
+            del column[:gone]
+        self.dropped += gone
 
     def course(self, kept: Numbers, category: int) -> Numbers:
         """Live bytes of one category after each of the `kept` changes."""

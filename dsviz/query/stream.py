@@ -80,7 +80,7 @@ class PageStream:
                 names = ("nodes", "events", "overhead", "places")
                 messages.append({"t": "count", **dict(zip(names, counts, strict=True))})
             messages.extend(self._new_output())
-            changes = len(store.memory.time) + store.memory.dropped
+            changes = store.memory.changes
             now = time.monotonic()
             if changes != self._memory and now - self._memory_told >= MEMORY_PERIOD:
                 self._memory = changes

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from itertools import islice
 
 from dsviz.events import BACKWARD, OPTIMIZER, Branch, Failed, Frame, Leaf, LoopTurn, ModuleEntered, Op, Site
 from dsviz.query.parts import KEPT_TURNS, Entry, Group, Path, Place, Point, Record, Slot
 from dsviz.query.sites import INNER, Around, Sites
 from dsviz.query.turns import Inference, Thread
 
-KEPT_CALLS = 100_000  # module calls remembered: twice as many as there are nodes in a store's window
-KEPT_ORIGINS = 1 << 21  # nodes that are gone of which the place is remembered, 4 bytes each
+WINDOW = 50_000  # nodes that are kept, where nothing else is said
+CALLS_A_NODE = 2  # module calls remembered, for each of them
+KEPT_ORIGINS = 1 << 20  # nodes that are gone of which the place is remembered, 4 bytes each
 REPEATS = 16  # times one thing may happen at one place before it is folded without a loop being known
 SIGNATURE = 4  # numbers that a frame adds to a position's signature
 CALLS = 4  # the same for calls of one module
@@ -28,6 +30,7 @@ class Structure:
 
     def __init__(self, texts: dict[int, str], read: Callable[[str], str | None]) -> None:
         self.texts = texts
+        self.window = WINDOW
         self.frames: dict[int, Frame] = {}
         self.calls: dict[int, ModuleEntered] = {}
         self.sites = Sites(read)
@@ -85,13 +88,13 @@ class Structure:
         """A module call begins."""
         self.calls[event.call] = event
         self.thread.calls.append(event.call)
-        if len(self.calls) > KEPT_CALLS:
+        if len(self.calls) > self.window * CALLS_A_NODE:
             self._forget_calls()
 
     def _forget_calls(self) -> None:
-        """The older half of the module calls, except those that are still open; their nodes are gone by then."""
+        """The oldest module calls, except those that are still open; their nodes are gone by then."""
         active = {call for thread in self.threads.values() for call in thread.calls}
-        for call in list(self.calls)[: KEPT_CALLS // 2]:
+        for call in list(islice(self.calls, self.window // 8 + len(active) + 1)):
             if call not in active:
                 del self.calls[call]
                 self._call_group.pop(call, None)
@@ -156,7 +159,9 @@ class Structure:
             if slot is not None and path and path is not self._returned:
                 self._returned = path
                 for index, loop in enumerate(slot.group.loops):
-                    loop.recent[path[:index]] = path[index]
+                    outer = path[:index]
+                    if outer in loop.turns:  # else it is forgotten
+                        loop.recent[outer] = path[index]
         if slot is None or path is None:
             thread = self.thread
             call, frame = op.call, op.frame
@@ -220,14 +225,19 @@ class Structure:
             del slot.bindings[path]
         at = node - self._gone_from
         if at >= len(self._gone):
-            self._gone.frombytes(bytes(self._gone.itemsize * (at + 4096 - len(self._gone))))
-            if len(self._gone) > KEPT_ORIGINS:
-                half = len(self._gone) // 2
-                del self._gone[:half]
-                self._gone_from += half
-                at -= half
+            self._make_room(at + 4096)
+            at = node - self._gone_from
         if at >= 0:
             self._gone[at] = slot.id
+
+    def _make_room(self, size: int) -> None:
+        """For the places of nodes that are gone up to the one at `size`; the oldest go where there are too many."""
+        if size > KEPT_ORIGINS:
+            old = size - KEPT_ORIGINS + KEPT_ORIGINS // 8
+            del self._gone[:old]
+            self._gone_from += old
+            size -= old
+        self._gone.frombytes(bytes(self._gone.itemsize * max(size - len(self._gone), 0)))
 
     def slot_at(self, node: int) -> Slot | None:
         """Where a node stands or, once it was dropped, stood; None where that is not known."""
@@ -389,8 +399,7 @@ class Structure:
         while call not in self._call_group and call not in seen:
             entered = self.calls.get(call)
             if entered is None:
-                self._call_group[call] = self.root
-                break
+                break  # it began before anybody looked, or is forgotten
             seen.add(call)
             waiting.append(entered)
             call = entered.parent

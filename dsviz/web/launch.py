@@ -28,6 +28,7 @@ from dsviz.commands.run import RunOptions
 from dsviz.commands.usage import UsageError
 from dsviz.interrupts import exit_status, interrupts
 from dsviz.stop import ENDS, FAILED, FINISHED, KILLED, RUNNING
+from dsviz.thrift import keep_little
 from dsviz.web.security import Keys
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def run(options: RunOptions) -> int:
 
 def follow(start: Callable[[], Session], name: str, port: int | None, browser: bool) -> int:
     """Show the program that `start` gives a session for, called `name`, until it is over; gives the exit status."""
+    keep_little()
     with bind(port) as listener:
         terminal = Terminal(Keys(listener.getsockname()[1]), name)
         news: queue.SimpleQueue[News] = queue.SimpleQueue()  # a signal handler may put into this kind
@@ -87,6 +89,7 @@ def show(path: str, port: int | None, browser: bool) -> int:
     """Show a recording in the page until Ctrl-C. Raises UsageError where the port is taken."""
     from dsviz.opened import Opened
 
+    keep_little()
     with bind(port) as listener:
         terminal = Terminal(Keys(listener.getsockname()[1]), os.path.basename(path), recording=True)
         address = terminal.keys.address()

@@ -29,8 +29,7 @@ class Page:
         return self._stream.behind or self._memory != self._memory_changes()
 
     def _memory_changes(self) -> int:
-        log = self._stream.store.memory
-        return len(log.time) + log.dropped
+        return self._stream.store.memory.changes
 
     def read(self) -> list[Json]:
         """The page's messages since the last call, in the order in which it can use them."""

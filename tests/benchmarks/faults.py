@@ -18,8 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from flood import server_process
-from measure import ROOT, browser, dsviz_run, machine, opened
+from measure import ROOT, browser, dsviz_run, machine, opened, process
 from playwright.sync_api import Browser
 
 sys.path.insert(0, str(ROOT))
@@ -93,8 +92,7 @@ def killed(chromium: Browser, folder: Path, how: str) -> str:
     script.write_text(GREEDY if how == "out of memory" else ENDLESS, encoding="utf-8")
     with dsviz_run(script) as address:
         page = opened(chromium, address)
-        server = server_process(address)
-        pid = int(Path(f"/proc/{server}/task/{server}/children").read_text().split()[0])
+        pid = process("program")
         page.evaluate(WATCH)
         if how == "out of memory":
             with small_memory(pid) as made:

@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from flood import heap, server_process
-from measure import browser, dsviz_run, machine, opened
-from playwright.sync_api import Browser, CDPSession, Page
+from flood import heap
+from measure import browser, dsviz_run, machine, opened, process
+from playwright.sync_api import CDPSession, Page
 from stream_memory import resident, slope
 
 PROGRAM = """
@@ -46,12 +46,6 @@ while True:
 """
 READINGS = 100
 NAMES = ("program", "server", "page's heap", "page's process")
-
-
-def renderer(chromium: Browser) -> int:
-    """The process number of the page: the browser's largest renderer."""
-    found = chromium.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    return max((one["id"] for one in found if one["type"] == "renderer"), key=resident)
 
 
 def reading(server: int, program: int, page: int, cdp: CDPSession) -> list[int]:
@@ -87,10 +81,8 @@ def main() -> None:
         script.write_text(PROGRAM, encoding="utf-8")
         with dsviz_run(script) as address, browser() as chromium:
             page = opened(chromium, address)
-            server = server_process(address)
-            program = int(Path(f"/proc/{server}/task/{server}/children").read_text().split()[0])
             with contextlib.suppress(KeyboardInterrupt):
-                watched(page, server, program, renderer(chromium), nodes, found)
+                watched(page, process("server"), process("program"), process("page"), nodes, found)
     settled = found[len(found) // 4 :]
     for index, name in enumerate(NAMES):
         line, error = slope([(count, sizes[index]) for count, sizes in settled])

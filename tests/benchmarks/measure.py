@@ -59,9 +59,20 @@ def processes() -> dict[int, str]:
                 found[pid] = "program"
             elif b"dsviz" in command.split(b"\0"):
                 found[pid] = "server"
-            else:
-                found[pid] = "page" if b"--type=renderer" in command else "browser"
+            else:  # Chromium shows surfaces of its own by renderers, too
+                page = b"--type=renderer" in command and b"--top-chrome-webui" not in command
+                found[pid] = "page" if page else "browser"
     return found
+
+
+def process(what: str) -> int:
+    """The number of the process below this one that is "server", "program" or "page"; of several pages the largest."""
+    pages = {
+        pid: int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        for pid, kind in processes().items()
+        if kind == what
+    }
+    return max(pages, key=pages.__getitem__)
 
 
 def cpu_seconds() -> dict[str, float]:
