@@ -94,6 +94,9 @@ for r in (1, 2, 3):
             op=f"adaptive_max_pool{r}d_with_indices",
         )
     )
+    # Windows that are long, and so many that they are taken one dimension after the other.
+    SAMPLES.append(both(adaptive, f"adaptive_avg_pool{r}d", ((1, 2, *(17, 9, 8)[:r]),), 1 if r == 3 else 2))
+    SAMPLES.append(both(adaptive, f"adaptive_max_pool{r}d", ((1, 1, *(37, 18, 2)[:r]),), (9, 8, 1)[:r]))
     for mode in pad.MODES:
         SAMPLES.append(both(pad, "pad", ((2, 3, *size),), (1, 2, 2, 0, 1, 1)[: 2 * r], mode))
 

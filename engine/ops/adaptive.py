@@ -103,13 +103,43 @@ def _mean_record(rank: int) -> Op:
     )(forward)
 
 
+# Elements of a window from which one pass over each window is faster than one over each of its elements, and windows
+# up to which each is taken whole and not one dimension after the other.
+MANY, FEW = 16, 64
+
+
 def largest(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
-    """The largest element of each window, and where in the plane it lies."""
+    """The largest element of each window, and where in the plane it lies. NaN is larger than all."""
     size = x.shape[-rank:]
     w = even(size, goal)
-    if w is not None:
+    if w is not None and math.prod(w.kernel) < MANY:
         out, places = pooling.max_windows(xp, x, w)
         return out, pooling.flat_index(xp, places, w, size).astype(np.int64, copy=False)
+    if rank > 1 and math.prod(goal) <= FEW:
+        return whole(xp, x, rank, goal)
+    # One dimension after the other, the last one first: of equal elements the first in the plane's order stays.
+    best, index = x, None
+    step = 1
+    for axis in range(rank - 1, -1, -1):
+        before = x.ndim - rank + axis
+        shape = (*best.shape[:before], goal[axis], *best.shape[before + 1 :])
+        found, at = xp.empty(shape, x.dtype), xp.empty(shape, np.int64)
+        for i, (start, stop) in enumerate(zip(*resample.bounds(size[axis], goal[axis]), strict=True)):
+            span = (..., slice(start, stop), *(slice(None),) * (rank - axis - 1))
+            cell = index_of((slice(i, i + 1), *span[2:]))
+            where = xp.argmax(best[span], axis=before, keepdims=True)
+            found[cell] = xp.take_along_axis(best[span], where, axis=before)
+            at[cell] = (where + start) * step
+            if index is not None:
+                at[cell] += xp.take_along_axis(index[span], where, axis=before)
+        best, index = found, at
+        step *= size[axis]
+    return best, index
+
+
+def whole(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
+    """`largest`, window by window."""
+    size = x.shape[-rank:]
     out = xp.empty((*x.shape[:-rank], *goal), x.dtype)
     index = xp.zeros(out.shape, np.int64)
     edges = [list(zip(*resample.bounds(n, m), strict=True)) for n, m in zip(size, goal, strict=True)]

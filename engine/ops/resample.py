@@ -31,13 +31,15 @@ class Tap(NamedTuple):
 class Taps(NamedTuple):
     """All of one dimension: `size` elements become `out`.
 
-    `back` is grouped so that no tap names an input twice.
+    `back` is grouped so that no tap names an input twice. Where each output is the mean of a long stretch of inputs,
+    `spans` says of which, and there are no taps.
     """
 
     size: int
     out: int
     taps: tuple[Tap, ...]
     back: tuple[Tap, ...]
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 def as_slice(index: Any) -> Any:
@@ -72,7 +74,7 @@ def resample(xp: Any, x: Any, dims: Sequence[Taps]) -> Any:
     # Dimensions that shrink first: less is left to do for the others.
     for axis in sorted(range(-len(dims), 0), key=lambda a: dims[a].out / max(dims[a].size, 1)):
         t = dims[axis]
-        x = _apply(xp, x, axis, t.out, t.taps, True)
+        x = _means(xp, x, axis, t) if t.spans else _apply(xp, x, axis, t.out, t.taps, True)
     return x
 
 
@@ -80,8 +82,31 @@ def transposed(xp: Any, g: Any, dims: Sequence[Taps]) -> Any:
     """The transpose of `resample`."""
     for axis in sorted(range(-len(dims), 0), key=lambda a: dims[a].size / max(dims[a].out, 1)):
         t = dims[axis]
-        g = _apply(xp, g, axis, t.size, t.back, False)
+        g = _shares(xp, g, axis, t) if t.spans else _apply(xp, g, axis, t.size, t.back, False)
     return g
+
+
+def _means(xp: Any, x: Any, axis: int, t: Taps) -> Any:
+    """The mean of each span along `axis`."""
+    after = (slice(None),) * (-axis - 1)
+    shape = list(x.shape)
+    shape[axis] = t.out
+    made = xp.empty(shape, x.dtype)
+    for i, (start, stop) in enumerate(t.spans):
+        made[index_of((i, *after))] = x[index_of((slice(start, stop), *after))].mean(axis=axis)
+    return made
+
+
+def _shares(xp: Any, g: Any, axis: int, t: Taps) -> Any:
+    """The transpose of `_means`: each element goes in equal parts to all of its span."""
+    after = (slice(None),) * (-axis - 1)
+    shape = list(g.shape)
+    shape[axis] = t.size
+    made = xp.zeros(shape, g.dtype)
+    for i, (start, stop) in enumerate(t.spans):
+        share = g[index_of((slice(i, i + 1), *after))] * (1 / (stop - start))
+        made[index_of((slice(start, stop), *after))] += share
+    return made
 
 
 def _apply(xp: Any, x: Any, axis: int, size: int, parts: Sequence[Tap], forward: bool) -> Any:
@@ -103,12 +128,17 @@ def _apply(xp: Any, x: Any, axis: int, size: int, parts: Sequence[Tap], forward:
     return xp.zeros(shape, x.dtype) if result is None else result
 
 
+# Elements of a window from which one pass over each window is faster than one over each of its elements.
+LONG = 8
+
 # --- kinds of taps --------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=256)
 def windows(size: int, out: int) -> Taps:
     """The mean of `out` windows that cover `size` elements as evenly as they can."""
+    if size >= LONG * out > 0:
+        return Taps(size, out, (), (), tuple(zip(*bounds(size, out), strict=True)))
     i = np.arange(out)
     start = i * size // out
     length = -(-(i + 1) * size // out) - start
