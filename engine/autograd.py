@@ -555,7 +555,7 @@ def _accumulate(node: Node, g: Any, sources: dict[Node, list[Node]] | None) -> N
     held = node.grad
     if held is None:
         # Taken over when nobody else holds it: this function, its caller and getrefcount do.
-        free = type(g) is _ndarray and owns(g) and getrefcount(g) <= 3
+        free = (type(g) is _ndarray or backend.is_array(g)) and owns(g) and getrefcount(g) <= 3
         if not free:
             g = backend.namespace(g).array(g)
         if type(g) is not _ndarray and isinstance(g, np.generic):

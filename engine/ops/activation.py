@@ -17,7 +17,7 @@ from engine.op import op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_in_place, erf_of, pieces
 from engine.ops.inplace import over
-from engine.ops.nested import on_arrays
+from engine.ops.nested import on_arrays, on_gpu
 from engine.pool import compute, is_last, pool
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
             return fast
         positive = np.greater(out, 0, out=pool.like(out, np.bool_)) if out.ndim else out > 0
         return np.multiply(g, positive, out=g) if spare else compute(np.multiply, g, positive)
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.gradient("relu_gradient", g, out)) is not None:
+            return fast
     return g * (out > 0)
 
 
@@ -62,6 +67,11 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
 def RELU(xp: Any, input: Any) -> Any:
     """Negative values become 0."""
     if xp is not np:
+        if on_gpu(xp):
+            from engine.gpu import elementwise as gpu
+
+            if (fast := gpu.unary("relu", input)) is not None:
+                return fast
         return xp.maximum(input, 0)
     if input.size >= loop.ENOUGH and (input.flags.c_contiguous or is_last(input)):
         made = pool.like(input)
@@ -132,6 +142,11 @@ def _gelu_vjp(xp: Any, g: Any, out: Any, input: Any, *, approximate: str) -> Any
             return fast
         if type(input) is np.ndarray and input.dtype == g.dtype == np.float32:
             return _gelu_gradient(g, input)
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.gradient("gelu_gradient", g, input)) is not None:
+            return fast
     density = xp.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
     cumulative = (
         xp.erf(input * math.sqrt(0.5)) if hasattr(xp, "erf") else erf_of(xp, input * math.sqrt(0.5))
@@ -189,6 +204,11 @@ def GELU(xp: Any, input: Any, *, approximate: str) -> Any:
     if xp is np and type(input) is np.ndarray and input.dtype == np.float32:
         fast = elementwise.gelu(input)
         return _gelu(input) if fast is None else fast
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.unary("gelu", input)) is not None:
+            return fast
     return input * (erf_of(xp, input * math.sqrt(0.5)) * 0.5 + 0.5)
 
 
@@ -300,6 +320,11 @@ def _softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
                 np.subtract(coming, total, out=into)
                 into *= part
             return made
+    if on_gpu(xp) and dim in (-1, out.ndim - 1):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.softmax_gradient(g, out, False)) is not None:
+            return fast
     product = g * out
     return product - out * xp.sum(product, axis=dim, keepdims=True)
 
@@ -320,12 +345,22 @@ def SOFTMAX(xp: Any, input: Any, *, dim: int) -> Any:
                 np.exp(into, out=into)
                 into /= into.sum(axis=1, keepdims=True)
             return made
+    if on_gpu(xp) and dim in (-1, input.ndim - 1):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.softmax(input, False)) is not None:
+            return fast
     shifted = xp.exp(input - input.max(axis=dim, keepdims=True))
     shifted /= shifted.sum(axis=dim, keepdims=True)
     return shifted
 
 
 def _log_softmax_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
+    if on_gpu(xp) and dim in (-1, out.ndim - 1):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.softmax_gradient(g, out, True)) is not None:
+            return fast
     return g - xp.exp(out) * xp.sum(g, axis=dim, keepdims=True)
 
 

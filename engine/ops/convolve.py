@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from engine.dnn import convolution
+from engine.ops.nested import on_gpu
 from engine.ops.window import Sizes, Strips, Window, pad_zeros
 
 # Bytes of the matrix of a block: on a CPU about what the caches hold, on a GPU enough to fill it.
@@ -56,6 +57,11 @@ def correlate(xp: Any, x: Any, weight: Any, bias: Any, w: Window, groups: int) -
     """`out[n, o] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, window k]`."""
     if xp is np and (fast := convolution.correlate(x, weight, bias, w, groups)) is not None:
         return fast
+    if on_gpu(xp):
+        from engine.gpu import convolution as gpu
+
+        if (made := gpu.correlate(x, weight, bias, w, groups)) is not None:
+            return made
     x, weight, met = widened(xp, x, weight)
     x, w = trimmed(xp, x, w)
     samples, channels = x.shape[:2]
@@ -123,6 +129,11 @@ def spread(xp: Any, g: Any, weight: Any, bias: Any, w: Window, groups: int, size
     """
     if xp is np and bias is None and (fast := convolution.spread(g, weight, w, groups, size)) is not None:
         return fast
+    if on_gpu(xp) and bias is None:
+        from engine.gpu import convolution as gpu
+
+        if (made := gpu.spread(g, weight, w, groups, size)) is not None:
+            return made
     g, weight, met = widened(xp, g, weight)
     samples, filters = g.shape[:2]
     inner = weight.shape[1]
@@ -175,6 +186,11 @@ def weigh(xp: Any, x: Any, g: Any, w: Window, groups: int) -> Any:
     """`out[o, c, k] = sum over n and windows of g[n, o] x[n, c, window k]`."""
     if xp is np and (fast := convolution.weigh(x, g, w, groups)) is not None:
         return fast
+    if on_gpu(xp):
+        from engine.gpu import convolution as gpu
+
+        if (made := gpu.weigh(x, g, w, groups)) is not None:
+            return made
     x, g, met = widened(xp, x, g)
     x, w = trimmed(xp, x, w)
     samples, channels = x.shape[:2]

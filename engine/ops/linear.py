@@ -25,6 +25,11 @@ def product(xp: Any, a: Any, b: Any, out: Any = None) -> Any:
     NumPy has no fast product of float16 or bfloat16, and its sums would lose digits: float32 serves.
     """
     if xp is not np:
+        if xp.__name__ == "cupy":
+            from engine.gpu import product as gpu
+
+            if (fast := gpu.product(a, b, out)) is not None:
+                return fast
         return a @ b if out is None else xp.matmul(a, b, out=out)
     if a.dtype.char in "eE" and a.dtype == b.dtype:  # E: bfloat16, as ml_dtypes has it
         made = np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
@@ -123,6 +128,11 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     if bias is None:
         return out
     if out.ndim and out.dtype == bias.dtype:
+        if xp is not np:
+            from engine.gpu import elementwise as gpu
+
+            if gpu.add_bias(out, bias):
+                return out
         out += bias
         return out
     return out + bias

@@ -86,7 +86,13 @@ def _vjp(
     into = room(xp, bare.shape, bare.dtype)
     to_cell = xp.zeros((batch, width // 4), bare.dtype) if to_c is None else to_c.copy()
     to_state = xp.zeros_like(to_cell) if to_h is None else to_h.copy()
-    if xp is not np or not fast.backward(bare, cells, weight_hh, to_out, into, to_state, to_cell):
+    if xp is np:
+        done = fast.backward(bare, cells, weight_hh, to_out, into, to_state, to_cell)
+    else:
+        from engine.gpu import recurrent as gpu
+
+        done = gpu.backward(bare, cells, weight_hh, to_out, into, to_state, to_cell)
+    if not done:
         _back_through(xp, to_out, to_state, to_cell, into, weight_hh, cells, bare)
     to_hh = gathered(xp, into, states[:-1])
     ordered = xp.ascontiguousarray(into[::-1]) if backwards else into
@@ -187,7 +193,13 @@ def LSTM(
     if backwards:
         bare = xp.ascontiguousarray(bare[::-1])
     turned = weight_hh.size >= LARGE and xp is np and turns(states[0], weight_hh)
-    if xp is not np or not fast.forward(bare, states, cells, weight_hh, turned):
+    if xp is np:
+        done = fast.forward(bare, states, cells, weight_hh, turned)
+    else:
+        from engine.gpu import recurrent as gpu
+
+        done = gpu.forward(bare, states, cells, weight_hh)
+    if not done:
         _forth_through(xp, bare, states, cells, weight_hh)
     ordered = states[:0:-1] if backwards else states[1:]
     return (ordered.copy(), states[-1].copy(), cells[-1].copy()), states, cells, bare

@@ -15,6 +15,11 @@ def on_arrays(xp: Any) -> bool:
     return xp is np or xp.__name__ == "cupy"
 
 
+def on_gpu(xp: Any) -> bool:
+    """Whether `xp` is cupy. What is done there is imported there: a program on the CPU does not wait for it."""
+    return bool(xp.__name__ == "cupy")
+
+
 def nested(xp: Any, op: Op, *args: Any, **attrs: Any) -> Any:
     """`op` on raw arrays, at once, or on Tensors, recorded so that it can be differentiated again."""
     if on_arrays(xp):

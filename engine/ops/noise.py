@@ -14,6 +14,7 @@ from engine.errors import Shape
 from engine.located import located
 from engine.op import op
 from engine.ops.inplace import over
+from engine.ops.nested import on_gpu
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -39,6 +40,11 @@ def _dropout_vjp(
 )
 def DROPOUT(xp: Any, input: Any, *, p: float, seed: int, counter: int) -> Any:
     """Each element becomes 0 with probability `p`; the others are scaled so that the mean stays."""
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.dropout(input, p, seed, counter)) is not None:
+            return fast
     mask = random.uniform(seed, counter, input.shape, np.float32) >= p
     if xp is not np:
         mask = xp.asarray(mask)

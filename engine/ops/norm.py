@@ -14,7 +14,7 @@ from engine.dnn import normalisation
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.op import op
 from engine.ops import standardise
-from engine.ops.nested import on_arrays
+from engine.ops.nested import on_arrays, on_gpu
 from engine.ops.window import frozen
 from engine.pool import pool
 from engine.shapes import sizes
@@ -139,6 +139,10 @@ def _batch_vjp(
     fast = None
     if xp is np and training and not (affine and weight is None):
         fast = normalisation.gradients(g, input, weight, mean, rstd, eps)
+    elif on_gpu(xp) and training and not (affine and weight is None):
+        from engine.gpu import normalisation as gpu
+
+        fast = gpu.gradients(g, input, weight, mean, rstd, eps)
     if fast is not None:
         return fast[0], None, None, fast[1], fast[2] if wants(bias) else None
     view = (g.shape[0], channels, -1)
@@ -177,6 +181,12 @@ def BATCH_NORM(
         out, mean, var = fast
         follow(running_mean, running_var, mean, var, input.size // input.shape[1], momentum)
         return out, mean, 1 / np.sqrt(var + eps), weight is not None
+    if on_gpu(xp) and training:
+        from engine.gpu import normalisation as gpu
+
+        found = gpu.normalise(input, weight, bias, running_mean, running_var, momentum, eps)
+        if found is not None:
+            return *found, True
     view = (input.shape[0], input.shape[1], -1) if input.size else (*input.shape[:2], 0)
     out = xp.empty(input.shape, input.dtype)
     x, into = input.reshape(view).swapaxes(0, 1), out.reshape(view).swapaxes(0, 1)
@@ -279,6 +289,13 @@ def _layer_vjp(
             if fast is not None:
                 shape = tuple(normalized_shape)
                 return fast[0].reshape(g.shape), fast[1].reshape(shape), fast[2].reshape(shape)
+        if on_gpu(xp) and centre and weight is not None:
+            from engine.gpu import elementwise as gpu
+
+            fast = gpu.layer_norm_gradients(g, input, weight, mean.reshape(-1), rstd.reshape(-1), size)
+            if fast is not None:
+                shape = tuple(normalized_shape)
+                return fast[0], fast[1].reshape(shape), fast[2].reshape(shape)
         view = (math.prod(g.shape[: g.ndim - n]), 1, size)
         to_input = None if affine and weight is None else fresh(xp, g)
         # Without a weight there is still one of ones: it says that its gradient is summed over the rows.
@@ -327,6 +344,12 @@ def LAYER_NORM(xp: Any, input: Any, weight: Any, bias: Any, *, normalized_shape:
         )
         if fast is not None:
             return fast[0].reshape(input.shape), fast[1], 1 / np.sqrt(fast[2] + eps), True
+    if on_gpu(xp) and input.size:
+        from engine.gpu import elementwise as gpu
+
+        found = gpu.layer_norm(input, weight, bias, size, eps)
+        if found is not None:
+            return *found, True
     out = fresh(xp, input)
     view = (input.size // size if size else 0, 1, size)
     w = None if weight is None else weight.reshape(1, 1, size)

@@ -16,6 +16,7 @@ import numpy as np
 from engine.dnn import pooling
 from engine.errors import Shape
 from engine.ops.add_at import add_at
+from engine.ops.nested import on_gpu
 from engine.ops.window import Pairs, Window, pad_zeros
 
 # Bytes of input worked on at a time on a CPU: what stays in its cache.
@@ -50,6 +51,11 @@ def max_windows(xp: Any, x: Any, w: Window) -> tuple[Any, Any]:
     """
     if xp is np and (fast := pooling.maximum(x, w)) is not None:
         return fast
+    if on_gpu(xp):
+        from engine.gpu import pooling as gpu
+
+        if (made := gpu.maximum(x, w)) is not None:
+            return made  # type: ignore[no-any-return]
     rank = len(w.kernel)
     out_size = w.out(x.shape[-rank:])
     offsets = w.offsets()
@@ -112,6 +118,11 @@ def scatter_windows(xp: Any, g: Any, places: Any, w: Window, size: Shape) -> Any
     """Each element of `g` added to the element of its window that `places` names."""
     if xp is np and (fast := pooling.scatter(g, places, w, size)) is not None:
         return fast
+    if on_gpu(xp):
+        from engine.gpu import pooling as gpu
+
+        if (made := gpu.scatter(g, places, w, size)) is not None:
+            return made
     rank = len(w.kernel)
     volume = math.prod(size)
     into = xp.zeros((*g.shape[:-rank], *size), g.dtype)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from engine.backend import namespace
 from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, known_hints, pieces, update_op
 
@@ -67,9 +69,44 @@ class Adam(Optimizer):
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = xp.zeros_like(parameter)
         state["step"] += 1
+        if type(parameter) is not np.ndarray and self._on_gpu([parameter], [gradient], [state], group):
+            return
         most = state["max_exp_avg_sq"] if group["amsgrad"] else None
         for part in pieces(parameter, gradient, state["exp_avg"], state["exp_avg_sq"], most):
             self._part(xp, part, state["step"], group)
+
+    def together(
+        self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
+    ) -> bool:
+        """A step of parameters on a GPU in one launch, where that can be done."""
+        counts = {state.get("step") for state in states}
+        if len(counts) != 1 or None in counts:  # the first step is made one by one
+            return False
+        for state in states:
+            state["step"] += 1
+        if self._on_gpu(parameters, gradients, states, group):
+            return True
+        for state in states:
+            state["step"] -= 1
+        return False
+
+    def _on_gpu(
+        self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
+    ) -> bool:
+        from engine.gpu import optim as gpu  # a program on the CPU does not wait for it
+
+        kept = [[state.get(name) for state in states] for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")]
+        if not gpu.serves(
+            [*parameters, *gradients, *[a for column in kept for a in column if a is not None]]
+        ):
+            return False
+        (beta1, beta2), count = group["betas"], states[0]["step"]
+        numbers = (
+            group["lr"], beta1, beta2, group["eps"], group["weight_decay"], group["lr"] / (1 - beta1**count),
+            math.sqrt(1 - beta2**count),
+        )  # fmt: skip
+        gpu.step("adam", (parameters, gradients, *kept), numbers, (self.decoupled, group["maximize"]))
+        return True
 
     def _part(self, xp: Any, arrays: tuple[Any, ...], count: int, group: dict[str, Any]) -> None:
         parameter, gradient, mean, square, most = arrays

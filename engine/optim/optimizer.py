@@ -232,14 +232,32 @@ class Optimizer:
         try:
             with no_grad(), np.errstate(all="ignore"):
                 for group in self.param_groups:
-                    for parameter in group["params"]:
-                        gradient = parameter.grad
-                        if gradient is not None:
-                            self._one(parameter, gradient, group, frame)
+                    given = [p for p in group["params"] if p.grad is not None]
+                    if given and not (isinstance(given[0].array, np.ndarray) or bus.active):
+                        given = self._at_once(given, group, frame)
+                    for parameter in given:
+                        self._one(parameter, parameter.grad, group, frame)
         finally:
             state.phase = phase
         iteration.step()
         return loss
+
+    def together(
+        self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
+    ) -> bool:
+        """Change the arrays `parameters`, which are on a GPU, in place in one launch; whether that was done."""
+        return False
+
+    def _at_once(self, given: list[Tensor], group: dict[str, Any], frame: FrameType) -> list[Tensor]:
+        """Update those on a GPU that can go together; returns the others."""
+        kept = [self.state[p] for p in given]
+        if not self.together(
+            [p.array for p in given], [p.grad.array for p in given if p.grad is not None], kept, group
+        ):
+            return given
+        for parameter in given:
+            writes.note(parameter.array, self.op.name, frame)
+        return []
 
     def _one(
         self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], frame: FrameType | None = None

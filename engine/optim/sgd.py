@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from engine import backend
 from engine.dnn import loop
 from engine.located import located
@@ -57,6 +59,8 @@ class SGD(Optimizer):
         first = bool(momentum) and velocity is None
         if first:
             velocity = state["momentum_buffer"] = backend.namespace(gradient).empty_like(gradient)
+        if type(parameter) is not np.ndarray and _on_gpu([parameter], [gradient], [velocity], first, group):
+            return
         if loop.sgd(parameter, gradient, velocity, first, group):
             return
         for p, g, v in pieces(parameter, gradient, velocity):
@@ -72,3 +76,37 @@ class SGD(Optimizer):
                     v += g if not group["dampening"] else g * (1 - group["dampening"])
                 g = g + v * momentum if group["nesterov"] else v
             p -= g * group["lr"]
+
+    def together(
+        self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
+    ) -> bool:
+        """A step of parameters on a GPU in one launch, where that can be done."""
+        velocities: list[Any] = [None] * len(parameters)
+        first = False
+        if group["momentum"]:
+            velocities = [state.get("momentum_buffer") for state in states]
+            first = velocities[0] is None
+            if any((v is None) != first for v in velocities):
+                return False
+            if first:
+                velocities = [backend.namespace(g).empty_like(g) for g in gradients]
+        if not _on_gpu(parameters, gradients, velocities, first, group):
+            return False
+        if first:
+            for state, velocity in zip(states, velocities, strict=True):
+                state["momentum_buffer"] = velocity
+        return True
+
+
+def _on_gpu(
+    parameters: list[Any], gradients: list[Any], velocities: list[Any], first: bool, group: dict[str, Any]
+) -> bool:
+    from engine.gpu import optim as gpu  # a program on the CPU does not wait for it
+
+    if not gpu.serves([*parameters, *gradients, *[v for v in velocities if v is not None]]):
+        return False
+    numbers = (group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"])
+    gpu.step(
+        "sgd", (parameters, gradients, velocities), numbers, (group["nesterov"], first, group["maximize"])
+    )
+    return True

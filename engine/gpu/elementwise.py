@@ -1,0 +1,133 @@
+"""Activations, softmax, dropout and layer norm, each in one or two launches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.backend import cupy
+from engine.gpu import launch
+from engine.gpu.launch import int32, int64, serves
+
+STRIP = 64  # rows whose parts of a sum are added up one after another
+
+
+def _usable(*arrays: Any) -> bool:
+    return bool(arrays[0].size) and serves(*arrays)
+
+
+def unary(name: str, x: Any) -> Any:
+    """The kernel `name` of every element: "relu" or "gelu"."""
+    if not _usable(x):
+        return None
+    out = cupy().empty(x.shape, x.dtype)
+    launch.each(name, x.dtype.char, x.size, x, out, int64(x.size))
+    return out
+
+
+def gradient(name: str, g: Any, kept: Any) -> Any:
+    """The kernel `name` of a gradient and what was kept for it."""
+    if g.shape != kept.shape or not _usable(g, kept):
+        return None
+    out = cupy().empty(g.shape, g.dtype)
+    launch.each(name, g.dtype.char, g.size, g, kept, out, int64(g.size))
+    return out
+
+
+def add(a: Any, b: Any) -> Any:
+    """The sum of two arrays of one shape."""
+    if a.shape != b.shape or not _usable(a, b):
+        return None
+    out = cupy().empty(a.shape, a.dtype)
+    launch.each("add", a.dtype.char, a.size, a, b, out, int64(a.size))
+    return out
+
+
+def add_bias(rows: Any, bias: Any) -> bool:
+    """Add one number for each column to `rows` in place; whether it was done."""
+    if bias.ndim != 1 or rows.shape[-1:] != bias.shape or not _usable(rows, bias):
+        return False
+    launch.each("add_bias", rows.dtype.char, rows.size, rows, bias, int64(rows.size), int32(bias.size))
+    return True
+
+
+def softmax(x: Any, logarithm: bool) -> Any:
+    """Softmax over the last dimension, or its logarithm."""
+    if not x.ndim or not _usable(x):
+        return None
+    out, columns = cupy().empty(x.shape, x.dtype), x.shape[-1]
+    launch.rows("softmax", x.dtype.char, x.size // columns, columns, x, out, int32(columns), int32(logarithm))
+    return out
+
+
+def softmax_gradient(g: Any, out: Any, logarithm: bool) -> Any:
+    """Its gradient from the result."""
+    g = g if g.flags.c_contiguous else cupy().ascontiguousarray(g)
+    if g.shape != out.shape or not out.ndim or not _usable(g, out):
+        return None
+    to, columns = cupy().empty(g.shape, g.dtype), g.shape[-1]
+    launch.rows(
+        "softmax_gradient",
+        g.dtype.char,
+        g.size // columns,
+        columns,
+        g,
+        out,
+        to,
+        int32(columns),
+        int32(logarithm),
+    )
+    return to
+
+
+def layer_norm(x: Any, weight: Any, bias: Any, size: int, eps: float) -> Any:
+    """(result, means, 1 / standard deviations) over the last `size` elements; not of half precision."""
+    if weight is None or bias is None or x.dtype.char == "e" or not _usable(x, weight, bias):
+        return None
+    module, count = cupy(), x.size // size
+    out, means, rstds = (
+        module.empty(x.shape, x.dtype),
+        module.empty(count, x.dtype),
+        module.empty(count, x.dtype),
+    )
+    launch.rows(
+        "layer_norm", x.dtype.char, count, size, x, weight, bias, out, means, rstds, int32(size), float(eps)
+    )
+    return out, means, rstds
+
+
+def layer_norm_gradients(g: Any, x: Any, weight: Any, means: Any, rstds: Any, size: int) -> Any:
+    """The gradients for the input, the weight and the bias."""
+    module = cupy()
+    g = g if g.flags.c_contiguous else module.ascontiguousarray(g)
+    if weight is None or x.dtype.char == "e" or not _usable(x, g, weight, means, rstds):
+        return None
+    kind, count = x.dtype.char, x.size // size
+    to = module.empty(x.shape, x.dtype)
+    launch.rows("layer_norm_gradient", kind, count, size, g, x, weight, means, rstds, to, int32(size))
+    strips = -(-count // STRIP)
+    parts = module.empty((strips, 2, size), x.dtype)
+    launch.kernel("layer_norm_sums", kind)(
+        (-(-size // 128), strips),
+        (128,),
+        (g, x, means, rstds, parts, int32(count), int32(size), int32(STRIP)),
+    )
+    sums = parts.sum(axis=0)
+    return to, sums[0], sums[1]
+
+
+def dropout(x: Any, p: float, seed: int, counter: int) -> Any:
+    """(result, what is kept): the elements that NumPy's generator keeps from the same seed."""
+    from engine.random import generator
+
+    if not _usable(x) or x.dtype.char == "d":
+        return None
+    key = generator(seed, counter).bit_generator.state["state"]["key"]
+    module = cupy()
+    out, mask = module.empty(x.shape, x.dtype), module.empty(x.shape, bool)
+    launch.each(
+        "dropout", x.dtype.char, -(-x.size // 8), x, out, mask, int64(x.size), np.uint64(key[0]), np.uint64(key[1]),
+        np.uint64(counter), np.float32(p), float(1 / (1 - p) if p < 1 else 0.0),
+    )  # fmt: skip
+    return out, mask

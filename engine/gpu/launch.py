@@ -1,0 +1,73 @@
+"""Launches of the kernels in `kernels.cu`, compiled when one is first wanted for an element type."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.backend import cupy, require_cupy
+
+# What arrays hold, and what sums are made in.
+KINDS = {"f": ("float", "float"), "d": ("double", "double"), "e": ("__half", "float")}
+THREADS, BLOCKS = 256, 4096
+
+
+@functools.cache
+def _module(kind: str) -> Any:
+    holds, sums = KINDS[kind]
+    options = ["-std=c++17", f"-DELEMENT={holds}", f"-DSUM={sums}"]
+    if kind == "e":
+        options.append("-DHALF")
+    code = (Path(__file__).parent / "kernels.cu").read_text(encoding="utf-8")
+    return require_cupy().RawModule(code=code, options=tuple(options))
+
+
+@functools.cache
+def kernel(name: str, kind: str) -> Any:
+    """The function `name` for arrays of dtype character `kind`."""
+    return _module(kind).get_function(name)
+
+
+@functools.cache
+def compiled(kind: str) -> bool:
+    """Whether the kernels can be had for this type; where they cannot, a warning says why once and CuPy does the work."""
+    if not hasattr(cupy(), "RawModule"):  # the stand-in of the tests compiles nothing
+        return False
+    try:
+        kernel("relu", kind)
+    except Exception as error:  # noqa: BLE001 - a compiler or headers that are not there show up as one of many
+        reason = str(error).strip().splitlines()
+        warnings.warn(
+            f"kernels for a GPU cannot be compiled, CuPy serves: {reason[0] if reason else error!r}",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def serves(*arrays: Any) -> bool:
+    """Whether these are arrays of one type that there are kernels for, with their elements in order; None passes."""
+    first = arrays[0]
+    return (
+        first.dtype.char in KINDS
+        and all(a is None or (a.dtype == first.dtype and a.flags.c_contiguous) for a in arrays)
+        and compiled(first.dtype.char)
+    )
+
+
+def each(name: str, kind: str, count: int, *arguments: Any) -> None:
+    """Launch a kernel whose threads stride over `count` elements; whole numbers are given in the width it takes."""
+    blocks = min(BLOCKS, -(-count // THREADS))
+    kernel(name, kind)((blocks,), (THREADS,), arguments)
+
+
+def rows(name: str, kind: str, count: int, columns: int, *arguments: Any) -> None:
+    """Launch a kernel that gives a block to each of `count` rows."""
+    kernel(name, kind)((count,), (min(1024, max(32, -(-columns // 128) * 32)),), arguments)
+
+
+int32, int64 = np.int32, np.int64

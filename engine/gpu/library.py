@@ -1,0 +1,122 @@
+"""cuDNN by its C interface, where a library for the CUDA that CuPy uses is found; nothing is needed from Python.
+
+The interface is that of version 8 and 9: https://docs.nvidia.com/deeplearning/cudnn/latest/api/overview.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import threading
+from pathlib import Path
+from typing import Any
+
+from engine.backend import require_cupy
+
+FLOAT, DOUBLE, HALF = 0, 1, 2  # cudnnDataType_t
+TYPES = {"f": FLOAT, "d": DOUBLE, "e": HALF}
+NCHW = 0  # cudnnTensorFormat_t
+
+
+class Unsupported(Exception):  # noqa: N818 - not an error: the caller goes another way
+    """cuDNN does not do this."""
+
+
+class Library:
+    """The loaded library; each thread has a handle of its own for each GPU."""
+
+    def __init__(self, lib: ctypes.CDLL) -> None:
+        self.lib = lib
+        lib.cudnnGetErrorString.restype = ctypes.c_char_p
+        lib.cudnnGetVersion.restype = ctypes.c_size_t
+        lib.cudnnGetCudartVersion.restype = ctypes.c_size_t
+        self.version = int(lib.cudnnGetVersion())
+        self._own = threading.local()
+
+    def check(self, status: int) -> None:
+        """Raise `Unsupported` unless `status` says success."""
+        if status:
+            raise Unsupported(self.lib.cudnnGetErrorString(status).decode())
+
+    def handle(self) -> ctypes.c_void_p:
+        """This thread's handle for the GPU in use, on the stream that CuPy uses."""
+        cupy = require_cupy()
+        device, stream = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
+        held = self._own.__dict__.setdefault("handles", {})
+        found = held.get(device)
+        if found is None:
+            made = ctypes.c_void_p()
+            self.check(self.lib.cudnnCreate(ctypes.byref(made)))
+            found = held[device] = [made, None]
+        if found[1] != stream:
+            self.check(self.lib.cudnnSetStream(found[0], ctypes.c_void_p(stream)))
+            found[1] = stream
+        return found[0]  # type: ignore[no-any-return]
+
+    def tensor(self, shape: tuple[int, ...], kind: str) -> ctypes.c_void_p:
+        """The descriptor of an array whose elements lie in order; fewer than four dimensions get ones at the end."""
+        sizes = (*shape, *(1,) * (4 - len(shape)))
+        steps = [1]
+        for n in reversed(sizes[1:]):
+            steps.insert(0, steps[0] * n)
+        made = ctypes.c_void_p()
+        self.check(self.lib.cudnnCreateTensorDescriptor(ctypes.byref(made)))
+        self.check(
+            self.lib.cudnnSetTensorNdDescriptor(made, TYPES[kind], len(sizes), ints(sizes), ints(steps))
+        )
+        return made
+
+
+def ints(values: Any) -> Any:
+    """Whole numbers as a C array."""
+    return (ctypes.c_int * len(values))(*values)
+
+
+def factor(value: float, kind: str) -> Any:
+    """A scale as cuDNN takes it: double for arrays of doubles, else float."""
+    return ctypes.byref((ctypes.c_double if kind == "d" else ctypes.c_float)(value))
+
+
+@functools.cache
+def library() -> Library | None:
+    """cuDNN, None where there is none for the CUDA that CuPy uses."""
+    names = ["libcudnn.so.9", "libcudnn.so.8", "cudnn64_9.dll", "cudnn64_8.dll"]
+    spec = None
+    try:
+        spec = importlib.util.find_spec("nvidia.cudnn")
+    except (ImportError, ValueError):  # no package `nvidia`, or one that is broken
+        spec = None
+    folders = [Path(p) for p in (spec.submodule_search_locations or ())] if spec is not None else []
+    tried = [
+        str(f / part / name) for f in folders for part in ("lib", "bin") for name in names[:2] + names[2:]
+    ]
+    for path in (*[t for t in tried if Path(t).exists()], *names):
+        try:
+            found = Library(ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL))
+        except (OSError, AttributeError):
+            continue
+        runtime = require_cupy().cuda.runtime.runtimeGetVersion()
+        if found.lib.cudnnGetCudartVersion() // 1000 == runtime // 1000:
+            return found
+    return None
+
+
+def enabled() -> Library | None:
+    """cuDNN unless `backends.cudnn.enabled` is off."""
+    from engine.backends import cudnn
+
+    return library() if cudnn.enabled else None
+
+
+def pointer(array: Any) -> ctypes.c_void_p:
+    """Where an array's elements are."""
+    return ctypes.c_void_p(array.data.ptr)
+
+
+def whole(*arrays: Any) -> bool:
+    """Whether all are of one type that cuDNN has, with their elements in order, and not empty."""
+    first = arrays[0]
+    return first.dtype.char in TYPES and all(
+        a.dtype == first.dtype and a.flags.c_contiguous and a.size for a in arrays
+    )

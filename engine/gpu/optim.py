@@ -1,0 +1,47 @@
+"""Steps of an optimizer for many parameters in one launch; one parameter goes the same way, to the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.backend import cupy
+from engine.gpu import launch
+from engine.gpu.launch import int32
+
+CHUNK = 4096  # elements a block works on; the same in `kernels.cu`
+_tables: dict[tuple[int, ...], Any] = {}
+
+
+def _table(sizes: tuple[int, ...]) -> Any:
+    """On the GPU: for each block its parameter and where it begins, then the sizes; and how many blocks there are."""
+    found = _tables.get(sizes)
+    if found is None:
+        if len(_tables) >= 64:
+            _tables.clear()
+        chunks = [(i, start) for i, n in enumerate(sizes) for start in range(0, n, CHUNK)]
+        flat = np.array([v for pair in chunks for v in pair] + list(sizes), np.int64)
+        there = cupy().asarray(flat)
+        found = _tables[sizes] = there[: 2 * len(chunks)], there[2 * len(chunks) :], len(chunks)
+    return found
+
+
+def serves(arrays: Sequence[Any]) -> bool:
+    """Whether these can go together: arrays of one type, with their elements in order."""
+    return bool(arrays) and all(a.size for a in arrays) and launch.serves(*arrays)
+
+
+def step(
+    name: str, columns: Sequence[Sequence[Any]], numbers: Sequence[float], switches: Sequence[int]
+) -> None:
+    """Launch `name` on columns of arrays: the parameters, their gradients, then what is kept for each (None: nothing)."""
+    parameters = columns[0]
+    chunks, sizes, blocks = _table(tuple(p.size for p in parameters))
+    at = np.array([0 if a is None else a.data.ptr for column in columns for a in column], np.int64)
+    arguments = (
+        chunks, sizes, cupy().asarray(at), int32(len(parameters)), *[float(n) for n in numbers],
+        *[int32(s) for s in switches],
+    )  # fmt: skip
+    launch.kernel(name, parameters[0].dtype.char)((blocks,), (256,), arguments)
