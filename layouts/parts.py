@@ -67,7 +67,7 @@ def section(id: str, title: str, add: str = "", more: str = "") -> html.Div:
         head.append(icon_button(f"{id}-add", "plus", add, kind="small"))
     if more:
         head.append(icon_button(f"{id}-more", "dots", more, kind="small"))
-    return html.Div([html.Div(head, className="sh"), html.Div(id=id)], className="sec")
+    return html.Div([html.Div(head, className="sh"), html.Div(id=id)], className=f"sec of-{id}")
 
 
 def grip(variable: str, edge: str, grows: int) -> html.Div:

@@ -66,6 +66,7 @@ def layout() -> html.Header:
                 id="btn-tracing",
                 className="kv tracing",
                 type="button",
+                hidden=True,
                 title="Tracing: what it costs, levels, samples, switches and the configuration in force",
                 **{"aria-haspopup": "dialog", "aria-expanded": "false", "aria-label": "Tracing and its overhead"},
             ),

@@ -41,6 +41,8 @@ def test_variables_are_told_without_running_anything_of_the_persons() -> None:
     assert told["several"]["text"] == "[<Tensor [4, 2]>, 1, <Loud>]"
     assert len(told["long"]["text"]) < 200
     assert describe(np.arange(3))["shape"] == [3]
+    assert describe(np.int64(3))["text"] == "3"
+    assert describe([np.float32(0.1), np.float64(0.1), np.bool_(True)])["text"] == "[0.1, 0.1, True]"
 
 
 @pytest.mark.parametrize(

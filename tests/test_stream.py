@@ -1,7 +1,7 @@
 import json
 from types import SimpleNamespace
 
-from programs import Program, lstm, mlp
+from programs import TRAIN, Program, lstm, mlp
 
 from dsviz import events as ev
 from dsviz.query.stream import OUTPUT, PageStream
@@ -196,6 +196,50 @@ def test_a_page_that_saw_the_program_run_hears_of_its_end_when_it_has_all_of_the
     assert set().union(*told) == {slot.id for slot in store.structure.slots}
     again = pages.Page(session)  # one that is opened now is told at once
     assert [m["state"] for m in again.read() if m["t"] == "state"] == ["finished"]
+
+
+def test_a_step_that_is_over_at_once_is_told_without_its_running(monkeypatch) -> None:
+    store = GraphStore(read=lambda path: None)
+    state = {"t": "state", "state": "paused", "stop": 1}
+    session = SimpleNamespace(
+        store=store, state_message=lambda: dict(state), settings_message=dict, watches_message=dict
+    )
+    clock = [100.0]
+    monkeypatch.setattr(pages.time, "monotonic", lambda: clock[0])
+
+    def told() -> list[str]:
+        return [m["state"] for m in page.read() if m["t"] == "state"]
+
+    page = pages.Page(session)
+    assert told() == ["paused"]
+    state["state"] = "running"
+    assert told() == []
+    assert page.behind
+    state.update(state="paused", stop=2)
+    assert told() == ["paused"]
+    assert not page.behind
+    state["state"] = "running"
+    assert told() == []
+    clock[0] += pages.SETTLE
+    assert told() == ["running"]
+    assert not page.behind
+    again = pages.Page(session)
+    assert [m["state"] for m in again.read() if m["t"] == "state"] == ["running"]
+
+
+def test_a_layer_is_one_op_and_no_class_of_a_person_s_that_is_named_so() -> None:
+    program = Program()
+    with program.function(TRAIN, "<module>"):
+        x = program.leaf("input", "x", (4, 8))
+        with program.module("net", "Gru", 3):
+            with program.module("net.first", "Linear", 4):
+                h = program.op("linear", [x], (4, 8), 4)
+            with program.module("net.own", "Tanh", 5):
+                program.op("tanh", [h], (4, 8), 9)
+    page = Page()
+    page.take(PageStream(store_of(program)).collect())
+    layers = {group["note"]: group["layer"] for group in page.groups.values()}
+    assert layers == {"Gru": False, "Linear": True, "Tanh": False}
 
 
 def test_a_flood_of_output_is_cut_in_the_middle() -> None:

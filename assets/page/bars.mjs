@@ -15,15 +15,14 @@ export class Bars {
     const { pane } = this;
     const { hiding } = pane.scene;
     const { size } = pane.selection.keys;
-    $("btn-hide").disabled = $("btn-isolate").disabled = size === 0;
-    const hidden = hiding.count;
-    const all = $("btn-show-all");
-    all.hidden = !hiding.on;
-    all.textContent = `${count(hidden)} hidden`;
     const path = pane.painter.look.path;
-    const said = `${[...pane.selection.keys].join()}|${path ? `${pane.way}${path.size}` : ""}`;
+    const said = `${hiding.on ? hiding.count : ""}|${size > 1 ? [...pane.selection.keys].join() : size}|${path ? `${pane.way}${path.size}` : ""}`;
     if (said === this.said) return;
     this.said = said;
+    $("btn-hide").disabled = $("btn-isolate").disabled = size === 0;
+    const all = $("btn-show-all");
+    all.hidden = !hiding.on;
+    all.textContent = `${count(hiding.count)} hidden`;
     this.box.replaceChildren(...[size > 1 && this.chosen(size), path && this.path(path)].filter(Boolean));
   }
 

@@ -75,6 +75,10 @@ export class Breakpoints {
 
   update(anew = false) {
     const stop = this.state.paused ? this.state.run.stop : null;
+    // What is drawn already stays: a step changes nothing here, and a row that came anew under the pointer would lose its click.
+    const shown = JSON.stringify([this.state.settings.breakpoints.map((b) => [b, stop?.breakpoints?.includes(b.id), this.idle(b)]), Boolean(stop?.error), stop?.reason === "nan", this.key, this.state.run?.recording]);
+    if (!anew && shown === this.shown) return;
+    this.shown = shown;
     const held = this.box.contains(document.activeElement) ? document.activeElement : null;
     const kept = anew || !this.editing ? null : this.box.querySelector(".breakform"); // not from under the person's hands
     const focus = held?.dataset?.of;
@@ -132,7 +136,7 @@ export class Breakpoints {
     const text = remembered(this.key);
     return h("div", { class: "hint offer" }, `${count} breakpoint${count > 1 ? "s" : ""} of the last time. `,
       h("button", { class: "link", type: "button", onclick: () => this.tell({ action: "load", text }) }, "Set again"), " ",
-      h("button", { class: "link", type: "button", onclick: () => { this.refused = true; remember(this.key, null); this.update(); } }, "Forget"));
+      h("button", { class: "link", type: "button", onclick: () => { this.refused = true; remember(this.key, null); this.update(true); } }, "Forget"));
   }
 
   form() {

@@ -3,19 +3,46 @@ import { LANE, TWIN } from "./measures.mjs";
 
 const LEAST = 0.02;
 const MOST = 4;
+const LEAST_FIT = 0.7; // no smaller to have both lanes in view
+const BOTH = 2 * 422; // what they take
+const BESIDE = 400; // what a card beside them takes
+const LOW_FROM = 400; // height of a pane in which a card may lie below them
 
 export class Camera {
   constructor(pane) {
     this.pane = pane;
+    this.low = false; // whether the card lies below the graph rather than beside it
+    this.grows = new ResizeObserver(() => this.makeRoom());
+  }
+
+  /** A stop card has come or gone. At a stop in the backward pass both lanes tell why: where they have no room beside it, it lies below them. */
+  seat() {
+    const { card, size, state, box } = this.pane;
+    const stop = state.run?.stop;
+    this.low = Boolean(card) && stop?.phase === 1 && stop.position === "node" && size.w - BESIDE < BOTH * LEAST_FIT && size.h > LOW_FROM && !box.hasAttribute("data-scrub");
+    card?.classList.toggle("low", this.low);
+    this.grows.disconnect();
+    if (this.low) this.grows.observe(card);
+    else box.style.removeProperty("--foot");
+  }
+
+  /** The card below the graph has its size: what stands at the foot of the graph moves up, and so does where execution is. */
+  makeRoom() {
+    const { pane } = this;
+    if (!this.low || !pane.card) return;
+    pane.box.style.setProperty("--foot", `${pane.card.offsetHeight + 8}px`);
+    const here = pane.scene.layout.items.get(pane.painter.look.current || pane.painter.look.failed);
+    if (here && pane.following) this.show(here);
   }
 
   get view() {
     return this.pane.painter.view;
   }
 
-  /** The room beside a stop card. */
+  /** The room beside a stop card, or above it. */
   get free() {
     const { card, size } = this.pane;
+    if (this.low) return { w: size.w, h: size.h - card.offsetHeight - 16 };
     return { w: size.w - (card ? card.offsetWidth + 16 : 0), h: size.h };
   }
 
@@ -26,12 +53,13 @@ export class Camera {
     const { look } = pane.painter;
     const b = layout.bounds();
     const { w, h } = this.free;
-    const wide = pane.card ? 2 * LANE + 70 : Math.min(b.w, 2 * 422);
+    const beside = pane.card && !this.low;
+    const wide = beside ? 2 * LANE + 70 : Math.min(b.w, BOTH);
     const byWidth = (w - 8) / wide;
-    const k = Math.min(Math.max(0.86, Math.min(1.15, h / b.h)), Math.max(0.7, byWidth));
+    const k = Math.min(Math.max(0.86, Math.min(1.15, h / b.h)), Math.max(LEAST_FIT, byWidth));
     view.k = k;
     const here = layout.items.get(look.current || look.failed);
-    const x0 = pane.card ? (here?.lane === 1 ? 400 : 0) - LANE - 35 + (here ? layout.columns[here.frame.index].x : 0) : b.x;
+    const x0 = beside ? (here?.lane === 1 ? 400 : 0) - LANE - 35 + (here ? layout.columns[here.frame.index].x : 0) : b.x;
     view.x = (w - wide * k) / 2 - x0 * k;
     view.y = b.h * k < h ? Math.min((h - b.h * k) / 2, 40) - b.y * k : 8 - b.y * k;
     if (here) this.show(here);
@@ -76,7 +104,7 @@ export class Camera {
     const right = x + item.w * view.k, bottom = y + item.h * view.k;
     if (y < 50) view.y += h * 0.35 - y;
     else if (bottom > h - 70) view.y += h * 0.6 - bottom;
-    const aside = this.pane.card && this.pane.painter.look.colour === "finite" ? 84 : 10; // room for "made here" beside a card
+    const aside = this.pane.card && !this.low && this.pane.painter.look.colour === "finite" ? 84 : 10; // room for "made here" beside a card
     if (x < 20 || right > w - aside) {
       // Both lanes of its column if they have room, else as little as is needed.
       const wide = 2 * (LANE + 30) + TWIN;

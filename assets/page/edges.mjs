@@ -87,6 +87,7 @@ class Edge {
     this.lane = b.lane;
     this.kind = a.lane === b.lane ? "flow" : a.lane === 0 && b.lane === 1 && Math.abs(a.y - b.y) < 1 && Math.abs(b.x - a.x - TWIN) < 1 ? "twin" : "hidden";
     this.way = null;
+    this.grown = null; // how much there was when its way was found, where that may change
     this.y0 = Math.min(a.y, b.y);
     this.y1 = Math.max(a.y + a.h, b.y + b.h);
     const lane = layout.columns[a.frame.index].x + (b.lane === 1 ? TWIN : 0);
@@ -105,7 +106,7 @@ class Edge {
 
   /** {from, curves, to, angle, note}: points of its line, from end to end. */
   get path() {
-    if (!this.way) route(this, this.layout);
+    if (!this.way || (this.grown !== null && this.grown !== this.layout.grown)) route(this, this.layout);
     return this.way;
   }
 }
@@ -122,10 +123,7 @@ function route(edge, layout) {
   const y1 = up ? a.y : a.y + a.h;
   const y2 = up ? b.y + b.h + 4 : b.y - 4;
   const forward = up ? y1 - y2 : y2 - y1;
-  if (Math.abs(a.y - b.y) < 1 && a.x + a.w < b.x && !up) { // an input beside what uses it
-    const y = a.y + a.h / 2;
-    return setPath(edge, [a.x + a.w, y], [], [b.x - 4, y]);
-  }
+  if (Math.abs(a.y - b.y) < 1 && !edge.carried && !up) return beside(edge, layout);
   if (edge.carried || forward < 2) return around(edge, layout);
   const x1 = middle(a);
   const x2 = middle(b);
@@ -161,6 +159,25 @@ function route(edge, layout) {
   curves.push([xe, ye + bend * 0.8, x2, y2 - bend * 0.8, x2, y2]);
   setPath(edge, [x1, y1], curves, [x2, y2]);
   edge.way.besideArm = layout.crossesArm(column, x1, top, bottom, lane, a, b);
+}
+
+/** To what stands in the same row, as an input beside what uses it: straight, or below whatever stands between. */
+function beside(edge, layout) {
+  const { a, b } = edge;
+  const right = middle(b) > middle(a);
+  const y = a.y + a.h / 2;
+  const [x1, x2] = right ? [a.x + a.w, b.x - 4] : [a.x, b.x + b.w + 4];
+  edge.grown = layout.grown; // something may come to stand between them
+  const { shelf } = layout.columns[a.frame.index];
+  if (!shelf.hit(Math.min(x1, x2) + 5, y - 3, Math.max(x1, x2) - 5, y + 3)) return setPath(edge, [x1, y], [], [x2, y]);
+  const under = Math.max(a.y + a.h, b.y + b.h) + 6;
+  const out = middle(a) + (right ? 14 : -14);
+  const back = middle(b) - (right ? 14 : -14);
+  return setPath(edge, [out, a.y + a.h], [
+    [out, under, out, under, out + (right ? 6 : -6), under],
+    [back - (right ? 6 : -6), under, back - (right ? 6 : -6), under, back - (right ? 6 : -6), under],
+    [back, under, back, under, back, b.y + b.h + 4],
+  ], [back, b.y + b.h + 4]);
 }
 
 /** Back to an earlier place, as a loop does from turn to turn: out at the side of the lane. */

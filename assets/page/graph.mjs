@@ -2,29 +2,25 @@
 import { $, count, h, icon, openMenu, say } from "./dom.mjs";
 import { Bars } from "./bars.mjs";
 import { Camera } from "./camera.mjs";
+import { Chosen } from "./chosen.mjs";
 import { Colours } from "./colours.mjs";
-import { describe } from "./describe.mjs";
 import { Find } from "./find.mjs";
 import { FOLDS, Folding } from "./folding.mjs";
-import { nameOf } from "./hiding.mjs";
 import { interact } from "./interact.mjs";
 import { Minimap } from "./minimap.mjs";
 import { Painter } from "./paint.mjs";
-import { chainOf, pathOf } from "./paths.mjs";
 import { saveMenu } from "./picture.mjs";
 import { Scene } from "./scene.mjs";
-import { Selection } from "./selection.mjs";
 import { Tip } from "./tip.mjs";
 import { Turns } from "./turns.mjs";
 
 const BUDGET = 12; // milliseconds of a frame that may go into placing what arrived
 const PORTION = 50; // slots between two looks at the clock
 
-export class GraphPane {
+export class GraphPane extends Chosen {
   /** `on.select(item)`, `on.dot()`, `on.marks()`, `on.parts()`, `on.turn(group, index)`, `on.why(question, node)`, `on.verb(name, more)`, `on.place(file, line)` and `on.tell(text)` ask or tell the rest of the page */
   constructor(state, on) {
-    this.state = state;
-    this.on = on;
+    super(state, on);
     this.box = $("canvas");
     const canvas = h("canvas", { "aria-hidden": "true" });
     this.box.append(canvas);
@@ -39,14 +35,12 @@ export class GraphPane {
     this.folding = new Folding(state);
     this.scene.layout.foldRule = (group) => this.folding.folds(group);
     this.colours = new Colours(this);
-    this.selection = new Selection();
     this.painter.look.chosen = this.selection.keys;
     this.queue = { groups: [], slots: [] };
-    this.unplaced = null; // the slot of a stop that has no place yet
     this.following = true;
-    this.way = null; // of the path that is shown: "both", "up", "down", or the nodes of a chain
     this.placed = false;
     this.empty = null;
+    this.stopCard = null;
     this.bars = new Bars(this);
     this.find = new Find(this);
     this.turns = new Turns(this);
@@ -58,13 +52,21 @@ export class GraphPane {
     new ResizeObserver(() => {
       this.size.w = this.box.clientWidth;
       this.size.h = this.box.clientHeight;
+      this.camera.seat();
       if (this.following && this.placed) this.camera.fit();
       else this.request();
     }).observe(this.box);
   }
 
-  get selected() {
-    return this.selection.first;
+  /** The card of the stop, which takes room from the graph. */
+  get card() {
+    return this.stopCard;
+  }
+
+  set card(card) {
+    if (card === this.stopCard) return;
+    this.stopCard = card;
+    this.camera.seat();
   }
 
   // ---- what arrives -----------------------------------------------------------------------------
@@ -169,171 +171,6 @@ export class GraphPane {
   followTail() {
     const item = this.scene.itemOfNode(this.state.lastNode);
     if (item) this.camera.show(item);
-  }
-
-  // ---- selection --------------------------------------------------------------------------------
-
-  /** Choose one item or box, or none. `quiet`: because of a stop, not by hand; `add`: together with what is chosen. */
-  select(key, options = {}) {
-    if (options.quiet && key && this.selection.many) return; // what a person gathered outlives a step
-    if (options.add && key) this.selection.toggle(key);
-    else this.selection.set(key);
-    this.chosen(options);
-  }
-
-  selectMany(keys) {
-    this.selection.add(keys);
-    this.chosen();
-    say(`${count(this.selection.keys.size)} selected`);
-  }
-
-  /** The rubber band between two points of the graph, or none. */
-  band(from, to) {
-    this.painter.look.band = from && { x: Math.min(from.x, to.x), y: Math.min(from.y, to.y), w: Math.abs(to.x - from.x), h: Math.abs(to.y - from.y) };
-    this.request();
-  }
-
-  /** Choose what the rubber band touches, together with what is chosen. */
-  chooseBand(from, to) {
-    this.band(from, to);
-    const { x, y, w, h: high } = this.painter.look.band;
-    this.band(null);
-    const { hiding, itemBands } = this.scene;
-    const touched = [...itemBands.between(y, y + high)].filter((item) => item.x < x + w && item.x + item.w > x && item.y < y + high && item.y + item.h > y && hiding.shows(item));
-    this.selectMany(touched.map((item) => item.key));
-  }
-
-  selectAll() {
-    const { layout, hiding } = this.scene;
-    this.selectMany([...layout.items.values()].filter((item) => hiding.shows(item)).map((item) => item.key));
-  }
-
-  chosen({ quiet = false } = {}) {
-    const { look } = this.painter;
-    look.chosen = this.selection.keys;
-    look.byHand = !quiet;
-    if (this.way && !Array.isArray(this.way)) this.showPath(this.way);
-    const item = this.scene.layout.items.get(this.selected);
-    if (!quiet) {
-      if (item && !this.selection.many) {
-        const [name, more] = describe(this.state, this.scene, item);
-        say(`${name}, ${more}`);
-      }
-      this.on.select(item || null);
-    }
-    this.bars.update();
-    this.request();
-  }
-
-  /** Select the place of a stop, now or when it is drawn. */
-  selectWhenPlaced(slot) {
-    const item = this.scene.layout.itemOf(this.state, slot);
-    this.unplaced = item ? null : slot;
-    this.select(item ? item.key : null, { quiet: true });
-  }
-
-  selectSlot(slot, options) {
-    const item = this.scene.layout.itemOf(this.state, slot);
-    if (!item) return;
-    this.select(item.key, options);
-    this.camera.show(item);
-  }
-
-  /** The groups and places that are chosen, as hiding names them. */
-  get names() {
-    const { layout } = this.scene;
-    return [...this.selection.keys].map((key) => layout.items.get(key) || layout.boxes.get(Number(key.slice(1)))).filter(Boolean).map(nameOf);
-  }
-
-  /** The slots that stand behind what is chosen. */
-  slots() {
-    const { layout } = this.scene;
-    const found = new Map();
-    for (const key of this.selection.keys) {
-      const item = layout.items.get(key);
-      const inside = item ? this.scene.slotsOf(item) : this.scene.slotsIn(Number(key.slice(1)));
-      for (const slot of inside) found.set(slot.id, slot);
-    }
-    return [...found.values()];
-  }
-
-  // ---- paths ------------------------------------------------------------------------------------
-
-  /** Show the path of what is chosen: "up" what leads to it, "down" what it leads to, "both"; the same again takes it away. */
-  togglePath(way = "both") {
-    this.showPath(this.way === way ? null : way);
-  }
-
-  showPath(way) {
-    this.way = way;
-    const slots = way ? this.slots() : [];
-    this.painter.look.path = slots.length ? pathOf(this.state, this.scene, slots, way) : null;
-    this.pathShown();
-  }
-
-  /** Show the nodes of an answer's chain. */
-  showChain(nodes) {
-    const path = chainOf(this.state, this.scene.layout, nodes);
-    if (!path.size) return false;
-    this.way = nodes;
-    this.painter.look.path = path;
-    this.pathShown();
-    return true;
-  }
-
-  pathShown() {
-    const { path } = this.painter.look;
-    $("btn-path").setAttribute("aria-pressed", String(Boolean(this.way)));
-    if (path) say(`${count(path.size)} nodes on the path`);
-    this.bars.update();
-    this.request();
-  }
-
-  /** Ask why a node is as it is, and show the chain of the answer. */
-  async why(question, node) {
-    let answer;
-    try {
-      answer = await this.on.why(question, node);
-    } catch (error) {
-      this.on.tell(error.message, "bad");
-      return;
-    }
-    this.showChain([node, ...answer.chain.map((step) => step.node)]);
-    this.on.tell(answer.sentence, "info");
-  }
-
-  // ---- hiding -----------------------------------------------------------------------------------
-
-  hide(names = this.names) {
-    if (!names.length) return;
-    this.scene.hiding.hide(names);
-    this.hid();
-  }
-
-  isolate(names = this.names) {
-    if (!names.length) return;
-    this.scene.hiding.isolate(names);
-    this.hid();
-    this.following = false;
-    const b = this.scene.shownBounds();
-    if (b) this.camera.fitTo({ x: b.x - 40, y: b.y - 40, w: b.w + 80, h: b.h + 80 });
-  }
-
-  hid() {
-    const { layout, hiding } = this.scene;
-    this.selection.keep((key) => {
-      const thing = layout.items.get(key) || layout.boxes.get(Number(key.slice(1)));
-      return thing && hiding.shows(thing);
-    });
-    this.chosen({ quiet: true });
-    say(`${count(hiding.count)} hidden. Shift and H shows all again`);
-  }
-
-  showAll() {
-    this.scene.hiding.clear();
-    this.bars.update();
-    say("Everything is shown");
-    this.request();
   }
 
   // ---- folding ----------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ export class Live {
     const asked = this.waiting.get(reply.id);
     if (!asked) return;
     this.waiting.delete(reply.id);
-    if (!this.waiting.size) this.busy.hidden = true;
+    if (!this.waiting.size && !this.busy.hidden) this.busy.hidden = true;
     if (reply.ok) asked.resolve(reply.data);
     else asked.reject(new Error(reply.error));
   }

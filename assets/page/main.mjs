@@ -1,6 +1,7 @@
 // The page, put together: one state, one connection, and panels that each look after themselves.
 import { $, count, drawIcons, h, say } from "./dom.mjs";
 import { banner, folds, grips, Tabs, theme } from "./frame.mjs";
+import { AfterPaint } from "./afterpaint.mjs";
 import { api } from "./api.mjs";
 import { Breakpoints } from "./breakpoints.mjs";
 import { Events } from "./lists.mjs";
@@ -45,6 +46,7 @@ export function start(connect) {
   // What is folded away in the graph is chosen as its module; the inspector shows it itself.
   const show = (slot) => {
     if (!slot) return;
+    pointed = null;
     graph.selectSlot(slot, { quiet: true });
     inspector.slot(slot);
     place(slot.file, slot.line);
@@ -88,6 +90,9 @@ export function start(connect) {
   });
   const palette = new Palette(state, commands, { slot: show, file: (file) => source.open(file) });
   let awaited = null; // the node of a stop that the page has not been told of yet
+  let pointed = null; // the place of a stop that the inspector is about to show
+  const news = new Set(); // what the panels beside the graph have not been told of yet
+  const beside = new AfterPaint(panelsBeside);
   axisButtons(memory);
   arrows();
   stops();
@@ -138,16 +143,8 @@ export function start(connect) {
       source.draw(true);
     }
     if (seen.has("watches")) watches.update();
-    if (seen.has("count")) {
-      toolbar.counts();
-      tracing.update();
-      $("count-events").textContent = short(state.counts.events);
-      iterations.refresh();
-      parameters.refresh();
-      engine.refresh();
-      events.refresh();
-    }
-    if (seen.has("memory")) memory.refresh();
+    for (const kind of ["state", "count", "memory"]) if (seen.has(kind)) news.add(kind);
+    if (news.size) beside.soon(seen.has("state"));
     empty();
   }
 
@@ -164,29 +161,51 @@ export function start(connect) {
     source.files();
   }
 
+  /** Where execution is, at once: in the bar, the graph and the source. What is told beside them follows a frame later. */
   function stopped() {
     graph.flush(SLICE);
-    notice.update();
     toolbar.update();
     scrub.update();
     graph.card = card.update();
     graph.stopped();
-    stack.update();
-    variables.update();
-    breakpoints.update();
-    log.update();
-    watches.update();
+    awaited = pointed = null;
     if (state.run.state === "running") return;
     source.stopped();
-    memory.refresh();
-    engine.refresh();
-    iterations.refresh();
     awaited = state.run.stop?.node || null;
     const failed = state.run.state === "failed" ? card.failed() : null;
     if (!awaited && failed?.file && !state.run.stop?.line) source.pointTo(failed.file, failed.line);
-    if (!pointAt(failed)) inspector.refresh();
-    if (state.run.state === "failed" || state.run.state === "killed") tabs.open("console");
-    toolbar.announce();
+    pointAt(failed);
+  }
+
+  function panelsBeside() {
+    const told = new Set(news);
+    news.clear();
+    if (told.has("state")) {
+      notice.update();
+      stack.draw();
+      variables.update();
+      breakpoints.update();
+      log.update();
+      watches.update();
+      if (state.run.state !== "running") {
+        if (!pointed) inspector.refresh();
+        memory.refresh();
+        if (state.run.state === "failed" || state.run.state === "killed") tabs.open("console");
+        toolbar.announce();
+      }
+    }
+    if (pointed) inspector.slot(pointed, { soon: true });
+    pointed = null;
+    if (told.has("count")) {
+      toolbar.counts();
+      tracing.update();
+      $("count-events").textContent = short(state.counts.events);
+      parameters.refresh();
+      events.refresh();
+    }
+    if (told.has("memory")) memory.refresh();
+    engine.refresh();
+    iterations.refresh();
   }
 
   /** Select the node of the stop, as soon as it is known: of a large graph it comes a few batches later. */
@@ -195,7 +214,8 @@ export function start(connect) {
     if (!slot) return false;
     awaited = null;
     graph.selectWhenPlaced(slot);
-    inspector.slot(slot, { soon: true });
+    pointed = slot;
+    beside.soon();
     return true;
   }
 
@@ -217,6 +237,7 @@ export function start(connect) {
   }
 
   function chosen(item) {
+    pointed = null;
     if (!item) {
       const group = graph.selected?.startsWith?.("g") ? state.groups.get(Number(graph.selected.slice(1))) : null;
       if (group) inspector.group(group);
@@ -250,6 +271,7 @@ export function start(connect) {
     const at = all.findIndex((slot) => slot.id === inspector.target?.slot);
     const best = all[(at + 1) % (all.length || 1)];
     if (!best) return;
+    pointed = null;
     graph.selectSlot(best, { quiet: true });
     inspector.slot(best);
     if (all.length > 1) say(`${best.label}, ${all.indexOf(best) + 1} of ${all.length} nodes of line ${line}`);

@@ -1,7 +1,7 @@
 // The memory timeline's tick, its legend, and what was alive at an instant that was clicked.
 import { $, bytes, count, duration, h, icon, prime } from "./dom.mjs";
 import { plot } from "./memoryplot.mjs";
-import { plots } from "./plots.mjs";
+import { dash, plots } from "./plots.mjs";
 
 const CATEGORIES = [["workspace", "Workspace"], ["inputs", "Inputs"], ["activations", "Activations"], ["saved", "Saved for backward"], ["gradients", "Gradients"], ["optimizer", "Optimizer"], ["parameters", "Parameters"]];
 const TITLES = Object.fromEntries(CATEGORIES);
@@ -43,43 +43,70 @@ export class Memory {
     if (!this.open) return;
     const running = this.state.run?.state === "running";
     const now = performance.now();
-    if (this.timer && (running || now - this.since > 700)) return;
+    if (this.timer && (running || now - this.since > 2000)) return;
     if (this.timer) clearTimeout(this.timer);
     else this.since = now;
     this.timer = setTimeout(() => {
       this.timer = 0;
-      if (this.live.offline) {
-        return this.live.ask("memory", { axis: this.axis }).then((view) => {
-          plot($("memory-figure"), view, (x, category) => this.at(x, view.axis === "events" ? 0 : view.x[0] || 0, category));
-          this.draw(view);
-        });
-      }
-      return this.live.ask("memory", { axis: this.axis }).then((view) => {
+      this.live.ask("memory", { axis: this.axis }).then((view) => {
         this.draw(view);
-        if (this.used || view.x.length) this.redraw();
-        else if (this.state.paused) plots().catch(() => undefined); // soon it is wanted; whoever draws first hears why not
+        if (view.x.length || this.live.offline) this.used = true;
+        if (dash()) this.redraw();
+        else if (this.used) this.sketch(view);
+        if (!this.live.offline && !dash()) this.load();
       }, () => undefined);
     }, running ? 600 : 160);
   }
 
-  /** Have Dash draw the timeline anew. Until something was used there is none, and no need of Dash. */
-  async redraw() {
-    this.used = true;
-    const box = $("memory-figure");
-    if (box?.matches(".waiting")) box.textContent = "The timeline is being loaded.";
-    let set;
+  /** Draw the timeline ourselves, as long as Dash is not there. */
+  sketch(view) {
+    // It lies over Dash's own part, and stays until plotly has drawn there.
+    if (!this.live.offline) this.over ||= $("memory-timeline").appendChild(h("div", { id: "memory-sketch" }));
+    plot(this.over || $("memory-figure"), view, (x, category) => this.at(x, view.axis === "events" ? 0 : view.x[0] || 0, category));
+  }
+
+  /** Take the sketch away as soon as the timeline is drawn beneath it. */
+  uncover() {
+    const drawn = () => document.querySelector("#memory-figure .scatterlayer .trace");
+    const watch = new MutationObserver(() => {
+      if (!drawn()) return;
+      watch.disconnect();
+      this.over?.remove();
+      this.over = null;
+    });
+    watch.observe($("memory-timeline"), { childList: true, subtree: true });
+  }
+
+  /** Have Dash come, which then draws it anew; `now`: a person waits for it. */
+  async load(now = false) {
+    const coming = plots(() => this.state.run && this.state.run.state !== "running" && this.state.run.state !== "starting", now);
+    if (this.loading) return;
+    this.loading = true;
     try {
-      set = await plots();
+      await coming;
+      this.uncover();
+      this.redraw();
     } catch (error) {
-      if (!this.failed) this.on.problem(`The memory timeline cannot be drawn: ${error.message}`);
+      this.loading = false;
+      if (!this.failed) this.on.problem(`The memory timeline can be neither zoomed nor read off under the pointer: ${error.message}`);
       this.failed = true;
-      return;
     }
-    set("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
+  }
+
+  redraw() {
+    if (this.used) dash()("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
   }
 
   /** Clicks are taken from the pointer itself: plotly drops its listeners and its clicks whenever it draws anew. */
   listen() {
+    if (!this.live.offline) {
+      const box = $("memory-timeline");
+      const wanted = () => { if (!dash() && this.used) this.load(true); };
+      box.addEventListener("wheel", wanted, { passive: true });
+      // A pointer that rests there is to read off what is under it.
+      box.addEventListener("pointerenter", () => { this.rests = setTimeout(wanted, 500); });
+      box.addEventListener("pointerleave", () => clearTimeout(this.rests));
+    }
     let from = null;
     addEventListener("pointerdown", (event) => { from = event.target.closest?.("#memory-figure .nsewdrag") ? event : null; }, true);
     addEventListener("pointerup", (event) => {
@@ -157,6 +184,7 @@ export class Memory {
   }
 
   async compare() {
+    if (!dash()) this.load(true); // the second run is drawn over the first
     try {
       this.other = await this.live.ask("contrast", { action: "start" });
       while (this.other.state === "running") {

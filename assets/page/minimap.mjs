@@ -30,8 +30,9 @@ export class Minimap {
     const { pane } = this;
     const { layout } = pane.scene;
     const items = layout.items.size;
-    this.box.hidden = items < 4 || Boolean(pane.card) || pane.camera.seesAll;
-    if (this.box.hidden) return;
+    const hidden = items < 4 || Boolean(pane.card) || pane.camera.seesAll;
+    if (this.box.hidden !== hidden) this.box.hidden = hidden;
+    if (hidden) return;
     const ratio = Math.min(devicePixelRatio || 1, 2);
     const w = this.box.clientWidth, h = this.box.clientHeight;
     const b = layout.bounds();

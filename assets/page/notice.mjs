@@ -13,8 +13,9 @@ export class Notice {
   update() {
     const { run, counts } = this.state;
     const box = $("notice");
-    box.hidden = !run?.recording || this.closed;
-    if (box.hidden || this.shown === run.recording) return;
+    const hidden = Boolean(!run?.recording || this.closed);
+    if (box.hidden !== hidden) box.hidden = hidden;
+    if (hidden || this.shown === run.recording) return;
     this.shown = run.recording;
     const file = Boolean(run.moments);
     const stops = file ? `${run.moments.length === 1 ? "Its end is shown" : `It goes from stop to stop (${run.moments.length})`}; ` : "You can step back, scrub and compare; ";

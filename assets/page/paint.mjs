@@ -11,6 +11,19 @@ const NAMES = ["panel", "sunk", "hover", "line", "line2", "ink", "ink2", "ink3",
   "now-ink", "red", "red-soft", "red-line", "green", "green-soft", "fwd", "fwd-edge", "bwd", "bwd-edge", "bwd-soft",
   "opt-edge", "only-a", "only-b", "changed", "node", "node-line", "group", "group-line", "heat"];
 
+const DOTS = 20; // from one dot of the ground to the next
+
+/** One square of the ground, with a dot in its corner. */
+function tileOf(side, ground, dot, ratio) {
+  const tile = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const ctx = tile.getContext("2d", { alpha: false });
+  ctx.fillStyle = ground;
+  ctx.fillRect(0, 0, side, side);
+  ctx.fillStyle = dot;
+  ctx.fillRect(0, 0, 1.4 * ratio, 1.4 * ratio);
+  return tile;
+}
+
 export class Painter {
   constructor(canvas, scene) {
     this.canvas = canvas;
@@ -64,10 +77,7 @@ export class Painter {
     this.resize();
     const { ctx, view } = this;
     const { k } = view;
-    ctx.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    ctx.fillStyle = this.c.sunk;
-    ctx.fillRect(0, 0, this.width, this.height);
-    this.dots();
+    this.ground();
     ctx.setTransform(this.ratio * k, 0, 0, this.ratio * k, this.ratio * view.x, this.ratio * view.y);
     const y0 = -view.y / k - 40;
     const y1 = (this.height - view.y) / k + 40;
@@ -116,15 +126,15 @@ export class Painter {
     ctx.strokeRect(x, y, w, h);
   }
 
-  dots() {
-    const step = 20;
-    const { ctx, view } = this;
-    ctx.fillStyle = this.c.line;
-    const ox = ((view.x % step) + step) % step;
-    const oy = ((view.y % step) + step) % step;
-    ctx.beginPath();
-    for (let x = ox; x < this.width; x += step) for (let y = oy; y < this.height; y += step) ctx.rect(x - 0.7, y - 0.7, 1.4, 1.4);
-    ctx.fill();
+  /** The ground with its dots, which go with the view: one tile repeated, since a thousand dots would take longer than the graph. */
+  ground() {
+    const { ctx, ratio, view, canvas } = this;
+    const side = Math.round(DOTS * ratio);
+    const place = (x) => ((Math.round(x * ratio) % side) + side) % side;
+    if (this.tile?.width !== side || this.tile.colour !== this.c.line) this.tile = Object.assign(tileOf(side, this.c.sunk, this.c.line, ratio), { colour: this.c.line });
+    ctx.setTransform(1, 0, 0, 1, place(view.x) - side, place(view.y) - side);
+    ctx.fillStyle = ctx.createPattern(this.tile, "repeat");
+    ctx.fillRect(0, 0, canvas.width + side, canvas.height + side);
   }
 
   lanes(c) {

@@ -31,6 +31,9 @@ function made(summary) {
   return parts.join(" and ");
 }
 
+/** An end of what is finite; nothing may be. */
+const end = (known, x) => (known.count && bad(known) >= known.count ? "\u2013" : three(x));
+
 const statistics = (data) => data?.statistics || data?.value?.summary || null;
 
 /** Fill `sentence` and `body` (elements) of a card for a stop; `asker` has `ask`, `place`, `chain(steps)`, `node(n)`. */
@@ -63,7 +66,7 @@ async function notFinite(stop, state, asker, sentence, body) {
   if (rows.length) {
     body.append(h("div", { class: "facts-table" }, table(["", "min", "max", "zeros", "NaN", "Inf"], rows.map(([name, known, node]) => [
       h("button", { class: "link mono", type: "button", onclick: () => asker.node(node) }, prime(name)),
-      three(known.minimum ?? known.min), three(known.maximum ?? known.max), count(known.zeros ?? 0),
+      end(known, known.minimum ?? known.min), end(known, known.maximum ?? known.max), count(known.zeros ?? 0),
       known.nans ? h("b", { class: "red" }, count(known.nans)) : "0", known.infs ? h("b", { class: "red" }, count(known.infs)) : "0",
     ]))));
   }

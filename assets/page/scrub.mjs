@@ -22,13 +22,20 @@ export class Scrub {
     this.range.onchange = () => on.go(Number(this.range.value));
   }
 
+  /** What stands at the foot of the graph moves up where this does. */
+  hide(yes) {
+    this.box.hidden = yes;
+    this.box.parentElement.toggleAttribute("data-scrub", !yes);
+  }
+
   update() {
     const { run } = this.state;
     const stop = run?.stop;
     const past = Boolean(stop?.past);
     if (run?.moments) return this.moments(run);
-    this.box.hidden = !run || run.state === "running" || !(past || run.recording);
-    if (this.box.hidden) return;
+    const hidden = !run || run.state === "running" || !(past || run.recording);
+    if (this.box.hidden !== hidden) this.hide(hidden);
+    if (hidden) return undefined;
     const last = Math.max(run.last || 1, 1);
     this.range.max = String(last);
     this.range.value = String(past ? stop.node || 1 : last);
@@ -42,7 +49,7 @@ export class Scrub {
 
   /** A run in one file goes from stop to stop. */
   moments({ moments, moment }) {
-    this.box.hidden = moments.length < 2;
+    this.hide(moments.length < 2);
     this.range.max = String(moments.length);
     this.range.value = String(moment + 1);
     this.mark.textContent = `Stop ${moment + 1} of ${moments.length}`;

@@ -67,8 +67,11 @@ export class SourcePane {
   /** Files of the run; the first one is shown until something points elsewhere. */
   files() {
     const tabs = [...this.state.files.values()].filter((file) => file.shown !== false);
+    const stop = this.state.run?.stop;
+    const shown = JSON.stringify([tabs, this.file, stop?.error ? stop.file : null]);
+    if (shown === this.shown) return;
+    this.shown = shown;
     $("source-tabs").replaceChildren(...tabs.map((file) => {
-      const stop = this.state.run?.stop;
       const bad = stop?.error && stop.file === file.id;
       return h("button", {
         class: "tab", role: "tab", type: "button", title: file.path, "aria-selected": String(file.id === this.file), "aria-controls": "source-lines",
@@ -125,7 +128,7 @@ export class SourcePane {
   /** Ask for what is known of each line: shapes, times, bytes. Soon, and not between two quick steps. */
   refresh() {
     const now = performance.now();
-    if (this.timer && now - this.since > 700) return;
+    if (this.timer && now - this.since > 2000) return;
     if (this.timer) clearTimeout(this.timer);
     else this.since = now;
     this.timer = setTimeout(() => {

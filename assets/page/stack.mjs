@@ -8,7 +8,7 @@ export class Stack {
   constructor(state, on) {
     this.state = state;
     this.on = on;
-    this.update();
+    this.draw();
   }
 
   choose(index) {
@@ -17,12 +17,6 @@ export class Stack {
     if (frame) this.on.place(frame.file, frame.line);
     this.draw();
     this.on.frame();
-  }
-
-  /** A new stop: its innermost frame is chosen. */
-  update() {
-    this.state.frame = 0;
-    this.draw();
   }
 
   draw() {

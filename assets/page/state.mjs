@@ -44,6 +44,7 @@ export class State {
   clear() {
     this.hello = null;
     this.run = null; // the latest state message
+    this.frame = 0; // the Python frame that variables, watches and the console speak of
     this.groups = new Map();
     this.slots = new Map();
     this.slotOf = new Int32Array(1024).fill(-1); // slot of each node, from node `firstNode` on
@@ -80,6 +81,7 @@ export class State {
         break;
       case "state":
         this.run = message;
+        this.frame = 0; // of a new stop the innermost frame is chosen
         if (message.stop?.node && message.stop.slot !== null && message.stop.slot !== undefined) {
           this.bind(message.stop.node, message.stop.slot);
         }

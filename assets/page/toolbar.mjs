@@ -100,7 +100,10 @@ export class Toolbar {
 
   counts() {
     const { overhead } = this.state.counts;
-    $("overhead").textContent = overhead === null || overhead === undefined ? "" : `${overhead.toFixed(1)} %`;
+    const known = overhead !== null && overhead !== undefined;
+    const text = known ? `${overhead.toFixed(1)} %` : "";
+    if ($("overhead").textContent !== text) $("overhead").textContent = text;
+    if ($("btn-tracing").hidden === known) $("btn-tracing").hidden = !known;
   }
 
   announce() {

@@ -56,9 +56,14 @@ def describe(value: Any) -> dict[str, Any]:
         if isinstance(array, np.ndarray) and array.size == 1 and array.dtype.kind in "fiub":
             told["text"] = f"{array.reshape(-1)[0].item():.6g}"
         return told
-    if type(value) in PLAIN:
+    if type(value) in PLAIN or _number(value):
         return {"type": kind, "text": _plain.repr(value)}
     return {"type": kind, "text": ""}
+
+
+def _number(value: Any) -> bool:
+    """Whether it is one of NumPy's numbers."""
+    return isinstance(value, np.generic) and value.dtype.kind in "fiub"
 
 
 class _Plain(reprlib.Repr):
@@ -72,6 +77,8 @@ class _Plain(reprlib.Repr):
 
     def repr_instance(self, x: Any, level: int) -> str:
         """Of what is no plain value, the type; of what has a shape, that too."""
+        if _number(x):
+            return f"{x.item():.7g}" if isinstance(x, (np.float32, np.float16)) else repr(x.item())
         if isinstance(x, (float, complex, bool, type(None), range, slice, bytes)):
             return repr(x)
         shape = str(list(x.shape)) if isinstance(x, (Tensor, np.ndarray)) else ""

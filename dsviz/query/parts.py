@@ -45,7 +45,7 @@ class Group:
     """
 
     __slots__ = (
-        "arm", "calls", "children", "endline", "file", "id", "items", "kind", "label", "line",
+        "arm", "calls", "children", "endline", "file", "id", "items", "kind", "label", "layer", "line",
         "loops", "note", "optimizers", "parent", "path", "places", "point", "points", "reach",
         "recent", "signatures", "site", "slots", "stamp", "turns", "turns_path",
     )  # fmt: skip
@@ -56,6 +56,7 @@ class Group:
         self.kind = kind
         self.label = label
         self.note = ""
+        self.layer: bool | None = None  # whether it is drawn as one node; None: not shown yet
         self.file = 0
         self.line = 0
         self.endline = 0

@@ -165,6 +165,17 @@ def _carried(there: tuple[int, ...] | None, origin: Slot, here: tuple[int, ...] 
     return False
 
 
+def _one_op(group: Group) -> bool:
+    """Whether a group is a layer: named like an op, and with no code of a person's in it, who may have an `Rnn` of his own.
+
+    Decided when it is first shown: what folds stays folded.
+    """
+    if group.layer is None:
+        own = any(group.signatures) or bool(group.children)
+        group.layer = group.kind == "module" and not own and is_layer(group.note or "")
+    return group.layer
+
+
 def group_row(display: Display, group: Group) -> dict[str, Any]:
     """A group as the page draws it."""
     loop = group.kind == "loop"
@@ -174,7 +185,7 @@ def group_row(display: Display, group: Group) -> dict[str, Any]:
         "kind": group.kind,
         "label": group.label,
         "note": group.note,
-        "layer": group.kind == "module" and is_layer(group.note or ""),
+        "layer": _one_op(group),
         "file": group.file or None,
         "line": group.line or None,
         "endline": group.endline or None,

@@ -24,7 +24,7 @@ from starlette.websockets import WebSocketDisconnect
 from dsviz.events import cleaned
 
 FRAME = 1 / 60  # seconds between batches while the program runs
-SETTLE = 0.012  # a step is often over before this, and then its "running" need not be shown
+SETTLE = 0.012  # seconds that what is not urgent waits for more: a step is often over before this
 ALONE = 2.0  # seconds without any page before the terminal is told; a reload takes less
 CLIENTS = 16  # pages open at a time
 IN_FLIGHT = 64  # requests of one page that wait for their answer
