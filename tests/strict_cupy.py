@@ -12,9 +12,10 @@ import functools
 import json
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from engine import backend
 from engine.ops import exponential
 from engine.ops import special as more_special
 
+TOTAL = 1 << 36  # bytes of the one GPU
 NAMES = Path(__file__).with_name("cupy_names.json")
 # What CuPy's own ufuncs take and do; `at`, `reduce` and `accumulate` are written for a few of them.
 UFUNC_ARGUMENTS = {"out", "dtype", "casting"}
@@ -150,6 +152,62 @@ class Device:
         """Nothing: all is done."""
 
 
+class MemoryHook:
+    """Told of each block of memory in a `with` block: arrays here own one each, rounded up to 512 bytes."""
+
+    following: ClassVar[list[MemoryHook]] = []
+
+    def __enter__(self) -> MemoryHook:
+        self.following.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.following.remove(self)
+
+    def malloc_postprocess(self, **seen: Any) -> None:
+        """A block was given."""
+
+    def free_postprocess(self, **seen: Any) -> None:
+        """A block came back."""
+
+    @classmethod
+    def tell(cls, word: str, size: int) -> None:
+        """Those who follow, of a block of `size` bytes."""
+        for hook in cls.following:
+            getattr(hook, word)(device_id=0, mem_size=size, mem_ptr=1, pmem_id=1)
+
+
+class Pool:
+    """Where all memory comes from; `live` bytes of it are in arrays."""
+
+    live = reserved = 0
+
+    def used_bytes(self) -> int:
+        """In arrays."""
+        return Pool.live
+
+    def total_bytes(self) -> int:
+        """Had of the GPU."""
+        return Pool.reserved
+
+    def free_all_blocks(self) -> None:
+        """Give back what is in no array."""
+        Pool.reserved = Pool.live
+
+    @classmethod
+    def give(cls, size: int) -> None:
+        """A block of `size` bytes."""
+        cls.live += size
+        cls.reserved = max(cls.reserved, cls.live)
+        MemoryHook.tell("malloc_postprocess", size)
+
+    @classmethod
+    def take(cls, size: int) -> None:
+        """It comes back."""
+        cls.live -= size
+        MemoryHook.tell("free_postprocess", size)
+
+
 class ndarray:  # noqa: N801 - CuPy's name
     """An array of the stand-in; `host` is where its numbers are."""
 
@@ -157,6 +215,10 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     def __init__(self, host: np.ndarray[Any, Any]) -> None:
         self.host = host
+        if host.base is None and host.nbytes:
+            size = -(-host.nbytes // 512) * 512
+            Pool.give(size)
+            weakref.finalize(host, Pool.take, size).atexit = False
 
     def get(self) -> np.ndarray[Any, Any]:
         """The numbers, on the CPU."""
@@ -329,12 +391,16 @@ def installed() -> Iterator[types.ModuleType]:
         getDeviceCount=lambda: 1,
         getDevice=lambda: 0,
         deviceSynchronize=lambda: None,
+        memGetInfo=lambda: (TOTAL - Pool.reserved, TOTAL),
+        runtimeGetVersion=lambda: 13010,
         getDeviceProperties=lambda index: {"name": b"a stand-in"},
     )
     given: dict[str, Any] = {
         "ndarray": ndarray,
         "asnumpy": lambda array: array.get() if isinstance(array, ndarray) else np.asarray(array),
-        "cuda": types.SimpleNamespace(runtime=runtime, Device=Device),
+        "__version__": "14.2.0",
+        "get_default_memory_pool": Pool,
+        "cuda": types.SimpleNamespace(runtime=runtime, Device=Device, MemoryHook=MemoryHook),
         "lib": types.SimpleNamespace(stride_tricks=Module("cupy.lib.stride_tricks")),
         **{name: Module(f"cupy.{name}") for name in ("linalg", "random", "fft")},
     }

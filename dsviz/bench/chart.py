@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from dsviz.bench.contestants import CONTESTANTS
-from dsviz.bench.report import COLUMNS
+from dsviz.bench.report import columns as columns_of
 from dsviz.picture.marks import Mark, Rect, Sheet, Text, Way, straight, text_width
 
 INK, FAINT, RULE, AHEAD, BEHIND, GOAL = "#1f2328", "#656d76", "#d0d7de", "#1a7f64", "#b3541e", "#1f2328"
@@ -32,7 +32,7 @@ def chart(all_figures: list[dict[str, Any]], where: str) -> Sheet:
     rows = [figures for figures in all_figures if "ratio" in figures]
     if not rows:
         raise ValueError("there is nothing to draw: a picture compares with PyTorch, which was not measured")
-    columns = list(COLUMNS.items())
+    columns = list(columns_of(rows[0]).items())
     width = LEFT + len(columns) * (PLOT + GAP)
     bottom = TOP + len(rows) * ROW + 8
     sheet = Sheet(width, bottom + 66, title="dsviz beside PyTorch")

@@ -8,52 +8,60 @@ import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dsviz.bench.workloads import WORKLOADS, Step
+from dsviz.bench.setting import HALVES
+from dsviz.bench.workloads import Step, found, plain_name
 
 OURS, EAGER, LAST, COMPILED = "dsviz", "torch", "torch-channels-last", "torch-compile"
 
 
 class Contestant(NamedTuple):
-    """`build(workload)` makes the step; `needs` is the package, `only` the workloads it takes part in (all if None)."""
+    """`build(workload, precision)` makes the step; `needs` is the package, `only` the workloads it takes part in (all if None)."""
 
     title: str
     needs: str
-    build: Callable[[str], Step]
+    build: Callable[..., Step]
     only: tuple[str, ...] | None = None
 
 
 class Dressed:
-    """A framework whose models and batches of images are changed before they are used: `lib.dress(model)`."""
+    """A framework with what a contestant changes: `lib.dress(model)`, `lib.images(batch)`, `with lib.mixed():`."""
 
-    def __init__(self, lib: Any, model: Callable[[Any], Any], images: Callable[[Any], Any]) -> None:
+    def __init__(self, lib: Any, **changes: Callable[..., Any]) -> None:
         self._lib = lib
-        self.dress = model
-        self.images = images
+        vars(self).update(changes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lib, name)
 
 
-def _plain(framework: str) -> Callable[[str], Step]:
-    return lambda workload: WORKLOADS[workload].build(importlib.import_module(framework))
+def mixed(lib: Any, precision: str) -> dict[str, Callable[..., Any]]:
+    """The change that computes losses under `autocast`; none where float32 is computed with."""
+    half = HALVES.get(precision)
+    return {} if half is None else {"mixed": lambda: lib.autocast("cuda", dtype=getattr(lib, half))}
 
 
-def _channels_last(workload: str) -> Step:
-    torch: Any = importlib.import_module("torch")
+def _made(framework: str, dress: Callable[[Any], dict[str, Any]] = lambda lib: {}) -> Callable[..., Step]:
+    def build(workload: str, precision: str = "fp32") -> Step:
+        lib = importlib.import_module(framework)
+        changes = {**dress(lib), **mixed(lib, precision)}
+        return found(workload).build(Dressed(lib, **changes) if changes else lib)
 
+    return build
+
+
+def _last(torch: Any) -> dict[str, Any]:
     def last(x: Any) -> Any:
         return x.to(memory_format=torch.channels_last)
 
-    return WORKLOADS[workload].build(Dressed(torch, last, last))
+    return {"dress": last, "images": last}
 
 
-def _compiled(workload: str) -> Step:
-    torch: Any = importlib.import_module("torch")
-    return WORKLOADS[workload].build(Dressed(torch, torch.compile, lambda x: x))
+def _compiled(torch: Any) -> dict[str, Any]:
+    return {"dress": torch.compile}
 
 
-def _functional(module: str) -> Callable[[str], Step]:
-    def build(workload: str) -> Step:
+def _functional(module: str) -> Callable[..., Step]:
+    def build(workload: str, precision: str = "fp32") -> Step:
         made: Step = importlib.import_module(f"dsviz.bench.{module}").build(workload)
         return made
 
@@ -63,11 +71,14 @@ def _functional(module: str) -> Callable[[str], Step]:
 # What the functional programs are written for.
 FUNCTIONAL = ("chain", "mlp", "lstm-1", "lstm-32", "transformer", "resnet50")
 CONTESTANTS = {
-    OURS: Contestant("dsviz", "numpy", _plain("dsviz")),
-    EAGER: Contestant("PyTorch", "torch", _plain("torch")),
-    LAST: Contestant("PyTorch channels_last", "torch", _channels_last, ("resnet50",)),
+    OURS: Contestant("dsviz", "numpy", _made("dsviz")),
+    EAGER: Contestant("PyTorch", "torch", _made("torch")),
+    LAST: Contestant("PyTorch channels_last", "torch", _made("torch", _last), ("resnet50",)),
     COMPILED: Contestant(
-        "torch.compile", "torch", _compiled, ("mlp", "lstm-ops-1", "lstm-ops-32", "transformer", "resnet50")
+        "torch.compile",
+        "torch",
+        _made("torch", _compiled),
+        ("mlp", "lstm-ops-1", "lstm-ops-32", "transformer", "resnet50"),
     ),
     "tensorflow": Contestant("TensorFlow", "tensorflow", _functional("in_tensorflow"), FUNCTIONAL),
     "jax": Contestant("JAX", "jax", _functional("in_jax"), FUNCTIONAL),
@@ -76,7 +87,7 @@ CONTESTANTS = {
 USUAL = (OURS, EAGER, LAST)
 
 
-def missing(name: str) -> str:
+def missing(name: str, device: str = "cpu") -> str:
     """Why a contestant cannot be measured here, "" where it can.
 
     >>> missing("dsviz")
@@ -86,14 +97,16 @@ def missing(name: str) -> str:
         return "not installed"
     if name == COMPILED and not any(shutil.which(compiler) for compiler in ("g++", "clang++")):
         return "no C++ compiler"
+    if device != "cpu" and name != OURS and CONTESTANTS[name].needs != "torch":
+        return "measured on the CPU only"
     return ""
 
 
-def field(workload: str, asked: tuple[str, ...] = USUAL) -> dict[str, str]:
+def field(workload: str, asked: tuple[str, ...] = USUAL, device: str = "cpu") -> dict[str, str]:
     """Who takes part in a workload, and why not ("" for those that do)."""
-    found = {}
+    taking_part = {}
     for name in asked:
         only = CONTESTANTS[name].only
-        if only is None or workload in only:
-            found[name] = missing(name)
-    return found
+        if only is None or plain_name(workload) in only:
+            taking_part[name] = missing(name, device)
+    return taking_part

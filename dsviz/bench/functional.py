@@ -36,9 +36,10 @@ def program(name: str) -> Program:
         return Program(_lstm, _weights(workloads.lstm_model), (x,))
     if name == "transformer":
         return Program(_transformer, _weights(workloads.transformer_model), (_batch(8, 128, 256),))
-    if name == "resnet50":
-        images = np.ascontiguousarray(_batch(8, 3, 224, 224).transpose(0, 2, 3, 1))
-        return Program(_resnet, _weights(workloads.resnet50_model), (images, _classes(1000, 8)), 0.001, 0.9)
+    if workloads.plain_name(name) == "resnet50":
+        size = workloads.found(name).parts
+        images = np.ascontiguousarray(_batch(size, 3, 224, 224).transpose(0, 2, 3, 1))
+        return Program(_resnet, _weights(workloads.resnet50_model), (images, _classes(1000, size)), 0.001, 0.9)  # fmt: skip
     raise ValueError(f"there is no functional program {name!r}")
 
 

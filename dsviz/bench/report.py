@@ -8,7 +8,9 @@ from typing import Any
 
 from dsviz.bench.compare import Measured
 from dsviz.bench.contestants import CONTESTANTS, EAGER, LAST, OURS
-from dsviz.bench.workloads import WORKLOADS
+from dsviz.bench.setting import CPU, Setting
+from dsviz.bench.workloads import Workload
+from dsviz.bench.workloads import found as workload_of
 
 
 def spread(values: Sequence[float], scale: float) -> str:
@@ -39,15 +41,24 @@ def best(found: dict[str, Measured]) -> str | None:
     return min(eager, key=lambda name: statistics.median(found[name].times)) if eager else None
 
 
-def summary(name: str, found: dict[str, Measured], without: dict[str, str] | None = None) -> dict[str, Any]:
+def goals(workload: Workload, setting: Setting) -> dict[str, float | None]:
+    """What is aimed at, by the keys of a summary's ratios; on a GPU only images a second, memory and the first start are."""
+    if not setting.gpu:
+        return {"time": workload.goal, "peak_rss": workload.memory, "start": workload.start}
+    return {"time": 0.79, "reserved": 0.79, "start": 0.71} if workload.part == "image" else {}
+
+
+def summary(
+    name: str, found: dict[str, Measured], without: dict[str, str] | None = None, setting: Setting = CPU
+) -> dict[str, Any]:
     """The figures of one workload as plain data; ratios are ours divided by the best of PyTorch's.
 
     `without` are those that were not measured, and why.
     """
-    workload = WORKLOADS[name]
+    workload = workload_of(name)
     figures: dict[str, Any] = {
-        "name": name, "what": workload.what, "per": workload.part,
-        "goals": {"time": workload.goal, "peak_rss": workload.memory, "start": workload.start},
+        "name": name, "what": workload.what, "per": workload.part, **setting._asdict(),
+        "goals": goals(workload, setting),
     }  # fmt: skip
     for contestant, m in found.items():
         seconds = statistics.median(m.times) / workload.parts
@@ -59,6 +70,10 @@ def summary(name: str, found: dict[str, Measured], without: dict[str, str] | Non
             "start_to_step_seconds": statistics.median(m.starts),
             "built_to_step_seconds": statistics.median(m.firsts),
         }
+        if setting.gpu:
+            figures[contestant].update(
+                reserved_mib=m.reserved, device_mib=statistics.median(m.device), first_ever_seconds=m.ever
+            )
     if without:
         figures["not_measured"] = without
     theirs_name = best(found)
@@ -73,6 +88,10 @@ def summary(name: str, found: dict[str, Measured], without: dict[str, str] | Non
             "start": ratio(ours.starts, theirs.starts),
             "first_step": ratio(ours.firsts, theirs.firsts),
         }
+        if setting.gpu:
+            lost = statistics.median(ours.device), statistics.median(theirs.device)
+            figures["ratio"]["reserved"] = ours.reserved / theirs.reserved if ours.reserved and theirs.reserved else None  # fmt: skip
+            figures["ratio"]["device"] = lost[0] / lost[1] if lost[1] > 0 else None
         figures["losses_apart"] = {
             other: apart(ours.losses, m.losses) for other, m in found.items() if other != OURS
         }
@@ -80,21 +99,36 @@ def summary(name: str, found: dict[str, Measured], without: dict[str, str] | Non
 
 
 COLUMNS = {"time": "time", "peak_rss": "peak memory", "start": "process start to step 1", "first_step": "model built to step 1"}  # fmt: skip
+GPU_COLUMNS = {
+    "time": "time", "reserved": "memory reserved", "allocated": "memory in use", "device": "memory of the device",
+    "start": "process start to step 1", "first_step": "model built to step 1",
+}  # fmt: skip
 
 
-def report(name: str, found: dict[str, Measured], without: dict[str, str] | None = None) -> list[str]:
+def columns(figures: dict[str, Any]) -> dict[str, str]:
+    """The ratios that the verdict and the picture show, with their titles."""
+    return GPU_COLUMNS if figures["device"] == "cuda" else COLUMNS
+
+
+def report(
+    name: str, found: dict[str, Measured], without: dict[str, str] | None = None, setting: Setting = CPU
+) -> list[str]:
     """The lines of one workload: the figures of each, ratios, and the verdict."""
-    workload = WORKLOADS[name]
-    figures = summary(name, found, without)
+    workload = workload_of(name)
+    figures = summary(name, found, without, setting)
     unit, scale = ("us", 1e6) if workload.part == "node" else ("ms", 1e3)
     images = workload.part == "image"
-    titles = ("", f"{unit}/{workload.part}", *(("images/s",) if images else ()), "peak RSS", "allocated", "start to step 1", "built to step 1")  # fmt: skip
+    memory = ("in use", "reserved", "of the device") if setting.gpu else ("peak RSS", "allocated")
+    titles = ("", f"{unit}/{workload.part}", *(("images/s",) if images else ()), *memory, "start to step 1", "built to step 1")  # fmt: skip
     rows = [titles]
     for contestant, m in found.items():
         allocated = "" if m.allocated is None else f"{m.allocated:.2f} MiB"
+        used = (f"+{m.peak:.1f} MiB", allocated)
+        if setting.gpu:
+            used = (allocated, f"{m.reserved:.1f} MiB", f"+{statistics.median(m.device):.0f} MiB")  # type: ignore[assignment]
         faster = (f"{figures[contestant]['per_second']:.3g}",) if images else ()
         rows.append((
-            CONTESTANTS[contestant].title, spread(m.times, scale / workload.parts), *faster, f"+{m.peak:.1f} MiB", allocated,
+            CONTESTANTS[contestant].title, spread(m.times, scale / workload.parts), *faster, *used,
             f"{spread(m.starts, 1e3)} ms", f"{spread(m.firsts, 1e3)} ms",
         ))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
@@ -107,6 +141,9 @@ def report(name: str, found: dict[str, Measured], without: dict[str, str] | None
         lines.append("  " + "   ".join(cells).rstrip())
     for contestant, why in (without or {}).items():
         lines.append(f"  {CONTESTANTS[contestant].title}: {why}")
+    for contestant, m in found.items():
+        if m.ever is not None:
+            lines.append(f"  {CONTESTANTS[contestant].title}'s first process, before the measured ones: {m.ever:.1f} s to the end of step 1, with the kernels it had to compile")  # fmt: skip
     return lines + verdict(figures)
 
 
@@ -117,19 +154,20 @@ def verdict(figures: dict[str, Any]) -> list[str]:
     ratios = figures["ratio"]
     beside = CONTESTANTS[figures["beside"]].title
     parts = []
-    for key, words in COLUMNS.items():
+    for key, words in columns(figures).items():
         value, goal = ratios[key], figures["goals"].get(key)
         if value is None:
             continue
         said = "" if goal is None else f" (goal x{goal:g}: {'reached' if value <= goal else 'missed'})"
         parts.append(f"{words} x{value:.2f}{said}")
     apart_by = ", ".join(f"{CONTESTANTS[n].title} {by:.0e}" for n, by in figures["losses_apart"].items())
-    time, goal = ratios["time"], figures["goals"]["time"]
+    time, goal = ratios["time"], figures["goals"].get("time")
     lead = (
         f"{1 / time:.2f} times as fast as {beside}" if time < 1 else f"{time:.2f} times as slow as {beside}"
     )
+    reached = "" if goal is None else f"; the goal of x{goal:g} is {'reached' if time <= goal else 'missed'}"
     return [
         f"  beside {beside}: " + "   ".join(parts),
         f"  losses differ from {apart_by} at most",
-        f"  {lead}; the goal of x{goal:g} is {'reached' if time <= goal else 'missed'}",
+        f"  {lead}{reached}",
     ]

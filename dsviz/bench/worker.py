@@ -1,7 +1,8 @@
 """One contestant and one workload in a process of its own, obeying lines on its standard input.
 
 `run N` trains N steps and answers with the time and the loss of each; `peak` answers with the memory used;
-`allocations` trains a step under the framework's own memory tracking. Each answer is one line of JSON.
+`allocations` trains a step under the framework's own memory tracking; `gpu` answers with a GPU's memory. Each answer
+is one line of JSON. A step ends with `loss.item()`, which waits for the GPU, as a loop that prints its loss does.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from dsviz.bench.contestants import CONTESTANTS, OURS
+from dsviz.bench.gpu import MIB, Gpu, gpu_of
+from dsviz.bench.setting import CPU, Setting
 from dsviz.bench.workloads import Step
-
-MIB = 1 << 20
 
 
 def status(field: str) -> int:
@@ -74,27 +76,47 @@ def tracked(name: str, step: Step) -> int | None:
     return peak
 
 
-def prepared(name: str, threads: int, warmed: bool) -> None:
-    """Load the framework; `warmed`: with what it loads or generates at first use."""
+def prepared(name: str, threads: int, warmed: bool, setting: Setting = CPU) -> Gpu | None:
+    """Load the framework; `warmed`: with what it loads or generates at first use. Gives the GPU to compute on.
+
+    Raises `RuntimeError` where that is not there.
+    """
     needs = CONTESTANTS[name].needs
     lib = importlib.import_module(OURS if name == OURS else needs)
     if needs == "torch":
         lib.set_num_threads(threads)
-    if name == OURS:
+    gpu = gpu_of(name) if setting.gpu else None
+    if gpu is not None:
+        gpu.set(setting.precision)
+    elif name == OURS:
         lib.configure(
             winograd=True
         )  # off unless asked for, as it rounds once more; the line on kernels says so
     if warmed and (name == OURS or needs == "torch"):
-        warm(lib)
+        with made_on(gpu):
+            warm(lib)
+    if gpu is not None:
+        gpu.clear()
+    return gpu
 
 
-def main(name: str, workload: str, threads: int, warmed: bool, clock: Callable[[], float]) -> None:
+def made_on(gpu: Gpu | None) -> Any:
+    """The block in which tensors are made there. Steps run outside: PyTorch takes time for it at every call."""
+    return nullcontext() if gpu is None else gpu.lib.device("cuda")
+
+
+def main(
+    name: str, workload: str, threads: int, warmed: bool, clock: Callable[[], float], setting: Setting = CPU
+) -> None:
     """Serve one workload until the input ends."""
     began = time.perf_counter()
-    prepared(name, threads, warmed)
+    gpu = prepared(name, threads, warmed, setting)
     base = status("VmRSS")
     loaded = time.perf_counter()
-    step = CONTESTANTS[name].build(workload)
+    with made_on(gpu):
+        step = CONTESTANTS[name].build(workload, setting.precision)
+    if gpu is not None:
+        gpu.lib.cuda.synchronize()
     built = time.perf_counter()
     loss = step()
     first = time.perf_counter() - built
@@ -111,13 +133,15 @@ def main(name: str, workload: str, threads: int, warmed: bool, clock: Callable[[
         elif word == "peak":
             answer = (status("VmHWM") - base) / MIB
         elif word == "allocations":
-            found = tracked(name, step)
+            found = tracked(name, step) if gpu is None else gpu.peak(step)
             answer = None if found is None else found / MIB
+        elif word == "gpu" and gpu is not None:
+            answer = gpu.memory()
         print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
-    who, what, count, start, kind = sys.argv[1:]
+    who, what, count, start, kind, device, precision = sys.argv[1:]
     # Set before any library reads them; the parent gives the number.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         assert os.environ.get(variable) == count, variable
@@ -127,4 +151,5 @@ if __name__ == "__main__":
         int(count),
         start == "warm",
         time.process_time if kind == "processor" else time.perf_counter,
+        Setting(device, precision),
     )

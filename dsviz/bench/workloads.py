@@ -6,7 +6,9 @@ gives the loss. Weights and batches come from one NumPy generator, so both frame
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +52,11 @@ def dressed(lib: Any, model: Any) -> Any:
     return model if dress is None else dress(model)
 
 
+def forward(lib: Any) -> Any:
+    """The block a loss is computed in: the contestant's, such as mixed precision, or none."""
+    return getattr(lib, "mixed", nullcontext)()
+
+
 def batch(lib: Any, *shape: int, seed: int = 1) -> Any:
     """Normally distributed input."""
     return lib.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
@@ -69,10 +76,11 @@ def chain(lib: Any) -> Step:
     x.requires_grad_()
 
     def step() -> float:
-        y = x
-        for _ in range(CHAIN):
-            y = y * 0.999 + x
-        loss = y.sum()
+        with forward(lib):
+            y = x
+            for _ in range(CHAIN):
+                y = y * 0.999 + x
+            loss = y.sum()
         x.grad = None
         loss.backward()
         return float(loss.item())
@@ -94,7 +102,8 @@ def mlp(lib: Any) -> Step:
     x, y = batch(lib, 32, 784), classes(lib, 10, 32)
 
     def step() -> float:
-        loss = nn.functional.cross_entropy(model(x), y)
+        with forward(lib):
+            loss = nn.functional.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -111,8 +120,9 @@ def trained(lib: Any, model: Any, run: Callable[[], Any]) -> Step:
     optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
 
     def step() -> float:
-        out = run()
-        loss = (out * out).mean()
+        with forward(lib):
+            out = run()
+            loss = (out * out).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -142,7 +152,7 @@ def lstm_ops(size: int) -> Callable[[Any], Step]:
         x = batch(lib, STEPS, size, HIDDEN)
 
         def run() -> Any:
-            h = c = lib.zeros(size, HIDDEN)
+            h = c = lib.zeros(size, HIDDEN, device=x.device)
             for t in range(STEPS):
                 h, c = cell(x[t], h, c)
             return h
@@ -160,7 +170,7 @@ def lstm_cell(size: int) -> Callable[[Any], Step]:
         x = batch(lib, STEPS, size, HIDDEN)
 
         def run() -> Any:
-            h = c = lib.zeros(size, HIDDEN)
+            h = c = lib.zeros(size, HIDDEN, device=x.device)
             for t in range(STEPS):
                 h, c = cell(x[t], (h, c))
             return h
@@ -216,7 +226,8 @@ def alone(apply: Callable[[Any, Any], Any]) -> Callable[[Any], Step]:
         def step() -> float:
             for tensor in (x, *learned):
                 tensor.grad = None
-            y = apply(lib.nn.functional, (x, *learned))
+            with forward(lib):
+                y = apply(lib.nn.functional, (x, *learned))
             y.backward(g)
             return float(y[0, 0].item())
 
@@ -242,22 +253,34 @@ def resnet50_model(lib: Any) -> Any:
     return model
 
 
-def resnet50(lib: Any) -> Step:
-    """ResNet50, batch 8, 3x224x224, SGD with momentum."""
-    nn = lib.nn
-    model = resnet50_model(lib)
-    x, y = batch(lib, 8, 3, 224, 224), classes(lib, 1000, 8)
-    model, x = dressed(lib, model), getattr(lib, "images", lambda images: images)(x)
-    optimizer = lib.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+BATCH = 8
 
-    def step() -> float:
-        loss = nn.functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
 
-    return step
+def resnet50(size: int) -> Callable[[Any], Step]:
+    """ResNet50, 3x224x224, SGD with momentum."""
+
+    def build(lib: Any) -> Step:
+        nn = lib.nn
+        model = resnet50_model(lib)
+        x, y = batch(lib, size, 3, 224, 224), classes(lib, 1000, size)
+        model, x = dressed(lib, model), getattr(lib, "images", lambda images: images)(x)
+        optimizer = lib.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+
+        def step() -> float:
+            with forward(lib):
+                loss = nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return float(loss.item())
+
+        return step
+
+    return build
+
+
+def _resnet50(size: int) -> Workload:
+    return Workload(resnet50(size), f"ResNet50, batch {size}, 224 x 224", 0.79, size, "image", 0.70, 0.71)
 
 
 WORKLOADS = {
@@ -281,7 +304,27 @@ WORKLOADS = {
         "layer norm of 1024 rows of 1024 with gradients",
         1.0,
     ),
-    "resnet50": Workload(resnet50, "ResNet50, batch 8, 224 x 224", 0.79, 8, "image", 0.70, 0.71),
+    "resnet50": _resnet50(BATCH),
 }
 # The slow one is measured when it is asked for.
 USUAL = tuple(name for name in WORKLOADS if name != "resnet50")
+
+
+def plain_name(name: str) -> str:
+    """The name in `WORKLOADS` of a workload that may have a batch of its own.
+
+    >>> plain_name("resnet50-64"), plain_name("lstm-32")
+    ('resnet50', 'lstm-32')
+    """
+    return "resnet50" if re.fullmatch(r"resnet50-[0-9]+", name) else name
+
+
+def found(name: str) -> Workload:
+    """A workload by its name; `resnet50-64` is ResNet50 with that batch. Raises `KeyError` for a name of none.
+
+    >>> found("resnet50-64").what
+    'ResNet50, batch 64, 224 x 224'
+    """
+    if name not in WORKLOADS and plain_name(name) == "resnet50":
+        return _resnet50(int(name.partition("-")[2]))
+    return WORKLOADS[name]
