@@ -23,6 +23,7 @@ from engine.ops.comparison import where
 from engine.ops.layout import reshape, transpose
 from engine.ops.linear import linear, matmul
 from engine.ops.noise import dropout
+from engine.ops.split import split
 from engine.tensor import Parameter, Tensor
 
 
@@ -101,13 +102,14 @@ class MultiheadAttention(Module):
         [batch, queries, keys] if `need_weights` (of each head unless averaged).
         """
         single = len(query.shape) == 2
+        given = [query] if query is key is value else [query, key, value]
         if single:
-            query, key, value = (t.unsqueeze(0) for t in (query, key, value))
+            given = [t.unsqueeze(0) for t in given]
             if key_padding_mask is not None:
                 key_padding_mask = key_padding_mask.unsqueeze(0)
         elif not self.batch_first:
-            query, key, value = (transpose(t, 0, 1) for t in (query, key, value))
-        q, k, v = self._projected(query, key, value)
+            given = [transpose(t, 0, 1) for t in given]
+        q, k, v = self._projected(*(given if len(given) == 3 else given * 3))
         mask = self._mask(attn_mask, key_padding_mask, q, k, is_causal)
         p = self.dropout if self.training else 0.0
         weights = None
@@ -126,17 +128,25 @@ class MultiheadAttention(Module):
         return (out if self.batch_first else transpose(out, 0, 1)), weights
 
     def _projected(self, query: Any, key: Any, value: Any) -> list[Tensor]:
+        """Queries, keys and values [batch, heads, steps, features]; of one tensor by one product."""
         size = self.embed_dim
-        heads = []
-        for i, (t, own) in enumerate(
-            ((query, self.q_proj_weight), (key, self.k_proj_weight), (value, self.v_proj_weight))
-        ):
-            part = slice(i * size, (i + 1) * size)
-            weight = own if self.in_proj_weight is None else self.in_proj_weight[part]
-            bias = None if self.in_proj_bias is None else self.in_proj_bias[part]
-            made = reshape(linear(t, weight, bias), *t.shape[:-1], self.num_heads, self.head_dim)
-            heads.append(transpose(made, 1, 2))
-        return heads
+        if query is key is value and self.in_proj_weight is not None:
+            mapped = split(linear(query, self.in_proj_weight, self.in_proj_bias), size, -1)
+        else:
+            mapped = tuple(
+                self._mapped(i, t, own)
+                for i, (t, own) in enumerate(
+                    ((query, self.q_proj_weight), (key, self.k_proj_weight), (value, self.v_proj_weight))
+                )
+            )
+        return [
+            transpose(reshape(made, *made.shape[:-1], self.num_heads, self.head_dim), 1, 2) for made in mapped
+        ]
+
+    def _mapped(self, i: int, t: Any, own: Any) -> Tensor:
+        part = slice(i * self.embed_dim, (i + 1) * self.embed_dim)
+        weight = own if self.in_proj_weight is None else self.in_proj_weight[part]
+        return linear(t, weight, None if self.in_proj_bias is None else self.in_proj_bias[part])
 
     def _mask(self, attn_mask: Any, padding: Any, q: Any, k: Any, causal: bool) -> Any:
         """All masks as numbers to add to scores [batch, heads, queries, keys], or None."""

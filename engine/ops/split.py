@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape
 from engine.located import located
 from engine.op import op
+from engine.pool import pool
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -33,6 +36,8 @@ def _split_dtype(input: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
 def _split_vjp(xp: Any, g: Any, out: Any, input: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
     d = dim % len(input.shape)
     if all(piece is not None for piece in g):
+        if xp is np:
+            return np.concatenate(g, axis=d, out=pool.empty(tuple(input.shape), g[0].dtype))
         return xp.concatenate(g, axis=d)
     present = next(piece for piece in g if piece is not None)
     pieces = []

@@ -47,7 +47,7 @@ def grown(row: Any, arrays: list[Any]) -> list[Any]:
     """The inputs with every dimension that is not 1 multiplied alike, so that the largest has about a million numbers."""
     largest = max(arrays, key=lambda a: a.size)
     wide = [d for d in largest.shape if d > 1]
-    if not wide:
+    if not wide or not largest.size:
         return []
     factor = max(1, round((MILLION / largest.size) ** (1 / len(wide))))
     return [np.ascontiguousarray(np.tile(a, [factor if d > 1 else 1 for d in a.shape])) for a in arrays]
