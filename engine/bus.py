@@ -12,6 +12,7 @@ arrays its gradient needs, and keeping it would keep them.
 | `module_enter`, `module_exit` | `ModuleCall`; at the exit its `out` is there until the sinks return |
 | `leaf` | a `Node` nothing recorded made, when first used; its `role` says what it is; `out` is there |
 | `buffer` | a list of changes, in their order: `(what, Buffer, time)`; see `engine.memory` |
+| `fate` | the same, without what an op's own node says of it at `op_finish`: its `fates` |
 | `gradient` | `(leaf Node, array)`, when a leaf's gradient is complete |
 | `backward` | nothing: a backward pass that fills `.grad` has ended |
 | `step` | the optimizer that is about to make its step |
@@ -37,6 +38,7 @@ KINDS = (
     "module_exit",
     "leaf",
     "buffer",
+    "fate",
     "gradient",
     "backward",
     "step",
@@ -51,9 +53,10 @@ class Bus:
     `active` is all that an op looks at: true while anything but `op_error` is subscribed, or while somebody
     holds the ops on their long way, where they can be changed (mixed precision, streams): `held` counts those. `arguments` says whether
     a sink of `op_finish` looks at the arguments: without one, a gradient may be computed in the place of another.
+    `buffers` says whether anybody follows what becomes of buffers.
     """
 
-    __slots__ = (*KINDS, "_incurious", "_lock", "active", "arguments", "held")
+    __slots__ = (*KINDS, "_incurious", "_lock", "active", "arguments", "buffers", "held")
 
     op_start: tuple[Sink, ...]
     op_finish: tuple[Sink, ...]
@@ -62,6 +65,7 @@ class Bus:
     module_exit: tuple[Sink, ...]
     leaf: tuple[Sink, ...]
     buffer: tuple[Sink, ...]
+    fate: tuple[Sink, ...]
     gradient: tuple[Sink, ...]
     backward: tuple[Sink, ...]
     step: tuple[Sink, ...]
@@ -70,7 +74,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.active = self.arguments = False
+        self.active = self.arguments = self.buffers = False
         self.held = 0
         self._incurious: tuple[Sink, ...] = ()
         for kind in KINDS:
@@ -137,6 +141,7 @@ class Bus:
     def _refresh(self) -> None:
         self.active = self.held > 0 or any(getattr(self, kind) for kind in KINDS if kind != "op_error")
         self.arguments = any(sink not in self._incurious for sink in self.op_finish)
+        self.buffers = bool(self.buffer or self.fate)
 
 
 class Handle:

@@ -96,6 +96,7 @@ assert list(KEYS) == [field.name for field in fields(Config)]
 
 DEFAULT = Config()
 _current: ContextVar[Config] = ContextVar("dsviz_config", default=DEFAULT)
+current_config = _current.get  # `current` without a call of Python's, for what runs with every op
 _listeners: list[Callable[[Config, Config], None]] = []
 
 

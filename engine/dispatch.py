@@ -104,7 +104,7 @@ def unary(op: Op, a: Any) -> Tensor:
     node.dtype = out.dtype
     frame = _getframe(2)
     code = frame.f_code
-    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
+    while INTERNAL[code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     node.code = code
@@ -171,7 +171,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     node.dtype = out.dtype
     frame = _getframe(2)
     code = frame.f_code
-    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
+    while INTERNAL[code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     node.code = code
@@ -341,7 +341,7 @@ def apply(
         operands = alongside(operands, arrays, nodes, xp)
     frame = _getframe(2)
     code = frame.f_code
-    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
+    while INTERNAL[code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     active = bus.active

@@ -194,7 +194,7 @@ class Function:
         if ctx._dirty:
             results = tuple(_taken(tensor, ctx, args) for tensor in results)
         ctx._results = tuple((weakref.ref(t.array), weakref.ref(t.node), _zeros(t.array)) for t in results)
-        if bus.buffer and results and results[0].node.requires:
+        if bus.buffers and results and results[0].node.requires:
             for saved in ctx._saved:
                 if saved is not None:
                     memory.keep(saved.array, results[0].node)

@@ -13,17 +13,21 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 # The debugger's own code is no more the person's program than the engine's is.
 _ROOTS = [_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "dsviz") + os.sep]
 
-# A dict of file names is cheaper to ask than a prefix test, and the set of files is small.
-INTERNAL: dict[str, bool] = {}
+
+class _Internal(dict[str, bool]):
+    """By file name; a dict is cheaper to ask than a prefix test, and the set of files is small."""
+
+    def __missing__(self, name: str) -> bool:
+        known = self[name] = any(os.path.abspath(name).startswith(root) for root in _ROOTS)
+        return known
+
+
+INTERNAL = _Internal()
 
 
 def is_engine_code(code: CodeType) -> bool:
     """Whether `code` belongs to the engine or the debugger, and not to the person's program."""
-    name = code.co_filename
-    known = INTERNAL.get(name)
-    if known is None:
-        known = INTERNAL[name] = any(os.path.abspath(name).startswith(root) for root in _ROOTS)
-    return known
+    return INTERNAL[code.co_filename]
 
 
 def user_frame(depth: int = 1) -> FrameType:

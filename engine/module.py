@@ -6,15 +6,17 @@ Works without `super().__init__()`: the registers are made when the first attrib
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType
+from sys import _getframe
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from engine.autograd import RemovableHandle
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.located import located
-from engine.location import line_of, user_frame
+from engine.location import INTERNAL, line_of
 from engine.module_text import options_text
 from engine.names import variable_of
 from engine.node import Node
@@ -37,7 +39,12 @@ class ModuleCall:
     __slots__ = ("cls", "code", "depth", "failed", "id", "lasti", "module", "out", "parent", "path")
 
     def __init__(self, module: Module, parent: ModuleCall | None) -> None:
-        frame = user_frame(3)
+        frame = _getframe(2)
+        while INTERNAL[frame.f_code.co_filename]:
+            caller = frame.f_back
+            if caller is None:
+                break
+            frame = caller
         self.id = next(calls)
         self.module = module
         self.parent = parent
@@ -48,10 +55,16 @@ class ModuleCall:
         self.out: Any = None  # the result, only while the sinks of module_exit look
         if parent is None:
             self.depth = 0
-            self.path = module._called or variable_of(module, frame) or self.cls
+            self.path = module._called or _variable(module, frame) or self.cls
         else:
             self.depth = parent.depth + 1
-            inside = path_inside(parent.module, module)
+            outer = parent.module
+            inside = _insides.get((id(outer), id(module)), "")
+            if not inside or outer._modules.get(inside) is not module:
+                inside = path_inside(outer, module)
+                if len(_insides) >= _MOST_NAMES:
+                    _insides.clear()
+                _insides[id(outer), id(module)] = inside
             self.path = f"{parent.path}.{inside or module._called or self.cls}"
 
     @property
@@ -66,6 +79,26 @@ class ModuleCall:
 
     def __repr__(self) -> str:
         return f"<ModuleCall {self.id} {self.path} {self.cls}>"
+
+
+# Where modules were found inside others the last time, and the variables they were called by: looking for either
+# takes as long as the network, or the program, is large.
+_insides: dict[tuple[int, int], str] = {}
+_variables: dict[int, tuple[weakref.ref[Module], CodeType, int, str]] = {}
+_MOST_NAMES = 10_000
+
+
+def _variable(module: Module, frame: FrameType) -> str:
+    """`variable_of`, remembered for the instruction that calls the module."""
+    known = _variables.get(id(module))
+    code, lasti = frame.f_code, frame.f_lasti
+    if known is not None and known[1] is code and known[2] == lasti and known[0]() is module:
+        return known[3]
+    name = variable_of(module, frame)
+    if len(_variables) >= _MOST_NAMES:
+        _variables.clear()
+    _variables[id(module)] = (weakref.ref(module), code, lasti, name)
+    return name
 
 
 def path_inside(outer: Module, inner: Module) -> str:
@@ -131,15 +164,20 @@ class Module:
         state.call = call
         finished = False
         try:
-            bus.emit("module_enter", call)
-            result = call.out = self._enclosed(args, kwargs)
+            if bus.module_enter:
+                bus.emit("module_enter", call)
+            if self._silence is None and self._hooks is None and not self._jit:
+                result = call.out = self.forward(*args, **kwargs)
+            else:
+                result = call.out = self._enclosed(args, kwargs)
             finished = True
             return result
         finally:
             stack.pop()
             state.call = parent
             call.failed = not finished
-            bus.emit("module_exit", call)
+            if bus.module_exit:
+                bus.emit("module_exit", call)
             call.out = None
 
     def _enclosed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -71,6 +71,9 @@ class Node:
     arrays: tuple[Any, ...] | None = None  # the op's arguments, from op_start until op_finish
     call: ModuleCall | None = None  # the module call the op ran in
     duration: int = 0  # nanoseconds
+    fates: Any = (
+        None  # what befell buffers until it had run, while the sinks of op_finish look; see engine.memory
+    )
     flowed: bool = False  # of a copy kept for error messages: a gradient flowed through what it is a copy of
     foreseen: bool | None = (
         None  # of a normalisation's weight: whether its result goes to a relu, as last time
@@ -86,7 +89,7 @@ class Node:
     # (shape, dtype) of each result where there are several, None for one that is not there
     outputs: list[tuple[tuple[int, ...], np.dtype[Any]] | None] | None = None
     phase: int = FORWARD
-    place: Any = None  # of a forward node: what a debugger noted of where it stands, for its backward twin
+    place: Any = None  # what a debugger noted of where it stands; also for its backward twin
     picks: tuple[
         int | None, ...
     ] = ()  # for each input, which result of it is used, None for one with only one
@@ -141,14 +144,18 @@ class Watched(Node):
         "arrays",
         "call",
         "duration",
+        "fates",
         "id",
         "iteration",
         "made",
         "nbytes",
+        "outputs",
+        "phase",
         "place",
         "saved_bytes",
         "scalars",
         "start",
+        "twin",
     )
 
 
@@ -159,11 +166,13 @@ class Backward(Node):
         "arrays",
         "call",
         "duration",
+        "fates",
         "id",
         "iteration",
         "made",
         "nbytes",
         "outputs",
+        "place",
         "start",
         "twin",
     )

@@ -14,10 +14,10 @@ import numpy as np
 
 from engine import backend
 from engine.bus import bus
-from engine.config import current
+from engine.config import current_config
 from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.location import INTERNAL, is_engine_code
+from engine.location import INTERNAL
 from engine.memory import memory
 from engine.node import NO_KWARGS, Backward, Node, Watched, ids, keep, order, settle
 from engine.op import Op, given
@@ -34,7 +34,7 @@ def followed(op: Op, args: tuple[Any, ...], arrays: list[Any], nodes: list[Node 
     """What `unary` and `binary` do (they call it), while somebody watches: the node and the array of the result."""
     frame = _getframe(3)
     code = frame.f_code
-    while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
+    while INTERNAL[code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
         code = frame.f_code
     node = Watched()
@@ -76,15 +76,20 @@ def followed(op: Op, args: tuple[Any, ...], arrays: list[Any], nodes: list[Node 
     return node, out
 
 
+_BLANK: Any = (0, 0, 0, 0, 0, 0, None, None, None, None, None, None, None)
+
+
 def begin(node: Node, arrays: list[Any]) -> bool:
     """Give a node that is about to run its number and place, and tell; False when it is switched off."""
-    node.id = node.duration = node.nbytes = node.saved_bytes = node.start = 0
-    node.place = node.made = node.scalars = None
-    node.arrays = None
+    # Filled from one tuple: each by itself would take half as long again.
+    (
+        node.id, node.duration, node.nbytes, node.saved_bytes, node.start, node.phase,
+        node.place, node.made, node.scalars, node.arrays, node.twin, node.outputs, node.fates,
+    ) = _BLANK  # fmt: skip
     mine = state.__dict__  # of this thread: asked once, because asking takes as long as a call
     node.call = mine["call"]
     node.iteration = iteration.index
-    if mine["silent"] or current().trace_level == 0:
+    if mine["silent"] or current_config().trace_level == 0:
         return False
     phase = mine["phase"]
     if phase:
@@ -98,8 +103,7 @@ def begin(node: Node, arrays: list[Any]) -> bool:
     for i, parent in enumerate(node.inputs):
         if parent is None:
             if arrays[i] is not None:
-                assert node.op is not None
-                names = node.op.arg_names
+                names = node.op.arg_names  # type: ignore[union-attr]
                 name = names[i] if i < len(names) else names[-1]
                 if node.scalars is None:
                     node.scalars = {name: arrays[i]}
@@ -136,45 +140,57 @@ def _leaf(node: Node, array: Any) -> None:
 
 def finish(node: Node, out: Any) -> None:
     """Tell that a node ran; its duration is set already."""
-    watched = bus.buffer
+    following = bus.buffers
+    gone: Any = ()
+    born: Any = ()
+    kept: Any = ()
+    if following and memory.waiting:
+        gone = memory.before(node)
     if type(out) is _ndarray:
         node.nbytes = out.nbytes
-        if watched:
-            memory.track(out, "gradients" if node.phase else "activations", node)
+        if following:
+            buffer = memory.born(out, "gradients" if node.phase else "activations", node)
+            if buffer is not None:
+                born = (buffer,)
     else:
         results = out if isinstance(out, tuple) else (out,)
         node.nbytes = sum(o.nbytes for o in results)
-        if watched:
-            for array in results:
-                memory.track(array, "gradients" if node.phase else "activations", node)
+        if following:
+            category = "gradients" if node.phase else "activations"
+            born = [b for array in results if (b := memory.born(array, category, node)) is not None]
     if node.saved:
         size = 0
         for array in node.saved:
             kind = type(array)
-            if kind is _ndarray or (
-                array is not None and not isinstance(array, Node) and backend.is_array(array)
-            ):
+            if kind is _ndarray or (kind not in _NONE and backend.is_array(array)):
                 size += array.nbytes
-                if watched:
-                    memory.keep(array, node)
+                if following:
+                    buffer = memory.kept(array, node)
+                    if buffer is not None and buffer.node != node.id:  # its own is told with its beginning
+                        kept = (*kept, buffer)
         if size:
             node.saved_bytes = size
-    if memory.waiting:
-        memory.flush(node.start, node.start + node.duration)
+    if gone or born or kept:
+        node.fates = (gone, born, kept)
+        if bus.buffer:
+            memory.tell(node)
     node.made = out
     for sink in bus.op_finish:
         try:
             sink("op_finish", node)
         except Exception:  # noqa: BLE001 - see above
             bus.failed("op_finish", sink)
-    node.made = node.arrays = None
+    node.made = node.arrays = node.fates = None
+
+
+_NONE = frozenset((type(None), Node, Watched, float, int, bool))  # among what is saved: no arrays
 
 
 def begin_backward(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node | None:
     """The backward node of `node`, numbered and told, or None when it is switched off."""
     came = sources.pop(node, None)
     # A node with a role was silent when it ran, and came into the graph as a value only.
-    if node.id == 0 or node.role or current().trace_level == 0:
+    if node.id == 0 or node.role or current_config().trace_level == 0:
         return None
     back = Backward()
     back.op = node.op
@@ -185,7 +201,7 @@ def begin_backward(node: Node, g: Any, sources: dict[Node, list[Node]]) -> Node 
     back.lasti = node.lasti
     back.iteration = iteration.index
     back.inputs = _NOWHERE if came is None else tuple(came)
-    back.shape = back.dtype = back.made = None  # type: ignore[assignment]
+    back.shape = back.dtype = back.made = back.place = back.fates = None  # type: ignore[assignment]
     back.duration = back.nbytes = back.start = back.id = 0
     if switches.any and switches.silent(back):
         return None
@@ -217,7 +233,9 @@ def finish_backward(back: Node, result: tuple[Any, ...]) -> None:
     outputs: list[Any] = []
     first = None
     size = 0
-    watched = bus.buffer
+    following = bus.buffers
+    born: tuple[Any, ...] = ()
+    gone = memory.before(back) if following and memory.waiting else ()
     for g, parent in zip(result, twin.inputs, strict=True):
         if g is None or parent is None or not parent.requires:
             useful.append(None)
@@ -228,12 +246,16 @@ def finish_backward(back: Node, result: tuple[Any, ...]) -> None:
         size += g.nbytes
         if first is None:
             first = g
-        if watched:
+        if following:
             kind = type(g)
             if kind is _ndarray or (kind is not Product and backend.is_array(g)):
-                memory.track(g, "gradients", back)
-    if memory.waiting:
-        memory.flush(back.start, back.start + back.duration)
+                buffer = memory.born(g, "gradients", back)
+                if buffer is not None:
+                    born = (*born, buffer)
+    if gone or born:
+        back.fates = (gone, born, ())
+        if bus.buffer:
+            memory.tell(back)
     back.outputs = outputs
     back.nbytes = size
     if first is None:
@@ -246,4 +268,4 @@ def finish_backward(back: Node, result: tuple[Any, ...]) -> None:
             sink("op_finish", back)
         except Exception:  # noqa: BLE001 - see above
             bus.failed("op_finish", sink)
-    back.made = back.arrays = None
+    back.made = back.arrays = back.fates = None

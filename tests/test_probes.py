@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 import threading
 import traceback
@@ -353,6 +354,60 @@ def test_a_loop_in_which_nothing_runs_is_never_told() -> None:
             assert not pending.moved
     pending.turn(1, -1)
     assert heard == [(1, 0), (1, 1), (1, -1)]
+
+
+LOOPS = """\
+def items(n):
+    for i in range(n):
+        yield i
+
+def f(n):
+    for a in items(n):
+        while a:
+            a -= 1
+            if a == 2:
+                break
+        for b in items(3):
+            if b == 1:
+                break
+    return [[x for x in range(i)] for i in range(n)]
+
+f(4), f(2)
+"""
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_turns_that_are_only_counted_are_told_as_those_that_are_called_for(every: int) -> None:
+    def heard(counted: bool) -> list:
+        found: list = []
+        pending = probes.Pending(lambda site, index: found.append((site, index)))
+        decided = itertools.count()
+
+        def flush(site: int, taken: bool) -> None:
+            if next(decided) % every == 0:
+                pending.flush()
+
+        probes.install()
+        probes.listen(flush, pending.turn, *((pending.open, pending.left) if counted else ()))
+        try:
+            run(LOOPS)
+        finally:
+            probes.listen(probes.ignore, probes.ignore)
+        return found
+
+    assert heard(True) == heard(False) != []
+
+
+def test_a_loop_that_another_thread_finds_left_is_told_by_its_own() -> None:
+    found: list = []
+    pending = probes.Pending(lambda site, index: found.append((site, index)))
+    outer, inner = pending.open(1), pending.open(2)
+    pending.flush()
+    pending.left_elsewhere(inner)
+    assert found == [(1, 0), (2, 0)]
+    outer.turn += 1
+    pending.flush()
+    assert found == [(1, 0), (2, 0), (2, -1), (1, 1)]
 
 
 def test_large_files_of_the_standard_library_still_compile() -> None:

@@ -197,8 +197,8 @@ def test_a_torn_head_or_tail_gives_no_record(path, head, tail):
 
 def test_a_ring_of_a_later_version_is_refused_with_those_it_knows(path):
     writer = RingWriter(path, 1024)
-    writer._map[8:12] = b"\x04\0\0\0"
-    with pytest.raises(ValueError, match="no ring of version 1 to 3"):
+    writer._map[8:12] = b"\x05\0\0\0"
+    with pytest.raises(ValueError, match="no ring of version 1 to 4"):
         RingReader(path)
 
 

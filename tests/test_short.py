@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,13 @@ import pytest
 
 import dsviz as ds
 from dsviz import events as ev
+from dsviz.debuggee.into_ring import RingOutlet
 from dsviz.debuggee.lanes import KINDS
-from dsviz.debuggee.link import RingOutlet
 from dsviz.debuggee.outlets import DirectOutlet
 from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
 from dsviz.wire.ring import RingReader, RingWriter
-from dsviz.wire.short import Kind, Ran, Reading
+from dsviz.wire.short import Called, Kind, Ran, Reading
 from engine.bus import bus
 from engine.node import Node
 
@@ -125,6 +126,70 @@ def test_a_ring_tells_each_node_as_it_was(program: Any, tmp_path: Any) -> None:
     ring.close()
 
 
+def outlet_into(ring: RingWriter, number: int) -> list[Any]:
+    """What a ring says of a few nodes, calls and turns whose numbers begin at `number`."""
+    outlet, reader, reading, found = RingOutlet(ring), RingReader(ring.path), Reading(), []
+    like: Any = SimpleNamespace(number=1, nbytes=16)
+    module = Called(1, 6, 7, 8)
+    outlet.definition(Kind(1, 4, 0, (2, 2), 5, 9, 16, 0, {"dim": 1}))
+    outlet.definition(module)
+    for turn in range(200):
+        node = number + turn
+        buffers = [Fate(node + i, 16 if i == 2 else 8) for i in range(6)]
+        some = [None, (buffers[:1], buffers[2:3], ()), (buffers[:3], buffers[3:], buffers[1:3])][turn % 3]
+        inputs = tuple(range(turn % 5, 2 * (turn % 5)))
+        outlet.ran(node, like, turn, turn % 2, number, 5, 7 * number, inputs, some)
+        outlet.entered(node, turn, module, number)
+        outlet.turn(3, 4, turn - 1, number)
+        outlet.later(ev.Released(9, number))
+        outlet.left(node, turn % 2 == 0, number)
+        found += reading.events(list(reader.read()))
+    assert not reading.damaged
+    reader.close()
+    return found
+
+
+class Fate:
+    """A buffer, as far as a record says something of it."""
+
+    reused, category = True, "saved"
+
+    def __init__(self, id: int, nbytes: int) -> None:
+        self.id, self.nbytes = id, nbytes
+
+
+@pytest.mark.parametrize("number", [5, (1 << 28) - 100, (1 << 32) - 100, 1 << 40])
+def test_packed_records_say_what_the_events_do_wherever_they_lie_and_however_large(
+    number: int, tmp_path: Any
+) -> None:
+    said = []
+    for capacity in (1 << 20, 1 << 11):  # never, and again and again, around the end
+        ring = RingWriter(str(tmp_path / str(capacity)), capacity)
+        said.append(outlet_into(ring, number))
+        ring.close()
+    assert said[0] == said[1]
+    ops = [event for event in said[0] if isinstance(event, ev.Op)]
+    assert [op.node for op in ops] == list(range(number, number + 200))
+    assert [(op.call, op.twin, op.iteration) for op in ops[:3]] == [
+        (0, 0, number),
+        (1, 1, number),
+        (2, 0, number),
+    ]
+    assert [(tuple(op.inputs), op.start, op.duration) for op in ops[2:4]] == [
+        ((2, 3), 7 * number, 5), ((3, 4, 5), 7 * number, 5),
+    ]  # fmt: skip
+    at = said[0].index(ops[2])
+    assert said[0][at - 8 : at] == [
+        *[ev.Released(number + 2 + i, 7 * number) for i in range(3)],
+        *[ev.Allocated(number + 5 + i, 8, ev.SAVED, number + 2, 7 * number + 5, True) for i in range(3)],
+        *[ev.Recategorised(number + 3 + i, ev.SAVED, 7 * number + 5) for i in range(2)],
+    ]
+    assert said[0][at + 1 : at + 5] == [
+        ev.ModuleEntered(number + 2, 2, 6, 7, 8, number), ev.LoopTurn(3, 1, number, 4), ev.Released(9, number),
+        ev.ModuleLeft(number + 2, number, True),
+    ]  # fmt: skip
+
+
 def test_what_runs_again_takes_less_room_than_in_full() -> None:
     found: list[Any] = []
 
@@ -155,8 +220,21 @@ def test_a_record_of_an_unknown_kind_damages_the_ring_and_keeps_what_came_before
     assert reading.damaged
 
 
+PACKED = [
+    b"\xc1\xfb\x02",  # too short
+    b"\xc1\xfb\x01\0" + bytes(60),  # of a kind that was not told
+    b"\xc1\x01\xff\xff" + bytes(40),  # fewer numbers than it says
+    b"\xc1\xfa\xff\xff" + bytes(36),  # more than a record may hold
+    b"\xc1\xfc\0\0" + bytes(20),  # of no sort there is
+    b"\xc1\xfe\0\0" + bytes(20),  # a module's call of a kind that was not told
+    b"\xc1\xfd\0\0" + bytes(7),
+    b"\x91\x1d",  # stands for a packed one that is not there
+]
+
+
 @pytest.mark.parametrize(
-    "junk", [b"", b"\xc1", b"\x91\xcc", b"\xdd\xff\xff\xff\xff", b"\x93\x1a\x01", b"\x92\x01\xa1\xff"]
+    "junk",
+    [*PACKED, b"", b"\xc1", b"\x91\xcc", b"\xdd\xff\xff\xff\xff", b"\x93\x1a\x01", b"\x92\x01\xa1\xff"],
 )
 def test_what_is_no_record_ends_the_reading(junk: bytes) -> None:
     reading = Reading()

@@ -11,7 +11,8 @@ from typing import Any
 
 from dsviz import events
 from dsviz.debuggee.lanes import Lane
-from dsviz.debuggee.tracer import CATEGORY, Tracer
+from dsviz.debuggee.outlets import CATEGORY
+from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
 from engine.memory import memory
 from engine.module import ModuleCall

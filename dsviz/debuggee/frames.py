@@ -31,7 +31,7 @@ class Places:
 
     def __init__(self, classify: Callable[[CodeType], int]) -> None:
         self._classify = classify
-        self._kinds: dict[int, int] = {}
+        self.kinds: dict[int, int] = {}  # of the codes met so far
         self.texts: dict[str, int] = {}
         self.frames: dict[tuple[int, int, int], int] = {}
         self.records: dict[int, events.Frame] = {}
@@ -43,9 +43,9 @@ class Places:
 
     def kind(self, code: CodeType) -> int:
         """Whose code it is: the person's, the engine's, a module's call, or what runs the script."""
-        kind = self._kinds.get(id(code))
+        kind = self.kinds.get(id(code))
         if kind is None:
-            kind = self._kinds[id(code)] = self._classify(code)
+            kind = self.kinds[id(code)] = self._classify(code)
             self._alive.append(code)
         return kind
 
@@ -66,7 +66,7 @@ class Walker:
         self._told_texts: set[int] = set()
         self._told_frames: dict[tuple[int, int, int], int] = {}
         self.calls: dict[int, int] = {}  # open module call -> frame where it was called
-        self._kinds = places._kinds
+        self._kinds = places.kinds
 
     def text(self, text: str) -> int:
         """The number of a text; defined in this thread's stream when new there."""

@@ -11,24 +11,25 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-from dsviz import events
 from dsviz.debuggee.attributes import NO_ATTRS, simple_attrs
-from dsviz.debuggee.frames import MODULE_CALL, OUTSIDE, Places, Walker
+from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, Places, Walker
 from dsviz.debuggee.outlets import Outlet
 from dsviz.debuggee.probes import Pending
-from dsviz.wire.short import Kind
+from dsviz.wire.short import Called, Kind
+from engine.module import ModuleCall
 from engine.node import BACKWARD, Node
 
 REMEMBERED = 200_000
 KINDS = 256  # of one spot: an op whose shapes are ever new is told in full
 SITES = 100_000
+CALLS = 10_000
 _PLAIN = frozenset((int, float, bool, str, type(None), type))
 
 
 class Like:
     """What nodes of one kind have in common, as the engine has it."""
 
-    __slots__ = ("attrs", "dtype", "given", "kwargs", "nbytes", "number", "outputs", "saved", "shape")
+    __slots__ = ("attrs", "dtype", "given", "name", "nbytes", "number", "outputs", "saved", "shape", "value")
 
     def __init__(self, number: int, node: Node, attrs: dict[str, Any]) -> None:
         self.number = number
@@ -39,16 +40,11 @@ class Like:
         self.outputs = node.outputs
         self.attrs = attrs
         self.given = given_of(node)
-
-    def fits(self, node: Node) -> bool:
-        """Whether `node`, of the same spot and phase, is told in the same words but for its attributes."""
-        return (
-            self.shape == node.shape
-            and self.dtype == node.dtype
-            and self.nbytes == node.nbytes
-            and self.saved == node.saved_bytes
-            and self.outputs == node.outputs
-        )
+        # The only attribute, where it is a plain number among the arguments.
+        self.name: Any = ""
+        self.value: Any = self
+        if self.given and len(self.given) == 2 and not node.kwargs:
+            self.name, self.value = self.given
 
     def same_attrs(self, node: Node) -> bool:
         """Whether the attributes are the very same objects, which cannot have changed."""
@@ -81,13 +77,14 @@ def given_of(node: Node) -> tuple[Any, ...] | None:
 class Spot:
     """An op at a place of the program, reached in one way. `like` and `back` are the kinds of its latest nodes."""
 
-    __slots__ = ("back", "backs", "frame", "lane", "like", "likes", "op", "what")
+    __slots__ = ("back", "backs", "frame", "lane", "like", "likes", "op", "place", "what")
 
     def __init__(self, lane: Lane, what: Any, op: int, frame: int) -> None:
         self.lane = lane
         self.what = what  # the engine's op
         self.op = op
         self.frame = frame
+        self.place = op << 32 | frame  # as a breadcrumb says it
         self.like: Like | None = None
         self.back: Like | None = None
         self.likes: dict[Any, Like] = {}
@@ -109,7 +106,8 @@ class Site:
 class Lane:
     """One thread's outlet and what it has told already."""
 
-    def __init__(self, places: Places, outlet: Outlet, now: Callable[[], int]) -> None:
+    def __init__(self, tracer: Any, places: Places, outlet: Outlet, now: Callable[[], int]) -> None:
+        self.tracer = tracer
         self.outlet = outlet
         self._now = now
         self.clock = 0  # time of the latest change of a buffer
@@ -118,22 +116,22 @@ class Lane:
         self.decided = 0  # branches decided since the last op
         self.event = outlet.event
         self.later = outlet.later
-        self.breadcrumb = outlet.breadcrumb
+        self.ran = outlet.ran
+        self.words = outlet.words
         self.walker = Walker(places, outlet)
         self.ops: dict[Any, int] = {}
         self.dtypes: dict[Any, int] = {}
         self.framed = -1  # the node whose spot was looked up last
         self.spot: Spot | None = None
-        self.running = 0  # the node that has started and not finished
-        self.changes: list[Any] = []  # of buffers, told with the node that runs
         self.before: Any = None  # some numbers of a parameter, before the step that is going on
         self.sites: dict[tuple[int, int, Any], Site] = {}
+        self.calls: dict[tuple[str, str, int], Called] = {}
         self.spots: dict[tuple[int, Any], Spot] = {}
         self.spot_of: dict[int, Spot] = {}  # forward node -> spot, where another tracer has noted its own
         self._kinds = 0
 
     def _turn(self, site: int, index: int) -> None:
-        self.event(events.LoopTurn(site, index, self._now()))
+        self.outlet.turn(site, 0, index, self._now())
 
     def op(self, op: Any) -> int:
         """The text of an op's name, as told."""
@@ -188,6 +186,17 @@ class Lane:
             start = start.f_back
             depth += 1
         spot = self.spot_at(self.walker.frame(start, call), node.op)
+        # From `find`, which is where the next node is looked for.
+        self._know((id(code), lasti, node.op), Site(depth, self._chain(start, call), around, spot))
+        return spot
+
+    def _know(self, key: tuple[int, int, Any], site: Site) -> None:
+        if len(self.sites) >= SITES:
+            self.sites.clear()
+        self.sites[key] = site
+
+    def _chain(self, start: FrameType, call: int) -> tuple[tuple[CodeType, int], ...]:
+        """The frames around `start`, up to the call of a module or what runs the program."""
         kinds = self.walker.places.kind
         chain = []
         frame = start.f_back
@@ -197,17 +206,56 @@ class Lane:
             if kind == OUTSIDE or (kind == MODULE_CALL and call):
                 break
             frame = frame.f_back
-        if len(self.sites) >= SITES:
-            self.sites.clear()
-        # From `find`, which is where the next node is looked for.
-        self.sites[id(code), lasti, node.op] = Site(depth, tuple(chain), around, spot)
-        return spot
+        return tuple(chain)
+
+    def enter(self, call: ModuleCall, parent: int) -> Called:
+        """The kind of a module's call that begins, told now where it is new. For the sink of `module_enter` only."""
+        walker = self.walker
+        place = walker.calls[call.id] = self._place_of(call, parent)
+        key = (call.path, call.cls, place)
+        kind = self.calls.get(key)
+        if kind is None:
+            if len(self.calls) >= CALLS:
+                self.calls.clear()
+            self._kinds += 1
+            kind = self.calls[key] = Called(self._kinds, walker.text(call.path), walker.text(call.cls), place)
+            self.outlet.definition(kind)
+        return kind
+
+    def _place_of(self, call: ModuleCall, parent: int) -> int:
+        """The frame where a module was called."""
+        walker = self.walker
+        kinds = walker.places.kinds
+        around = walker.calls.get(parent, 0)
+        sink = sys._getframe(2)
+        frame: FrameType | None = sink
+        while frame is not None and kinds.get(id(frame.f_code)) != MODULE_CALL:
+            frame = frame.f_back
+        if frame is not None:
+            frame = frame.f_back  # that was its own
+        while frame is not None and kinds.get(id(frame.f_code)) == ENGINE:
+            frame = frame.f_back
+        if frame is None:
+            return walker.frame(sink, parent, skip=1)
+        code, lasti = frame.f_code, frame.f_lasti
+        if parent and kinds.get(id(code)) == MODULE_CALL:
+            return around  # a module of the engine's called it
+        key = (id(code), lasti, None)
+        site = self.sites.get(key)
+        if site is not None and site.around == around:
+            inner: FrameType | None = frame
+            for other, instruction in site.chain:
+                inner = inner.f_back  # type: ignore[union-attr]
+                if inner is None or inner.f_code is not other or inner.f_lasti != instruction:
+                    break
+            else:
+                return site.spot.frame
+        place = walker.frame(sink, parent, skip=1)
+        self._know(key, Site(0, self._chain(frame, parent), around, Spot(self, None, 0, place)))
+        return place
 
     def remember(self, node: Node, spot: Spot) -> None:
-        """Where a forward node stands, for its backward twin."""
-        if node.place is None:
-            node.place = spot
-            return
+        """Where a forward node stands, for its backward twin, where another tracer has noted its own on the node."""
         self.spot_of[node.id] = spot
         if len(self.spot_of) > REMEMBERED:
             # Graphs of so many nodes are rare; their oldest twins are placed by their line alone.

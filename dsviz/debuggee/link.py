@@ -21,75 +21,11 @@ from typing import Any
 import msgspec
 
 from dsviz import events
+from dsviz.debuggee.into_ring import NoOutlet, RingOutlet
 from dsviz.wire import control
-from dsviz.wire.ring import DEFAULT_CAPACITY, KEEP, SUMMARY, VALUE, RingWriter
+from dsviz.wire.ring import DEFAULT_CAPACITY, RingWriter
 
-MOST = 256  # events that go into one record
 LEAST = 256 << 10  # bytes of a ring, where the disk has no room for as many as were wanted
-IMPORTANCE = {"summaries": SUMMARY, "values": VALUE, "output": VALUE, "operations": KEEP}
-
-
-class RingOutlet:
-    """Where one thread's events go: encoded, into its ring. Those that may wait go together with the next one."""
-
-    def __init__(self, ring: RingWriter) -> None:
-        self.ring = ring
-        self._encode = events.encoded
-        self._put = ring.put
-        self._waiting: list[events.Event] = []
-        self.later = self._waiting.append
-        self.breadcrumb = ring.breadcrumb
-
-    def event(self, event: events.Event) -> None:
-        """An operation's event: waits for room, and is missed only with a recorded gap."""
-        waiting = self._waiting
-        if not waiting:
-            self._put(self._encode(event))
-            return
-        waiting.append(event)
-        if len(waiting) > MOST:
-            self.flush()
-            return
-        record, count = self._encode(waiting), len(waiting)
-        waiting.clear()
-        self._put(record, count)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        waiting = self._waiting[:]
-        self._waiting.clear()
-        for at in range(0, len(waiting), MOST):
-            part = waiting[at : at + MOST]
-            self._put(self._encode(part), len(part))
-
-    def definition(self, event: events.Event) -> None:
-        """A Text, Frame, Site or Thread that later events refer to: never lost."""
-        self.ring.put_definition(self._encode(event))
-
-    def extra(self, event: events.Event, what: str) -> bool:
-        """A summary, value or output: given up first when the reader is slow. False: it was."""
-        return self.ring.put_if_room(self._encode(event), IMPORTANCE[what], what)
-
-
-class NoOutlet:
-    """What a thread has whose ring the disk has no room for: its events are counted as missing."""
-
-    def __init__(self) -> None:
-        self.lost = 0
-
-    def event(self, event: events.Event) -> None:
-        """An operation's event."""
-        self.lost += 1
-
-    later = definition = event
-
-    def extra(self, event: events.Event, what: str) -> bool:
-        """A summary, value or output."""
-        self.lost += 1
-        return False
-
-    def breadcrumb(self, node: int, op: int, frame: int) -> None:
-        """The node that starts now: nobody will know."""
 
 
 class Link:

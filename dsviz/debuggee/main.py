@@ -34,7 +34,7 @@ class Debuggee(Followed):
         self._next_site = 1
         probes.install()
         self._sites: dict[int, Branch] = {}
-        probes.listen(self._branch, self.tracer.turn)
+        probes.listen(self._branch, self.tracer.turn, self.tracer.opened, self.tracer.left)
         self.finder = hook.Instrumenter(script.folder, self._instrument, _ours())
 
     def run(self) -> None:
@@ -59,8 +59,10 @@ class Debuggee(Followed):
         return made
 
     def _branch(self, site: int, taken: bool) -> None:
-        self.tracer.branch(site, taken)
-        self.stepper.branch(site, self._sites[site], taken)
+        if self.tracer.level:
+            self.tracer.branch(site, taken)
+        if self.stepper.wants_branches:
+            self.stepper.branch(site, self._sites[site], taken)
 
     def at_exit(self) -> None:
         """The program ends."""

@@ -70,13 +70,23 @@ on_branch: Callable[[int, bool], object] = ignore
 on_turn: Callable[[int, int], object] = ignore
 
 
-def listen(branch: Callable[[int, bool], object], turn: Callable[[int, int], object]) -> None:
+on_open: Callable[[int], Loop] | None = None
+on_left: Callable[[Loop], object] | None = None
+
+
+def listen(
+    branch: Callable[[int, bool], object],
+    turn: Callable[[int, int], object],
+    opened: Callable[[int], Loop] | None = None,
+    left: Callable[[Loop], object] | None = None,
+) -> None:
     """Send decisions `(site, taken)` and turns `(site, index)` there; index -1 tells that the loop was left.
 
-    The sinks run in the thread and, two calls up, in the frame of the code that chose.
+    With `opened`, which gives a loop at its first turn, the turns are counted on what it gave instead, and `left` gets
+    that: a turn calls nothing then. The sinks run in the thread and, two calls up, in the frame of the code that chose.
     """
-    global on_branch, on_turn
-    on_branch, on_turn = branch, turn
+    global on_branch, on_turn, on_open, on_left
+    on_branch, on_turn, on_open, on_left = branch, turn, opened, left
 
 
 def install() -> None:
@@ -97,27 +107,44 @@ def branch(site: int, taken: bool) -> bool:
 class Left:
     """Dies with the loop's iterator, which is the moment the loop is left, however that happens."""
 
-    __slots__ = ("begun", "site")
+    __slots__ = ("begun", "loop", "site")
 
     def __init__(self, site: int) -> None:
         self.site = site
         self.begun = False
+        self.loop: Loop | None = None
+
+    def tell(self) -> None:
+        """The loop was left."""
+        loop, self.loop, self.begun = self.loop, None, False
+        if loop is None:
+            on_turn(self.site, -1)
+        elif on_left is not None:
+            on_left(loop)
 
     def __del__(self) -> None:
         if self.begun and on_turn is not None:  # when Python ends, names go before their last users
-            on_turn(self.site, -1)
+            self.tell()
 
 
 def turns(site: int) -> Callable[[T], T]:
     """A function that hands each item of a `for` on and tells of the turn it begins."""
     index = -1
     left = Left(site)
+    loop: Loop | None = None
 
     def turn(item: T) -> T:
-        nonlocal index
+        nonlocal index, loop
+        if loop is not None:
+            loop.turn += 1
+            loop.pending.moved = True
+            return item
         index += 1
         left.begun = True
-        on_turn(site, index)
+        if index == 0 and on_open is not None:
+            loop = left.loop = on_open(site)
+        else:
+            on_turn(site, index)
         return item
 
     return turn
@@ -131,17 +158,33 @@ def again(site: int) -> Callable[[bool], bool]:
     def test(goes_on: bool) -> bool:
         nonlocal index
         if goes_on:
+            loop = left.loop
+            if loop is not None:
+                loop.turn += 1
+                loop.pending.moved = True
+                return goes_on
             index += 1
             left.begun = True
-            on_turn(site, index)
+            if index == 0 and on_open is not None:
+                left.loop = on_open(site)
+            else:
+                on_turn(site, index)
         else:
             if left.begun:
-                left.begun = False
-                on_turn(site, -1)
+                left.tell()
             index = -1
         return goes_on
 
     return test
+
+
+class Loop:
+    """A loop that is running: the turn it is in, and the one that was told last."""
+
+    __slots__ = ("pending", "site", "told", "turn")
+
+    def __init__(self, pending: Pending, site: int, turn: int) -> None:
+        self.pending, self.site, self.turn, self.told = pending, site, turn, -1
 
 
 class Pending:
@@ -151,42 +194,61 @@ class Pending:
     One object serves one thread.
     """
 
-    __slots__ = ("_emit", "_open", "moved")
+    __slots__ = ("_emit", "_left", "_open", "moved")
 
     def __init__(self, emit: Callable[[int, int], object]) -> None:
         self._emit = emit
-        self._open: list[list[int]] = []  # [site, turn, turn told]
+        self._open: list[Loop] = []
+        self._left: list[Loop] = []  # by another thread, to be told by this one
         self.moved = False  # whether flush has anything to tell
+
+    def open(self, site: int, turn: int = 0) -> Loop:
+        """The loop at `site` begins."""
+        loop = Loop(self, site, turn)
+        self._open.append(loop)
+        self.moved = True
+        return loop
+
+    def left(self, loop: Loop) -> None:
+        """`loop` was left."""
+        for at in range(len(self._open) - 1, -1, -1):
+            if self._open[at] is loop:
+                del self._open[at]
+                if loop.told >= 0:
+                    self._emit(loop.site, -1)
+                return
+
+    def left_elsewhere(self, loop: Loop) -> None:
+        """`loop` was left, as another thread found: the collector found it there."""
+        self._left.append(loop)
+        self.moved = True
 
     def turn(self, site: int, index: int) -> None:
         """The loop at `site` begins turn `index`, or was left (-1)."""
-        loops = self._open
-        if index > 0:
-            for loop in reversed(loops):
-                if loop[0] == site:
-                    loop[1] = index
-                    self.moved = True
+        if index:
+            for loop in reversed(self._open):
+                if loop.site == site:
+                    if index < 0:
+                        self.left(loop)
+                    else:
+                        loop.turn = index
+                        self.moved = True
                     return
         if index >= 0:
-            loops.append([site, index, -1])
-            self.moved = True
-            return
-        for at in range(len(loops) - 1, -1, -1):
-            if loops[at][0] == site:
-                if loops.pop(at)[2] >= 0:
-                    self._emit(site, -1)
-                return
+            self.open(site, index)
 
     def flush(self) -> None:
         """Tell the turns that began since the last time. Call it before telling of anything in them."""
         self.moved = False
+        while self._left:
+            self.left(self._left.pop(0))
         for loop in self._open:
-            if loop[1] != loop[2]:
+            if loop.turn != loop.told:
                 # A turn that does not begin a new execution must not look like one.
-                if loop[2] < 0 and loop[1] > 0:
-                    self._emit(loop[0], 0)
-                loop[2] = loop[1]
-                self._emit(loop[0], loop[1])
+                if loop.told < 0 and loop.turn > 0:
+                    self._emit(loop.site, 0)
+                loop.told = loop.turn
+                self._emit(loop.site, loop.turn)
 
 
 # -- the transform -------------------------------------------------------------------------------------

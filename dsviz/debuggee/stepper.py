@@ -179,6 +179,11 @@ class Stepper(Sinks):
 
     # Modes and subscriptions
 
+    @property
+    def wants_branches(self) -> bool:
+        """Whether some breakpoint asks which way an `if` goes."""
+        return bool(self._table.branch)
+
     def _set(self, mode: int, depth: int, thread: int | None) -> None:
         with self._lock:
             if self._closed:

@@ -1,6 +1,6 @@
 """Tracebacks as they would be without the debugger: its own frames are taken out, and the engine's calls stand where they do alone.
 
-While somebody watches, the engine goes another way in two places: a module's call has frames around `forward`, and an op
+While somebody watches, the engine goes another way in two places: a module's call runs `forward` further down, and an op
 of one or two arguments is followed instead of applied. Both are put back to what Python alone would show.
 """
 
@@ -17,9 +17,7 @@ from engine.module import Module
 from engine.watched import followed
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_CALL, _ENCLOSED, _INNER = (
-    function.__code__ for function in (Module.__call__, Module._enclosed, Module._inner)
-)
+_CALL = Module.__call__.__code__
 _APPLIED = (dispatch.unary.__code__, dispatch.binary.__code__)
 _FOLLOWED = followed.__code__
 
@@ -57,11 +55,11 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     places: list[Place | None] = [(entry.tb_lasti, entry.tb_lineno) for entry in entries]
     frames = [entry.tb_frame for entry in entries]
     for at, entry in enumerate(entries):
-        if codes[at] is _CALL and codes[at + 1 : at + 2] == [_ENCLOSED]:
-            around = codes[at + 2 : at + 3] == [_INNER] and codes[at + 3 : at + 4] != [_silenced()]
-            places[at] = calls(_CALL, "forward" if around else "_enclosed")[0]
-            if around:  # neither a hook nor a switch is there: alone, `forward` is called at once
-                places[at + 1] = places[at + 2] = None
+        if codes[at] is _CALL:
+            for name in ("forward", "_enclosed"):
+                alone, watched = calls(_CALL, name)
+                if entry.tb_lineno == watched[1]:
+                    places[at] = alone
         elif codes[at] in _APPLIED:
             *_, watched, alone, _ = calls(codes[at], "apply")
             if codes[at + 1 : at + 2] == [_FOLLOWED]:
@@ -105,12 +103,6 @@ def _applying() -> FrameType:
 def _ours(trace: TracebackType) -> bool:
     frame = trace.tb_frame
     return frame.f_code.co_filename.startswith(_HERE) or frame.f_globals.get("__dsviz_bootstrap__") is True
-
-
-def _silenced() -> CodeType:
-    from engine.reuse import Silence  # few programs switch a module off
-
-    return Silence.call.__code__
 
 
 @functools.cache

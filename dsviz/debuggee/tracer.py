@@ -12,9 +12,9 @@ import re
 import sys
 import sysconfig
 import threading
-import time
 from _thread import get_ident
 from collections.abc import Callable
+from time import perf_counter_ns
 from types import CodeType
 from typing import Any
 
@@ -24,18 +24,19 @@ from dsviz import events
 from dsviz.debuggee.attributes import NO_ATTRS, clash_of, ids_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places
 from dsviz.debuggee.lanes import Lane, Spot
-from dsviz.debuggee.outlets import Outlet
+from dsviz.debuggee.outlets import CATEGORY, Outlet, ran_event
+from dsviz.debuggee.probes import Loop
 from dsviz.debuggee.summary import moved, sampled, summarize
 from dsviz.debuggee.values import Values
-from dsviz.wire.short import Ran
+from dsviz.wire.ring import NODE, PLACE
 from engine.bus import Bus
 from engine.config import current
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import is_engine_code
-from engine.memory import memory
+from engine.memory import change_of, memory
 from engine.module import Module, ModuleCall
-from engine.node import BACKWARD, FORWARD, OPTIMIZER, Node
+from engine.node import BACKWARD, OPTIMIZER, Node
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(_HERE)) + os.sep
@@ -61,14 +62,14 @@ class Tracer:
         self._values = values
         self._bus = bus
         self._outlet = outlet
-        self.began = time.perf_counter_ns() if began is None else began
+        self.began = perf_counter_ns() if began is None else began
         self.places = Places(classify)
         self.level = 0
         self.every = 1  # of so many iterations one is told; 1: as the program's own configuration says
         self.on_rest: Callable[[bool], None] = lambda resting: None
         self._resting = False  # this iteration is one of those that are not told
         self._handles: list[Any] = []
-        self._sampled: list[Any] = []  # subscriptions that rest in such an iteration
+        self._sampled: list[Any] = []  # subscriptions that are others in such an iteration
         self._lanes: dict[int, Lane] = {}
         self._lock = threading.RLock()
         self.owner = owner or get_ident()
@@ -87,8 +88,7 @@ class Tracer:
                     handle.close()
                 return
             self._handles = [self._subscribe(kind) for kind in ALWAYS]
-            if not self._resting:
-                self._sampled = [self._subscribe(kind) for kind in SAMPLED]
+            self._sampled = [self._subscribe(kind) for kind in self._wanted()]
 
     def _subscribe(self, kind: str) -> Any:
         return self._bus.subscribe(getattr(self, "_" + kind), kind, arguments=False)
@@ -106,11 +106,15 @@ class Tracer:
         with self._lock:
             self._resting = rest
             self.on_rest(rest)
-            handles, self._sampled = self._sampled, []
+            # The new ones first: there is no moment in which nobody follows the buffers.
+            handles = self._sampled
+            self._sampled = [self._subscribe(kind) for kind in self._wanted()] if self.level else []
             for handle in handles:
                 handle.close()
-            if not rest and self.level:
-                self._sampled = [self._subscribe(kind) for kind in SAMPLED]
+
+    def _wanted(self) -> tuple[str, ...]:
+        # What befalls buffers is told with the ops, or where those are not told by itself.
+        return ("buffer",) if self._resting else SAMPLED
 
     def close(self) -> None:
         """Follow the bus no longer."""
@@ -138,7 +142,7 @@ class Tracer:
         return lane
 
     def _new_lane(self) -> Lane:
-        return Lane(self.places, self._outlet(), lambda: time.perf_counter_ns() - self.began)
+        return Lane(self, self.places, self._outlet(), lambda: perf_counter_ns() - self.began)
 
     def skip(self, nanoseconds: int) -> None:
         """The program stood still for so long: its clock did too."""
@@ -148,7 +152,7 @@ class Tracer:
     def overhead(self) -> float:
         """Share of the program's time that following it takes, in percent, from a sample of the nodes."""
         cost = sum(lane.cost for lane in list(self._lanes.values()))
-        passed = max(time.perf_counter_ns() - self.began, 1)
+        passed = max(perf_counter_ns() - self.began, 1)
         # A sample that fell on a moment when the machine did something else can add up to more than there was.
         cost = min(cost, int(0.9 * passed))
         return 100.0 * cost / (passed - cost)
@@ -166,18 +170,17 @@ class Tracer:
         if node.id == lane.framed and lane.spot is not None:
             return lane.spot
         twin = node.twin
-        if twin is None:
-            spot = lane.find(node)
-        else:
-            place = twin.place
-            if place is None or place.lane is not lane:
-                place = lane.spot_of.get(twin.id) or place
-            if place is not None and place.lane is lane and place.what is node.op:
-                spot = place
-            else:
-                spot = lane.spot_at(self._frame_of_twin(lane, twin, place), node.op)
+        spot = lane.find(node) if twin is None else self._spot_of_twin(lane, node, twin)
         lane.framed, lane.spot = node.id, spot
         return spot
+
+    def _spot_of_twin(self, lane: Lane, node: Node, twin: Node) -> Spot:
+        place = twin.place
+        if place is None or place.lane is not lane:
+            place = lane.spot_of.get(twin.id) or place
+        if place is not None and place.lane is lane and place.what is node.op:
+            return place  # type: ignore[no-any-return]
+        return lane.spot_at(self._frame_of_twin(lane, twin, place), node.op)
 
     def _frame_of_twin(self, lane: Lane, twin: Node, place: Spot | None) -> int:
         if place is not None and place.lane.walker.places is self.places:
@@ -208,7 +211,7 @@ class Tracer:
             lane.pending.flush()
         call = state.call
         frame = lane.walker.frame(sys._getframe(1), 0 if call is None else call.id)
-        lane.event(events.Branch(site, taken, time.perf_counter_ns() - self.began, frame))
+        lane.event(events.Branch(site, taken, perf_counter_ns() - self.began, frame))
 
     def turn(self, site: int, index: int) -> None:
         """A loop begins turn `index`, or was left (-1)."""
@@ -216,92 +219,128 @@ class Tracer:
             return  # the collector found another thread's loop; nothing has been told of this one yet
         self.lane().pending.turn(site, index)
 
+    def opened(self, site: int) -> Loop:
+        """A loop begins its first turn."""
+        return self.lane().pending.open(site)
+
+    def left(self, loop: Loop) -> None:
+        """A loop was left; which another thread may find, where the collector runs there."""
+        lane = self._lanes.get(get_ident())
+        if lane is not None and lane.pending is loop.pending:
+            lane.pending.left(loop)
+        else:
+            loop.pending.left_elsewhere(loop)
+
     # Sinks, one for each kind: what runs for every op goes straight to its own
 
     def _op_start(self, kind: str, node: Node) -> None:
-        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         id = node.id
-        timed = 0 if id & SAMPLE else time.perf_counter_ns()
+        timed = 0 if id & SAMPLE else perf_counter_ns()
+        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         lane.decided = 0
         if lane.pending.moved:
             lane.pending.flush()
-        lane.running = id
         twin = node.twin
-        if (
-            twin is not None
-            and (spot := twin.place) is not None
-            and spot.lane is lane
-            and spot.what is node.op
-        ):
-            lane.framed, lane.spot = id, spot
+        if twin is None:
+            spot = lane.find(node)
         else:
-            spot = self._spot(lane, node)
-        lane.breadcrumb(id, spot.op, spot.frame)
+            place = twin.place
+            if place is not None and place.lane is lane and place.what is node.op:
+                spot = place
+            else:
+                spot = self._spot_of_twin(lane, node, twin)
+        lane.framed, lane.spot = id, spot
+        if node.place is None:
+            node.place = spot
+        words = lane.words
+        words[NODE], words[PLACE] = id, spot.place
         if self.level == 2:
             if self._values is not None:
                 self._values.inputs(lane.outlet, node)
             if node.phase == OPTIMIZER:
                 lane.before = None if not node.arrays else sampled(node.arrays[0])
         if timed:
-            lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
+            lane.cost += (perf_counter_ns() - timed) * (SAMPLE + 1)
 
     def _op_finish(self, kind: str, node: Node) -> None:
-        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
         id = node.id
-        timed = 0 if id & SAMPLE else time.perf_counter_ns()
-        spot = lane.spot if lane.framed == id else self._spot(lane, node)
-        assert spot is not None
-        lane.running = 0
-        phase, twin, call = node.phase, node.twin, node.call
-        if phase == FORWARD and node.requires:
-            lane.remember(node, spot)
-        like = spot.back if phase == BACKWARD else spot.like
-        if like is None or not like.fits(node):
-            like = lane.like(spot, node)
+        timed = 0 if id & SAMPLE else perf_counter_ns()
+        place = node.place
+        lane = self.lane() if place is None or place.lane.tracer is not self else place.lane
+        spot: Any = lane.spot if lane.framed == id else self._spot(lane, node)
+        kwargs, twin, call = node.kwargs, node.twin, node.call
         attrs: dict[str, Any] | None = None
-        if phase == OPTIMIZER and lane.before is not None:
-            attrs = self._stepped(lane, node)
-        elif like is None:
-            attrs = simple_attrs(node.attrs)
-        elif not (node.scalars or node.kwargs):
-            if like.attrs:
-                attrs = NO_ATTRS
-        elif not like.same_attrs(node):
-            attrs = simple_attrs(node.attrs)
-        inputs = tuple([0 if source is None else source.id for source in node.inputs])
-        gone: Any = ()
-        born = 0
-        if lane.changes:
-            gone, born = self._changes(lane, node)
-        if like is not None:
-            lane.event(
-                Ran(
-                    id,
-                    like.number,
-                    inputs,
-                    0 if call is None else call.id,
-                    0 if twin is None else twin.id,
-                    node.iteration,
-                    node.start - self.began,
-                    node.duration,
-                    gone,
-                    born,
-                    attrs,
-                )
-            )
+        if node.phase == BACKWARD:
+            like = spot.back
+            if like is None or like.outputs != node.outputs or like.dtype is not node.dtype:
+                like = lane.like(spot, node)
+            scalars = None
         else:
+            if place is not spot and node.requires:
+                lane.remember(node, spot)
+            like = spot.like
+            if (
+                like is None
+                or like.shape != node.shape
+                or like.dtype is not node.dtype
+                or like.saved != node.saved_bytes
+                or like.outputs != node.outputs
+            ):
+                like = lane.like(spot, node)
+            scalars = node.scalars
+            if lane.before is not None:
+                attrs = self._stepped(lane, node)
+        # A number is the same one or told anew: 1, 1.0 and True are equal, and so are 0.0 and -0.0.
+        if like is None:
+            attrs = attrs or simple_attrs(node.attrs)
+        elif attrs is not None:
+            pass
+        elif kwargs or (
+            scalars is not None and (len(scalars) != 1 or scalars.get(like.name, NO_ATTRS) is not like.value)
+        ):
+            if not like.same_attrs(node):
+                attrs = simple_attrs(node.attrs)
+        elif scalars is None and like.attrs:
+            attrs = NO_ATTRS
+        inputs: Any = node.inputs
+        if len(inputs) == 2:
+            first, second = inputs
+            inputs = (0 if first is None else first.id, 0 if second is None else second.id)
+        elif len(inputs) == 1:
+            (first,) = inputs
+            inputs = (0 if first is None else first.id,)
+        else:
+            inputs = tuple([0 if source is None else source.id for source in inputs])
+        if like is None:
             self._in_full(lane, node, spot, inputs, attrs or NO_ATTRS)
+        elif attrs is None:
+            lane.ran(
+                id, like, 0 if call is None else call.id, 0 if twin is None else twin.id, node.iteration, node.duration,
+                node.start - self.began, inputs, node.fates,
+            )  # fmt: skip
+        else:
+            lane.event(
+                ran_event(
+                    id, like, 0 if call is None else call.id, 0 if twin is None else twin.id, node.iteration,
+                    node.duration, node.start - self.began, inputs, node.fates, attrs,
+                )
+            )  # fmt: skip
         if self.level == 2:
             self._summary(lane, node)
             if self._values is not None:
                 self._values.output(lane.outlet, node)
         if timed:
-            lane.cost += (time.perf_counter_ns() - timed) * (SAMPLE + 1)
+            lane.cost += (perf_counter_ns() - timed) * (SAMPLE + 1)
 
     def _in_full(
         self, lane: Lane, node: Node, spot: Spot, inputs: tuple[int, ...], attrs: dict[str, Any]
     ) -> None:
         call, twin = node.call, node.twin
+        gone, born, kept = node.fates or ((), (), ())
+        ended = node.start + node.duration
+        self._tell(lane, [("released", buffer, node.start) for buffer in gone])
+        self._tell(lane, [change_of(buffer, ended) for buffer in born])
+        self._tell(lane, [("recategorised", buffer, ended) for buffer in kept])
         lane.event(
             events.Op(
                 node.id, spot.op, node.phase, inputs, node.shape, lane.dtypes.get(node.dtype) or lane.dtype(node.dtype),
@@ -309,23 +348,6 @@ class Tracer:
                 node.start - self.began, node.duration, node.nbytes, 0 if node.phase == BACKWARD else node.saved_bytes, attrs, lane.outputs(node.outputs),
             )
         )  # fmt: skip
-
-    def _changes(self, lane: Lane, node: Node) -> tuple[tuple[int, ...], int]:
-        """What became of buffers until `node` had run: as far as its own record can say it, else told before it."""
-        changes, lane.changes = lane.changes, []
-        gone: list[int] = []
-        born = 0
-        for what, buffer, _ in changes:
-            if what == "released" and not born:
-                gone.append(buffer.id)
-            elif what == "allocated" and not born and buffer.node == node.id and buffer.nbytes == node.nbytes:
-                born = buffer.id << 3 | CATEGORY[buffer.category]
-            else:
-                break
-        else:
-            return tuple(gone), born
-        self._tell(lane, changes)
-        return (), 0
 
     def _tell(self, lane: Lane, changes: list[Any]) -> None:
         for what, buffer, at in changes:
@@ -364,7 +386,6 @@ class Tracer:
     def _op_error(self, kind: str, failure: Any) -> None:
         node: Node = failure.node
         lane = self.lane()
-        lane.running = 0
         assert node.op is not None
         exception = failure.exception
         lane.event(
@@ -372,7 +393,7 @@ class Tracer:
                 node.id, lane.walker.text(node.op.name), node.phase, ids_of(node.inputs),
                 tuple(shape_of(array) for array in node.arrays or ()),
                 0 if node.call is None else node.call.id, self.frame_of(node), node.iteration,
-                time.perf_counter_ns() - self.began, type(exception).__name__, str(exception)[:20_000],
+                perf_counter_ns() - self.began, type(exception).__name__, str(exception)[:20_000],
                 clash_of(failure), simple_attrs(node.attrs),
             )
         )  # fmt: skip
@@ -384,20 +405,8 @@ class Tracer:
         lane.decided = 0
         if lane.pending.moved:
             lane.pending.flush()
-        walker = lane.walker
         parent = 0 if call.parent is None else call.parent.id
-        frame = walker.frame(sys._getframe(1), parent, skip=1)
-        walker.calls[call.id] = frame
-        lane.event(
-            events.ModuleEntered(
-                call.id,
-                parent,
-                walker.text(call.path),
-                walker.text(call.cls),
-                frame,
-                time.perf_counter_ns() - self.began,
-            )
-        )
+        lane.outlet.entered(call.id, parent, lane.enter(call, parent), perf_counter_ns() - self.began)
 
     def _module_exit(self, kind: str, call: ModuleCall) -> None:
         if state.asked:
@@ -405,9 +414,7 @@ class Tracer:
         lane = self.lane()
         if lane.walker.calls.pop(call.id, None) is None:
             return  # it was entered while nobody looked
-        lane.event(
-            events.ModuleLeft(call.id, time.perf_counter_ns() - self.began, sys.exc_info()[0] is not None)
-        )
+        lane.outlet.left(call.id, call.failed, perf_counter_ns() - self.began)
 
     def _leaf(self, kind: str, node: Node) -> None:
         lane = self.lane()
@@ -426,20 +433,14 @@ class Tracer:
         if self.level == 2 and self._values is not None:
             self._values.leaf(lane.outlet, node)
 
-    def _buffer(self, kind: str, changes: list[Any]) -> None:
-        lane = self._lane if get_ident() == self.owner else self._other(get_ident())
-        if lane.running:
-            lane.changes += changes
-        else:
-            self._tell(lane, changes)
+    def _fate(self, kind: str, changes: list[Any]) -> None:
+        self._tell(self.lane(), changes)
+
+    _buffer = _fate
 
     def catch_up(self) -> None:
         """Tell what became of buffers so far: at a stop before an op, what it is given counts."""
         memory.flush()
-        lane = self.lane()
-        if lane.changes:
-            changes, lane.changes = lane.changes, []
-            self._tell(lane, changes)
 
     def leaf(self, node: Node) -> None:
         """Tell of a leaf that the engine announced before we were there."""
@@ -455,23 +456,22 @@ class Tracer:
         self.lane().event(events.GradientReady(leaf.id, 0 if source is None else source.id, norm))
 
     def _iteration(self, kind: str, index: int) -> None:
-        self.lane().event(events.Iteration(index, time.perf_counter_ns() - self.began))
+        self.lane().event(events.Iteration(index, perf_counter_ns() - self.began))
         self._sample(index)
 
     def _root(self, kind: str, root: tuple[Node, Any]) -> None:
         node, array = root
         if array.size != 1 or array.dtype.kind not in "fiub":
             return
-        now = time.perf_counter_ns() - self.began
+        now = perf_counter_ns() - self.began
         self.lane().event(events.Loss(node.id, float(array.reshape(-1)[0]), iteration.index, now))
 
 
 # What is told of every iteration, and what only of those that are sampled.
-ALWAYS = ("op_error", "module_exit", "buffer", "iteration", "root")
-SAMPLED = ("op_start", "op_finish", "module_enter", "leaf", "gradient")
+ALWAYS = ("op_error", "module_exit", "iteration", "root")
+SAMPLED = ("fate", "op_start", "op_finish", "module_enter", "leaf", "gradient")
 SAMPLE = 15  # one node in 16 is timed; numbers with these bits set are not
 DECISIONS = 64  # branches told between two ops: a program may decide a million times without running one
-CATEGORY = {name: number for number, name in enumerate(events.CATEGORIES)}
 # What runs a notebook's cells lies outside of the person's program, as what runs a script does.
 _RUNS_CELLS = re.compile(r"-packages[/\\](IPython|ipykernel|ipywidgets|tornado|traitlets)[/\\]")
 _MODULE_CALL = Module.__call__.__code__

@@ -13,7 +13,8 @@ from typing import Any
 
 from dsviz import events
 from dsviz.debuggee.followed import Followed
-from dsviz.debuggee.link import RingOutlet, tell
+from dsviz.debuggee.into_ring import RingOutlet
+from dsviz.debuggee.link import tell
 
 LONGEST = 2_000_000  # characters of a text that is in no file
 

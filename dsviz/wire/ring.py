@@ -19,16 +19,13 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MAGIC = b"DSVRING1"
-VERSIONS = (
-    1,
-    2,
-    3,
-)  # of the records: one event each; one or several; and with `wire.short`. A writer of ours writes the latest
+# Of the records: one event each; one or several; with `wire.short`; with `wire.packed`. A writer of ours writes the latest.
+VERSIONS = (1, 2, 3, 4)
 HEADER = 4096
 DEFAULT_CAPACITY = 8 << 20
 
 # Places in the header, counted in 8-byte words; head and tail lie on cache lines of their own.
-_HEAD, _TAIL, _NODE, _PLACE = 8, 16, 24, 25
+HEAD, _TAIL, NODE, PLACE = 8, 16, 24, 25
 _PREAMBLE = struct.Struct("<8sIIQQ")  # magic, version, pid, thread, capacity
 
 # What is given up first when the reader cannot keep up: never an operation, first a value.
@@ -79,6 +76,7 @@ class RingWriter:
         self._lengths = self._bytes.cast("I")
         _PREAMBLE.pack_into(self._map, 0, MAGIC, VERSIONS[-1], os.getpid(), thread, capacity)
         self.head = 0
+        self._end = HEADER + capacity
         self._limit = capacity  # head may grow to here before tail must be read again
         self._on_gap = on_gap
         self._on_full = on_full
@@ -89,8 +87,8 @@ class RingWriter:
     def breadcrumb(self, node: int, op: int, frame: int) -> None:
         """Say which node starts now."""
         words = self._words
-        words[_NODE] = node
-        words[_PLACE] = op << 32 | frame
+        words[NODE] = node
+        words[PLACE] = op << 32 | frame
 
     def put(self, record: bytes, count: int = 1) -> bool:
         """Append `record` of `count` events; waits up to 200 ms for room. False: it was dropped, and is told as a gap."""
@@ -111,7 +109,22 @@ class RingWriter:
             first = HEADER + self.capacity - place
             self._bytes[place : place + first] = record[:first]
             self._bytes[HEADER : HEADER + size - first] = record[first:]
-        self.head = self._words[_HEAD] = end
+        self.head = self._words[HEAD] = end
+        return True
+
+    def pack(self, pack: Callable[..., None], size: int, *values: int) -> bool:
+        """Append a record of `size` bytes, a multiple of 4, that `pack` writes in its place from its size and `values`.
+
+        False: it would wrap around the end, or there may be no room; `put` sees to that. Raises `struct.error` where a
+        value does not fit.
+        """
+        head = self.head
+        end = head + size + 4
+        place = HEADER + head % self.capacity
+        if end > self._limit or place + size + 4 > self._end:
+            return False
+        pack(self._map, place, size, *values)
+        self.head = self._words[HEAD] = end
         return True
 
     def put_definition(self, record: bytes) -> bool:
@@ -212,17 +225,17 @@ class RingReader:
     @property
     def head(self) -> int:
         """Bytes written so far."""
-        return int(self._words[_HEAD])
+        return int(self._words[HEAD])
 
     @property
     def waiting(self) -> int:
         """Bytes written and not yet read."""
-        return int(self._words[_HEAD] - self._words[_TAIL])
+        return int(self._words[HEAD] - self._words[_TAIL])
 
     def breadcrumb(self) -> Breadcrumb:
         """The node that started last; all zero before the first."""
-        place = self._words[_PLACE]
-        return Breadcrumb(int(self._words[_NODE]), int(place >> 32), int(place & 0xFFFFFFFF))
+        place = self._words[PLACE]
+        return Breadcrumb(int(self._words[NODE]), int(place >> 32), int(place & 0xFFFFFFFF))
 
     def read(self, limit: int = 1 << 20) -> Iterator[bytes]:
         """The records written so far, oldest first, at most about `limit` bytes of them.
@@ -232,7 +245,7 @@ class RingReader:
         if self.damaged:
             return
         words, capacity, mapped = self._words, self.capacity, self._map
-        tail, head = words[_TAIL], words[_HEAD]
+        tail, head = words[_TAIL], words[HEAD]
         if not 0 <= head - tail <= capacity:
             self.damaged = True
             return
