@@ -1,7 +1,7 @@
 """A GPU as each framework sees it: made ready, waited for, its memory asked, its name and versions told.
 
-`python -m dsviz.bench.gpu dsviz torch` prints what `told` finds for each, in a process that ends: one that only
-compares keeps no context on the GPU.
+`python -m dsviz.bench.gpu torch` prints what `told` finds, in a process that ends: one that only compares keeps no
+context on the GPU.
 """
 
 from __future__ import annotations
@@ -166,13 +166,17 @@ def told(name: str) -> dict[str, Any]:
 
 
 def asked(names: list[str]) -> dict[str, dict[str, Any]]:
-    """`told` of each, from another process."""
-    ran = subprocess.run([sys.executable, "-m", "dsviz.bench.gpu", *names], capture_output=True, text=True, check=False)  # fmt: skip
-    lines = ran.stdout.strip().splitlines()
-    if ran.returncode or not lines:
-        last = (ran.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        return {name: {"why": f"asking for the GPU ended with status {ran.returncode}: {last}"} for name in names}  # fmt: skip
-    found: dict[str, dict[str, Any]] = json.loads(lines[-1])
+    """`told` of each, from a process of its own: two libraries of CUDA need not get on in one."""
+    found = {}
+    for name in names:
+        words = [sys.executable, "-m", "dsviz.bench.gpu", name]
+        ran = subprocess.run(words, capture_output=True, text=True, check=False)
+        lines = ran.stdout.strip().splitlines()
+        if ran.returncode or not lines:
+            last = (ran.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            found[name] = {"why": f"asking for the GPU ended with status {ran.returncode}: {last}"}
+        else:
+            found[name] = json.loads(lines[-1])
     return found
 
 
@@ -199,4 +203,4 @@ def described(found: dict[str, dict[str, Any]], precision: str) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: told(name) for name in sys.argv[1:]}))
+    print(json.dumps(told(sys.argv[1])))

@@ -31,7 +31,8 @@ the allocator gave at most, from the start of a process to the end of its first 
 
 on a GPU (--device cuda; this engine needs CuPy): each step ends with loss.item(), which waits for the GPU. Columns of
 memory: what the allocator had in use at most (in two steps), what it reserved, and what the GPU lost to the process
-from its bare context on, kernels and workspaces included. PyTorch's settings are its own, cudnn.benchmark off.
+from its bare context on, kernels and workspaces included (those of cuBLAS are in PyTorch's reserved memory too, not in CuPy's). PyTorch's
+settings are its own, cudnn.benchmark off. Nothing else should run on that GPU.
 precisions: {"; ".join(f"{name} {what}" for name, what in PRECISIONS.items())}.
 
 benchmarks (a first word of several runs them all, so lstm is all that begin with lstm):
