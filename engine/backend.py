@@ -120,7 +120,12 @@ def namespace(array: Array) -> Any:
 
 def device_of(array: Array) -> Device:
     """The device `array` lives on."""
-    return CPU if isinstance(array, (np.ndarray, np.generic)) else Device("cuda", array.device.id)
+    return CPU if isinstance(array, (np.ndarray, np.generic)) else _gpu(array.device.id)
+
+
+@functools.cache
+def _gpu(index: int) -> Device:
+    return Device("cuda", index)
 
 
 def as_device(device: Device | str | int) -> Device:

@@ -76,22 +76,26 @@ def unary(op: Op, a: Any) -> Tensor:
     if not (ta is Tensor or ta is Parameter):
         return apply(op, (a,))  # type: ignore[no-any-return]
     xa = a.array
-    if type(xa) is not _ndarray:
-        return apply(op, (a,))  # type: ignore[no-any-return]
-    large = xa.nbytes >= LARGE
-    if xa.nbytes >= _late and op.fuses and (late := collect(op, (a,), NO_KWARGS)) is not None:
+    plain = type(xa) is _ndarray
+    large = plain and xa.nbytes >= LARGE
+    if plain and xa.nbytes >= _late and op.fuses and (late := collect(op, (a,), NO_KWARGS)) is not None:
         return late
     if bus.active:
+        if not plain:
+            return apply(op, (a,))  # type: ignore[no-any-return]
         if bus.held:
             return apply(op, (a,), NO_KWARGS, [xa], [a.node])  # type: ignore[no-any-return]
         tensor = Tensor.__new__(Tensor)
         tensor.node, tensor.array = followed(op, (a,), [xa], [a.node])
         return tensor
     try:
-        out = compute(op.on_numpy, xa) if large and op.pooled else op.on_numpy(xa)
+        if plain:
+            out = compute(op.on_numpy, xa) if large and op.pooled else op.on_numpy(xa)
+        else:
+            out = op.on(backend.namespace(xa))(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
         return apply(op, (a,))  # type: ignore[no-any-return]
-    if type(out) is not _ndarray:
+    if plain and type(out) is not _ndarray:
         out = _asarray(out)
     if out.dtype is not xa.dtype and xa.dtype.kind == "V":
         return apply(op, (a,))  # type: ignore[no-any-return]
@@ -143,22 +147,28 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     else:
         return apply(op, (a, b))  # type: ignore[no-any-return]
     xa = a.array
-    if type(xa) is not _ndarray:
+    plain = type(xa) is _ndarray
+    if not plain and nb is not None and type(xb) is not type(xa):
         return apply(op, (a, b))  # type: ignore[no-any-return]
-    large = xa.nbytes >= LARGE
-    if xa.nbytes >= _late and op.fuses and (late := collect(op, (a, b), NO_KWARGS)) is not None:
+    large = plain and xa.nbytes >= LARGE
+    if plain and xa.nbytes >= _late and op.fuses and (late := collect(op, (a, b), NO_KWARGS)) is not None:
         return late
     if bus.active:
+        if not plain:
+            return apply(op, (a, b))  # type: ignore[no-any-return]
         if bus.held:
             return apply(op, (a, b), NO_KWARGS, [xa, xb], [a.node, nb])  # type: ignore[no-any-return]
         tensor = Tensor.__new__(Tensor)
         tensor.node, tensor.array = followed(op, (a, b), [xa, xb], [a.node, nb])
         return tensor
     try:
-        out = compute(op.on_numpy, xa, xb) if large and op.pooled else op.on_numpy(xa, xb)
+        if plain:
+            out = compute(op.on_numpy, xa, xb) if large and op.pooled else op.on_numpy(xa, xb)
+        else:
+            out = op.on(backend.namespace(xa))(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
         return apply(op, (a, b))  # type: ignore[no-any-return]
-    if type(out) is not _ndarray:
+    if plain and type(out) is not _ndarray:
         out = _asarray(out)
     if out.dtype is not xa.dtype and xa.dtype.kind == "V":
         return apply(op, (a, b))  # type: ignore[no-any-return]
@@ -412,6 +422,8 @@ def apply(
 
 def alongside(operands: Any, arrays: list[Any], nodes: list[Node | None], xp: Any) -> Any:
     """On a GPU: a number in main memory goes along with what is there, as in PyTorch; larger ones are refused later."""
+    if not any(type(a) is _ndarray and a.ndim == 0 for a in arrays):
+        return operands
     moved = list(operands)
     where = next(backend.device_of(a) for a in arrays if isinstance(a, xp.ndarray))
     for i, array in enumerate(arrays):

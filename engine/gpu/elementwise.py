@@ -117,6 +117,54 @@ def layer_norm_gradients(g: Any, x: Any, weight: Any, means: Any, rstds: Any, si
     return to, sums[0], sums[1]
 
 
+def cross_entropy(x: Any, target: Any, ignored: int) -> Any:
+    """(probabilities, losses) of rows of scores and their classes; 0 is the loss of an ignored one."""
+    if x.ndim != 2 or target.dtype != np.int64 or not target.flags.c_contiguous or not _usable(x):
+        return None
+    module, (count, columns) = cupy(), x.shape
+    probabilities, loss = module.empty(x.shape, x.dtype), module.empty(count, x.dtype)
+    launch.rows(
+        "cross_entropy",
+        x.dtype.char,
+        count,
+        columns,
+        x,
+        target,
+        probabilities,
+        loss,
+        int32(columns),
+        int64(ignored),
+    )
+    return probabilities, loss
+
+
+def cross_entropy_gradient(probabilities: Any, target: Any, each: Any) -> Any:
+    """The gradient of the scores, given that of each row's loss."""
+    if (
+        target.dtype != np.int64
+        or not target.flags.c_contiguous
+        or each.ndim != 1
+        or not _usable(probabilities, each)
+    ):
+        return None
+    to, size = cupy().empty(probabilities.shape, probabilities.dtype), probabilities.size
+    launch.each(
+        "cross_entropy_gradient", to.dtype.char, size, probabilities, target, each, to, int64(size),
+        int32(probabilities.shape[1]),
+    )  # fmt: skip
+    return to
+
+
+def bounds(index: Any) -> tuple[int, int] | None:
+    """The least and the largest of whole numbers on a GPU; this waits for them."""
+    if index.dtype != np.int64 or not index.flags.c_contiguous or not launch.compiled("f"):
+        return None
+    found = cupy().empty(2, "int64")
+    launch.kernel("bounds", "f")((1,), (256,), (index, int64(index.size), found))
+    least, most = found.tolist()
+    return least, most
+
+
 def dropout(x: Any, p: float, seed: int, counter: int) -> Any:
     """(result, what is kept): the elements that NumPy's generator keeps from the same seed."""
     from engine.random import generator

@@ -17,6 +17,18 @@ __global__ void relu_gradient(const T* g, const T* out, T* to, long long n) {
     EACH(i, n) to[i] = (T)((A)g[i] * ((A)out[i] > (A)0 ? (A)1 : (A)0));
 }
 
+__global__ void sigmoid(const T* x, T* out, long long n) {
+    EACH(i, n) out[i] = (T)(tanh((A)x[i] * (A)0.5) * (A)0.5 + (A)0.5);
+}
+
+__global__ void sigmoid_gradient(const T* g, const T* out, T* to, long long n) {
+    EACH(i, n) { A s = (A)out[i]; to[i] = (T)(((A)1 - s) * s * (A)g[i]); }
+}
+
+__global__ void tanh_gradient(const T* g, const T* out, T* to, long long n) {
+    EACH(i, n) { A t = (A)out[i]; to[i] = (T)(((A)1 - t * t) * (A)g[i]); }
+}
+
 __global__ void add(const T* a, const T* b, T* out, long long n) {
     EACH(i, n) out[i] = (T)((A)a[i] + (A)b[i]);
 }
@@ -233,13 +245,54 @@ __global__ void layer_norm_sums(const T* g, const T* x, const A* means, const A*
     to[((long long)blockIdx.y * 2 + 1) * columns + column] = bias;
 }
 
+// --- cross entropy: a row a block, its probabilities and its loss ------------------------------------------------
+// A class that is ignored has no loss.
+
+__global__ void cross_entropy(const T* x, const long long* target, T* probabilities, T* loss, int columns, long long ignored) {
+    long long at = (long long)blockIdx.x * columns, chosen = target[blockIdx.x];
+    A top = (A)x[at];
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) { A v = (A)x[at + i]; top = v > top || v != v ? v : top; }
+    top = largest(top);
+    A sum = 0;
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) sum += exp((A)x[at + i] - top);
+    sum = total(sum);
+    for (int i = threadIdx.x; i < columns; i += blockDim.x) probabilities[at + i] = (T)(exp((A)x[at + i] - top) / sum);
+    if (threadIdx.x == 0)
+        loss[blockIdx.x] = (T)(chosen == ignored || chosen < 0 || chosen >= columns ? (A)0 : log(sum) - ((A)x[at + chosen] - top));
+}
+
+__global__ void cross_entropy_gradient(const T* probabilities, const long long* target, const T* each, T* to, long long n, int columns) {
+    EACH(i, n) {
+        long long row = i / columns;
+        to[i] = (T)((A)each[row] * ((A)probabilities[i] - (target[row] == i % columns ? (A)1 : (A)0)));
+    }
+}
+
+// The least and the largest of some whole numbers, by one block.
+__global__ void bounds(const long long* index, long long n, long long* found) {
+    __shared__ long long least[256], most[256];
+    long long low = index[0], high = low;
+    for (long long i = threadIdx.x; i < n; i += blockDim.x) { low = min(low, index[i]); high = max(high, index[i]); }
+    least[threadIdx.x] = low;
+    most[threadIdx.x] = high;
+    for (int o = 128; o; o >>= 1) {
+        __syncthreads();
+        if (threadIdx.x < o) {
+            least[threadIdx.x] = min(least[threadIdx.x], least[threadIdx.x + o]);
+            most[threadIdx.x] = max(most[threadIdx.x], most[threadIdx.x + o]);
+        }
+    }
+    if (threadIdx.x == 0) { found[0] = least[0]; found[1] = most[0]; }
+}
+
 // --- an LSTM's step; the gates i, f, u, o are kept as tanh(x / 2), tanh(x / 2), tanh(x), tanh(x / 2) ------------
 
 __global__ void lstm_step(T* bare, const T* from_state, const T* c, T* after, T* h, long long n, int hidden) {
     EACH(k, n) {
         long long i = k / hidden * 4 * hidden + k % hidden, f = i + hidden, u = f + hidden, o = u + hidden;
-        A ti = tanh(((A)bare[i] + (A)from_state[i]) * (A)0.5), tf = tanh(((A)bare[f] + (A)from_state[f]) * (A)0.5);
-        A tu = tanh((A)bare[u] + (A)from_state[u]), to = tanh(((A)bare[o] + (A)from_state[o]) * (A)0.5);
+        A gi = (A)bare[i], gf = (A)bare[f], gu = (A)bare[u], go = (A)bare[o];
+        if (from_state) { gi += (A)from_state[i]; gf += (A)from_state[f]; gu += (A)from_state[u]; go += (A)from_state[o]; }
+        A ti = tanh(gi * (A)0.5), tf = tanh(gf * (A)0.5), tu = tanh(gu), to = tanh(go * (A)0.5);
         A cell = (tf * (A)0.5 + (A)0.5) * (A)c[k] + (ti * (A)0.5 + (A)0.5) * tu;
         after[k] = (T)cell;
         h[k] = (T)((to * (A)0.5 + (A)0.5) * tanh(cell));
@@ -250,18 +303,20 @@ __global__ void lstm_step(T* bare, const T* from_state, const T* c, T* after, T*
     }
 }
 
-__global__ void lstm_step_gradient(const T* bare, const T* c, const T* after, const T* to_out, const T* to_state, T* to_cell,
-                                   T* into, long long n, int hidden) {
+// Of the gradients that come in any may be missing, and the next c where it was not kept; `back` may be `to_cell`.
+__global__ void lstm_step_gradient(const T* bare, const T* c, const T* after, const T* to_out, const T* to_state, const T* to_cell,
+                                   T* into, T* back, long long n, int hidden) {
     EACH(k, n) {
         long long i = k / hidden * 4 * hidden + k % hidden, f = i + hidden, u = f + hidden, o = u + hidden;
-        A ti = (A)bare[i], tf = (A)bare[f], tu = (A)bare[u], to = (A)bare[o], t = tanh((A)after[k]);
-        A dh = (A)to_state[k] + (to_out ? (A)to_out[k] : (A)0);
-        A through = (A)to_cell[k] + dh * (to * (A)0.5 + (A)0.5) * ((A)1 - t * t);
+        A ti = (A)bare[i], tf = (A)bare[f], tu = (A)bare[u], to = (A)bare[o];
+        A t = tanh(after ? (A)after[k] : (tf * (A)0.5 + (A)0.5) * (A)c[k] + (ti * (A)0.5 + (A)0.5) * tu);
+        A dh = (to_state ? (A)to_state[k] : (A)0) + (to_out ? (A)to_out[k] : (A)0);
+        A through = (to_cell ? (A)to_cell[k] : (A)0) + dh * (to * (A)0.5 + (A)0.5) * ((A)1 - t * t);
         into[o] = (T)(dh * t * ((A)1 - to * to) * (A)0.25);
         into[i] = (T)(through * tu * ((A)1 - ti * ti) * (A)0.25);
         into[f] = (T)(through * (A)c[k] * ((A)1 - tf * tf) * (A)0.25);
         into[u] = (T)(through * (ti * (A)0.5 + (A)0.5) * ((A)1 - tu * tu));
-        to_cell[k] = (T)(through * (tf * (A)0.5 + (A)0.5));
+        back[k] = (T)(through * (tf * (A)0.5 + (A)0.5));
     }
 }
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import importlib.util
 import threading
 from pathlib import Path
 from typing import Any
 
-from engine.backend import require_cupy
+from engine.backend import cupy, require_cupy
 
 FLOAT, DOUBLE, HALF = 0, 1, 2  # cudnnDataType_t
 TYPES = {"f": FLOAT, "d": DOUBLE, "e": HALF}
@@ -41,8 +42,8 @@ class Library:
 
     def handle(self) -> ctypes.c_void_p:
         """This thread's handle for the GPU in use, on the stream that CuPy uses."""
-        cupy = require_cupy()
-        device, stream = cupy.cuda.runtime.getDevice(), cupy.cuda.get_current_stream().ptr
+        module = require_cupy()
+        device, stream = module.cuda.runtime.getDevice(), _stream()
         held = self._own.__dict__.setdefault("handles", {})
         found = held.get(device)
         if found is None:
@@ -68,6 +69,21 @@ class Library:
         return made
 
 
+def _stream() -> int:
+    """The stream that CuPy launches on."""
+    fast = _stream_pointer()
+    return int(fast() if fast is not None else require_cupy().cuda.get_current_stream().ptr)
+
+
+@functools.cache
+def _stream_pointer() -> Any:
+    try:
+        found = importlib.import_module("cupy_backends.cuda.stream")
+    except ImportError:
+        return None
+    return getattr(found, "get_current_stream_ptr", None)
+
+
 def ints(values: Any) -> Any:
     """Whole numbers as a C array."""
     return (ctypes.c_int * len(values))(*values)
@@ -81,6 +97,8 @@ def factor(value: float, kind: str) -> Any:
 @functools.cache
 def library() -> Library | None:
     """cuDNN, None where there is none for the CUDA that CuPy uses."""
+    if not hasattr(require_cupy().cuda.runtime, "runtimeGetVersion"):  # the stand-in of the tests
+        return None
     names = ["libcudnn.so.9", "libcudnn.so.8", "cudnn64_9.dll", "cudnn64_8.dll"]
     spec = None
     try:
@@ -102,6 +120,11 @@ def library() -> Library | None:
     return None
 
 
+def where() -> tuple[int, int]:
+    """The thread and the GPU that a handle belongs to."""
+    return threading.get_ident(), cupy().cuda.runtime.getDevice() if cupy() is not None else 0
+
+
 def enabled() -> Library | None:
     """cuDNN unless `backends.cudnn.enabled` is off."""
     from engine.backends import cudnn
@@ -116,7 +139,8 @@ def pointer(array: Any) -> ctypes.c_void_p:
 
 def whole(*arrays: Any) -> bool:
     """Whether all are of one type that cuDNN has, with their elements in order, and not empty."""
-    first = arrays[0]
-    return first.dtype.char in TYPES and all(
-        a.dtype == first.dtype and a.flags.c_contiguous and a.size for a in arrays
-    )
+    kind = arrays[0].dtype
+    for a in arrays:
+        if not (a.dtype == kind and a.flags.c_contiguous and a.size):
+            return False
+    return kind.char in TYPES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,59 @@ def _layout(array: Any) -> tuple[int, int] | None:
     return None
 
 
+def _stacked(array: Any) -> tuple[Any, int] | None:
+    """A stack of matrices as its first one's shape and strides, and how far apart they lie; None where that differs."""
+    step = array.strides[-3]
+    for n, stride, inner, below in zip(
+        array.shape[:-3], array.strides, array.shape[1:], array.strides[1:], strict=False
+    ):
+        if n > 1 and stride != inner * below:
+            return None
+    return array[(0,) * (array.ndim - 2)], step // array.itemsize
+
+
+def stacked(a: Any, b: Any) -> Any:
+    """`a @ b` of two stacks of matrices of one type and one number of dimensions, three or more."""
+    kind, lead = a.dtype.char, a.shape[:-2]
+    if a.ndim < 3 or b.shape[:-2] != lead or kind not in KINDS or b.dtype != a.dtype or _cublas() is None:
+        return None
+    (m, k), (inner, n), count = a.shape[-2:], b.shape[-2:], math.prod(lead)
+    if inner != k or not (m and n and k and count):
+        return None
+    parts = _stacked(a), _stacked(b)
+    if parts[0] is None or parts[1] is None:
+        return None
+    left, right = _layout(parts[0][0]), _layout(parts[1][0])
+    if left is None or right is None:
+        return None
+    module = cupy()
+    out = module.empty((*lead, m, n), a.dtype)
+    what, sums, one, zero = _numbers(kind)
+    _cublas().gemmStridedBatchedEx(
+        module.cuda.device.get_cublas_handle(), right[0], left[0], n, m, k, one.ctypes.data, b.data.ptr, what, right[1],
+        parts[1][1], a.data.ptr, what, left[1], parts[0][1], zero.ctypes.data, out.data.ptr, what, n, m * n, count, sums,
+        DEFAULT,
+    )  # fmt: skip
+    return out
+
+
+def _numbers(kind: str) -> tuple[int, int, Any, Any]:
+    """The type of the arrays, that of the sums, and the factors 1 and 0."""
+    from engine.backends import cuda
+
+    what, sums = KINDS[kind]
+    return what, TF32 if kind == "f" and cuda.matmul.allow_tf32 else sums, *_factors(kind)
+
+
 def product(a: Any, b: Any, out: Any = None) -> Any:
-    """`a @ b` of two matrices of one type, into `out` where it is given."""
+    """`a @ b` of two matrices of one type, into `out` where it is given; of two stacks of them without."""
     kind = a.dtype.char
+    if a.ndim > 2 and a.ndim == b.ndim and out is None:
+        return stacked(a, b)
+    if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous:  # rows, whatever stands above them
+        flat = None if out is None else out.reshape(-1, out.shape[-1])
+        made = product(a.reshape(-1, a.shape[-1]), b, flat)
+        return None if made is None else made.reshape(*a.shape[:-1], b.shape[1])
     if a.ndim != 2 or b.ndim != 2 or kind not in KINDS or b.dtype != a.dtype or _cublas() is None:
         return None
     (m, k), (inner, n) = a.shape, b.shape
@@ -57,12 +108,7 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
         out = module.empty((m, n), a.dtype)
     elif not out.flags.c_contiguous or out.dtype != a.dtype or out.shape != (m, n):
         return None
-    from engine.backends import cuda
-
-    what, sums = KINDS[kind]
-    if kind == "f" and cuda.matmul.allow_tf32:
-        sums = TF32
-    one, zero = _factors(kind)
+    what, sums, one, zero = _numbers(kind)
     # cuBLAS counts down columns: it is given the product's transpose.
     _cublas().gemmEx(
         module.cuda.device.get_cublas_handle(), right[0], left[0], n, m, k, one.ctypes.data, b.data.ptr, what, right[1],

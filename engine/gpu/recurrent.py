@@ -41,9 +41,33 @@ def backward(bare: Any, cells: Any, weight: Any, to_out: Any, into: Any, to_stat
     for t in range(steps - 1, -1, -1):
         given = null if to_out is None else to_out[t]
         launch.each(
-            "lstm_step_gradient", kind, int(size), bare[t], cells[t], cells[t + 1], given, to_state, to_cell, into[t], size,
-            hidden,
+            "lstm_step_gradient", kind, int(size), bare[t], cells[t], cells[t + 1], given, to_state, to_cell, into[t],
+            to_cell, size, hidden,
         )  # fmt: skip
         if product(into[t], weight, to_state) is None:
             to_state[...] = into[t] @ weight
+    return True
+
+
+def step(gates: Any, c: Any, cell: Any, after: Any) -> bool:
+    """One step from its gates, of which tanh is left in their place: c' and h' into `cell` and `after`."""
+    if not gates.size or not launch.serves(gates, c, cell, after):
+        return False
+    size, hidden = int64(c.size), int32(c.shape[-1])
+    launch.each("lstm_step", gates.dtype.char, c.size, gates, int64(0), c, cell, after, size, hidden)
+    return True
+
+
+def step_back(bare: Any, c: Any, to_h: Any, to_c: Any, into: Any, before: Any) -> bool:
+    """The gradients of the gates in `into` and of c in `before`."""
+    to_h, to_c = (
+        g if g is None or g.flags.c_contiguous else cupy().ascontiguousarray(g) for g in (to_h, to_c)
+    )
+    if not bare.size or not launch.serves(bare, c, to_h, to_c, into, before):
+        return False
+    null, size = int64(0), int64(c.size)
+    launch.each(
+        "lstm_step_gradient", bare.dtype.char, c.size, bare, c, null, null, null if to_h is None else to_h,
+        null if to_c is None else to_c, into, before, size, int32(c.shape[-1]),
+    )  # fmt: skip
     return True

@@ -24,7 +24,7 @@ from engine.ops.layout import reshape, transpose
 from engine.ops.linear import linear, matmul
 from engine.ops.noise import dropout
 from engine.ops.split import split
-from engine.tensor import Parameter, Tensor
+from engine.tensor import Parameter, Tensor, beside
 
 
 class MultiheadAttention(Module):
@@ -151,7 +151,7 @@ class MultiheadAttention(Module):
     def _mask(self, attn_mask: Any, padding: Any, q: Any, k: Any, causal: bool) -> Any:
         """All masks as numbers to add to scores [batch, heads, queries, keys], or None."""
         if causal and attn_mask is None:
-            attn_mask = Tensor(np.triu(np.ones((q.shape[2], k.shape[2]), bool), 1))
+            attn_mask = beside(q, np.triu(np.ones((q.shape[2], k.shape[2]), bool), 1))
         mask = None if attn_mask is None else _added(attn_mask, q.dtype)
         if mask is not None and mask.ndim == 3:
             mask = reshape(mask, -1, self.num_heads, *mask.shape[1:])

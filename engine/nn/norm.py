@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.backend import namespace
 from engine.creation import ones, zeros
 from engine.located import located
 from engine.module import Module
@@ -72,7 +73,8 @@ class _BatchNorm(_Running):
         self.check(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.array[...] += 1
+            count = self.num_batches_tracked.array
+            namespace(count).add(count, 1, out=count)
             if self.momentum is None:  # the plain mean of all batches so far
                 momentum = 1.0 / float(self.num_batches_tracked.item())
         own = self.training or self.running_mean is None

@@ -42,7 +42,7 @@ class LSTMCell(Module):
         """`input` [batch, input] or [input], `hx` = (h, c) of [batch, hidden]; gives the next (h, c)."""
         if hx is None:
             lead = tuple(input.shape[:-1])
-            h = c = zeros(*lead, self.hidden_size, dtype=self.weight_hh.dtype)
+            h = c = zeros(*lead, self.hidden_size, dtype=self.weight_hh.dtype, device=self.weight_hh.device)
         else:
             h, c = hx
         return lstm_cell(input, h, c, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
@@ -81,7 +81,9 @@ class RNNCell(Module):
     def forward(self, input: Any, hx: Any = None) -> Tensor:
         """`input` [batch, input] or [input], `hx` [batch, hidden]; gives the next h."""
         if hx is None:
-            hx = zeros(*input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype)
+            hx = zeros(
+                *input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype, device=self.weight_hh.device
+            )
         act = tanh if self.nonlinearity == "tanh" else relu
         return act(linear(input, self.weight_ih, self.bias_ih) + linear(hx, self.weight_hh, self.bias_hh))
 
@@ -106,7 +108,9 @@ class GRUCell(RNNCell):
     def forward(self, input: Any, hx: Any = None) -> Tensor:
         """`input` [batch, input] or [input], `hx` [batch, hidden]; gives the next h."""
         if hx is None:
-            hx = zeros(*input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype)
+            hx = zeros(
+                *input.shape[:-1], self.hidden_size, dtype=self.weight_hh.dtype, device=self.weight_hh.device
+            )
         return gru_cell(
             linear(input, self.weight_ih, self.bias_ih), linear(hx, self.weight_hh, self.bias_hh), hx
         )

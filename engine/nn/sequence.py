@@ -35,6 +35,7 @@ class _Recurrent(Module):
     input_size = fixed("input_size")
     hidden_size = fixed("hidden_size")
     keeps_apart = False  # whether the two biases are added at different places
+    on_gpu = False  # whether it is one op there
     single: Any = None  # the step that `sequence` does all at once
 
     def __init__(
@@ -202,14 +203,20 @@ class _Recurrent(Module):
         In the others the steps run one by one; it is they who say what is wrong with an argument.
         """
         kind = type(self)
-        if bus.active or thread.stepwise or kind.step is not kind.single or not all(input.shape):
+        far = type(getattr(input, "array", None)) is not np.ndarray and kind.on_gpu
+        # On a GPU the steps of those that have kernels are one op for everybody: one by one they would round otherwise.
+        if (
+            ((bus.active or thread.stepwise) and not far)
+            or kind.step is not kind.single
+            or not all(input.shape)
+        ):
             return False
         rows, hidden = self.gates * self.hidden_size, self.hidden_size
         shapes = [(rows, input.shape[2]), (rows, hidden), *((rows,) for w in weights[2:] if w is not None)]
         arrays: list[Any] = [getattr(t, "array", None) for t in (input, *states, *weights) if t is not None]
         return (
             [w.shape for w in weights if w is not None] == shapes
-            and all(type(array) is np.ndarray for array in arrays)
+            and all((type(array) is np.ndarray) is not far for array in arrays)
             and len({array.dtype for array in arrays}) == 1
             and arrays[0].dtype.char in "fd"
         )
@@ -275,6 +282,7 @@ class LSTM(_Recurrent):
     """A long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates); gates i, f, g, o."""
 
     gates, states = 4, 2
+    on_gpu = True
 
     def step(self, from_input: Any, weight: Any, bias: Any, state: list[Any]) -> list[Any]:
         """The next state from the mapped input, and the map of the state."""

@@ -168,4 +168,4 @@ class Transformer(Module):
         from engine.creation import full
 
         mask = np.triu(np.full((sz, sz), -np.inf), 1)
-        return full((sz, sz), 0.0, dtype=dtype, device=device) + Tensor(mask.astype(np.float32))
+        return full((sz, sz), 0.0, dtype=dtype, device=device) + mask.astype(np.float32)

@@ -83,6 +83,11 @@ def RELU(xp: Any, input: Any) -> Any:
 def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     if not on_arrays(xp):
         return g * (out * (1 - out))
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.gradient("sigmoid_gradient", g, out)) is not None:
+            return fast
     slope = 1 - out
     slope *= out
     slope *= g
@@ -104,6 +109,11 @@ def SIGMOID(xp: Any, input: Any) -> Any:
 
 def sigmoid_of(xp: Any, x: Any) -> Any:
     """The logistic function on raw arrays: 1/2 + 1/2 tanh(x/2), which cannot overflow; in float32 for shorter types."""
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.unary("sigmoid", x)) is not None:
+            return fast
     if xp is np and x.dtype.char in "eE":  # rounded once, at the end (E: bfloat16)
         return sigmoid_of(np, x.astype(np.float32)).astype(x.dtype)
     out = x * 0.5
@@ -118,6 +128,11 @@ def sigmoid_of(xp: Any, x: Any) -> Any:
 def _tanh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     if not on_arrays(xp):
         return g * (1 - out * out)
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (fast := gpu.gradient("tanh_gradient", g, out)) is not None:
+            return fast
     slope = out * out
     slope = xp.subtract(1, slope, out=slope) if type(slope) is np.ndarray else 1 - slope
     slope *= g

@@ -14,7 +14,7 @@ from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import op
-from engine.ops.nested import on_arrays
+from engine.ops.nested import on_arrays, on_gpu
 from engine.pool import pool
 from engine.shapes import broadcast, sizes
 
@@ -74,13 +74,23 @@ def _origin(
 
 def scores(xp: Any, query: Any, key: Any, attn_mask: Any, causal: bool, scale: float) -> Any:
     """How well each key matches each query; minus infinity where the mask forbids it. On Tensors too."""
-    made = (query * scale) @ turned(xp, key)
+    made = times(xp, query * scale, turned(xp, key))
     if causal:
         made = forbid(xp, made, lower(getattr(made, "array", made)))
     if attn_mask is not None:
         mask = getattr(attn_mask, "array", attn_mask)
         made = forbid(xp, made, mask) if mask.dtype == np.bool_ else made + attn_mask
     return made
+
+
+def times(xp: Any, a: Any, b: Any) -> Any:
+    """`a @ b`; on Tensors too."""
+    if on_gpu(xp):
+        from engine.gpu import product as gpu
+
+        if (made := gpu.product(a, b)) is not None:
+            return made
+    return a @ b
 
 
 def turned(xp: Any, x: Any) -> Any:
@@ -229,11 +239,11 @@ def through(
     def swap(x: Any) -> Any:
         return xp.swapaxes(x, -1, -2)
 
-    to_p = g @ turned(xp, value)
+    to_p = times(xp, g, turned(xp, value))
     used = p
     if keep is not None:
         used, to_p = p * keep, to_p * keep
-    to_value = swap(used) @ g
+    to_value = times(xp, swap(used), g)
     if out is None:
         to_scores = p * (to_p - xp.sum(p * to_p, axis=-1, keepdims=True))
     else:
@@ -241,7 +251,8 @@ def through(
         to_p -= xp.sum(g * out, axis=-1, keepdims=True)
         to_p *= p
         to_scores = to_p
-    return (to_scores @ key) * scale, (swap(to_scores) @ query) * scale, to_value, to_scores
+    to_query, to_key = times(xp, to_scores, key), times(xp, swap(to_scores), query)
+    return to_query * scale, to_key * scale, to_value, to_scores
 
 
 @op(
@@ -280,7 +291,7 @@ def ATTENTION(
         if keep is not None:
             made = made * keep[at]
         # Divided after the product: by rows of features, which are fewer than keys.
-        out = xp.matmul(made, value[at])
+        out = times(xp, made, value[at])
         out /= total
         join(joined, query, at, (out, lse))
     return tuple(joined)

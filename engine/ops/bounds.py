@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 def outside(index: Any, size: int) -> int | None:
     """A number in `index` that is not from 0 to `size` - 1, None where all are; on a GPU this waits for it.
@@ -14,5 +16,10 @@ def outside(index: Any, size: int) -> int | None:
     """
     if not index.size:
         return None
-    least, most = int(index.min()), int(index.max())
+    ends = None
+    if not isinstance(index, np.ndarray):
+        from engine.gpu import elementwise as gpu  # a program on the CPU does not wait for it
+
+        ends = gpu.bounds(index)
+    least, most = ends or (int(index.min()), int(index.max()))
     return most if most >= size else least if least < 0 else None

@@ -87,6 +87,11 @@ def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 )
 def MATMUL(xp: Any, input: Any, other: Any) -> Any:
     """Matrix product, batched over leading dimensions."""
+    if xp is not np:
+        from engine.gpu import product as gpu
+
+        if (fast := gpu.product(input, other)) is not None:
+            return fast
     return xp.matmul(input, other)
 
 

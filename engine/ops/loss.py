@@ -16,6 +16,7 @@ from engine.op import op
 from engine.ops import reduction
 from engine.ops.activation import log_softmax_of
 from engine.ops.bounds import outside
+from engine.ops.nested import on_gpu
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -155,6 +156,12 @@ def _cross_vjp(
         to_input = probabilities * each[:, None]
         to_input[np.arange(each.size), safe] -= each
         return to_input, None, None
+    if on_gpu(xp) and probabilities.ndim == 2:
+        from engine.gpu import elementwise as gpu
+
+        each = xp.broadcast_to(g * counts, safe.shape)
+        if (made := gpu.cross_entropy_gradient(probabilities, safe, xp.ascontiguousarray(each))) is not None:
+            return made, None, None
     spread = xp.expand_dims(g * counts, d)
     if hasattr(g, "node"):
         from engine.ops.activation import softmax
@@ -207,6 +214,12 @@ def CROSS_ENTROPY(
         loss -= picked
         loss *= counts
         return (loss if reduction == "none" else np.add.reduce(loss)), shifted, counts, safe
+    if on_gpu(xp) and weight is None:
+        from engine.gpu import elementwise as gpu
+
+        if (found := gpu.cross_entropy(input, safe, -1)) is not None:
+            loss = xp.where(counts != 0, found[1] * counts, 0)
+            return (loss if reduction == "none" else loss.sum()), found[0], counts, safe
     logs = log_softmax_of(xp, input, d)
     picked = xp.take_along_axis(logs, np_expand(safe, d), axis=d).reshape(target.shape)
     loss = xp.where(counts != 0, -picked * counts, counts)

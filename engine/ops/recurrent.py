@@ -127,6 +127,12 @@ def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any) -> tuple[Any, Any
         into, before = np.empty_like(bare), np.empty_like(c)
         if fast.step_back(bare, c, to_h, to_c, into, before):
             return into, before
+    else:
+        from engine.gpu import recurrent as gpu
+
+        into, before = xp.empty_like(bare), xp.empty_like(c)
+        if gpu.step_back(bare, c, to_h, to_c, into, before):
+            return into, before
     slope, onward, f = slopes(xp, bare, c, None)
     into = xp.empty_like(slope)
     if to_h is None:
@@ -236,7 +242,13 @@ def LSTM_CELL(
     gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
     kind = gates.dtype if gates.dtype == c.dtype else xp.result_type(gates, c)
     cell, after = xp.empty(c.shape, kind), xp.empty(c.shape, kind)
-    if xp is not np or not fast.step(gates, c, cell, after):
+    if xp is np:
+        done = fast.step(gates, c, cell, after)
+    else:
+        from engine.gpu import recurrent as gpu
+
+        done = gpu.step(gates, c, cell, after)
+    if not done:
         full = xp.empty_like(gates)
         activate(xp, gates, c, rows_of(xp, hidden, gates.dtype), full, pieces(full), cell, after)
     return (after, cell), gates

@@ -28,7 +28,7 @@ class Window(NamedTuple):
     @property
     def reach(self) -> Sizes:
         """Distance from the first to the last element of a window."""
-        return tuple((k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True))
+        return tuple([(k - 1) * d for k, d in zip(self.kernel, self.dilation, strict=True)])
 
     def out(self, size: Sequence[int]) -> Sizes:
         """How many windows fit in an input of `size`; below 1 where none does."""
