@@ -164,8 +164,11 @@ class Module:
         state.call = call
         finished = False
         try:
-            if bus.module_enter:
-                bus.emit("module_enter", call)
+            for sink in bus.module_enter:
+                try:
+                    sink("module_enter", call)
+                except Exception:  # noqa: BLE001 - a debugger's mistake is no mistake of the program
+                    bus.failed("module_enter", sink)
             if self._silence is None and self._hooks is None and not self._jit:
                 result = call.out = self.forward(*args, **kwargs)
             else:
@@ -176,8 +179,11 @@ class Module:
             stack.pop()
             state.call = parent
             call.failed = not finished
-            if bus.module_exit:
-                bus.emit("module_exit", call)
+            for sink in bus.module_exit:
+                try:
+                    sink("module_exit", call)
+                except Exception:  # noqa: BLE001 - see above
+                    bus.failed("module_exit", sink)
             call.out = None
 
     def _enclosed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

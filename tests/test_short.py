@@ -15,6 +15,7 @@ from dsviz.debuggee.lanes import KINDS
 from dsviz.debuggee.outlets import DirectOutlet
 from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
+from dsviz.wire import short
 from dsviz.wire.ring import RingReader, RingWriter
 from dsviz.wire.short import Called, Kind, Ran, Reading
 from engine.bus import bus
@@ -124,6 +125,34 @@ def test_a_ring_tells_each_node_as_it_was(program: Any, tmp_path: Any) -> None:
     assert fates[0] == fates[1]
     reader.close()
     ring.close()
+
+
+@pytest.mark.parametrize("program", [constants, training, callers, twice])
+def test_statistics_that_the_reader_makes_are_those_of_the_program(program: Any, tmp_path: Any) -> None:
+    ring = RingWriter(str(tmp_path / "ring"), 8 << 20)
+    direct: list[Any] = []
+    outlets = [RingOutlet(ring), DirectOutlet(direct.append)]
+    tracers = [Tracer(bus, lambda: outlets.pop(0), level=2, values=Values(1 << 20)) for _ in range(2)]
+    program()
+    for tracer in tracers:
+        tracer.close()
+    reader, reading = RingReader(ring.path), Reading()
+    ringed = reading.events(list(reader.read(8 << 20)))
+    assert not reading.damaged
+    for kind in (ev.Summary, ev.Value, ev.Recipe):
+        said = [[repr(event) for event in some if isinstance(event, kind)] for some in (ringed, direct)]
+        assert said[0] == said[1]
+        assert said[0] or kind is ev.Recipe
+    reader.close()
+    ring.close()
+
+
+def test_a_value_that_is_none_has_no_statistics() -> None:
+    reading = Reading()
+    for dtype, shape in (("<f4", (3,)), ("O", (1,)), ("nothing", ()), ("<f4", (-2, 7))):
+        seen = short.Seen(3, "output", dtype, shape, (), bytes(8))
+        assert [type(event) for event in reading.events([ev.encoded(seen)])] == [ev.Value]
+    assert not reading.damaged
 
 
 def outlet_into(ring: RingWriter, number: int) -> list[Any]:

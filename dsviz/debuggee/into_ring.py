@@ -32,7 +32,8 @@ from dsviz.wire.short import Called
 
 MOST = 256  # events that go into one record
 IMPORTANCE = {"summaries": SUMMARY, "values": VALUE, "output": VALUE, "operations": KEEP}
-_SMALL_WHOLE = SMALL_SIZE + 4
+# With their length before them.
+_SMALL_WHOLE, _ENTERED_WHOLE, _LEFT_WHOLE = SMALL_SIZE + 4, ENTERED_SIZE + 4, LEFT_SIZE + 4
 _SMALL, _TURN, _ENTERED, _LEFT = (MARK | what << 8 for what in (SMALL, TURN, ENTERED, LEFT))
 
 
@@ -47,6 +48,7 @@ class RingOutlet:
         self._waiting: list[events.Event] = []
         self.later = self._waiting.append
         self.words = ring._words
+        self.summarizes = True
 
     def ran(
         self, node: int, like: Alike, call: int, twin: int, iteration: int, duration: int, start: int,
@@ -139,8 +141,17 @@ class RingOutlet:
         """A module's call of a known kind."""
         if self._waiting:
             self.flush()
-        with contextlib.suppress(struct.error):
-            if self._pack(pack_entered, ENTERED_SIZE, _ENTERED, call, parent, like.id, time):
+        ring = self.ring
+        head = ring.head
+        end = head + _ENTERED_WHOLE
+        place = HEADER + head % ring.capacity
+        if end <= ring._limit and place + _ENTERED_WHOLE <= ring._end:
+            try:
+                pack_entered(ring._map, place, ENTERED_SIZE, _ENTERED, call, parent, like.id, time)
+            except struct.error:
+                pass
+            else:
+                ring.head = ring._words[HEAD] = end
                 return
         self.event(events.ModuleEntered(call, parent, like.path, like.cls, like.frame, time))
 
@@ -148,8 +159,17 @@ class RingOutlet:
         """The end of a module's call."""
         if self._waiting:
             self.flush()
-        with contextlib.suppress(struct.error):
-            if self._pack(pack_left, LEFT_SIZE, _LEFT | failed << 16, call, time):
+        ring = self.ring
+        head = ring.head
+        end = head + _LEFT_WHOLE
+        place = HEADER + head % ring.capacity
+        if end <= ring._limit and place + _LEFT_WHOLE <= ring._end:
+            try:
+                pack_left(ring._map, place, LEFT_SIZE, _LEFT | failed << 16, call, time)
+            except struct.error:
+                pass
+            else:
+                ring.head = ring._words[HEAD] = end
                 return
         self.event(events.ModuleLeft(call, time, failed))
 
@@ -190,6 +210,7 @@ class NoOutlet:
     def __init__(self) -> None:
         self.lost = 0
         self.words = NOBODY
+        self.summarizes = False
 
     def event(self, event: events.Event) -> None:
         """An operation's event."""

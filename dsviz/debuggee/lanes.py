@@ -16,13 +16,14 @@ from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, Places, Walker
 from dsviz.debuggee.outlets import Outlet
 from dsviz.debuggee.probes import Pending
 from dsviz.wire.short import Called, Kind
-from engine.module import ModuleCall
+from engine.module import Module, ModuleCall
 from engine.node import BACKWARD, Node
 
 REMEMBERED = 200_000
 KINDS = 256  # of one spot: an op whose shapes are ever new is told in full
 SITES = 100_000
 CALLS = 10_000
+_CALL = Module.__call__.__code__
 _PLAIN = frozenset((int, float, bool, str, type(None), type))
 
 
@@ -228,17 +229,16 @@ class Lane:
         kinds = walker.places.kinds
         around = walker.calls.get(parent, 0)
         sink = sys._getframe(2)
-        frame: FrameType | None = sink
-        while frame is not None and kinds.get(id(frame.f_code)) != MODULE_CALL:
-            frame = frame.f_back
-        if frame is not None:
-            frame = frame.f_back  # that was its own
+        frame = sink.f_back
+        if frame is None or frame.f_code is not _CALL:
+            return walker.frame(sink, parent, skip=1)  # somebody else tells of it
+        frame = frame.f_back
         while frame is not None and kinds.get(id(frame.f_code)) == ENGINE:
             frame = frame.f_back
         if frame is None:
             return walker.frame(sink, parent, skip=1)
         code, lasti = frame.f_code, frame.f_lasti
-        if parent and kinds.get(id(code)) == MODULE_CALL:
+        if code is _CALL and parent:
             return around  # a module of the engine's called it
         key = (id(code), lasti, None)
         site = self.sites.get(key)

@@ -30,6 +30,7 @@ class Outlet(Protocol):
     """Takes one thread's events. At `wire.ring.NODE` and `PLACE` of `words` it is noted which node starts."""
 
     words: Any
+    summarizes: bool  # whoever reads it makes the statistics of what is `Seen`
 
     def event(self, event: events.Event) -> None:
         """Take an event that must not be lost."""
@@ -83,6 +84,7 @@ class DirectOutlet:
     def __init__(self, receive: Callable[[Any], object]) -> None:
         self._receive = receive
         self.words = NOBODY
+        self.summarizes = False
         self._reading = Reading()
 
     def event(self, event: events.Event) -> None:

@@ -325,10 +325,8 @@ class Tracer:
                     node.duration, node.start - self.began, inputs, node.fates, attrs,
                 )
             )  # fmt: skip
-        if self.level == 2:
+        if self.level == 2 and (self._values is None or not self._values.output(lane.outlet, node)):
             self._summary(lane, node)
-            if self._values is not None:
-                self._values.output(lane.outlet, node)
         if timed:
             lane.cost += (perf_counter_ns() - timed) * (SAMPLE + 1)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsviz import events
+from dsviz.wire.short import Seen
 from engine.node import Node
 from engine.writes import writes
 
@@ -96,15 +97,31 @@ class Values:
                 if len(self._told) > 100_000:
                     del self._told[next(iter(self._told))]
 
-    def output(self, outlet: Outlet, node: Node) -> None:
-        """`node` ran: send its results where they are small, and how it is run again where that needs saying."""
+    def output(self, outlet: Outlet, node: Node) -> bool:
+        """`node` ran: send its results where they are small, and how it is run again where that needs saying.
+
+        True: whoever reads the first of them makes its statistics as well.
+        """
         out = node.out
-        several = isinstance(out, tuple)
-        for index, array in enumerate(out if several else (out,)):
-            if array is not None and getattr(array, "nbytes", SMALL + 1) <= SMALL:
-                self._send(outlet, node.id, f"output {index}" if several else "output", array)
-        if node.phase:
-            return
+        told = False
+        if type(out) is np.ndarray:
+            told = out.nbytes <= SMALL and self._send(outlet, node.id, "output", out, outlet.summarizes)
+        else:
+            several = isinstance(out, tuple)
+            seen = outlet.summarizes
+            for index, array in enumerate(out if several else (out,)):
+                if array is not None:
+                    if getattr(array, "nbytes", SMALL + 1) <= SMALL:
+                        sent = self._send(
+                            outlet, node.id, f"output {index}" if several else "output", array, seen
+                        )
+                        told = told or (seen and sent)
+                    seen = False
+        if not node.phase and not _said(node):
+            self._recipe(outlet, node)
+        return told and outlet.summarizes
+
+    def _recipe(self, outlet: Outlet, node: Node) -> None:
         picks = tuple(_pick(source) for source in node.inputs)
         attrs: dict[str, Any] = {}
         impure = ""
@@ -140,14 +157,15 @@ class Values:
             raise InexactError(f"an array of {value.nbytes:,} bytes")
         raise InexactError(f"a {type(value).__name__}")
 
-    def _send(self, outlet: Outlet, node: int, name: str, array: Any) -> bool:
+    def _send(self, outlet: Outlet, node: int, name: str, array: Any, seen: bool = False) -> bool:
         if not isinstance(array, np.ndarray | np.generic):
             array = array.get() if hasattr(array, "get") else None
         if array is None or array.dtype.kind not in _KINDS or array.nbytes > self._largest:
             return False
         dtype, shape, axes = array.dtype.str, tuple(array.shape), axes_of(array)
         if array.nbytes <= INLINE or self._folder is None:
-            return outlet.extra(events.Value(node, name, dtype, shape, axes, array.tobytes()), "values")
+            kind = Seen if seen else events.Value
+            return outlet.extra(kind(node, name, dtype, shape, axes, array.tobytes()), "values")
         while self._afloat and not os.path.exists(self._afloat[0][0]):
             self._afloat.popleft()
         if sum(size for _, size in self._afloat) + array.nbytes > AFLOAT:
@@ -179,6 +197,16 @@ def axes_of(array: Any) -> tuple[int, ...]:
         return ()
     order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
     return order if array.transpose(order).flags.c_contiguous else ()
+
+
+def _said(node: Node) -> bool:
+    """Whether the record of a node says all that it takes to run it again."""
+    for given in (node.scalars, node.kwargs):
+        if given:
+            for value in given.values():
+                if type(value) is not float and not _plain(value):
+                    return False
+    return all(source is None or source.op is None or source.op.name != "part" for source in node.inputs)
 
 
 def _pick(source: Node | None) -> int:

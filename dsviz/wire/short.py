@@ -1,7 +1,7 @@
 """How an op that ran travels in a ring: what is the same each time a line runs is told once, and numbered.
 
 A `Kind` is such a beginning of an `Op`, a `Ran` refers to one and brings the rest, together with the buffers whose
-fate was told with it; a `Called` is that of a module's call. Nearly always the rest is a few numbers, and `wire.packed`
+fate was told with it; a `Called` is that of a module's call; a `Seen` is a value that tells its own statistics. Nearly always the rest is a few numbers, and `wire.packed`
 says how they travel. Whoever reads a ring makes the events of `dsviz.events` of all that: nobody further on, and no
 recording, knows of them.
 """
@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Union
 
 import msgspec
+import numpy as np
 
+from dsviz.debuggee.summary import summarize
 from dsviz.events import (
     SAVED,
     Allocated,
@@ -25,6 +27,8 @@ from dsviz.events import (
     Op,
     Recategorised,
     Released,
+    Summary,
+    Value,
     encoded,
 )
 from dsviz.wire.packed import (
@@ -84,11 +88,22 @@ class Called(Event, tag=28):
     frame: int
 
 
+class Seen(Event, tag=30):
+    """A `Value` whose `Summary` whoever reads it makes, of the same bytes, and tells before it."""
+
+    node: int
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    data: bytes
+
+
 class Elsewhere(Event, tag=29):
     """Stands among decoded events for a packed record, which is read otherwise."""
 
 
-AnyRecord = Union[AnyEvent, Kind, Ran, Called, Elsewhere]  # noqa: UP007 - msgspec reads it at run time, on Python 3.10 too
+AnyRecord = Union[AnyEvent, Kind, Ran, Called, Seen, Elsewhere]  # noqa: UP007 - msgspec reads it at run time, on Python 3.10 too
 _one: msgspec.msgpack.Decoder[AnyRecord] = msgspec.msgpack.Decoder(AnyRecord)
 _many: msgspec.msgpack.Decoder[list[AnyRecord]] = msgspec.msgpack.Decoder(list[AnyRecord])
 _ELSEWHERE = Elsewhere()
@@ -144,6 +159,11 @@ class Reading:
                     self.kinds[event.id] = event
                 elif kind is Called:
                     self.calls[event.id] = event
+                elif kind is Seen:
+                    summary = statistics(event)
+                    if summary is not None:
+                        add(summary)
+                    add(Value(event.node, event.name, event.dtype, event.shape, event.axes, event.data))
                 else:
                     add(event)
         except (
@@ -226,6 +246,15 @@ class Reading:
                 self.damaged = True
                 break
         return some
+
+
+def statistics(event: Seen) -> Summary | None:
+    """The statistics of a value, those that the program would have told."""
+    try:
+        array = np.frombuffer(event.data, np.dtype(event.dtype)).reshape(event.shape)
+    except (ValueError, TypeError):  # a value that is none
+        return None
+    return summarize(event.node, array)
 
 
 def _several(record: bytes) -> bool:
