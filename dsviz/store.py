@@ -231,6 +231,11 @@ class GraphStore:
         self._most = nodes + nodes // 64  # they are dropped some at a time
         self.structure.window, self.memory.limit = nodes, nodes * CHANGES
 
+    @property
+    def latest(self) -> list[int]:
+        """The nodes from the oldest on from which on all are held, as they came: of what was before, only the newest of each place is."""
+        return self.structure.order[self._evict :]
+
     def skip(self, nodes: int) -> None:
         """So many nodes ran of which nothing is kept."""
         with self.lock:

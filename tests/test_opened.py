@@ -47,6 +47,28 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_events_are_read_from_the_recording_where_they_are_no_longer_held(recording: Path) -> None:
+    with Opened(recording) as session:
+        verbs = Verbs(session)
+
+        def listed(**more: Any) -> list[Any]:
+            rows = verbs.answer({"do": "events", "count": 1000, "only": "nodes", **more})["rows"]
+            return [(row["node"], row["text"], row["line"], row["shape"]) for row in rows]
+
+        everything = listed()
+        session.store.window = 5
+        session.store._drop()
+        held = verbs.answer({"do": "events", "only": "nodes"})["rows"]
+        assert 0 < len(held) < len(everything)
+        shown = len(held)
+        end = {"before": held[-1]["time"], "node": held[-1]["node"]}
+        assert listed(**end) == everything[shown:]
+        assert listed(**end, count=2) == everything[shown : shown + 2]
+        assert listed(before=0, node=0) == []
+        with pytest.raises(Refusal, match="'before', a whole number"):
+            listed(before="now")
+
+
 def test_a_recording_answers_as_a_session_of_the_past(recording: Path) -> None:
     with Opened(recording) as session:
         message = session.state_message()

@@ -12,6 +12,9 @@ const ROWS_A_LINE = 2.5; // room kept for a line of an arm that was not taken ye
 const MOST_KEPT = 12; // ... up to so many rows
 const NARROWEST = 80; // four gates of a cell still stand in one row
 
+/** What a slot takes, in whatever turn: a page that comes later, or looks at the past, lays out as one that saw the first turn. */
+const given = ({ inputs, others }) => (others?.length ? [...(inputs || []), ...others] : inputs || []);
+
 export class Layout extends Frames {
   /** `measure(text)` gives the width of a label in graph units. */
   constructor(measure = (text) => text.length * 6.4) {
@@ -137,7 +140,7 @@ export class Layout extends Frames {
 
   place(state, slot) {
     this.seen[slot.id] = true;
-    if (slot.inputs) for (const input of slot.inputs) this.usedBy[input[0]] ??= slot.id;
+    for (const input of given(slot)) this.usedBy[input[0]] ??= slot.id;
     if (slot.role === "parameter") return;
     if (slot.role && this.placeLeaf(state, slot)) return;
     const fold = this.foldedAround(state, slot.group);
@@ -160,7 +163,7 @@ export class Layout extends Frames {
       const width = Math.max(this.widthOf(group.label, note) + 14, 120);
       // A layer is one op: folded, it still is that op, with its time, its bytes and whether it ran.
       const facts = { group: group.id, folded: true, slot: group.layer && slot.phase === 0 ? slot.id : null };
-      const stands = { id: slot.id, inputs: slot.inputs, group: group.parent, line: group.line, file: group.file };
+      const stands = { id: slot.id, inputs: slot.inputs, others: slot.others, group: group.parent, line: group.line, file: group.file };
       this.ofFold.set(group.id, (pair = [this.placeForward(state, stands, key, width, facts), null]));
     }
     if (slot.phase === 1 && !pair[1]) {
@@ -220,7 +223,7 @@ export class Layout extends Frames {
     let y = -Infinity;
     let hint;
     const centers = [];
-    for (const input of slot.inputs || []) {
+    for (const input of given(slot)) {
       const source = input[1] ? null : state.slots.get(input[0]);
       const item = source && this.itemOf(state, source);
       if (!item || item.lane !== 0) continue;

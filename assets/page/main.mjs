@@ -82,7 +82,7 @@ export function start(connect) {
   const iterations = new Iterations(state, live, { compared: (differs) => graph.colours.difference(differs), problem, node: showSlot });
   const parameters = new Parameters(state, live, { slot: showSlot, why: (row) => whyNoGradient(row), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const engine = new Engine(state, live, { node: showSlot, place, parts: (index) => graph.colours.parts(index), dtype: () => graph.colours.by("dtype"), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
-  const events = new Events(state, live, { node: showNode });
+  const events = new Events(state, live, { node: showNode, moment: (node) => live.ask("go_to", { node, at: state.run?.stop?.number }).catch((error) => problem(error.message)) });
   const panels = { memory, iterations, parameters, engine, events, console: log };
   const tabs = new Tabs(Object.keys(panels), (name) => {
     for (const [other, panel] of Object.entries(panels)) panel.show(other === name);
@@ -156,6 +156,7 @@ export function start(connect) {
     memory.clear();
     card.key = null;
     engine.clear();
+    events.clear();
     toolbar.hello();
     toolbar.settings();
     source.files();

@@ -19,7 +19,19 @@ export class Scrub {
       const at = Number(this.range.value);
       this.label.textContent = this.state.run?.moments ? this.state.run.moments[at - 1] : `node ${count(at)}`;
     };
-    this.range.onchange = () => on.go(Number(this.range.value));
+    this.range.onchange = () => this.go();
+  }
+
+  /** One move at a time: who keeps a key down means where it stops. */
+  async go() {
+    if (this.going) return;
+    this.going = true;
+    let at;
+    while (at !== Number(this.range.value)) {
+      at = Number(this.range.value);
+      await this.on.go(at);
+    }
+    this.going = false;
   }
 
   /** What stands at the foot of the graph moves up where this does. */
@@ -38,7 +50,7 @@ export class Scrub {
     if (hidden) return undefined;
     const last = Math.max(run.last || 1, 1);
     this.range.max = String(last);
-    this.range.value = String(past ? stop.node || 1 : last);
+    if (!this.going) this.range.value = String(past ? stop.node || 1 : last);
     this.mark.textContent = run.recording ? (past ? "Recording, past" : "Recording") : "Past";
     this.mark.dataset.tone = past ? "paused" : "";
     this.label.textContent = past ? (stop.node ? `before node ${count(stop.node)} of ${count(last)}` : stop.text) : `at its end, ${count(last)} nodes`;

@@ -20,14 +20,22 @@ MOST = 1000  # rows in one answer
 ONLY = ("all", "nodes", "structure", "not finite")
 
 
-def rows(store: GraphStore, skip: int = 0, count: int = 200, only: str = "all") -> dict[str, Any]:
+def rows(
+    store: GraphStore,
+    skip: int = 0,
+    count: int = 200,
+    only: str = "all",
+    before: tuple[int, int] | None = None,
+) -> dict[str, Any]:
     """`count` rows after the first `skip`, newest first, and how many there are in all.
 
     `only` "nodes" are ops, "structure" modules, branches, turns and failures, "not finite" the ops that made NaN or Inf.
     `bad` of a row counts what is not finite in the result (where statistics were taken), `made` says it began there.
+    `before` (node, time) leaves out ops from that node on and marks from that nanosecond on: where a page of rows ended.
+    Of ops only those are listed from which on the store holds them all.
     """
-    found = _nodes(store) if only != "structure" else iter(())
-    marks = _marks(store) if only in ("all", "structure") else iter(())
+    found = _nodes(store, before) if only != "structure" else iter(())
+    marks = _marks(store, before, only) if only in ("all", "structure") else iter(())
     merged = heapq.merge(found, marks, key=lambda row: -int(row["time"]))
     if only == "not finite":
         merged = (row for row in merged if row["bad"])
@@ -36,10 +44,15 @@ def rows(store: GraphStore, skip: int = 0, count: int = 200, only: str = "all") 
     return {"from": skip, "total": total, "events": store.events, "rows": chosen}
 
 
-def _nodes(store: GraphStore) -> Iterator[dict[str, Any]]:
-    for node in reversed(store.structure.order):
+def forgets(store: GraphStore) -> bool:
+    """Whether something that would be listed is no longer held, and stands in the recording only."""
+    return store.dropped > 0 or len(store.marks) == store.marks.maxlen
+
+
+def _nodes(store: GraphStore, before: tuple[int, int] | None) -> Iterator[dict[str, Any]]:
+    for node in reversed(store.latest):
         record = store.nodes.get(node)
-        if not isinstance(record, ev.Op) or node == store.pending:
+        if not isinstance(record, ev.Op) or node == store.pending or (before and node >= before[0]):
             continue
         slot = store.structure.slot_of.get(node)
         op = store.text(record.op)
@@ -69,8 +82,15 @@ def _finite(store: GraphStore, record: ev.Op) -> dict[str, Any]:
     }
 
 
-def _marks(store: GraphStore) -> Iterator[dict[str, Any]]:
+def _marks(store: GraphStore, before: tuple[int, int] | None, only: str) -> Iterator[dict[str, Any]]:
+    since = 0
+    if only == "all" and store.dropped:  # none without the ops that ran between them
+        since = min(
+            (op.start for n in store.latest[:50] if isinstance(op := store.nodes.get(n), ev.Op)), default=0
+        )
     for _, time, event in reversed(store.marks):
+        if time < since or (before and time >= before[1]):
+            continue
         row = _mark(store, event)
         if row is not None:
             yield {

@@ -9,11 +9,13 @@ from typing import Any
 
 from dsviz.debuggee.view import BadIndex
 from dsviz.playback import NotKeptError, Playback
-from dsviz.recording.format import RecordingError
+from dsviz.recording.format import EVENTS_PER_CHUNK, RecordingError
+from dsviz.recording.past import Past
 from dsviz.recording.reader import NodeEvent, Reader
 from dsviz.session.refused import Refused
 from dsviz.session.state import State
 from dsviz.stop import PAUSED
+from dsviz.store import GraphStore
 
 
 class Looking(State):
@@ -114,6 +116,14 @@ class Looking(State):
         except (Refused, RecordingError, OSError):
             return None
         return None if found is None else found[1]
+
+    def as_of(self, time: int, ask: Callable[[GraphStore], dict[str, Any]]) -> dict[str, Any]:
+        """What a question gives of the run up to `time` (nanoseconds) and a little beyond, from the recording.
+
+        Raises `Refused` where there is none, RecordingError where it cannot be read.
+        """
+        with self._snapshot() as reader:
+            return ask(Past(reader).store(reader.position_at(time) + 2 * EVENTS_PER_CHUNK))
 
     def recorded(self) -> str:
         """The file of this run's recording, with all that is known by now in it. Raises `Refused` where there is none."""

@@ -6,6 +6,7 @@ store (never by a path), and a request that makes no sense is refused with a sen
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Callable
@@ -303,7 +304,15 @@ class Verbs:
         only: str = field(request, "only", str, "all")
         if only not in events.ONLY:
             raise Refusal(f"Events can be listed as {', '.join(events.ONLY)}, not {only[:40]!r}.")
-        return self._ask(lambda store: events.rows(store, skip, count, only))
+        time: int | None = field(request, "before", int, None)
+        before = None if time is None else (field(request, "node", int), time)
+        found = self._ask(lambda store: events.rows(store, skip, count, only, before))
+        if before and len(found["rows"]) < count and self._ask(events.forgets):
+            with contextlib.suppress(Refused, RecordingError, OSError):  # then what is held is all there is
+                return self.session.as_of(
+                    before[1], lambda store: events.rows(store, skip, count, only, before)
+                )
+        return found
 
     def _iterations(self, request: Json) -> Json:
         return self._ask(iterations.iterations)
