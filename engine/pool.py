@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import mmap
+import os
 import threading
 import tracemalloc
 from collections import deque
@@ -27,9 +29,12 @@ from engine.dnn import loop, product
 # The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
 LARGE = 1 << 17
 ALIGNMENT, PAGE = 64, 4096
-# What may be parked beyond the peak, so that every size of a loop is there in its next turn: an eighth of it as long
+# What may be parked beyond the peak, so that every size of a loop is there in its next turn: a quarter of it as long
 # as that is little, a thirty-second of a large one.
-SHARE, LITTLE, LEAST_SHARE = 3, 8 << 20, 5
+SHARE, LITTLE, LEAST_SHARE = 2, 8 << 20, 5
+# What the C library takes of its own heap, and what it keeps when that is given back: NumPy's results of intermediate
+# size, which would be given back to the system and asked for again in every turn.
+HEAP, KEPT = 32 << 20, 64 << 20
 SWEEP, STALE = 256, 4096  # requests between looks for stale blocks, and after which a block is stale
 
 
@@ -69,6 +74,25 @@ class Block:
 _Size = ctypes.c_size_t
 _DOMAIN = ctypes.c_uint(0x6473)  # whose memory it is, among the counts of tracemalloc
 _PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+
+
+@functools.cache
+def settle_heap() -> bool:
+    """Have the C library keep large pieces that were given back; False where it cannot, or somebody has told it how.
+
+    Most results of NumPy are not asked of the pool. A self-attention block was found to fault 3,500 pages a step for
+    them, a tenth of its time.
+    """
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return False
+    try:
+        put = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):  # another C library
+        return False
+    return bool(put(_MMAP_THRESHOLD, HEAP) == put(_TRIM_THRESHOLD, KEPT) == 1)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers for them
 
 
 class Lease:
@@ -139,6 +163,7 @@ class Pool:
             self.peak = max(self.peak, self.live)
         reused = block is not None
         if block is None:
+            settle_heap()
             block = Block(size)
         interface = {
             "shape": tuple(shape),
@@ -231,7 +256,7 @@ def limit(peak: int) -> int:
     """What may be in use and parked together, for a `peak` of what was in use.
 
     >>> limit(32 << 20) >> 20, limit(1 << 30) >> 20
-    (36, 1056)
+    (40, 1056)
     """
     return peak + max(peak >> LEAST_SHARE, min(peak >> SHARE, LITTLE))
 

@@ -159,7 +159,7 @@ def test_numpy_serves_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_p
     library._opened.cache_clear()
     broken = tmp_path / "libdnnl.so.3"
     broken.write_bytes(b"not a library")
-    monkeypatch.setattr(library, "_places", lambda: [broken])
+    monkeypatch.setattr(library, "_places", lambda: [str(broken)])
     try:
         assert library.library() is None
         assert len(losses(1)) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
+import platform
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -180,7 +182,7 @@ def test_a_steady_loop_asks_the_allocator_for_little_and_does_not_grow() -> None
     assert len(set(live)) == 1
     assert len(set(peak)) == 1
     counts = pool.counts()
-    assert counts.live + counts.parked <= counts.peak
+    assert counts.live + counts.parked <= pools.limit(counts.peak)
 
 
 def test_parked_memory_is_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,3 +392,34 @@ def test_what_is_wanted_for_a_while_takes_a_larger_buffer() -> None:
     del brief
     assert address(pool.empty((2 * SIDE, SIDE), np.float32)) == where
     assert address(pool.empty((SIDE, SIDE), np.float32)) != where  # for longer, only one of its size
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_large_results_of_numpy_are_not_asked_of_the_system_in_every_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resource = pytest.importorskip("resource")
+    for name in [n for n in os.environ if n.startswith("MALLOC_") or n == "GLIBC_TUNABLES"]:
+        monkeypatch.delenv(name)
+    pools.settle_heap.cache_clear()
+    assert pools.settle_heap()
+    x = np.zeros(1 << 20)
+    turns, pages = 8, x.nbytes // mmap.PAGESIZE
+
+    def turn() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(turns):
+            np.add(x, 1.0)
+        return int(resource.getrusage(resource.RUSAGE_SELF).ru_minflt) - before
+
+    turn()
+    assert turn() < pages  # and not `turns` times as many
+
+
+def test_who_told_the_c_library_how_is_not_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    pools.settle_heap.cache_clear()
+    try:
+        assert not pools.settle_heap()
+    finally:
+        pools.settle_heap.cache_clear()

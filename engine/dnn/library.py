@@ -14,14 +14,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from engine.config import current
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PACKAGE = "onednn-cpu-gomp"
 VERSION = (3, 2)
@@ -215,28 +212,26 @@ class Cache:
         return len(self._kept)
 
 
-def _places() -> list[Path]:
+def _places() -> list[str]:
     """Where the package may have put its library."""
-    from pathlib import Path  # slow to load, and needed by who asks for the library first
-
     name = "libdnnl.so.3"
-    found = [Path(sys.prefix) / "lib" / name]
-    if not found[0].exists():
+    found = [os.path.join(sys.prefix, "lib", name)]
+    if not os.path.exists(found[0]):
         import importlib.metadata  # slow to load, and seldom needed
 
         try:
             files = importlib.metadata.files(PACKAGE) or []
         except importlib.metadata.PackageNotFoundError:
             files = []
-        found += [Path(str(file.locate())) for file in files if file.name == name]
-    return [path.resolve() for path in found if path.exists()]
+        found += [str(file.locate()) for file in files if file.name == name]
+    return [os.path.realpath(path) for path in found if os.path.exists(path)]
 
 
 @functools.cache
 def _opened() -> Library | None:
     for path in _places():
         try:
-            return Library(str(path))
+            return Library(path)
         except (OSError, AttributeError, Refused):  # another version, or another machine's
             continue
     return None
