@@ -23,10 +23,11 @@ arrays its gradient needs, and keeping it would keep them.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+from engine.locks import reentrant
 
 Sink = Callable[[str, Any], None]
 
@@ -73,7 +74,7 @@ class Bus:
     root: tuple[Sink, ...]
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self.active = self.arguments = self.buffers = False
         self.held = 0
         self._incurious: tuple[Sink, ...] = ()
@@ -92,7 +93,7 @@ class Bus:
                 raise ValueError(f"no event kind {kind!r}; there are {', '.join(KINDS)}")
         with self._lock:
             for kind in kinds:
-                setattr(self, kind, (*getattr(self, kind), sink))
+                self._change(kind, lambda sinks: (*sinks, sink))
             if not arguments:
                 self._incurious = (*self._incurious, sink)
             self._refresh()
@@ -128,9 +129,18 @@ class Bus:
     def _detach(self, sink: Sink, kinds: tuple[str, ...]) -> None:
         with self._lock:
             for kind in kinds:
-                setattr(self, kind, tuple(s for s in getattr(self, kind) if s is not sink))
+                self._change(kind, lambda sinks: tuple(s for s in sinks if s is not sink))
             self._incurious = tuple(s for s in self._incurious if s in self.op_finish)
             self._refresh()
+
+    def _change(self, kind: str, changed: Callable[[tuple[Sink, ...]], tuple[Sink, ...]]) -> None:
+        """Other sinks for `kind`; what a finaliser changes while these are made is not undone."""
+        while True:
+            before = getattr(self, kind)
+            after = changed(before)
+            if getattr(self, kind) is before:
+                setattr(self, kind, after)
+                return
 
     def hold(self, change: int) -> None:
         """Keep the ops on their long way (+1), or no longer (-1)."""

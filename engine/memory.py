@@ -224,7 +224,7 @@ class Memory:
                     self.nbytes -= buffer.nbytes
                     key: int = buffer.key
                     if alive.get(key) is buffer:
-                        del alive[key]
+                        alive.pop(key, None)  # another thread may be about to do the same
         except IndexError:  # another thread told the last of them
             pass
         bus.emit("fate", changes)

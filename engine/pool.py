@@ -16,7 +16,6 @@ import functools
 import math
 import mmap
 import os
-import threading
 import tracemalloc
 from collections import deque
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ import numpy as np
 
 from engine.config import current
 from engine.dnn import loop, product
+from engine.locks import reentrant
 
 # The size from which the C library asks the system for each one; smaller ones are cheaper to ask for than to look up.
 LARGE = 1 << 17
@@ -126,7 +126,8 @@ class Pool:
     """Parked blocks by size. In use and parked together take no more than what was in use at most, and a little."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = reentrant()
+        self._inside = False  # whether a thread is in the middle of what follows
         self._returned: deque[Block] = deque()
         self._parked: dict[int, list[Block]] = {}
         self._requests = 0
@@ -147,20 +148,13 @@ class Pool:
             return np.empty(shape, kind)
         size = rounded(nbytes)
         with self._lock:
-            self._collect()
-            stack = self._parked.get(size)
-            if not stack and brief:
-                size = min((s for s, blocks in self._parked.items() if s > size and blocks), default=size)
-                stack = self._parked.get(size)
-            block = stack.pop() if stack else None
-            if block is not None:
-                self.parked -= size
-                self.reused += 1
-            else:
-                self._make_room(size)
-                self.allocated += 1
-            self.live += size
-            self.peak = max(self.peak, self.live)
+            if self._inside:  # a finaliser or a signal's handler, in the middle of this
+                return np.empty(shape, kind)
+            self._inside = True
+            try:
+                block, size = self._parked_block(size, brief)
+            finally:
+                self._inside = False
         reused = block is not None
         if block is None:
             settle_heap()
@@ -172,6 +166,24 @@ class Pool:
             "version": 3,
         }
         return np.asarray(Lease(block, interface, reused, self._returned.append))
+
+    def _parked_block(self, size: int, brief: bool) -> tuple[Block | None, int]:
+        """A parked block of `size`, or of the size given beside it; None: one has to be made."""
+        self._collect()
+        stack = self._parked.get(size)
+        if not stack and brief:
+            size = min((s for s, blocks in self._parked.items() if s > size and blocks), default=size)
+            stack = self._parked.get(size)
+        block = stack.pop() if stack else None
+        if block is not None:
+            self.parked -= size
+            self.reused += 1
+        else:
+            self._make_room(size)
+            self.allocated += 1
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        return block, size
 
     def like(self, array: Any, dtype: Any = None) -> Any:
         """`empty` of the shape and type of `array`, and with its channels last in memory where it has them there."""
@@ -197,12 +209,15 @@ class Pool:
     def counts(self) -> Counts:
         """What the pool has done so far."""
         with self._lock:
-            self._collect()
+            if not self._inside:
+                self._collect()
             return Counts(self.allocated, self.reused, self.dropped, self.live, self.parked, self.peak)
 
     def clear(self) -> None:
         """Give every parked block back to the system, and forget the peak."""
         with self._lock:
+            if self._inside:
+                return
             self._collect()
             self._parked.clear()
             self.parked = 0

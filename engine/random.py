@@ -7,10 +7,11 @@ so a node that keeps seed and counter can be recomputed and replayed to the same
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 import numpy as np
+
+from engine.locks import reentrant
 
 
 def _drawn() -> int:
@@ -24,7 +25,7 @@ class Generator:
     __slots__ = ("_lock", "counter", "seed")
 
     def __init__(self, seed: int | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self.seed = _drawn() if seed is None else int(seed) & ((1 << 64) - 1)
         self.counter = 0
 
@@ -50,10 +51,11 @@ class Generator:
 
     def draw(self, count: int) -> tuple[int, int]:
         """Reserve `count` numbers; returns the seed and the counter they start at."""
+        # One block of four words for each number: more than any distribution takes of the stream.
+        count = max(1, count)
         with self._lock:
             start = self.counter
-            # One block of four words for each number: more than any distribution takes of the stream.
-            self.counter += max(1, count)
+            self.counter = start + count
             return self.seed, start
 
 

@@ -2,13 +2,16 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from dsviz import events
+from dsviz.debuggee import into_ring
 from dsviz.wire import ring
 from dsviz.wire.ring import KEEP, SUMMARY, VALUE, RingReader, RingWriter
 
@@ -230,3 +233,46 @@ def test_a_record_is_read_as_the_events_it_holds(count):
     for cut in range(len(together)):
         with pytest.raises(msgspec.MsgspecError):
             events.decode(together[:cut])
+
+
+def test_who_writes_between_a_record_and_its_announcement_writes_behind_it(path):
+    writer, reader = RingWriter(path, 4096), RingReader(path)
+    words = struct.Struct("<III")
+
+    def pack(*given):
+        words.pack_into(*given)
+        assert writer.put(b"handler!")  # a signal's handler runs once the packing has returned
+
+    for number in range(300):  # several times around the end
+        while not writer.pack(pack, 8, number, 7):
+            assert writer.put(b"filler")
+        assert [r for r in read(reader) if r != b"filler"] == [struct.pack("<II", number, 7), b"handler!"]
+    while writer.capacity - writer.head % writer.capacity < 64:
+        assert writer.put(b"filler")
+    with pytest.raises(struct.error):
+        writer.pack(words.pack_into, 8, 1 << 40, 7)
+    assert writer.put(b"after")
+    assert read(reader)[-1] == b"after"
+    assert not reader.damaged
+
+
+def test_a_handler_that_computes_while_a_node_is_told_loses_no_node(path, monkeypatch):
+    told = []
+
+    def pack(*given):
+        pack_small(*given)
+        if len(told) < 3:
+            told.append(given)
+            outlet.event(events.Text(len(told), "handler"))
+
+    pack_small = into_ring.pack_small
+    monkeypatch.setattr(into_ring, "pack_small", pack)
+    writer, reader = RingWriter(path, 4096), RingReader(path)
+    outlet = into_ring.RingOutlet(writer)
+    like = SimpleNamespace(number=1, nbytes=4)
+    for node in range(1, 6):
+        outlet.ran(node, like, 0, 0, 0, 10, 20, (1, 2), None)
+    records = read(reader)
+    assert len(records) == 5 + 3
+    nodes = [struct.unpack_from("<I", record, 4)[0] for record in records if b"handler" not in record]
+    assert nodes == [1, 2, 3, 4, 5]

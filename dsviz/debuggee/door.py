@@ -19,6 +19,7 @@ from dsviz import doors, events
 from dsviz.debuggee.followed import after_fork
 from dsviz.debuggee.visit import Visit
 from dsviz.wire import control
+from engine.locks import reentrant
 
 PATIENCE = 2.0  # seconds somebody who came in may take to say what he wants
 HANDOVER = 1.0  # seconds a session that was killed may take to be gone before the next one is refused
@@ -38,7 +39,7 @@ class Door:
         self._main = threading.main_thread().ident or 0
         self._pid = os.getpid()
         self._secret = secrets.token_bytes(32)
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopped = _thread.allocate_lock()
         place = doors.folder()

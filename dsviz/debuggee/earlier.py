@@ -6,7 +6,6 @@ and are not announced again; of the modules that are being called, some were ent
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from dsviz import events
@@ -14,6 +13,7 @@ from dsviz.debuggee.lanes import Lane
 from dsviz.debuggee.outlets import CATEGORY
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
+from engine.locks import reentrant
 from engine.memory import memory
 from engine.module import ModuleCall
 from engine.node import Node, ids
@@ -36,7 +36,7 @@ class Earlier:
         self._told: dict[int, None] = {}
         self._rests = 0  # the number at which the stretch began that runs
         self._tracer: Tracer | None = None
-        self._lock = threading.RLock()
+        self._lock = reentrant()
         self._handle: Handle | None = None
 
     def follow(self, tracer: Tracer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from dsviz.debuggee.stepper import Stepper
 from dsviz.debuggee.tracebacks import text_of
 from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
-from engine.bus import bus
+from engine.bus import Handle, bus
 from engine.config import configure
 from engine.switches import switches
 
@@ -184,8 +185,12 @@ def after_fork(again: Callable[[], object]) -> None:
     Not at once: Python warns of threads that run at the end of fork(), and ours is not the program's.
     """
 
-    def at_next_op(kind: str, subject: object) -> None:
-        handle.close()
-        again()
+    first = threading.Lock()
 
-    handle = bus.subscribe(at_next_op, "op_start")
+    def at_next_op(kind: str, subject: object) -> None:
+        if first.acquire(blocking=False):  # ops of other threads may begin at the same time
+            handle.close()
+            again()
+
+    handle = Handle(bus, at_next_op, ("op_start",))  # known before the first op can come
+    bus.subscribe(at_next_op, "op_start")

@@ -95,15 +95,16 @@ class RingOutlet:
         end = head + _SMALL_WHOLE
         place = HEADER + head % ring.capacity
         if end <= ring._limit and place + _SMALL_WHOLE <= ring._end:
+            ring.head = end
             try:
                 pack_small(
                     ring._map, place, SMALL_SIZE, _SMALL | count << 16, node, like.number, call, twin, iteration,
                     duration, start, first, second, third, gone, also, saved, made,
                 )  # fmt: skip
             except struct.error:  # after four thousand million nodes, or four seconds in one
-                pass
+                ring.head = head
             else:
-                ring.head = ring._words[HEAD] = end
+                ring._words[HEAD] = ring.head
                 return
         self.event(ran_event(node, like, call, twin, iteration, duration, start, inputs, fates))
 

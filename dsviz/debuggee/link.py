@@ -24,6 +24,7 @@ from dsviz import events
 from dsviz.debuggee.into_ring import NoOutlet, RingOutlet
 from dsviz.wire import control
 from dsviz.wire.ring import DEFAULT_CAPACITY, RingWriter
+from engine.locks import reentrant
 
 LEAST = 256 << 10  # bytes of a ring, where the disk has no room for as many as were wanted
 
@@ -47,7 +48,7 @@ class Link:
         self._outlets: list[RingOutlet] = []
         self._without: list[NoOutlet] = []
         self.made: Callable[[RingWriter], RingOutlet] = RingOutlet
-        self._lock = threading.RLock()  # for what a finaliser may do while it is held, as the channel's
+        self._lock = reentrant()  # for what a finaliser may do while it is held, as the channel's
         self._numbers = itertools.count()
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stopped = _thread.allocate_lock()

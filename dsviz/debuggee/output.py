@@ -7,9 +7,10 @@ and `flush` are shadowed on the instance, so nothing the program can ask of them
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, TextIO
+
+from engine.locks import reentrant
 
 LONGEST = 16_384  # characters of one event; a longer write is cut in the middle
 _HOLD = 4_096
@@ -24,7 +25,7 @@ class Tee:
         self._emit = emit
         self._held: list[str] = []
         self._size = 0
-        self._lock = threading.RLock()
+        self._lock = reentrant()
         self._write = stream.write
         self._flush = stream.flush
         # As entries of the instance: the class's own methods stay where they are.

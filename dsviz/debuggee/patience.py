@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any
 
 from engine.location import is_engine_code
+from engine.locks import reentrant
 
 PATIENCE = 2.0  # seconds an expression may run
 TICK = 0.25  # seconds between two looks
@@ -52,7 +53,7 @@ class Watchdog:
     """Interrupts what runs over its time. It lives outside of `threading`'s books: it is not the program's."""
 
     def __init__(self) -> None:
-        self._lock = _thread.allocate_lock()
+        self._lock = reentrant()
         self._asked: list[_Asked] = []
         self._wake = _thread.allocate_lock()  # held while the thread shall go on
         self._alive = _thread.allocate_lock()  # held by the thread

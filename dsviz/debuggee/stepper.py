@@ -40,6 +40,7 @@ from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
 from engine.grad_mode import state
+from engine.locks import reentrant
 from engine.node import Node
 
 _VERBS = {
@@ -78,8 +79,8 @@ class Stepper(Sinks):
     ) -> None:
         self._bus, self._tracer, self._send, self._answer = bus, tracer, send, answer
         self._before_stop = before_stop
-        self._lock = threading.RLock()
-        self._floor = threading.RLock()  # held by the thread that is paused: the others wait at their next op
+        self._lock = reentrant()
+        self._floor = reentrant()  # held by the thread that is paused: the others wait at their next op
         self._handles: dict[str, Handle] = {}
         self._mode = RUN
         self._depth = 0

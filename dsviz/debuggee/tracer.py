@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import sysconfig
-import threading
 from _thread import get_ident
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -34,6 +33,7 @@ from engine.config import current
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import is_engine_code
+from engine.locks import reentrant
 from engine.memory import change_of, memory
 from engine.module import Module, ModuleCall
 from engine.node import BACKWARD, OPTIMIZER, Node
@@ -71,7 +71,7 @@ class Tracer:
         self._handles: list[Any] = []
         self._sampled: list[Any] = []  # subscriptions that are others in such an iteration
         self._lanes: dict[int, Lane] = {}
-        self._lock = threading.RLock()
+        self._lock = reentrant()
         self.owner = owner or get_ident()
         self._lane = self._lanes[self.owner] = self._new_lane()
         self.set_level(level)

@@ -93,6 +93,7 @@ class RingWriter:
     def put(self, record: bytes, count: int = 1) -> bool:
         """Append `record` of `count` events; waits up to 200 ms for room. False: it was dropped, and is told as a gap."""
         size = len(record)
+        # From here to the new head nothing is called: no finaliser and no signal's handler, which may write too, comes between.
         head = self.head
         end = head + (size + 7 & ~3)
         if end > self._limit:
@@ -123,8 +124,13 @@ class RingWriter:
         place = HEADER + head % self.capacity
         if end > self._limit or place + size + 4 > self._end:
             return False
-        pack(self._map, place, size, *values)
-        self.head = self._words[HEAD] = end
+        self.head = end  # a finaliser or a signal's handler that comes once it is packed writes behind it
+        try:
+            pack(self._map, place, size, *values)
+        except struct.error:
+            self.head = head
+            raise
+        self._words[HEAD] = self.head
         return True
 
     def put_definition(self, record: bytes) -> bool:

@@ -10,7 +10,6 @@ import ctypes
 import functools
 import os
 import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from engine.config import current
+from engine.locks import reentrant
 
 PACKAGE = "onednn-cpu-gomp"
 VERSION = (3, 2)
@@ -91,7 +91,7 @@ class Library:
         self.engine, self.stream = _Handle(), _Handle()
         self.check(lib.dnnl_engine_create(ctypes.byref(self.engine), CPU, ctypes.c_size_t(0)))
         self.check(lib.dnnl_stream_create(ctypes.byref(self.stream), self.engine, IN_ORDER))
-        self.lock = threading.Lock()
+        self.lock = reentrant()
 
     @staticmethod
     def check(status: int) -> None:
@@ -251,8 +251,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def library() -> Library | None:
-    """The library where it is installed and `ds.graph_config(cpu_fast=...)` allows it, else None."""
-    return None if _forked or not current().cpu_fast else _opened()
+    """The library where it is installed and `ds.graph_config(cpu_fast=...)` allows it, else None.
+
+    None as well for what a finaliser or a signal's handler computes while its thread is in the middle of a kernel.
+    """
+    found = None if _forked or not current().cpu_fast else _opened()
+    return None if found is None or found.lock._is_owned() else found
 
 
 def serves(*arrays: Any) -> bool:

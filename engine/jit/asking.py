@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -11,12 +10,13 @@ from typing import Any, TypeVar
 from engine import dispatch
 from engine.grad_mode import state
 from engine.located import located
+from engine.locks import reentrant
 from engine.module import Module
 from engine.pool import LARGE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_lock = threading.Lock()
+_lock = reentrant()
 _asking = 0  # threads inside a function that asked
 
 

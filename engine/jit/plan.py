@@ -7,7 +7,6 @@ another plan. How many there are is bounded, in all and for each place in the pr
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from engine.config import current
 from engine.jit.compiler import Compilation, compiler
 from engine.jit.steps import Input, Step
 from engine.jit.symbol import Unsupported
+from engine.locks import reentrant
 from engine.pool import pool
 from engine.threads import get_num_threads
 
@@ -199,7 +199,7 @@ class Plans:
     """All plans of the process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = reentrant()
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._places: OrderedDict[Any, Place] = OrderedDict()
         self.compiled = 0

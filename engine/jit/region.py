@@ -8,7 +8,6 @@ is looked up, which holds all its result depends on. By a kernel, or op by op: t
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from sys import _getframe
 from typing import Any
@@ -28,6 +27,7 @@ from engine.jit.rules import Rule, rule_of, word
 from engine.jit.shared import shared
 from engine.jit.steps import Input, Layout, Step
 from engine.location import INTERNAL, is_engine_code
+from engine.locks import reentrant
 from engine.node import NO_KWARGS, Node, keep, order, settle
 from engine.op import Op
 from engine.pool import LARGE, compute
@@ -73,7 +73,7 @@ class Region:
     whole = False  # in a gradient, until it is computed: see Kept
 
     def __init__(self, place: Place, domain: tuple[int, ...], dtype: Any, asked: bool) -> None:
-        self.lock = threading.RLock()
+        self.lock = reentrant()
         self.place, self.domain, self.dtype, self.asked = place, domain, dtype, asked
         self.done = False
         self.steps: list[Step] = []

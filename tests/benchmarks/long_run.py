@@ -3,8 +3,8 @@
 `python tests/benchmarks/long_run.py [NODES]` (default ten million: most of an hour; 500000 gives a first idea). A recurrent net
 learns from sequences of changing length, takes a branch now and then, prints, and changes its shape; the page is open on it
 all the time. At a hundred places the memory of all three processes is read. Printed at the end, for each: a straight line
-through the readings after the first quarter (least squares), as kB a million nodes with its standard error. Ctrl-C ends it
-earlier, with what was read by then.
+through the readings after the first quarter, and through those of the second half (least squares), as bytes a node with its
+standard error. Ctrl-C ends it earlier, with what was read by then.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from flood import heap
-from measure import browser, dsviz_run, machine, opened, process
-from playwright.sync_api import CDPSession, Page
+from bare import Page, bare_page
+from measure import dsviz_run, machine, process
 from stream_memory import resident, slope
 
 PROGRAM = """
@@ -48,27 +47,32 @@ READINGS = 100
 NAMES = ("program", "server", "page's heap", "page's process")
 
 
-def reading(server: int, program: int, page: int, cdp: CDPSession) -> list[int]:
-    """Bytes of each of `NAMES`."""
-    return [resident(program), resident(server), int(heap(cdp) * 1e6), resident(page)]
-
-
 Readings = list[tuple[int, list[int]]]
 
 
-def watched(page: Page, server: int, program: int, drawn: int, nodes: int, found: Readings) -> None:
+def watched(page: Page, nodes: int, found: Readings) -> None:
     """Adds readings at `READINGS` places of a run of so many nodes to `found`."""
-    cdp = page.context.new_cdp_session(page)
-    cdp.send("Performance.enable")
-    page.click("#btn-continue")
+    pids = process("program"), process("server"), process("page")
     began = time.monotonic()
+    page.evaluate("document.querySelector('#btn-continue').click()")
     for part in range(1, READINGS + 1):
         while (seen := page.evaluate("window.dsviz.graph.count")) < nodes * part // READINGS:
-            page.wait_for_timeout(200)
-        found.append((int(seen), reading(server, program, drawn, cdp)))
+            time.sleep(0.2)
+        program, server, drawn = map(resident, pids)
+        found.append((int(seen), [program, server, page.heap(), drawn]))
         told = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in zip(NAMES, found[-1][1], strict=True))
         print(f"{seen:>11,} nodes {time.monotonic() - began:6.0f} s   MB: {told}", flush=True)
-    page.click("#btn-pause")
+    page.evaluate("document.querySelector('#btn-pause').click()")
+
+
+def told(found: Readings, index: int) -> str:
+    """What became of one of `NAMES`: its slope over the run without its first quarter, and over the second half."""
+    parts = []
+    for what, begin in (("after a quarter", len(found) // 4), ("in the second half", len(found) // 2)):
+        line, error = slope([(count, sizes[index]) for count, sizes in found[begin:]], settle=0)
+        parts.append(f"{what} {line:+8.3f} bytes a node (standard error {error:.3f})")
+    first, last = found[len(found) // 4][1][index], found[-1][1][index]
+    return f"{NAMES[index]:15} {first / 1e6:6.1f} MB after a quarter, {last / 1e6:6.1f} MB at the end; slope {', '.join(parts)}"
 
 
 def main() -> None:
@@ -79,17 +83,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "day.py"
         script.write_text(PROGRAM, encoding="utf-8")
-        with dsviz_run(script) as address, browser() as chromium:
-            page = opened(chromium, address)
+        with dsviz_run(script) as address, bare_page(address) as page:
+            page.until("window.dsviz?.state === 'paused'")
             with contextlib.suppress(KeyboardInterrupt):
-                watched(page, process("server"), process("program"), process("page"), nodes, found)
-    settled = found[len(found) // 4 :]
-    for index, name in enumerate(NAMES):
-        line, error = slope([(count, sizes[index]) for count, sizes in settled])
-        print(
-            f"{name:15} {settled[0][1][index] / 1e6:8.1f} MB after a quarter, {settled[-1][1][index] / 1e6:8.1f} MB at the end, "
-            f"slope {line * 1e3:+9.1f} kB a million nodes (standard error {error * 1e3:.1f})"
-        )
+                watched(page, nodes, found)
+    for index in range(len(NAMES)):
+        print(told(found, index))
 
 
 if __name__ == "__main__":

@@ -53,9 +53,9 @@ def learn(batches: int) -> None:
             print(number + 1, resident(os.getpid()), flush=True)
 
 
-def slope(readings: list[tuple[int, int]]) -> tuple[float, float]:
-    """Bytes a batch, and the standard error of that."""
-    settled = readings[len(readings) // 10 :]
+def slope(readings: list[tuple[int, int]], settle: float = 0.1) -> tuple[float, float]:
+    """Bytes a batch, and the standard error of that; `settle` is the share of the readings that is left out first."""
+    settled = readings[int(len(readings) * settle) :]
     x, y = (np.array(column, np.float64) for column in zip(*settled, strict=True))
     x -= x.mean()
     found = float((x * y).sum() / (x * x).sum())
