@@ -5,13 +5,14 @@ Memory is that of CuPy's pool, from which all arrays on the GPU come.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from engine import amp, random
 from engine.backend import cupy, require_cupy
 
 __all__ = [
-    "amp", "current_device", "device_count", "empty_cache", "get_device_capability", "get_device_name",
+    "amp", "current_device", "device_count", "empty_cache", "get_device_capability", "get_device_name", "graphed",
     "is_available", "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
     "memory_allocated", "memory_reserved", "reset_peak_memory_stats", "set_device", "synchronize",
 ]  # fmt: skip
@@ -106,6 +107,17 @@ def memory_reserved(device: Any = None) -> int:
     """Bytes taken from the GPU, used or not; 0 without one."""
     module = cupy()
     return 0 if module is None else int(module.get_default_memory_pool().total_bytes())
+
+
+def graphed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as one launch on a GPU; `engine.gpu.capture.graphed` says what it asks of it.
+
+    >>> graphed(abs)(-3)
+    3
+    """
+    from engine.gpu import capture  # a program on the CPU does not wait for it
+
+    return capture.graphed(function)
 
 
 def manual_seed(seed: int) -> None:

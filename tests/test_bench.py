@@ -90,7 +90,8 @@ def test_who_takes_part_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name != "numpy" else ds.__spec__)
     assert field("mlp", contestants("all")) == {
         "dsviz": "", "torch": "not installed", "torch-compile": "not installed", "tensorflow": "not installed",
-        "jax": "not installed",
+        "jax": "not installed", "torch-graphed": "not installed",
+        "dsviz-graphed": "on a GPU only: the step as one CUDA graph",
     }  # fmt: skip
     assert contestants("jax,dsviz , jax") == ("dsviz", "jax")
 

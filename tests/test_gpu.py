@@ -258,3 +258,82 @@ def test_a_trace_of_what_runs_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> No
         (ds.zeros(1, device="cuda", requires_grad=True) / 0.0 * 0.0).sum().backward()
     with pytest.raises(ds.ShapeMismatchError, match=r"Expected \[batch, 4\], got \[5, 3\]"):
         layer(ds.ones(5, 3, device="cuda"))
+
+
+# --- a step recorded as one CUDA graph -------------------------------------------------------------------
+
+recorded = pytest.mark.skipif(
+    not REAL, reason="a CUDA graph is recorded by a GPU; the stand-in for CuPy has none"
+)
+
+
+def learner(seed: int = 0) -> tuple[Any, Any]:
+    ds.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3)).to("cuda")
+    optimizer = ds.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
+@recorded
+def test_a_recorded_step_gives_what_the_step_gives() -> None:
+    found = []
+    for wrap in (lambda step: step, ds.cuda.graphed):
+        model, step = learner()
+        run = wrap(step)
+        losses = []
+        for turn in range(8):
+            rows = 5 if turn < 6 else 7  # another shape is recorded anew
+            x = ds.tensor(numbers(turn + 1, rows, 4)[turn], device="cuda")
+            losses.append(run(x, ds.arange(rows, device="cuda") % 3).item())
+        found.append([np.array(losses), *[p.detach().cpu().numpy() for p in model.parameters()]])
+    for plain, whole in zip(*found, strict=True):
+        np.testing.assert_array_equal(plain, whole)
+
+
+@recorded
+def test_what_a_recorded_step_returns_is_the_callers() -> None:
+    double = ds.cuda.graphed(lambda x: x * 2)
+    made = [double(ds.full((2,), float(i), device="cuda")) for i in range(6)]
+    assert [m.tolist() for m in made] == [[2.0 * i] * 2 for i in range(6)]
+
+
+@recorded
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (lambda x: x * 2 if x.sum().item() > 0 else x, "waits for a value"),
+        (lambda x: nn.functional.dropout(x, 0.5), "dropout cannot be recorded"),
+    ],
+    ids=["value", "dropout"],
+)
+def test_what_cannot_be_recorded_is_told(step: Any, words: str) -> None:
+    whole = ds.cuda.graphed(step)
+    x = ds.ones(4, device="cuda")
+    whole(x)
+    whole(x)
+    with pytest.raises(RuntimeError, match=words):
+        whole(x)
+    assert (x + 1).tolist() == [2, 2, 2, 2]  # the GPU goes on
+
+
+def test_a_recorded_step_runs_as_written_where_somebody_looks() -> None:
+    seen = []
+
+    def step(x: Any) -> Any:
+        seen.append(1)
+        return x * 2
+
+    whole = ds.cuda.graphed(step)
+    with ds.trace():
+        for _ in range(5):
+            whole(ds.ones(2, device="cuda"))
+    whole(ds.ones(2))
+    assert len(seen) == 6

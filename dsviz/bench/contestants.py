@@ -12,6 +12,8 @@ from dsviz.bench.setting import HALVES
 from dsviz.bench.workloads import Step, found, plain_name
 
 OURS, EAGER, LAST, COMPILED = "dsviz", "torch", "torch-channels-last", "torch-compile"
+RECORDED, GRAPH = "dsviz-graphed", "torch-graphed"
+MINE = (OURS, RECORDED)
 
 
 class Contestant(NamedTuple):
@@ -60,6 +62,42 @@ def _compiled(torch: Any) -> dict[str, Any]:
     return {"dress": torch.compile}
 
 
+def _recorded(ds: Any) -> dict[str, Any]:
+    def stepped(run: Callable[[], Any]) -> Step:
+        recorded = ds.cuda.graphed(run)
+        return lambda: float(recorded().item())
+
+    return {"stepped": stepped}
+
+
+def _graph(torch: Any) -> dict[str, Any]:
+    """As PyTorch's documentation of CUDA graphs has it: three steps on a stream beside, then the recording."""
+
+    def stepped(run: Callable[[], Any]) -> Step:
+        aside, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        made: list[Any] = []
+        count = 0
+
+        def step() -> float:
+            nonlocal count
+            count += 1
+            if count <= 3:
+                aside.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(aside):
+                    loss = run()
+                torch.cuda.current_stream().wait_stream(aside)
+                return float(loss.item())
+            if not made:
+                with torch.cuda.graph(graph):
+                    made.append(run())
+            graph.replay()
+            return float(made[0].item())
+
+        return step
+
+    return {"stepped": stepped}
+
+
 def _functional(module: str) -> Callable[..., Step]:
     def build(workload: str, precision: str = "fp32") -> Step:
         made: Step = importlib.import_module(f"dsviz.bench.{module}").build(workload)
@@ -73,6 +111,8 @@ FUNCTIONAL = ("chain", "mlp", "lstm-1", "lstm-32", "transformer", "resnet50")
 CONTESTANTS = {
     OURS: Contestant("dsviz", "numpy", _made("dsviz")),
     EAGER: Contestant("PyTorch", "torch", _made("torch")),
+    RECORDED: Contestant("dsviz graphed", "numpy", _made("dsviz", _recorded)),
+    GRAPH: Contestant("PyTorch graphed", "torch", _made("torch", _graph)),
     LAST: Contestant("PyTorch channels_last", "torch", _made("torch", _last), ("resnet50",)),
     COMPILED: Contestant(
         "torch.compile",
@@ -97,7 +137,9 @@ def missing(name: str, device: str = "cpu") -> str:
         return "not installed"
     if name == COMPILED and not any(shutil.which(compiler) for compiler in ("g++", "clang++")):
         return "no C++ compiler"
-    if device != "cpu" and name != OURS and CONTESTANTS[name].needs != "torch":
+    if device == "cpu" and name in (RECORDED, GRAPH):
+        return "on a GPU only: the step as one CUDA graph"
+    if device != "cpu" and name not in MINE and CONTESTANTS[name].needs != "torch":
         return "measured on the CPU only"
     return ""
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
-from dsviz.bench.contestants import CONTESTANTS, OURS
+from dsviz.bench.contestants import CONTESTANTS, MINE, OURS
 from dsviz.bench.setting import PRECISIONS
 from dsviz.bench.workloads import Step
 from engine.backend import require_cupy
@@ -148,8 +148,8 @@ class Theirs(Gpu):
 
 def gpu_of(name: str) -> Gpu:
     """The GPU as a contestant's framework sees it. Raises `RuntimeError` where it sees none."""
-    lib = importlib.import_module(OURS if name == OURS else CONTESTANTS[name].needs)
-    return Ours(lib) if name == OURS else Theirs(lib)
+    lib = importlib.import_module(OURS if name in MINE else CONTESTANTS[name].needs)
+    return Ours(lib) if name in MINE else Theirs(lib)
 
 
 def told(name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from dsviz.bench.contestants import CONTESTANTS, OURS
+from dsviz.bench.contestants import CONTESTANTS, MINE, OURS
 from dsviz.bench.gpu import MIB, Gpu, gpu_of
 from dsviz.bench.setting import CPU, Setting
 from dsviz.bench.workloads import Step
@@ -52,7 +52,7 @@ def tracked(name: str, step: Step) -> int | None:
 
     Ours includes what is parked for reuse and every Python object; PyTorch's profiler counts tensors only.
     """
-    if name == OURS:
+    if name in MINE:
         # What is parked was not seen being allocated; without it every buffer of the step is.
         importlib.import_module("engine.pool").pool.clear()
         tracemalloc.start(1)
@@ -82,17 +82,17 @@ def prepared(name: str, threads: int, warmed: bool, setting: Setting = CPU) -> G
     Raises `RuntimeError` where that is not there.
     """
     needs = CONTESTANTS[name].needs
-    lib = importlib.import_module(OURS if name == OURS else needs)
+    lib = importlib.import_module(OURS if name in MINE else needs)
     if needs == "torch":
         lib.set_num_threads(threads)
     gpu = gpu_of(name) if setting.gpu else None
     if gpu is not None:
         gpu.set(setting.precision)
-    elif name == OURS:
+    elif name in MINE:
         lib.configure(
             winograd=True
         )  # off unless asked for, as it rounds once more; the line on kernels says so
-    if warmed and (name == OURS or needs == "torch"):
+    if warmed and (name in MINE or needs == "torch"):
         with made_on(gpu):
             warm(lib)
     if gpu is not None:

@@ -43,16 +43,16 @@ class Library:
     def handle(self) -> ctypes.c_void_p:
         """This thread's handle for the GPU in use, on the stream that CuPy uses."""
         module = require_cupy()
-        device, stream = module.cuda.runtime.getDevice(), _stream()
+        device, now = module.cuda.runtime.getDevice(), stream()
         held = self._own.__dict__.setdefault("handles", {})
         found = held.get(device)
         if found is None:
             made = ctypes.c_void_p()
             self.check(self.lib.cudnnCreate(ctypes.byref(made)))
             found = held[device] = [made, None]
-        if found[1] != stream:
-            self.check(self.lib.cudnnSetStream(found[0], ctypes.c_void_p(stream)))
-            found[1] = stream
+        if found[1] != now:
+            self.check(self.lib.cudnnSetStream(found[0], ctypes.c_void_p(now)))
+            found[1] = now
         return found[0]  # type: ignore[no-any-return]
 
     def tensor(self, shape: tuple[int, ...], kind: str) -> ctypes.c_void_p:
@@ -69,7 +69,7 @@ class Library:
         return made
 
 
-def _stream() -> int:
+def stream() -> int:
     """The stream that CuPy launches on."""
     fast = _stream_pointer()
     return int(fast() if fast is not None else require_cupy().cuda.get_current_stream().ptr)

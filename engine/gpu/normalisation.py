@@ -1,4 +1,4 @@
-"""Batch norm over images in training by cuDNN: statistics, result and running statistics in one launch."""
+"""Batch norm in training by cuDNN: statistics, result and running statistics in one launch; None where it declines."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def normalise(
         cupy.empty(x.shape[1], x.dtype),
     )
     moved: list[Any] = [cudnn.pointer(r) for r in running] or [None, None]
-    lib.check(
+    status = (
         lib.lib.cudnnBatchNormalizationForwardTraining(
             lib.handle(), SPATIAL, cudnn.factor(1, kind), cudnn.factor(0, kind), images, cudnn.pointer(x), images,
             cudnn.pointer(out), channels, cudnn.pointer(weight), cudnn.pointer(bias), ctypes.c_double(momentum),
             *moved, ctypes.c_double(eps), cudnn.pointer(mean), cudnn.pointer(rstd),
         )
     )  # fmt: skip
-    return out, mean, rstd
+    return None if status else (out, mean, rstd)
 
 
 def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> Any:
@@ -82,11 +82,11 @@ def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> 
     cupy = require_cupy()
     out, to_weight, to_bias = cupy.empty(x.shape, x.dtype), cupy.empty_like(weight), cupy.empty_like(weight)
     one, zero = cudnn.factor(1, kind), cudnn.factor(0, kind)
-    lib.check(
+    status = (
         lib.lib.cudnnBatchNormalizationBackward(
             lib.handle(), SPATIAL, one, zero, one, zero, images, cudnn.pointer(x), images, cudnn.pointer(g), images,
             cudnn.pointer(out), channels, cudnn.pointer(weight), cudnn.pointer(to_weight), cudnn.pointer(to_bias),
             ctypes.c_double(eps), cudnn.pointer(mean), cudnn.pointer(rstd),
         )
     )  # fmt: skip
-    return out, to_weight, to_bias
+    return None if status else (out, to_weight, to_bias)

@@ -13,6 +13,7 @@ from engine.gpu.launch import int32
 
 CHUNK = 4096  # elements a block works on; the same in `kernels.cu`
 _tables: dict[tuple[int, ...], Any] = {}
+_kept: dict[tuple[int, ...], Any] = {}
 
 
 def _table(sizes: tuple[int, ...]) -> Any:
@@ -28,6 +29,16 @@ def _table(sizes: tuple[int, ...]) -> Any:
     return found
 
 
+def _addresses(at: tuple[int, ...]) -> Any:
+    """Addresses on the GPU. In a steady loop the same ones come again, as the memory is used again."""
+    found = _kept.get(at)
+    if found is None:
+        if len(_kept) >= 64:
+            _kept.clear()
+        found = _kept[at] = cupy().asarray(np.array(at, np.int64))
+    return found
+
+
 def serves(arrays: Sequence[Any]) -> bool:
     """Whether these can go together: arrays of one type, with their elements in order."""
     return bool(arrays) and all(a.size for a in arrays) and launch.serves(*arrays)
@@ -39,9 +50,9 @@ def step(
     """Launch `name` on columns of arrays: the parameters, their gradients, then what is kept for each (None: nothing)."""
     parameters = columns[0]
     chunks, sizes, blocks = _table(tuple(p.size for p in parameters))
-    at = np.array([0 if a is None else a.data.ptr for column in columns for a in column], np.int64)
+    at = tuple([0 if a is None else a.data.ptr for column in columns for a in column])
     arguments = (
-        chunks, sizes, cupy().asarray(at), int32(len(parameters)), *[float(n) for n in numbers],
+        chunks, sizes, _addresses(at), int32(len(parameters)), *[float(n) for n in numbers],
         *[int32(s) for s in switches],
     )  # fmt: skip
     launch.kernel(name, parameters[0].dtype.char)((blocks,), (256,), arguments)

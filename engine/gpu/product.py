@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
+import ctypes
 import math
 from typing import Any
 
-import numpy as np
-
 from engine.backend import cupy
+from engine.gpu.blas import blas, check
 
 # cudaDataType and cublasComputeType_t of each element type.
 KINDS = {"f": (0, 68), "d": (1, 70), "e": (2, 68)}
@@ -17,18 +15,13 @@ TF32 = 77
 DEFAULT = -1  # cublasGemmAlgo_t
 
 
-@functools.cache
-def _cublas() -> Any:
-    try:
-        return importlib.import_module("cupy_backends.cuda.libs.cublas")
-    except ImportError:
-        return None
+def _scales(kind: Any) -> tuple[Any, Any]:
+    made = kind(1), kind(0)
+    return made, tuple([ctypes.addressof(each) for each in made])
 
 
-@functools.cache
-def _factors(kind: str) -> tuple[Any, Any]:
-    scale = np.float64 if kind == "d" else np.float32
-    return np.ones(1, scale), np.zeros(1, scale)
+# The factors 1 and 0, which stay where they are, and where that is.
+_SINGLE, _DOUBLE = _scales(ctypes.c_float), _scales(ctypes.c_double)
 
 
 def _layout(array: Any) -> tuple[int, int] | None:
@@ -56,7 +49,7 @@ def _stacked(array: Any) -> tuple[Any, int] | None:
 def stacked(a: Any, b: Any) -> Any:
     """`a @ b` of two stacks of matrices of one type and one number of dimensions, three or more."""
     kind, lead = a.dtype.char, a.shape[:-2]
-    if a.ndim < 3 or b.shape[:-2] != lead or kind not in KINDS or b.dtype != a.dtype or _cublas() is None:
+    if a.ndim < 3 or b.shape[:-2] != lead or kind not in KINDS or b.dtype != a.dtype or blas() is None:
         return None
     (m, k), (inner, n), count = a.shape[-2:], b.shape[-2:], math.prod(lead)
     if inner != k or not (m and n and k and count):
@@ -67,13 +60,15 @@ def stacked(a: Any, b: Any) -> Any:
     left, right = _layout(parts[0][0]), _layout(parts[1][0])
     if left is None or right is None:
         return None
-    module = cupy()
-    out = module.empty((*lead, m, n), a.dtype)
+    out = cupy().empty((*lead, m, n), a.dtype)
     what, sums, one, zero = _numbers(kind)
-    _cublas().gemmStridedBatchedEx(
-        module.cuda.device.get_cublas_handle(), right[0], left[0], n, m, k, one.ctypes.data, b.data.ptr, what, right[1],
-        parts[1][1], a.data.ptr, what, left[1], parts[0][1], zero.ctypes.data, out.data.ptr, what, n, m * n, count, sums,
-        DEFAULT,
+    library = blas()
+    assert library is not None
+    check(
+        library.products(
+            library.handle(), right[0], left[0], n, m, k, one, b.data.ptr, what, right[1], parts[1][1], a.data.ptr, what,
+            left[1], parts[0][1], zero, out.data.ptr, what, n, m * n, count, sums, DEFAULT,
+        )
     )  # fmt: skip
     return out
 
@@ -83,7 +78,11 @@ def _numbers(kind: str) -> tuple[int, int, Any, Any]:
     from engine.backends import cuda
 
     what, sums = KINDS[kind]
-    return what, TF32 if kind == "f" and cuda.matmul.allow_tf32 else sums, *_factors(kind)
+    return (
+        what,
+        TF32 if kind == "f" and cuda.matmul.allow_tf32 else sums,
+        *(_DOUBLE if kind == "d" else _SINGLE)[1],
+    )
 
 
 def product(a: Any, b: Any, out: Any = None) -> Any:
@@ -95,7 +94,7 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
         flat = None if out is None else out.reshape(-1, out.shape[-1])
         made = product(a.reshape(-1, a.shape[-1]), b, flat)
         return None if made is None else made.reshape(*a.shape[:-1], b.shape[1])
-    if a.ndim != 2 or b.ndim != 2 or kind not in KINDS or b.dtype != a.dtype or _cublas() is None:
+    if a.ndim != 2 or b.ndim != 2 or kind not in KINDS or b.dtype != a.dtype or blas() is None:
         return None
     (m, k), (inner, n) = a.shape, b.shape
     if inner != k or not (m and n and k):
@@ -109,9 +108,13 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
     elif not out.flags.c_contiguous or out.dtype != a.dtype or out.shape != (m, n):
         return None
     what, sums, one, zero = _numbers(kind)
+    library = blas()
+    assert library is not None
     # cuBLAS counts down columns: it is given the product's transpose.
-    _cublas().gemmEx(
-        module.cuda.device.get_cublas_handle(), right[0], left[0], n, m, k, one.ctypes.data, b.data.ptr, what, right[1],
-        a.data.ptr, what, left[1], zero.ctypes.data, out.data.ptr, what, n, sums, DEFAULT,
+    check(
+        library.product(
+            library.handle(), right[0], left[0], n, m, k, one, b.data.ptr, what, right[1], a.data.ptr, what, left[1], zero,
+            out.data.ptr, what, n, sums, DEFAULT,
+        )
     )  # fmt: skip
     return out

@@ -18,7 +18,11 @@ def outside(index: Any, size: int) -> int | None:
         return None
     ends = None
     if not isinstance(index, np.ndarray):
+        from engine.gpu import capture
         from engine.gpu import elementwise as gpu  # a program on the CPU does not wait for it
+
+        if capture.recording:  # nothing can be waited for; the calls before looked
+            return None
 
         ends = gpu.bounds(index)
     least, most = ends or (int(index.min()), int(index.max()))

@@ -93,7 +93,10 @@ class Adam(Optimizer):
     def _on_gpu(
         self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
     ) -> bool:
+        from engine.gpu import capture
         from engine.gpu import optim as gpu  # a program on the CPU does not wait for it
+
+        capture.refuse("Adam's count of its steps")
 
         kept = [[state.get(name) for state in states] for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")]
         if not gpu.serves(
