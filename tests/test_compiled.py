@@ -80,6 +80,26 @@ def test_what_does_not_fit_is_left_to_numpy() -> None:
         assert not loop.add(a, a, out)
 
 
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_choices_have_numpys_bits() -> None:
+    condition, a, b = values(2) > 0, values(0), values(1)
+    everywhere = np.broadcast_to(np.float32(3), a.shape)  # as the gradient of a sum
+    for x, y in ((a, b), (a, 0.5), (2, b), (everywhere, b)):
+        made = loop.where(condition, x, y)
+        same(made, np.where(condition, x, y))
+        same(
+            ds.where(
+                ds.Tensor(condition), *[ds.Tensor(v) if v is a or v is b else v for v in (x, y)]
+            ).numpy(),
+            made,
+        )
+    for x, y in ((a.T, b), (a[:1], b), (a.astype(np.float64), b), (1, 2), (np.float32(1), 2)):
+        assert loop.where(condition, x, y) is None
+    assert loop.where(condition.T, a, b) is None
+    assert loop.where(a, a, b) is None
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "momentum": {"momentum": 0.9},

@@ -77,7 +77,15 @@ def relu_gradient(g: Any, out: Any, spare: bool) -> Any:
     return _gradient(RELU_BY_RESULT, g, out, spare)
 
 
+def like(g: Any, known: Any) -> Any:
+    """A gradient that is one number everywhere, as that of a sum is, as an array that lies like `known`."""
+    if g.size >= ENOUGH and g.shape == known.shape and 0 in g.strides and known.flags.c_contiguous:
+        return np.ascontiguousarray(g)
+    return g
+
+
 def _gradient(kind: int, g: Any, known: Any, spare: bool) -> Any:
+    g = like(g, known)
     lib = _lib(known, g)
     if lib is None:
         return None
@@ -117,6 +125,7 @@ def softmax(x: Any) -> Any:
 
 def softmax_gradient(g: Any, out: Any) -> Any:
     """The gradient of `softmax` by its result."""
+    g = like(g, out)
     lib = _lib(out, g) if out.flags.c_contiguous else None
     if lib is None:
         return None

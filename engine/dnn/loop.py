@@ -1,4 +1,4 @@
-"""Sums, relu and updates of large float32 arrays by loops in C, on all cores. False where NumPy has to do it.
+"""Sums, choices, relu and updates of large float32 arrays by loops in C, on all cores. False where NumPy has to do it.
 
 Each gives the bits NumPy gives, so it does not matter from when on they serve.
 """
@@ -24,6 +24,7 @@ loops = Compiled(
     {
         "loops_add": [_POINTER, _POINTER, _POINTER, _LONG],
         "loops_relu": [_POINTER, _POINTER, _LONG],
+        "loops_where": [_POINTER] * 4 + [_LONG] + [_FLOAT] * 2,
         "loops_sgd": [_POINTER] * 3 + [_LONG] + [_FLOAT] * 4 + [_INT] * 3,
     },
 )
@@ -47,6 +48,43 @@ def relu(x: Any, out: Any) -> bool:
         return False
     found.loops_relu(address(x), address(out), out.size)
     return True
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """`np.where` of truth values and of arrays in order that lie like them; one of the two may be a plain number."""
+    if type(condition) is not np.ndarray or condition.size < ENOUGH or condition.dtype != np.bool_:
+        return None
+    a, b = _number(a), _number(b)
+    arrays = [x for x in (a, b) if type(x) is not float]
+    if not arrays or not serves(*arrays) or not condition.flags.c_contiguous:
+        return None
+    if any(not x.flags.c_contiguous or x.shape != condition.shape for x in arrays):
+        return None
+    found = loops.ready()
+    if found is None:
+        return None
+    out = np.empty_like(arrays[0])
+    pointers = [address(x) if type(x) is np.ndarray else None for x in (a, b)]
+    plain = [0.0 if type(x) is np.ndarray else x for x in (a, b)]
+    found.loops_where(address(condition), *pointers, address(out), out.size, *plain)
+    return out
+
+
+def _number(x: Any) -> Any:
+    """A plain number for one that stands everywhere in an array, as in the gradient of a sum."""
+    if type(x) is int:
+        return float(x)
+    return (
+        float(x.flat[0])
+        if type(x) is np.ndarray and x.dtype == np.float32 and not any(x.strides) and x.size
+        else x
+    )
+
+
+def chosen(xp: Any, condition: Any, a: Any, b: Any) -> Any:
+    """`xp.where(condition, a, b)`."""
+    made = where(condition, a, b) if xp is np else None
+    return xp.where(condition, a, b) if made is None else made
 
 
 def sgd(parameter: Any, gradient: Any, velocity: Any, first: bool, group: dict[str, Any]) -> bool:

@@ -244,7 +244,7 @@ def SILU(xp: Any, input: Any) -> Any:
 
 
 def _leaky_vjp(xp: Any, g: Any, out: Any, input: Any, *, negative_slope: float) -> Any:
-    return xp.where(input > 0, g, g * negative_slope)
+    return loop.chosen(xp, input > 0, g, g * negative_slope)
 
 
 @op(
@@ -257,11 +257,11 @@ def _leaky_vjp(xp: Any, g: Any, out: Any, input: Any, *, negative_slope: float) 
 )
 def LEAKY_RELU(xp: Any, input: Any, *, negative_slope: float) -> Any:
     """Negative values are scaled instead of cut."""
-    return xp.where(input > 0, input, input * negative_slope)
+    return loop.chosen(xp, input > 0, input, input * negative_slope)
 
 
 def _elu_vjp(xp: Any, g: Any, out: Any, input: Any, *, alpha: float) -> Any:
-    return xp.where(input > 0, g, g * (xp.exp(xp.minimum(input, 0)) * alpha))
+    return loop.chosen(xp, input > 0, g, g * (xp.exp(xp.minimum(input, 0)) * alpha))
 
 
 @op(
@@ -275,11 +275,11 @@ def _elu_vjp(xp: Any, g: Any, out: Any, input: Any, *, alpha: float) -> Any:
 )
 def ELU(xp: Any, input: Any, *, alpha: float) -> Any:
     """Negative values approach -alpha smoothly."""
-    return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
+    return loop.chosen(xp, input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
 
 
 def _softplus_vjp(xp: Any, g: Any, out: Any, input: Any, *, beta: float, threshold: float) -> Any:
-    return xp.where(input * beta > threshold, g, g * _logistic(xp, input * beta))
+    return loop.chosen(xp, input * beta > threshold, g, g * _logistic(xp, input * beta))
 
 
 @op(
@@ -295,7 +295,7 @@ def SOFTPLUS(xp: Any, input: Any, *, beta: float, threshold: float) -> Any:
     """A smooth relu; above `threshold` it is the input itself."""
     scaled = input * beta
     soft = (xp.maximum(scaled, 0) + xp.log1p(xp.exp(-xp.abs(scaled)))) / beta
-    return xp.where(scaled > threshold, input, soft)
+    return loop.chosen(xp, scaled > threshold, input, soft)
 
 
 # --- over a dimension --------------------------------------------------------------------------------

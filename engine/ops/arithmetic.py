@@ -107,7 +107,7 @@ def _pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
             if other == 0
             else g
             if other == 1
-            else g * (input * other if other == 2 else input ** (other - 1) * other)
+            else g * (input * other if other == 2 else _power(xp, input, other - 1) * other)
         )
         return base, None
     to_input = g * xp.where(other == 0, 0.0, other * input ** xp.where(other == 0, 1.0, other - 1))
@@ -128,7 +128,20 @@ def _pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 )
 def POW(xp: Any, input: Any, other: Any) -> Any:
     """Power."""
-    return xp.square(input) if type(other) is int and other == 2 else xp.power(input, other)
+    return _power(xp, input, other)
+
+
+def _power(xp: Any, x: Any, exponent: Any) -> Any:
+    """`x ** exponent`; small whole powers of floats by products, which take a tenth of the time."""
+    kind = type(exponent)
+    if (kind is int or kind is float) and exponent in (2, 3, 4) and hasattr(x, "dtype") and x.ndim:
+        if exponent == 2 and (kind is int or x.dtype.kind == "f"):
+            return x * x
+        if x.dtype.kind == "f":
+            return x * x * x if exponent == 3 else x * x * x * x
+    if not hasattr(xp, "power"):  # on Tensors
+        return x**exponent
+    return xp.square(x) if kind is int and exponent == 2 else xp.power(x, exponent)
 
 
 def _square_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:

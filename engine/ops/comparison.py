@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
+from engine.dnn import loop
 from engine.op import op
 from engine.ops.arithmetic import ELEMENTWISE, UNARY
 
@@ -119,7 +120,7 @@ def ISFINITE(xp: Any, input: Any) -> Any:
 
 
 def _where_vjp(xp: Any, g: Any, out: Any, condition: Any, input: Any, other: Any) -> Any:
-    return None, xp.where(condition, g, 0.0), xp.where(condition, 0.0, g)
+    return None, loop.chosen(xp, condition, g, 0.0), loop.chosen(xp, condition, 0.0, g)
 
 
 def _where_dtype(condition: Any, input: Any, other: Any) -> Any:
@@ -136,11 +137,11 @@ def _where_dtype(condition: Any, input: Any, other: Any) -> Any:
 )
 def WHERE(xp: Any, condition: Any, input: Any, other: Any) -> Any:
     """`input` where the condition is true, `other` elsewhere."""
-    return xp.where(condition, input, other)
+    return loop.chosen(xp, condition, input, other)
 
 
 def _fill_vjp(xp: Any, g: Any, out: Any, input: Any, mask: Any, *, value: Any) -> Any:
-    return xp.where(mask, 0.0, g), None
+    return loop.chosen(xp, mask, 0.0, g), None
 
 
 def _fill_dtype(input: Any, mask: Any, *, value: Any) -> Any:

@@ -18,6 +18,7 @@ from engine.ops.distance import cosine_similarity
 from engine.ops.exponential import exp, log
 from engine.ops.gates import logsigmoid
 from engine.ops.gather import gather
+from engine.ops.indexing import getitem
 from engine.ops.layout import stack
 from engine.ops.loss import mean_or_sum
 from engine.ops.statistics import pairwise_distance
@@ -76,14 +77,16 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     single = len(input.shape) == 1
     x = input.unsqueeze(0) if single else input
     raw = np.atleast_2d(target.detach().cpu().array)
-    rows = []
-    for i in range(x.shape[0]):
-        end = np.flatnonzero(raw[i] < 0)
-        right = raw[i][: end[0] if end.size else None]
-        wrong = np.setdiff1d(np.arange(x.shape[1]), right)
-        apart = 1 - (x[i][right].unsqueeze(1) - x[i][wrong].unsqueeze(0))
-        rows.append(clamp(apart, min=0.0).sum() / x.shape[1])
-    made = stack(rows)
+    # Of each row the classes before the first -1 count.
+    listed = np.logical_and.accumulate(raw >= 0, axis=1)
+    most = int(listed.sum(1).max(initial=0))
+    listed, right = listed[:, :most], np.where(listed, raw, 0)[:, :most].astype(np.int64)
+    rows = np.arange(len(raw))[:, None]
+    wrong = np.ones(tuple(x.shape), bool)
+    wrong[np.broadcast_to(rows, listed.shape)[listed], right[listed]] = False
+    apart = 1 - (getitem(x, (rows, right)).unsqueeze(2) - x.unsqueeze(1))
+    counted = listed[:, :, None] & wrong[:, None, :]
+    made = reduction_sum(where(counted, clamp(apart, min=0.0), 0.0), (1, 2)) / x.shape[1]
     return _take(made.squeeze(0) if single else made, reduction)  # type: ignore[no-any-return]
 
 
@@ -179,10 +182,7 @@ def ctc_loss(
                 f"got {lengths} and {sizes}"
             )
         )
-    rows = [
-        _ctc(log_probs[:n, i], label, blank) for i, (n, label) in enumerate(zip(lengths, labels, strict=True))
-    ]
-    loss = stack(rows)
+    loss = _ctc(log_probs, lengths, labels, blank)
     if zero_infinity:
         loss = where(loss.isinf(), 0.0, loss)
     if reduction == "mean":
@@ -194,22 +194,31 @@ def _listed(lengths: Any) -> list[Any]:
     return lengths.tolist() if hasattr(lengths, "tolist") else list(lengths)
 
 
-def _ctc(logs: Any, label: Any, blank: int) -> Any:
-    """The loss of one sequence [steps, classes]: the forward recursion, in logarithms."""
-    path = np.full(2 * len(label) + 1, blank)
-    path[1::2] = label
+def _ctc(logs: Any, lengths: list[int], labels: list[Any], blank: int) -> Any:
+    """The loss of each sequence of [steps, batch, classes]: the forward recursion, in logarithms, of all at once."""
+    batch = len(labels)
+    path = np.full((batch, 2 * max((len(label) for label in labels), default=0) + 1), blank)
+    for row, label in zip(path, labels, strict=True):
+        row[1 : 2 * len(label) : 2] = label
     # From two places back only where the label differs: not over a blank, nor between equal labels.
-    leap = np.zeros(len(path), bool)
-    leap[2:] = (path[2:] != blank) & (path[2:] != path[:-2])
+    leap = np.zeros(path.shape, bool)
+    leap[:, 2:] = (path[:, 2:] != blank) & (path[:, 2:] != path[:, :-2])
     nothing = -1e30 if logs.dtype.itemsize >= 4 else -6e4
-    here = logs[:, path]
-    start = np.arange(len(path)) < 2
-    alpha = where(start, here[0], nothing)
+    steps = max(lengths, default=0)
+    here = getitem(logs, (np.arange(steps)[:, None, None], np.arange(batch)[:, None], path))
+    runs = np.asarray(lengths)
+    alpha = where((np.arange(path.shape[1]) < 2) & (runs > 0)[:, None], here[0], nothing)
     from engine.ops.pad import pad
 
-    for t in range(1, logs.shape[0]):
-        once = pad(alpha, (1, 0), value=nothing)[: len(path)]
-        twice = where(leap, pad(alpha, (2, 0), value=nothing)[: len(path)], nothing)
-        alpha = stack([alpha, once, twice]).logsumexp(0) + here[t]
-    total = alpha[-2:].logsumexp(0) if len(path) > 1 else alpha[0]
+    for t in range(1, steps):
+        once = pad(alpha, (1, 0), value=nothing)[:, :-1]
+        twice = where(leap, pad(alpha, (2, 0), value=nothing)[:, :-2], nothing)
+        further = stack([alpha, once, twice]).logsumexp(0) + here[t]
+        # A sequence that has ended stays as it is.
+        alpha = further if t < runs.min() else where((t < runs)[:, None], further, alpha)
+    ends = 2 * np.asarray([len(label) for label in labels])
+    rows = np.arange(batch)
+    last = getitem(alpha, (rows, ends))
+    before = where(ends > 0, getitem(alpha, (rows, np.maximum(ends - 1, 0))), nothing)
+    total = stack([last, before]).logsumexp(0)
     return where(total > nothing / 2, -total, math.inf)

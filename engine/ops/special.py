@@ -13,7 +13,7 @@ from engine.dispatch import apply, unary
 from engine.dtype import floating
 from engine.errors import ArgumentProblem, Shape
 from engine.op import op
-from engine.ops.exponential import FLOAT_UNARY, erf_of
+from engine.ops.exponential import FLOAT_UNARY, erf_of, pieces
 from engine.ops.nested import nested
 
 if TYPE_CHECKING:
@@ -81,9 +81,50 @@ def _erfinv(y: Any) -> Any:
     return np.where(inside, x, edge)
 
 
+# Of float32: polynomials in w = -ln(1 - y²), shifted, where w < 5 and in its root beyond (Giles 2010, Approximating the
+# erfinv function).
+_CENTRE = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+    0.246640727, 1.50140941,
+)  # fmt: skip
+_TAIL = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
+    1.00167406, 2.83297682,
+)  # fmt: skip
+
+
+def _erfinv_single(y: Any) -> Any:
+    """`_erfinv` of float32, a cacheful at a time, within 1e-6 of its size."""
+    out = np.empty_like(y, order="C")
+    for part, into in pieces(np.ascontiguousarray(y), out):
+        with np.errstate(all="ignore"):  # at the edges and beyond
+            w = -np.log((1 - part) * (1 + part))
+        far = w >= 5
+        near = w - np.float32(2.5)
+        made = np.full_like(part, _CENTRE[0])
+        for coefficient in _CENTRE[1:]:
+            made *= near
+            made += np.float32(coefficient)
+        if far.any():
+            root = np.sqrt(w[far]) - np.float32(3)
+            tail = np.full_like(root, _TAIL[0])
+            for coefficient in _TAIL[1:]:
+                tail *= root
+                tail += np.float32(coefficient)
+            made[far] = tail
+        with np.errstate(all="ignore"):
+            np.multiply(made, part, out=into)
+        edge = np.abs(part) >= 1
+        if edge.any():
+            into[edge] = np.where(np.abs(part[edge]) == 1, np.copysign(np.inf, part[edge]), np.nan)
+    return out
+
+
 @op("erfinv", **FLOAT_UNARY, formula="x with erf(x) = input", vjp=_erfinv_vjp, saves=("out",))
 def ERFINV(xp: Any, input: Any) -> Any:
     """The inverse of the error function."""
+    if xp is np and type(input) is np.ndarray and input.dtype == np.float32:
+        return _erfinv_single(input)
     return _in_float64(_erfinv, input) if xp is np else _on_gpu("erfinv")(input)
 
 
