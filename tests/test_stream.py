@@ -1,9 +1,11 @@
 import json
 from types import SimpleNamespace
 
+import pytest
 from programs import TRAIN, Program, lstm, mlp
 
 from dsviz import events as ev
+from dsviz.query.quiet import quiet
 from dsviz.query.stream import OUTPUT, PageStream
 from dsviz.store import GraphStore
 from dsviz.web import pages
@@ -240,6 +242,28 @@ def test_a_layer_is_one_op_and_no_class_of_a_person_s_that_is_named_so() -> None
     page.take(PageStream(store_of(program)).collect())
     layers = {group["note"]: group["layer"] for group in page.groups.values()}
     assert layers == {"Gru": False, "Linear": True, "Tanh": False}
+
+
+@pytest.mark.parametrize(
+    ("lines", "talks"),
+    [
+        ("if step % 10 == 0:\n    print(f'{step + 1}: {loss.item():.4f}', end='')", False),
+        ("    print('step', step + 1, loss.item())", True),
+        ("    raise ValueError(f'{x.shape} does not fit')", True),
+        ("    losses.append(float(loss))\n    best = loss", True),
+        ("    return", True),
+        ("    h = ds.relu(h)", False),
+        ("    h = h + skip", False),
+        ("    h += 1", False),
+        ("    return h @ w", False),
+        ("    self.head(h)", False),
+        ("    for t in range(3):\n        print(t)", False),
+        ("    print(", False),
+        ("", False),
+    ],
+)
+def test_an_arm_that_only_talks_needs_no_room(lines: str, talks: bool) -> None:
+    assert quiet(lines) is talks
 
 
 def test_a_flood_of_output_is_cut_in_the_middle() -> None:

@@ -74,12 +74,12 @@ export function api(state, graph) {
     get zoom() { return graph.painter.view.k; },
     /** Groups as the page knows them. */
     groups: () => [...state.groups.values()].map(({ id, kind, label, turns, turn, taken }) => ({ id, kind, label, turns, turn, taken })),
-    /** Edges that are drawn: the nodes at their ends, and whether the turn shown used them. */
+    /** Edges that are drawn: the nodes at their ends, whether the turn shown used them, and how wide they are. */
     edges() {
       graph.flush();
       const node = (item) => scene.slotsOf(item).find((slot) => slot.node)?.node ?? null;
       const { scene } = graph;
-      return scene.edges.drawn.map((edge) => ({ from: node(edge.a), to: node(edge.b), kind: edge.kind, live: edge.live }));
+      return scene.edges.drawn.map((edge) => ({ from: node(edge.a), to: node(edge.b), kind: edge.kind, live: edge.live, width: edge.width }));
     },
     nodes() {
       return [...state.slots.values()].filter((slot) => slot.node).map((slot) => ({

@@ -76,7 +76,7 @@ export class Layout extends Frames {
   /** Note arms: until something in them has run, room is kept for them where they stand in the program. */
   addGroup(state, group) {
     this.foldOf.clear();
-    if (group.kind !== "branch" || this.boxes.has(group.id)) return;
+    if (group.kind !== "branch" || group.quiet || this.boxes.has(group.id)) return; // one that only prints has room when an op runs in it
     if (this.foldedAround(state, group.id)) return;
     const host = state.groups.has(group.parent) ? group.parent : 0;
     const list = this.waiting.get(host) || [];

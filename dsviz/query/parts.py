@@ -46,8 +46,8 @@ class Group:
 
     __slots__ = (
         "arm", "calls", "children", "endline", "file", "id", "items", "kind", "label", "layer", "line",
-        "loops", "note", "optimizers", "parent", "path", "places", "point", "points", "reach",
-        "recent", "signatures", "site", "slots", "stamp", "turns", "turns_path",
+        "loops", "note", "optimizers", "parent", "path", "places", "point", "points", "quiet",
+        "reach", "recent", "signatures", "site", "slots", "stamp", "turns", "turns_path",
     )  # fmt: skip
 
     def __init__(self, id: int, parent: Group | None, kind: str, label: str) -> None:
@@ -57,6 +57,7 @@ class Group:
         self.label = label
         self.note = ""
         self.layer: bool | None = None  # whether it is drawn as one node; None: not shown yet
+        self.quiet: bool | None = None  # whether an arm seems to hold no op; None: not looked at yet
         self.file = 0
         self.line = 0
         self.endline = 0

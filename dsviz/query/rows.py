@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dsviz.events import Failed, Leaf, Op
 from dsviz.query.display import Display
 from dsviz.query.parts import Group, Slot
+from dsviz.query.quiet import quiet
 
 if TYPE_CHECKING:
     from dsviz.store import GraphStore
@@ -176,6 +177,18 @@ def _one_op(group: Group) -> bool:
     return group.layer
 
 
+def _is_quiet(store: GraphStore, group: Group) -> bool:
+    """Whether a group is an arm of a branch that prints or raises, and so has no room in the graph until an op runs there."""
+    if group.quiet is None:
+        group.quiet = False
+        site = store.structure.sites.by_id.get(group.site) if group.kind == "branch" else None
+        text = store.read(store.text(group.file)) if site is not None else None
+        if site is not None and text is not None:
+            first, last = site.body if group.arm else site.orelse
+            group.quiet = quiet("\n".join(text.splitlines()[first - 1 : last]))
+    return group.quiet
+
+
 def group_row(display: Display, group: Group) -> dict[str, Any]:
     """A group as the page draws it."""
     loop = group.kind == "loop"
@@ -193,5 +206,6 @@ def group_row(display: Display, group: Group) -> dict[str, Any]:
         "turn": max(display.turn(group), 0) if loop else None,
         "arm": None if group.arm is None else ("if" if group.arm else "else"),
         "taken": display.taken(group),
+        "quiet": _is_quiet(display.store, group),
         "lane": 2 if group.kind == "optimizer" else 0,
     }
