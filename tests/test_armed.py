@@ -12,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine as ds
+from dsviz.debuggee import sinks
 from dsviz.debuggee.breakpoints import checked
 from dsviz.debuggee.changes import Changes
 from dsviz.debuggee.conditions import Conditions
 from dsviz.debuggee.inspection import WIDE, all_finite
+from dsviz.debuggee.outlets import DirectOutlet
 from dsviz.debuggee.simple import comparison, decided
+from dsviz.debuggee.stepper import Stepper
+from dsviz.debuggee.tracer import Tracer
 from engine.bus import bus
 from engine.memory import memory
 from engine.writes import writes
@@ -195,3 +199,68 @@ def test_the_bytes_alive_are_those_of_the_buffers() -> None:
         gc.collect()
         memory.flush()
         assert memory.nbytes == sum(buffer.nbytes for buffer in memory.live())
+
+
+def own_names(x: Any) -> Any:
+    op, shape = "exp", (7,)
+    y = x * 2.0
+    assert (op, shape) == ("exp", (7,))
+    return y + x
+
+
+def training() -> None:
+    ds.manual_seed(0)
+    net = ds.Sequential(ds.nn.Linear(3, 4), ds.nn.ReLU(), ds.nn.Linear(4, 2))
+    frozen = ds.ones(5)
+    optimizers = [ds.optim.SGD(net.parameters(), lr=0.1), ds.optim.SGD([frozen], lr=0.1)]
+    for turn in range(4):
+        x = ds.ones(turn % 2 + 1, 3, requires_grad=True)
+        out = net(x)
+        if turn == 1:
+            frozen.array[0] = 9.0
+        (net(own_names(x)) + out).sum().backward()
+        if turn == 2:
+            frozen.grad = ds.ones(5)
+        for optimizer in optimizers:
+            optimizer.step()
+        frozen.grad = None
+
+
+ASKED = [
+    ("if", {"condition": "op in ('mul', 'add')"}),
+    ("if", {"condition": "op == 'exp'"}),
+    ("if", {"condition": "op == \"linear'\" and phase == 'backward'"}),
+    ("if", {"condition": "phase == 'optimizer' and iteration > 1"}),
+    ("shape predicate", {"condition": "shape == (2, 4)"}),
+    ("shape predicate", {"condition": "shape == (7,)"}),
+    ("shape predicate", {"condition": "shape[0] == 1 and phase == 'backward'"}),
+    ("op", {"name": "relu", "condition": "out.sum() > -1 and shape == (1, 4)"}),
+    ("data", {"name": "frozen"}),
+    ("gradient", {"condition": "norm > 0.1"}),
+    ("nan", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields"), ASKED, ids=lambda value: str(value)[:40])
+def test_what_is_not_asked_again_stops_where_it_did(
+    kind: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heard() -> list[str]:
+        told: list[Any] = []
+        tracer = Tracer(bus, lambda: DirectOutlet(lambda event: None), level=0)
+        stepper = Stepper(bus, tracer, lambda message: told.append(message) or True, lambda *_: {}, dict)
+        stepper.set_breakpoints([checked(1, kind, {**fields, "log": "{(op, shape, phase)}", "hit": ">= 1"})])
+        try:
+            training()
+        finally:
+            stepper.close()
+            tracer.close()
+        assert {message["t"] for message in told} <= {"log"}
+        return [message["text"] for message in told]
+
+    quick = heard()
+    monkeypatch.setattr(Conditions, "refuses", lambda *_: False)
+    monkeypatch.setattr(Stepper, "_still", lambda *_: False)
+    monkeypatch.setattr(sinks, "plainly_finite", lambda *_: False)
+    assert quick == heard()
+    assert bool(quick) is (kind != "nan")

@@ -52,6 +52,16 @@ class Changes:
         self._kept[number] = (which, stamp, before[2])
         return False
 
+    def untouched(self, number: int) -> bool:
+        """Whether it was looked at, and the engine has not written to it since."""
+        kept = self._kept.get(number)
+        if kept is None:
+            return False
+        array = kept[0]()
+        return isinstance(array, np.ndarray) and (
+            kept[1] == writes.count or writes.since(array, kept[1]) is None
+        )
+
     def forget(self, numbers: set[int]) -> None:
         """Keep no copies but those of `numbers`."""
         self._kept = {number: kept for number, kept in self._kept.items() if number in numbers}

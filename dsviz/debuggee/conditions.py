@@ -6,6 +6,8 @@ Whatever an expression does, the program goes on: what raises, or runs too long,
 from __future__ import annotations
 
 import contextlib
+import inspect
+import sys
 from _thread import get_ident
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
@@ -17,6 +19,7 @@ from dsviz.debuggee import patience
 from dsviz.debuggee.breakpoints import SHAPE, Breakpoint, counts
 from dsviz.debuggee.changes import Changes
 from dsviz.debuggee.expressions import harmless_exit, raised, unseen
+from dsviz.debuggee.frames import Places, first_user_frame
 from dsviz.debuggee.patience import Overtime, calm, limit
 from dsviz.debuggee.simple import comparison, decided, known
 from engine.iteration import iteration
@@ -44,6 +47,7 @@ class Conditions:
         self._over: set[int] = set()
         self._values = Changes()
         self._codes: dict[str, CodeType] = {}
+        self._refused: dict[Any, tuple[CodeType, bool]] = {}
         self._gave_up: set[tuple[int, str]] = set()  # ran too long: not asked again
 
     def asking(self) -> bool:
@@ -160,6 +164,39 @@ class Conditions:
                     found.append(item)
         return found
 
+    def untouched(self, items: list[Breakpoint]) -> bool:
+        """Whether all those values were looked at, and the engine has written to none of them since."""
+        return all(self._values.untouched(item.id) for item in items)
+
+    def refuses(self, hit: Breakpoint, node: Node, places: Places) -> bool:
+        """Whether the condition of `hit` is known not to hold for ops like `node` where it runs.
+
+        That can be so where it only compares what is the same for all of them; which is found out once.
+        """
+        code, frame = node.code, None
+        if node.phase:  # its line is the one that asked for the gradients, or for the step
+            frame = first_user_frame(sys._getframe(2), places)
+            code = None if frame is None else frame.f_code
+        if code is None or not code.co_flags & inspect.CO_OPTIMIZED:
+            return False
+        key = (hit.condition, id(code), node.op, node.phase, node.shape)
+        found = self._refused.get(key)
+        if found is None:
+            if len(self._refused) > MOST_REFUSED:
+                self._refused.clear()
+            # `code` is kept with it: its number is its own as long as it lives.
+            found = self._refused[key] = (code, self._never(hit, node, code, places))
+        return found[1]
+
+    def _never(self, hit: Breakpoint, node: Node, code: CodeType, places: Places) -> bool:
+        asked = comparison(hit.condition)
+        frame = first_user_frame(sys._getframe(3), places)
+        if asked is None or not ALIKE.issuperset(asked.names) or frame is None or frame.f_code is not code:
+            return False
+        if any(known(frame, name) for name in asked.names):
+            return False  # it speaks of the program's own variable
+        return decided(asked, frame, names_of(node)) is False
+
     def means(self, hit: Breakpoint, node: Node, frames: list[FrameType]) -> bool:
         """Whether the name of `hit`, such as `net.head.bias`, is the tensor that `node` stands for."""
         with self.quiet():
@@ -198,6 +235,8 @@ class Conditions:
         return None
 
 
+ALIKE = frozenset(("op", "shape", "phase"))  # names that mean the same for all ops of one kind
+MOST_REFUSED = 10_000
 OF_AN_OP = ("args", "out", "op", "shape", "shapes", "phase", "node")  # names that say nothing where none runs
 
 

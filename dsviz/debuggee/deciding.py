@@ -61,8 +61,12 @@ class Deciding:
             hits += table.nodes.get(node.id, ())
         if table.lines:
             hits += self._hits_on_lines(node)
-        hits += table.any
+        if table.any:
+            hits += [hit for hit in table.any if not self._refuses(hit, node)]
         return self._satisfied(hits, node) if hits else hits
+
+    def _refuses(self, hit: Breakpoint, node: Node) -> bool:
+        return bool(hit.condition) and self._conditions.refuses(hit, node, self._tracer.places)
 
     def _hits_by_arrival(self, code: Any) -> list[Breakpoint]:
         """Of the line that this thread has come to: its first op is one that runs further in, in another's code."""

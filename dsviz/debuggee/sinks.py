@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from _thread import get_ident
 from types import FrameType
 from typing import Any
+
+import numpy as np
 
 from dsviz.debuggee.branches import Branch, Branches
 from dsviz.debuggee.breakpoints import Breakpoint
@@ -38,7 +41,7 @@ from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatch
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.module import ModuleCall
-from engine.node import Node
+from engine.node import BACKWARD, Node
 
 _REASON = {ENTRY: "entry", PAUSE: "pause"}  # any other mode: "step"
 
@@ -53,6 +56,7 @@ class Sinks(Deciding):
     pending: Node | None
     _closed: bool
     _watched: Lines
+    _last: dict[int, tuple[int, int, int, int, int]]
 
     def _op_start(self, kind: str, node: Node) -> None:
         if self._conditions.asking():
@@ -108,11 +112,15 @@ class Sinks(Deciding):
         if self._conditions.asking():
             return
         table = self._table
-        if table.nan and produced_nan(node):
+        if table.nan and not plainly_finite(node.made) and produced_nan(node):
             hits = self._satisfied(table.nan, node)
             if hits:
                 self._stop_after("nan", hits, node, f"{node.label} produced NaN or Inf")
-        hits = [hit for hit in table.after if self._matches(hit, node)] if table.after else []
+        hits = (
+            [hit for hit in table.after if self._matches(hit, node) and not self._refuses(hit, node)]
+            if table.after
+            else []
+        )
         hits = self._satisfied(hits, node) if hits else hits
         if hits:
             self._stop_after("breakpoint", hits, node, f"Paused after {node.label}")
@@ -120,12 +128,25 @@ class Sinks(Deciding):
             hits = self._satisfied(self._conditions.over_limit(table.memory), node)
             if hits:
                 self._stop_after("memory", hits, node, f"{hits[0].label}, after {node.label}")
-        if table.data:
+        if table.data and not (self._still(node) and self._conditions.untouched(table.data)):
             frames = user_frames(sys._getframe(1), self._tracer.places)
             hits = self._conditions.changed(table.data, frames, backward=node.phase == 1)
             hits = self._satisfied(hits, node)
             if hits:
                 self._stop_after("data changed", hits, node, f"{hits[0].name} was changed by {node.label}")
+
+    def _still(self, node: Node) -> bool:
+        """Whether no line of the program has run since the op before this one, as far as can be told at no cost."""
+        if node.phase == BACKWARD:
+            return True
+        call, outermost = node.call, 0
+        while call is not None:
+            outermost = call.id
+            call = call.parent
+        me, here = get_ident(), (node.phase, outermost, id(node.code), node.lasti, node.iteration)
+        before, self._last[me] = self._last.get(me), here
+        # In one call of a module of the engine's, or in one step of an optimizer.
+        return before == here and bool(outermost or node.phase)
 
     def _stop_after(self, reason: str, hits: list[Breakpoint], node: Node, text: str) -> None:
         position = describe_node(self._tracer, node, ran=True)
@@ -150,9 +171,11 @@ class Sinks(Deciding):
         if self._conditions.asking():
             return
         node, grad = subject
-        frames = user_frames(sys._getframe(1), self._tracer.places)
-        means = self._conditions.means
-        hits = [hit for hit in self._table.gradient if not hit.name or means(hit, node, frames)]
+        hits = self._table.gradient
+        if any(hit.name for hit in hits):
+            frames = user_frames(sys._getframe(1), self._tracer.places)
+            means = self._conditions.means
+            hits = [hit for hit in hits if not hit.name or means(hit, node, frames)]
         if any(hit.kind == "gradient zero" for hit in hits) and bool(grad.any()):
             hits = [hit for hit in hits if hit.kind != "gradient zero"]
         hits = self._satisfied(hits, node, gradient_names(grad)) if hits else hits
@@ -320,6 +343,16 @@ class Sinks(Deciding):
         frames: list[FrameType] | None = None,
     ) -> None:
         raise NotImplementedError
+
+
+def plainly_finite(made: Any) -> bool:
+    """Whether it is an array whose numbers are all finite, where one sum says so."""
+    return (
+        type(made) is np.ndarray
+        and made.dtype.char in "fd"
+        and made.flags.c_contiguous
+        and math.isfinite(np.vdot(made, made))
+    )
 
 
 def produced_nan(node: Node) -> bool:

@@ -95,6 +95,7 @@ class Stepper(Sinks):
         self.pending: Node | None = None  # the node that a paused program is about to run
         self._table = Table()
         self._lines: dict[tuple[int, int], list[Breakpoint]] = {}
+        self._last: dict[int, tuple[int, int, int, int, int]] = {}
         self._on_line: dict[int, tuple[int, int, int]] = {}
         self._watched = Lines(self._line_without_op)
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -204,7 +205,7 @@ class Stepper(Sinks):
         self._want("op_finish", self._op_finish, table.wants_results)
         self._want("module_exit", self._module_exit, bool(table.left))
         self._want("gradient", self._gradient, bool(table.gradient))
-        self._want("buffer", ignore, bool(table.memory))  # buffers are counted only while somebody listens
+        self._want("fate", ignore, bool(table.memory))  # buffers are counted only while somebody listens
         self._want("backward", self._backward, bool(table.missing))
         self._want("step", self._step, bool(table.missing))
 
