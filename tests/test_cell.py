@@ -9,11 +9,12 @@ import pytest
 
 import dsviz as ds
 from dsviz import nn
-from engine.dnn import cell, compiled, library
+from engine.dnn import cell, library
+from engine.native.compiler import compiler
 from engine.ops.recurrent import lstm_cell
 
 pytestmark = pytest.mark.skipif(
-    library._opened() is None or compiled._compiler() is None, reason="needs oneDNN and a C compiler"
+    library._opened() is None or compiler() is None, reason="needs oneDNN and a C compiler"
 )
 
 

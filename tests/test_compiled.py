@@ -13,12 +13,13 @@ import pytest
 
 import dsviz as ds
 from engine.dnn import compiled, library, loop
+from engine.native import cache, compiler
 from engine.pool import compute
 
 F = ds.nn.functional
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of NumPy, for inf - inf
 needs_both = pytest.mark.skipif(
-    library._opened() is None or compiled._compiler() is None, reason="needs oneDNN and a C compiler"
+    library._opened() is None or compiler.compiler() is None, reason="needs oneDNN and a C compiler"
 )
 SIDE = 400  # squared, it is worth a loop in C
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, -1e-42]
@@ -26,7 +27,7 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, -1e-42]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(compiled, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -133,40 +134,62 @@ def test_updates_have_numpys_bits(name: str) -> None:
 
 
 @needs_both
-def test_the_compiler_runs_beside_the_program(folder: Path) -> None:
+def test_the_compiler_runs_beside_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that ends at once leaves it running; the library then appears whole."""
-    program = (
-        "import sys, pathlib\n"
-        "from engine.dnn import compiled, loop\n"
-        "compiled._folder = lambda: pathlib.Path(sys.argv[1])\n"
-        "assert loop.loops.ready() is None\n"
-        "print(loop.loops.path())\n"
-    )
-    made = Path(subprocess.check_output([sys.executable, "-c", program, str(folder)], text=True).strip())
+    program = "from engine.dnn import loop\nassert loop.loops.ready() is None\nprint(loop.loops.name())\n"
+    around = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    name = subprocess.check_output([sys.executable, "-c", program], text=True, env=around).strip()
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path / "dsviz" / "native")
     fresh = compiled.Compiled("loops.c", loop.loops.flags[len(compiled.FLAGS) :], {})
-    assert fresh.path() == made
+    assert fresh.name() == name
     assert fresh.build() is not None  # whoever is first, both end with the same file
-    assert made.stat().st_mode & 0o022 == 0
+    path, damaged = cache.find(name)
+    assert path is not None
+    assert not damaged
+    assert path.stat().st_mode & 0o077 == 0
 
 
 @needs_both
-def test_another_persons_library_is_not_opened(folder: Path) -> None:
-    fresh = compiled.Compiled("loops.c", (), {})
-    path = fresh.path()
+def test_two_programs_at_once_end_with_one_whole_library(tmp_path: Path) -> None:
+    program = (
+        "from engine.dnn import compiled, loop\n"
+        "fresh = compiled.Compiled('loops.c', ('-O0',), {'loops_relu': loop.loops._functions['loops_relu']})\n"
+        "assert fresh.build() is not None\n"
+    )
+    around = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    running = [subprocess.Popen([sys.executable, "-c", program], env=around) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    assert [file.suffix for file in (tmp_path / "dsviz" / "native").iterdir()] in (
+        [".so"],
+        [".made", ".so"],
+        [".so", ".made"],
+    )
+
+
+@needs_both
+def test_what_a_compiler_left_is_taken_once_and_only_from_its_owner(folder: Path) -> None:
+    fresh = compiled.Compiled("loops.c", ("-DLEFT",), {})
+    name = fresh.name()
+    assert name is not None
+    left = cache.made(name)
+    left.write_bytes(b"not a library")
+    left.chmod(0o666)
+    assert cache.find(name) == (None, False)  # somebody else could have written it
+    left.chmod(0o600)
+    path, _ = cache.find(name)
     assert path is not None
-    path.write_bytes(b"not a library")
-    path.chmod(0o666)
-    assert fresh.ready() is None
-    path.chmod(0o600)
-    again = compiled.Compiled("loops.c", (), {})
-    assert again.ready() is None  # its own, but no library: NumPy goes on serving
-    assert path.read_bytes() == b"not a library"
+    assert [file.name for file in folder.iterdir()] == [path.name]
+    assert fresh.ready() is None  # its own, but no library: NumPy goes on serving
+    assert cache.find(name) == (path, False)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert cache.find(name) == (None, True)  # a torn one is removed
+    assert not list(folder.iterdir())
 
 
-def test_without_a_compiler_or_a_folder_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "_compiler", lambda: None)
+def test_without_a_compiler_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "compiler", lambda: None)
     fresh = compiled.Compiled("loops.c", ("-DNOBODY",), {})
-    assert fresh.path() is None
+    assert fresh.name() is None
     assert fresh.ready() is None
     assert fresh.build() is None
 
@@ -175,16 +198,19 @@ def test_without_a_compiler_or_a_folder_nothing_is_tried(monkeypatch: pytest.Mon
 def test_the_folder_is_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    find = compiled._folder.__wrapped__
+    find = cache.folder.__wrapped__
     for named, folder in (
         (str(tmp_path / "named"), "named"),
         ("relative", "home/.cache"),
         ("", "home/.cache"),
     ):
         monkeypatch.setenv("XDG_CACHE_HOME", named)
-        assert find() == tmp_path / folder / "dsviz"
+        assert find() == tmp_path / folder / "dsviz" / "native"
         assert not find().stat().st_mode & 0o077
     assert not (tmp_path / "relative").exists()
+    (tmp_path / "named" / "dsviz" / "native").chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "named"))
+    assert not find().is_relative_to(tmp_path / "named")  # others could have put something there
 
 
 @needs_both

@@ -17,7 +17,7 @@ from dsviz.query import drift, jit, partitions, precision, settings
 from dsviz.query.engine import engine
 from dsviz.query.iterations import compare
 from dsviz.session import Refused
-from engine.jit.compiler import compiler
+from engine.native.compiler import compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"stdout": subprocess.DEVNULL}

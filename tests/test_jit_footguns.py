@@ -19,10 +19,11 @@ import pytest
 
 import dsviz as ds
 from engine.config import DEFAULT
-from engine.jit import cache, plan
-from engine.jit.compiler import compiler
+from engine.jit import plan
 from engine.jit.plan import plans
 from engine.jit.region import layout_of
+from engine.native import cache
+from engine.native.compiler import compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (256, 512)
@@ -37,7 +38,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(home))
         cache.folder.cache_clear()
-        yield home / "dsviz" / "jit"
+        yield home / "dsviz" / "native"
     cache.folder.cache_clear()
 
 
@@ -392,7 +393,7 @@ def said(process: subprocess.Popen[str]) -> str:
 def test_two_processes_at_once_and_a_third_that_need_not_compile(tmp_path: Path) -> None:
     for process in [program(tmp_path), program(tmp_path)]:
         assert " 3 " in said(process) or " 4 " in said(process)
-    folder = tmp_path / "dsviz" / "jit"
+    folder = tmp_path / "dsviz" / "native"
     assert folder.stat().st_mode & 0o777 == 0o700
     libraries = list(folder.iterdir())
     assert [p.suffix for p in libraries] == [".so"]  # one whole library, nothing half done
@@ -406,7 +407,7 @@ def test_two_processes_at_once_and_a_third_that_need_not_compile(tmp_path: Path)
 
 
 def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
-    folder = tmp_path / "dsviz" / "jit"
+    folder = tmp_path / "dsviz" / "native"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     assert said(program(tmp_path)).split()[1] == "3"

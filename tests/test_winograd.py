@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import pytest
 
 import dsviz as ds
 from engine.config import DEFAULT
-from engine.dnn import compiled, library, winograd
+from engine.dnn import library, winograd
+from engine.native.compiler import compiler
 
 F = ds.nn.functional
 needs_both = pytest.mark.skipif(
-    library._opened() is None or compiled._compiler() is None, reason="needs oneDNN and a C compiler"
+    library._opened() is None or compiler() is None, reason="needs oneDNN and a C compiler"
 )
 CLOSE = 3e-5  # of the largest number
 
@@ -138,21 +140,21 @@ def test_what_it_is_not_for_stays_direct(
 def test_a_program_that_begins_without_it_goes_on_without_it(tmp_path: Path) -> None:
     """While the compiler runs for the next program, this one's numbers stay of one kind."""
     program = (
-        "import sys, pathlib, numpy as np\n"
+        "import numpy as np\n"
         "import dsviz as ds\n"
         "ds.configure(winograd=True)\n"
         "from engine.dnn import compiled, winograd\n"
-        "compiled._folder = lambda: pathlib.Path(sys.argv[1])\n"
         "winograd.ENOUGH, winograd.FEW = 0, 1 << 20\n"
         "x, w = (ds.Tensor(np.random.default_rng(0).standard_normal(s).astype('f')) for s in ((2,64,8,8), (64,64,3,3)))\n"
         "conv = lambda: ds.nn.functional.conv2d(x, w, None, 1, 1).numpy()\n"
         "first = conv()\n"
         "made = compiled.Compiled('winograd.c', winograd.winograd.flags[len(compiled.FLAGS):], {})\n"
-        "assert made.build() is not None and made.path() == winograd.winograd.path()\n"
+        "assert made.build() is not None and made.name() == winograd.winograd.name()\n"
         "assert all(np.array_equal(conv(), first) for _ in range(2 * compiled.ASK))\n"
         "assert winograd.winograd.build() is not None and not np.array_equal(conv(), first)\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    around = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=around, check=True)
 
 
 def test_the_switch_is_a_key_and_off_unless_asked_for() -> None:

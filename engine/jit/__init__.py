@@ -2,5 +2,5 @@
 
 Python always runs as written. Ops on large arrays that follow one another are put off until somebody looks at a result;
 `region` collects them, `plan` knows by their key whether there is a kernel, `derive` and `source` write its C from the
-ops' own rules, `compiler` runs the system's compiler beside the program, `cache` keeps what it made.
+ops' own rules. `engine.native` runs the system's compiler beside the program and keeps what it made.
 """

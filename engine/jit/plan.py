@@ -7,15 +7,16 @@ another plan. How many there are is bounded, in all and for each place in the pr
 from __future__ import annotations
 
 import ctypes
+import platform
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.config import current
-from engine.jit.compiler import Compilation, compiler
 from engine.jit.steps import Input, Step
 from engine.jit.symbol import Unsupported
 from engine.locks import reentrant
+from engine.native.compiler import Compilation, compiler
 from engine.pool import pool
 from engine.threads import get_num_threads
 
@@ -27,6 +28,13 @@ VARIANTS = 8  # compiled for one place; a place that needs more is not worth it
 COMPILED = 256  # libraries in one process: what is opened cannot be closed
 SHARE = 1 << 17  # elements that are worth a thread
 AT_ONCE = 2  # compilers at work
+
+# On a processor that has them, vectors of 512 bits: compilers are shy of them.
+WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+FLAGS = (
+    "-O3", "-march=native", *WIDE, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
+    "-fPIC", "-shared", "-std=gnu11", "-w", "-pthread",
+)  # fmt: skip
 
 COUNTING, COMPILING, READY, PLAIN = "counting", "compiling", "compiled", "plain"
 
@@ -124,7 +132,7 @@ class Plan:
                 return
             plans.compiled += 1
             self.place.compiled += 1
-            self.job = Compilation(self.derived.text)
+            self.job = Compilation(self.derived.text, FLAGS)
             self.name = self.job.name
             plans.jobs.append(self.job)
             self.state = COMPILING

@@ -19,7 +19,6 @@ from engine.amp import autocast
 from engine.bus import bus
 from engine.config import current
 from engine.grad_mode import state
-from engine.jit.compiler import compiler
 from engine.jit.deferred import LENT, OWN, Lazy, Lent, LentParameter, fill, raw
 from engine.jit.kept import Kept
 from engine.jit.plan import READY, Place, Plan, empty, plans
@@ -28,6 +27,7 @@ from engine.jit.shared import shared
 from engine.jit.steps import Input, Layout, Step
 from engine.location import INTERNAL, is_engine_code
 from engine.locks import reentrant
+from engine.native.compiler import compiler
 from engine.node import NO_KWARGS, Node, keep, order, settle
 from engine.op import Op
 from engine.pool import LARGE, compute

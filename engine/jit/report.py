@@ -17,7 +17,7 @@ def report() -> dict[str, Any]:
     module = sys.modules.get("engine.jit.plan")  # not loaded: no op was ever large enough
     if module is None:
         return {"compiler": None, "refused": "", "compiled": 0, "hits": 0, "misses": 0, "regions": []}
-    from engine.jit.compiler import compiler
+    from engine.native.compiler import compiler
 
     plans = module.plans.all()
     return {

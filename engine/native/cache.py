@@ -1,4 +1,4 @@
-"""Compiled regions on disk, by what they were compiled of, so that the next run of the program need not compile.
+"""Compiled C on disk, by what it was compiled of, so that the next run of the program need not compile.
 
 A file is a shared library with a seal behind it: a hash of its name and content. It is written under another name and
 renamed, so two processes can do it at once; one whose seal does not fit is removed and compiled anew. The folder has
@@ -15,19 +15,21 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from pathlib import Path
 
-MAGIC = b"dsviz-jit-1"
+MAGIC = b"dsviz-native-1"
 FILES = 512  # that are kept; the ones used longest ago are removed
 ABANDONED = 3600.0  # seconds after which an unfinished file of another process is removed
 
 
 @functools.cache
 def folder() -> Path:
-    """Where the libraries are: `$XDG_CACHE_HOME/dsviz/jit`, `~/.cache/dsviz/jit`, or a private folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    wanted = Path(base) / "dsviz" / "jit"
+    """Where the libraries are: `$XDG_CACHE_HOME/dsviz/native`, `~/.cache/dsviz/native`, or a private folder."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    base = named if os.path.isabs(named) else os.path.join(os.path.expanduser("~"), ".cache")
+    wanted = Path(base) / "dsviz" / "native"
     try:
         if os.path.isabs(base):
             wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -36,7 +38,7 @@ def folder() -> Path:
                 return wanted
     except OSError:
         pass  # read-only, full, or no home at all: the private folder serves
-    private = Path(tempfile.mkdtemp(prefix="dsviz-jit-"))
+    private = Path(tempfile.mkdtemp(prefix="dsviz-native-"))
     atexit.register(shutil.rmtree, private, ignore_errors=True)
     return private
 
@@ -58,7 +60,7 @@ def find(name: str) -> tuple[Path | None, bool]:
     try:
         content = path.read_bytes()
     except OSError:
-        return None, False
+        return _adopted(name), False
     size = len(MAGIC) + hashlib.sha256().digest_size
     if len(content) > size and content[-size:] == seal(name, content[:-size]):
         with contextlib.suppress(OSError):
@@ -69,14 +71,32 @@ def find(name: str) -> tuple[Path | None, bool]:
     return None, True
 
 
-def store(name: str, made: Path) -> Path:
-    """Seal the library at `made` and give it its name."""
-    content = made.read_bytes()
-    with open(made, "ab") as file:
+def made(name: str) -> Path:
+    """Where a compiler that nobody waits for leaves the library called `name`, whole, until somebody looks for it."""
+    return folder() / f"{name}.made"
+
+
+def _adopted(name: str) -> Path | None:
+    """The library that such a compiler left, sealed; None where there is none, or somebody else could have written it."""
+    left, mine = made(name), folder() / f"{name}-{os.getpid()}-{threading.get_ident()}.tmp"
+    try:
+        found = os.lstat(left)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            return None
+        os.rename(left, mine)  # of several that look at once only one finds it
+        return store(name, mine)
+    except OSError:
+        return None
+
+
+def store(name: str, ready: Path) -> Path:
+    """Seal the library at `ready` and give it its name."""
+    content = ready.read_bytes()
+    with open(ready, "ab") as file:
         file.write(seal(name, content))
     path = folder() / f"{name}.so"
-    os.chmod(made, 0o600)
-    os.replace(made, path)
+    os.chmod(ready, 0o600)
+    os.replace(ready, path)
     return path
 
 

@@ -14,17 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.jit import cache
+from engine.native import cache
 
 if TYPE_CHECKING:
     import subprocess
-
-# On a processor that has them, vectors of 512 bits: compilers are shy of them.
-WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
-FLAGS = (
-    "-O3", "-march=native", *WIDE, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
-    "-fPIC", "-shared", "-std=gnu11", "-w", "-pthread",
-)  # fmt: skip
 
 _numbers = count()
 _running: dict[int, Compilation] = {}
@@ -44,7 +37,7 @@ def compiler() -> str | None:
 
 @functools.cache
 def machine() -> str:
-    """What code made here depends on beside its source: the compiler, the processor and the flags."""
+    """What code made here depends on beside its source and the flags: the compiler and the processor."""
     path = compiler() or ""
     about = os.stat(path) if path else None
     processor = ""
@@ -56,21 +49,33 @@ def machine() -> str:
                     break
     parts = (
         path, str(about and (about.st_size, about.st_mtime_ns)), processor, platform.machine(), platform.system(),
-        *FLAGS,
     )  # fmt: skip
     return "\0".join(parts)
 
 
-def name_of(text: str) -> str:
+def name_of(text: str, flags: tuple[str, ...]) -> str:
     """What the library of C `text` is called: a hash of it and of all else it depends on."""
-    return hashlib.sha256(f"{machine()}\0{text}".encode()).hexdigest()[:40]
+    return hashlib.sha256("\0".join((machine(), *flags, text)).encode()).hexdigest()[:40]
+
+
+def leave(name: str, source: str, flags: tuple[str, ...], wait: bool) -> None:
+    """Compile the file `source` to what `cache.find(name)` finds then.
+
+    Unless it is waited for, the compiler is left running beside this process, at the least priority, and goes on when
+    this one ends.
+    """
+    # What is half written has another name, so whoever finds the library finds it whole.
+    script = '"$@" -o "$0.$$" </dev/null >/dev/null 2>&1 && mv -f "$0.$$" "$0" || rm -f "$0.$$"'
+    script = script if wait else f"(nice -n 19 {script}) &"
+    words = ["sh", "-c", script, str(cache.made(name)), str(compiler()), *flags, source]
+    os.waitpid(os.posix_spawn("/bin/sh", words, os.environ), 0)
 
 
 class Compilation:
     """A compiler at work on `text`, or a library that was there already. `poll()` says how far it is."""
 
-    def __init__(self, text: str) -> None:
-        self.name = name_of(text)
+    def __init__(self, text: str, flags: tuple[str, ...]) -> None:
+        self.name = name_of(text, flags)
         self.cached = False
         self.error = ""
         self.library: Any = None
@@ -88,7 +93,7 @@ class Compilation:
             source.write_text(text, encoding="ascii")
             with open(Path(self._stem + ".log"), "wb") as log:
                 self._process = subprocess.Popen(
-                    [*_politely(), str(compiler()), *FLAGS, "-o", str(Path(self._stem + ".tmp")), str(source), "-lm"],
+                    [*_politely(), str(compiler()), *flags, "-o", str(Path(self._stem + ".tmp")), str(source), "-lm"],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
         except OSError as error:
