@@ -243,7 +243,7 @@ SAMPLES: list[Row] = [
     method("unfold", "getitem", ((2, 7, 3),), 1, 3, 2),
     layer("channel_shuffle", "transpose", ((2, 6, 3, 2),), 3),
     # Placed.
-    placed("index_add", "scatter_add", ((4, 3), INDEX, (3, 3)), 0, alpha=2),
+    placed("index_add", "put_back", ((4, 3), INDEX, (3, 3)), 0, alpha=2),
     placed("index_copy", "scatter", ((4, 3), np.array([2, 0]), (2, 3)), 0),
     placed("index_fill", "setitem", ((4, 3), INDEX), 0, 1.5),
     placed("scatter_reduce", "scatter_add", ((3, 4), PLACES, (2, 4)), 0, "sum"),

@@ -101,6 +101,31 @@ def test_choices_have_numpys_bits() -> None:
     assert loop.where(a, a, b) is None
 
 
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_rows_added_where_an_index_says_have_numpys_bits() -> None:
+    rng = np.random.default_rng(0)
+    rows, out = values(0, 40, 5, 64), values(1, 30, 64)
+    index = rng.integers(-30, 30, (40, 5))
+    expected = out.copy()
+    np.add.at(expected, index, rows)
+    assert loop.add_rows(out, index, rows)
+    same(out, expected)
+    for at, what in (
+        (index.astype(np.float32), rows),
+        (index, rows[..., ::2]),
+        (index + 30, rows),
+        (index[:1], rows),
+    ):
+        assert not loop.add_rows(out, at, what)
+    same(out, expected)
+    weight = ds.nn.Parameter(ds.Tensor(values(2, 30, 64)))
+    F.embedding(ds.tensor(index % 30), weight).backward(ds.Tensor(rows))
+    plain = np.zeros((30, 64), np.float32)
+    np.add.at(plain, index % 30, rows)
+    same(weight.grad.numpy(), plain)
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "momentum": {"momentum": 0.9},

@@ -21,6 +21,15 @@ void loops_where(const unsigned char *c, const float *a, const float *b, float *
     else { LOOP for (long i = 0; i < n; i++) out[i] = c[i] ? x : b[i]; }
 }
 
+/* out[at[i]] += rows[i], one after the other, as NumPy adds them. */
+void loops_add_rows(const long *at, const float *rows, float *out, long n, long width) {
+    for (long i = 0; i < n; i++) {
+        float *into = out + at[i] * width;
+        const float *row = rows + i * width;
+        for (long j = 0; j < width; j++) into[j] += row[j];
+    }
+}
+
 /* v = momentum v + keep g;  p = p - lr (v, or g + momentum v). Without v: p = p - lr g. */
 void loops_sgd(float *p, const float *g, float *v, long n, float lr, float momentum, float keep, float decay,
                int nesterov, int maximize, int first) {

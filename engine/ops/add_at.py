@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from engine.backend import namespace
+from engine.dnn import loop
 
 
 def add_at(array: Any, index: Any, values: Any) -> None:
     """`array[index] += values`, each repeat of an index counting."""
     if isinstance(array, np.ndarray):
-        np.add.at(array, index, values)
+        if not loop.add_rows(array, index[0] if type(index) is tuple and len(index) == 1 else index, values):
+            np.add.at(array, index, values)
         return
     add, kind = namespace(array).add.at, array.dtype
     if kind == np.int64:

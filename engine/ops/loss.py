@@ -333,11 +333,12 @@ def binary_cross_entropy_with_logits(
     from engine.ops.activation import softplus
     from engine.ops.arithmetic import mul, neg
 
-    # target softplus(-x) + (1 - target) softplus(x), the threshold out of reach so that it is exact.
-    positive = mul(softplus(neg(input), threshold=1e9), target)
-    if pos_weight is not None:
-        positive = positive * pos_weight
-    loss = positive + mul(softplus(input, threshold=1e9), 1 - target)
+    # The threshold of softplus is out of reach, so that it is exact.
+    if pos_weight is None:
+        loss = mul(input, 1 - target) + softplus(neg(input), threshold=1e9)
+    else:
+        positive = mul(softplus(neg(input), threshold=1e9), target) * pos_weight
+        loss = positive + mul(softplus(input, threshold=1e9), 1 - target)
     if weight is not None:
         loss = loss * weight
     return mean_or_sum(loss, reduction)  # type: ignore[no-any-return]

@@ -56,6 +56,11 @@ def _spread(input: Any, dim: int, index: Any, source: Any) -> Any:
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
     """`input` with slice i of `source` (times `alpha`) added to the slice that `index[i]` names along `dim`."""
     source = source if alpha == 1 else mul(source, alpha)
+    at = _axis(dim, len(input.shape))
+    shape = input.shape
+    if len(index.shape) == 1 and tuple(source.shape) == (*shape[:at], index.shape[0], *shape[at + 1 :]):
+        place = raw_index(_slices(input, dim, index) if at else index, input)
+        return input + put_back(None, source, tuple(shape), place)  # type: ignore[no-any-return]
     return scatter_add(input, dim, _spread(input, dim, index, source), source)
 
 

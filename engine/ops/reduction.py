@@ -84,9 +84,24 @@ def _prod_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool)
     return spread(xp, g, input.shape, d, keepdim) * _others(xp, input, d)
 
 
+def _others_at_once(x: Any, d: int) -> Any:
+    """`_others` of an array of NumPy, by running products: the same ones in the same order."""
+    left, right = np.ones_like(x), np.ones_like(x)
+
+    def at(start: Any, stop: Any, step: int = 1) -> tuple[slice, ...]:
+        return (*((slice(None),) * d), slice(start, stop, step))
+
+    np.multiply.accumulate(x[at(None, -1)], axis=d, out=left[at(1, None)])
+    turned = right[at(None, None, -1)]
+    np.multiply.accumulate(x[at(None, 0, -1)], axis=d, out=turned[at(1, None)])
+    return np.multiply(left, right, out=left)
+
+
 def _others(xp: Any, x: Any, d: int) -> Any:
-    before: list[Any] = []
     n = x.shape[d]
+    if xp is np and n > 2:
+        return _others_at_once(x, d)
+    before: list[Any] = []
     left: Any = None
     for i in range(n):
         before.append(left)
