@@ -62,8 +62,9 @@ export class Inspector {
     const mine = (this.asked = (this.asked || 0) + 1);
     this.draw(slot, null);
     if (!node) return;
+    const at = this.state.run?.stop?.number;
     if (soon) await new Promise((done) => { setTimeout(done, 90); });
-    if (mine !== this.asked) return; // someone steps quickly: only the last is asked for
+    if (mine !== this.asked || (soon && at !== this.state.run?.stop?.number)) return; // someone steps quickly: only the last is asked for
     try {
       const data = await this.live.ask("node", { node });
       const gradient = this.gradientOf(slot, data);

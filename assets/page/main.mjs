@@ -143,8 +143,9 @@ export function start(connect) {
       source.draw(true);
     }
     if (seen.has("watches")) watches.update();
-    for (const kind of ["state", "count", "memory"]) if (seen.has(kind)) news.add(kind);
-    if (news.size) beside.soon(seen.has("state"));
+    if (seen.has("memory") || seen.has("state")) memory.refresh();
+    for (const kind of ["state", "count"]) if (seen.has(kind)) news.add(kind);
+    if (news.size || pointed) beside.soon(seen.has("state"));
     empty();
   }
 
@@ -169,6 +170,7 @@ export function start(connect) {
     scrub.update();
     graph.card = card.update();
     graph.stopped();
+    variables.update(); // it asks a moment later
     awaited = pointed = null;
     if (state.run.state === "running") return;
     source.stopped();
@@ -184,13 +186,11 @@ export function start(connect) {
     if (told.has("state")) {
       notice.update();
       stack.draw();
-      variables.update();
       breakpoints.update();
       log.update();
       watches.update();
       if (state.run.state !== "running") {
         if (!pointed) inspector.refresh();
-        memory.refresh();
         if (state.run.state === "failed" || state.run.state === "killed") tabs.open("console");
         toolbar.announce();
       }
@@ -204,7 +204,6 @@ export function start(connect) {
       parameters.refresh();
       events.refresh();
     }
-    if (told.has("memory")) memory.refresh();
     engine.refresh();
     iterations.refresh();
   }
@@ -216,7 +215,6 @@ export function start(connect) {
     awaited = null;
     graph.selectWhenPlaced(slot);
     pointed = slot;
-    beside.soon();
     return true;
   }
 

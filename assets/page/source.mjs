@@ -41,7 +41,10 @@ export class SourcePane {
     this.height = 0; // kept, and the scroll with it: to ask in the middle of a step would lay the page out
     this.scroll = 0;
     new ResizeObserver(() => {
+      const line = this.now?.line;
+      const inView = line && TOP + line * LINE <= this.scroll + this.height;
       this.height = this.box.clientHeight;
+      if (inView) this.reveal(line); // a smaller window still shows where execution is
       this.draw();
     }).observe(this.box);
     this.hover = new Hover(state, live, this);
