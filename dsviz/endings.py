@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import Any
 
 from dsviz import events
 from dsviz.stop import FAILED, FINISHED, KILLED, STOPPED, Source, Stop, signal_name
 from dsviz.wire.ring import Breadcrumb
+
+STARVED = "Memory had run out: the system killed a process at that moment, most likely this one."
 
 
 def ended(
@@ -18,8 +22,12 @@ def ended(
     store: Any,
     connected: bool,
     level: int,
+    starved: bool = False,
 ) -> Stop:
-    """The stop that says how the program ended and, where it was killed, in which op and line it was."""
+    """The stop that says how the program ended and, where it was killed, in which op and line it was.
+
+    `starved`: at that time the system has killed a process because memory had run out.
+    """
     if stopped:
         return Stop("stopped", text="Stopped.", state=STOPPED, status=status)
     if status == 0:
@@ -29,7 +37,8 @@ def ended(
             text = "The program finished. It was not followed; where it prints, it is said why."
         return Stop("finished", text=text, state=FINISHED, status=0)
     if status < 0 and uncaught is None:
-        return _killed(status, breadcrumb, store, level)
+        killed = _killed(status, breadcrumb, store, level)
+        return replace(killed, text=f"{killed.text} {STARVED}") if starved and status == -9 else killed
     if uncaught is not None:
         source = _source(store, uncaught.frame)
         place = f" at {source}" if source else ""
@@ -64,6 +73,15 @@ def _killed(status: int, breadcrumb: Breadcrumb | None, store: Any, level: int) 
         status=status,
         file=file,
     )
+
+
+def memory_kills() -> int:
+    """How many processes the system has killed so far because memory had run out; 0 where it does not say (not Linux)."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/vmstat", encoding="ascii") as facts:
+        for line in facts:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def _source(store: Any, frame: int) -> Source | None:

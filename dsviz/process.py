@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dsviz import events, shadow
+from dsviz.endings import memory_kills
 from dsviz.wire import control
 from dsviz.wire.ring import DEFAULT_CAPACITY, Breadcrumb, RingReader
 from dsviz.wire.short import Reading
@@ -37,6 +38,7 @@ SETUP = "DSVIZ_SESSION"
 BUSY, IDLE, MOST_IDLE = 0.002, 0.02, 0.05  # seconds the reader sleeps while the program runs
 ROOM = 8 * DEFAULT_CAPACITY  # bytes free that a folder should have for rings and values
 BATCH = 256 << 10  # bytes read from one ring before the others get their turn
+LOOK = 5.0  # seconds between two looks whether the system has killed somebody for memory
 GRACE, LAST_GRACE = 1.0, 1.0  # seconds a program has to end when asked, and when told
 
 
@@ -91,6 +93,10 @@ class Process:
         self._sending = threading.Lock()
         self._ready = threading.Event()
         self._ended = threading.Event()
+        self._kills = (
+            0.0,
+            0,
+        )  # when it was looked last how many processes had been killed for memory, and how many
         self._ending = False  # the program has said that it ends; how long that takes is its own affair
         self.damaged = False
         self._secret = secrets.token_bytes(32)
@@ -193,6 +199,7 @@ class Process:
         channel, nap = self._channel, BUSY
         assert channel is not None
         while True:
+            self._look_at_memory()
             try:
                 message = channel.receive(nap)
             except (EOFError, OSError, msgspec.MsgspecError):
@@ -209,6 +216,15 @@ class Process:
             else:
                 nap = min(nap * 2, MOST_IDLE)
         self._closed_early()
+
+    def _look_at_memory(self) -> None:
+        if (now := time.monotonic()) >= self._kills[0] + LOOK:
+            self._kills = now, memory_kills()
+
+    @property
+    def starved(self) -> bool:
+        """Whether a process was killed for want of memory at the end of this one."""
+        return memory_kills() > self._kills[1]
 
     def _closed_early(self) -> None:
         # The channel is closed a moment before the process is gone; a program that closed it and

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from dsviz import Session
+from dsviz.endings import STARVED, ended, memory_kills
 from dsviz.playback import Playback
 from dsviz.recording.format import EVENTS_PER_CHUNK
-from dsviz.stop import ENDS
+from dsviz.recording.recorder import Recorder
+from dsviz.stop import ENDS, Stop
 
 ROOT = Path(__file__).resolve().parents[1]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -433,6 +435,38 @@ def test_interrupts_are_the_programs_paused_and_running_as_often_as_they_come(tm
         assert session.state == "killed"
         told = "".join(text for _, text in session.store.output())
         assert told.startswith("interrupted 0 0\ninterrupted 1 50\ninterrupted 2 50\n")
+
+
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGSEGV"])
+def test_an_end_is_told_before_the_recording_is_closed_and_waited_for_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_name: str
+) -> None:
+    heard, told, end = threading.Event(), [], Recorder.end
+
+    def slowly(self: Recorder, stop: Stop) -> None:
+        assert heard.wait(WAIT), "a page heard of the end only once the disk had all of the recording"
+        told.append("closed")
+        end(self, stop)
+
+    monkeypatch.setattr(Recorder, "end", slowly)
+    monkeypatch.setattr("dsviz.session.program.ended", lambda *a, **k: ended(*a, **{**k, "starved": True}))
+    path = tmp_path / "train.py"
+    path.write_text("import dsviz as ds\nx = ds.ones(2)\nwhile True:\n    x = ds.tanh(x)\n", encoding="utf-8")
+    with Session.launch(str(path), stderr=subprocess.DEVNULL, record=tmp_path / "run.dsviz") as session:
+        session.wait(WAIT)
+        session.on_change(lambda what: heard.set() if session.state in ENDS else None)
+        session.send("continue")
+        os.kill(session.pid, getattr(signal, signal_name))
+        stop = session.wait(WAIT)
+        assert told == ["closed"]
+        assert f"Killed by {signal_name}" in stop.text
+        assert stop.text.endswith(STARVED) == (signal_name == "SIGKILL")  # nobody else is killed for memory
+        with Playback(str(tmp_path / "run.dsviz")) as recording:
+            assert recording.store.count == session.store.count
+
+
+def test_how_many_the_system_killed_for_memory_is_a_number_wherever_it_runs() -> None:
+    assert memory_kills() >= 0
 
 
 def test_a_crash_in_native_code_names_the_op_and_keeps_the_graph(tmp_path: Path) -> None:

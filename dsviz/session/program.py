@@ -166,10 +166,21 @@ class Program(State):
         if self._mismatch is not None:
             text = f"The program speaks version {self._mismatch} of the protocol, and this dsviz version {events.VERSION}."
             now = Stop("failed", text=text, state=stop.FAILED, status=status)
-        if self._recorder is not None:
-            self._recorder.end(now)
-        self._set(now.state, now)
+        # A page is told at once; who waits for the end gets the recording whole, and closing that may wait for the disk.
+        with self._changed:
+            self._closing = self._recorder is not None
+            self._set(now.state, now)
         self._tell("state")
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.end(now)
+        finally:
+            with self._changed:
+                self._closing = False
+                self._changed.notify_all()
+        if self.recording_problem:
+            self._tell("state")
 
     def _how_it_ended(self, status: int) -> Stop:
         assert self._process is not None
@@ -181,6 +192,7 @@ class Program(State):
             store=self._present,
             connected=bool(self._hello),
             level=self.level,
+            starved=self._process.starved,
         )
 
     def _begin_recording(self) -> None:

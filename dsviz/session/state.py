@@ -45,6 +45,7 @@ class State(Travelling):
         self._hello: dict[str, Any] = {}
         self._uncaught: events.Uncaught | None = None
         self._stopping = False
+        self._closing = False  # it has ended, and its recording is being closed
         self._lost = False
         self._mismatch: Any = None  # the version of a program that speaks another one
         self._waiting = 0  # counts what waits for the next op
@@ -113,7 +114,11 @@ class State(Travelling):
     def _wait(self, generation: int, timeout: float | None) -> Stop:
         with self._changed:
             reached = self._changed.wait_for(
-                lambda: self._generation > generation or self._state == PAUSED or self._state in ENDS, timeout
+                lambda: (
+                    not self._closing
+                    and (self._generation > generation or self._state == PAUSED or self._state in ENDS)
+                ),
+                timeout,
             )
             if self._past is not None:
                 return self._past.stop
