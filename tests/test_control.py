@@ -9,6 +9,7 @@ import threading
 import msgspec
 import pytest
 
+from dsviz.debuggee.link import Link
 from dsviz.wire import control
 from dsviz.wire.control import Channel, ControlError, Listener, connect
 
@@ -193,3 +194,28 @@ def test_many_threads_may_send(pair):
         thread.join()
     for n in range(4):
         assert [message["i"] for message in got if message["n"] == n] == list(range(50))
+
+
+@pytest.mark.parametrize("polls", [True, False])
+def test_logpoints_do_not_wait_for_a_debugger_that_does_not_read(monkeypatch, polls):
+    if not polls:
+        monkeypatch.delattr(control.select, "poll", raising=False)
+    monkeypatch.setattr("dsviz.debuggee.link.PATIENCE", 0.0)
+    ours, theirs = socket.socketpair()
+    link, server = Link.__new__(Link), Channel(theirs)
+    link.gone, link.channel, link._unlogged = False, Channel(ours), 0
+    server.trust()
+    told = [{"t": "log", "id": 1, "text": f"{number}" * 50} for number in range(20_000)]
+    assert all(link.send(message) for message in told)  # nobody reads meanwhile
+    assert link._unlogged
+    heard = []
+    while (message := server.receive(0.0)) is not None:
+        heard.append(message)
+    last = {"t": "log", "id": 1, "text": "last"}
+    assert link.send(last)
+    gap, again = server.receive(5.0), server.receive(5.0)
+    assert (gap["what"], again) == ("lines of logpoints", last)
+    assert heard == told[: len(heard)]
+    assert len(heard) + gap["lost"] == len(told)
+    link.channel.close()
+    server.close()

@@ -23,7 +23,7 @@ import msgspec
 from dsviz import events
 from dsviz.debuggee.into_ring import NoOutlet, RingOutlet
 from dsviz.wire import control
-from dsviz.wire.ring import DEFAULT_CAPACITY, RingWriter
+from dsviz.wire.ring import DEFAULT_CAPACITY, PATIENCE, RingWriter
 from engine.locks import reentrant
 
 LEAST = 256 << 10  # bytes of a ring, where the disk has no room for as many as were wanted
@@ -45,6 +45,7 @@ class Link:
         self.gone = False
         self._owner = os.getpid()
         self._thread = owner
+        self._unlogged = 0  # lines of logpoints that found no room
         self._outlets: list[RingOutlet] = []
         self._without: list[NoOutlet] = []
         self.made: Callable[[RingWriter], RingOutlet] = RingOutlet
@@ -125,10 +126,23 @@ class Link:
         if self.gone:
             return False
         try:
+            if message.get("t") == "log" and not self._room_to_log():
+                return True
             self.channel.send(message)
         except OSError:
             self._lose()
             return False
+        return True
+
+    def _room_to_log(self) -> bool:
+        """Whether what a logpoint says can be sent. It holds the program up for a moment only: of what a debugger that
+        does not read misses it is told how much it was."""
+        if not self.channel.takes(0.0 if self._unlogged else PATIENCE):
+            self._unlogged += 1
+            return False
+        lost, self._unlogged = self._unlogged, 0
+        if lost:
+            self.channel.send({"t": "gap", "lost": lost, "what": "lines of logpoints"})
         return True
 
     def listen(self) -> None:
@@ -207,6 +221,8 @@ class Link:
         for outlet in self._outlets:
             if outlet.ring.lost:  # it is full to the last, so that this cannot stand in it
                 self.send({"t": "gap", "lost": outlet.ring.lost, "what": "events at the end"})
+        if self._unlogged and not self.gone:
+            self.send({"t": "gap", "lost": self._unlogged, "what": "lines of logpoints"})
         self.gone = True
         self.channel.close()
 

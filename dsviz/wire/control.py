@@ -64,6 +64,10 @@ class Channel:
         with self._lock:
             self._socket.sendall(_LENGTH.pack(len(data)) + data)
 
+    def takes(self, timeout: float) -> bool:
+        """Whether a short message can be sent without waiting, now or within `timeout` seconds."""
+        return bool(_ready((self._socket,), timeout, write=True))
+
     def receive(self, timeout: float | None = None) -> Message | None:
         """The next message; None when `timeout` seconds passed without a whole one.
 
@@ -227,12 +231,18 @@ def readable(source: Any, timeout: float) -> bool:
 
 def readable_of(sources: Sequence[Any], timeout: float | None = None) -> list[Any]:
     """Those of `sources` that have something to read, after at most `timeout` seconds (None: for ever)."""
+    return _ready(sources, timeout)
+
+
+def _ready(sources: Sequence[Any], timeout: float | None, write: bool = False) -> list[Any]:
     if not hasattr(select, "poll"):
-        return select.select(sources, [], [], timeout)[0]
+        none: list[Any] = []
+        found = select.select(none if write else sources, sources if write else none, none, timeout)
+        return found[write]
     poll = select.poll()  # select() cannot take descriptors above 1023
     numbers = {source.fileno(): source for source in sources}
     for number in numbers:
-        poll.register(number, select.POLLIN)
+        poll.register(number, select.POLLOUT if write else select.POLLIN)
     return [numbers[number] for number, _ in poll.poll(None if timeout is None else timeout * 1000)]
 
 
