@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from itertools import count
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ class Memory:
         self.waiting: deque[Any] = deque()
         self.mark = 0  # of what waits, how much did so when the op that runs began
         self.nbytes = 0  # of all of them together, as far as it was told
-        self._count = 0
+        self._ids = count(1)
         self._wait = (
             self.waiting.append
         )  # also called with a buffer whose memory is gone, by its weak reference
@@ -75,8 +76,7 @@ class Memory:
         buffer = Buffer(memory, self._wait)
         # Looked up by number after the array is dead, when a weak reference can no longer be hashed.
         buffer.key = key
-        self._count += 1
-        buffer.id = self._count
+        buffer.id = next(self._ids)
         buffer.nbytes = memory.nbytes
         buffer.category = category
         buffer.node = 0 if node is None else node.id
@@ -96,8 +96,7 @@ class Memory:
             return known
         buffer = Buffer(memory, self._wait)
         buffer.key = key
-        self._count += 1
-        buffer.id = self._count
+        buffer.id = next(self._ids)
         buffer.nbytes = memory.nbytes
         buffer.category = category
         buffer.node = 0
@@ -146,7 +145,7 @@ class Memory:
             return None
         alive[key] = buffer = Buffer(memory, self._wait)
         buffer.key = key
-        self._count = buffer.id = self._count + 1
+        buffer.id = next(self._ids)
         buffer.nbytes = size = memory.nbytes
         self.nbytes += size
         buffer.category = category
