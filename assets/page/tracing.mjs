@@ -44,7 +44,7 @@ export class Tracing {
   }
 
   update() {
-    if (this.box) this.draw();
+    if (this.box && !this.box.querySelector("input:focus")) this.draw(); // not under the person's hands
   }
 
   draw() {
