@@ -361,3 +361,12 @@ def test_a_module_of_the_engines_stands_where_it_is_called_and_nowhere_twice(tmp
                 places.append((frames[number].file, frames[number].line, frames[number].lasti))
                 number = frames[number].parent
             assert len(places) == len(set(places)), session.store.text(record.op)
+
+
+def test_a_program_that_has_not_begun_can_be_stopped(tmp_path):
+    path = tmp_path / "train.py"
+    path.write_text("import dsviz as ds\nds.ones(2) + 1\n", encoding="utf-8")
+    with Session.launch(path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as session:
+        stop = session.stop(WAIT)  # at once: it has not even connected
+        assert (stop.state, session.state) == ("stopped", "stopped")
+        assert session.restart(WAIT).reason == "entry"

@@ -140,7 +140,7 @@ class Commands(State):
                 raise Refused("The program is being restarted or stopped; wait for that.")
             generation = self._generation
             self._leave_past()
-            self._stopping = True
+            self._stopping, self._restarting = True, verb == "restart"
             if verb == "restart":
                 # The old run's end is no stop of the new one.
                 self._set(STARTING, None)

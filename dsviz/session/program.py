@@ -38,6 +38,7 @@ class Program(State):
                 self._leave_past()
                 self._present.begin(self.script, self.args, level=self.level)
             self._hello, self._uncaught, self._stopping, self._lost = {}, None, False, False
+            self._restarting = False
             self._mismatch, self._stops = None, 0
             self._state, self._stop = STARTING, None
             for item in self._breakpoints.values():
@@ -158,7 +159,7 @@ class Program(State):
 
     def _on_end(self, status: int) -> None:
         self._fail_requests("The program has ended.")
-        if self._stopping and self._moving.locked() and self._state == STARTING:
+        if self._restarting and self._moving.locked() and self._state == STARTING:
             if self._recorder is not None:
                 self._recorder.end(Stop("stopped", text="Restarted.", state=stop.STOPPED, status=status))
             return  # a restart: the next run's stop is the one to tell of

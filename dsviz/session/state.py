@@ -45,6 +45,7 @@ class State(Travelling):
         self._hello: dict[str, Any] = {}
         self._uncaught: events.Uncaught | None = None
         self._stopping = False
+        self._restarting = False  # what ends is to be started anew
         self._closing = False  # it has ended, and its recording is being closed
         self._lost = False
         self._mismatch: Any = None  # the version of a program that speaks another one
