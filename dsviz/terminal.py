@@ -34,9 +34,8 @@ def console(file: IO[str] | None = None) -> Console:
     """A console for `file` (stdout): coloured and as wide as the terminal, or plain."""
     out = sys.stdout if file is None else file
     tty = bool(getattr(out, "isatty", lambda: False)())
-    return Console(
-        file=out, width=None if tty else PLAIN_WIDTH, highlight=False, no_color=not tty, soft_wrap=False
-    )
+    # NO_COLOR, FORCE_COLOR and TERM=dumb are rich's to heed.
+    return Console(file=out, width=None if tty else PLAIN_WIDTH, highlight=False, soft_wrap=False)
 
 
 def print_graph(store: GraphStore, file: IO[str] | None = None, *, json: bool = False, **only: Any) -> None:

@@ -5,6 +5,7 @@ The session goes through the very code that runs there: a loopback port, and a s
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dsviz import Session, doors, interrupts, process
+from dsviz import Session, doors, interrupts, process, terminal
 from dsviz.debuggee import door
 from dsviz.wire import control
 
@@ -113,3 +114,29 @@ def test_a_recordings_sources_are_called_by_their_names_wherever_it_was_made(tmp
     assert hello["t"] == "hello"
     items: list[Any] = hello["files"]
     assert [item["name"] for item in items] == ["train.py", "model.py", "net.py", "<ipython-input-1>", ""]
+
+
+@pytest.mark.parametrize(
+    ("environment", "tty", "coloured"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        ({"TERM": "dumb"}, True, False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], tty: bool, coloured: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: tty, raising=False)
+    terminal.console(out).print("matmul", style="blue")
+    assert ("\x1b[34m" in out.getvalue()) == coloured
+    assert "matmul" in out.getvalue()
