@@ -359,9 +359,9 @@ from dsviz import Session
 heard = threading.Event()
 with Session.launch("train.py", capacity=1 << 16, breakpoints=False) as session:
     session.wait(60)
-    print(session.pid, flush=True)
     session.on_change(lambda what: heard.set())
-    session.send("continue")
+    session.send("continue")  # it is on its way to the program, whatever becomes of who sent it
+    print(session.pid, flush=True)
     while session.state == "running":
         heard.wait(0.1)
         heard.clear()
@@ -380,9 +380,11 @@ def test_a_debugger_that_is_suspended_holds_the_program_up_for_a_moment_and_coun
         assert owner.stdout is not None
         owner.stdout.readline()
         owner.send_signal(signal.SIGSTOP)
-        (tmp_path / "go").touch()
-        appears(tmp_path / "done")  # the ring is full long before
-        owner.send_signal(signal.SIGCONT)
+        try:
+            (tmp_path / "go").touch()
+            appears(tmp_path / "done")  # the ring is full long before
+        finally:
+            owner.send_signal(signal.SIGCONT)
         state, lost, count = owner.stdout.readline().split()
     assert state == "finished"
     assert int(lost) > 0

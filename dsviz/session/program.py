@@ -113,7 +113,8 @@ class Program(State):
                         hit.problem = "" if hit.problem.startswith(UNSEEN) else hit.problem
                 if self._recorder is not None:
                     self._recorder.stop(now)
-                self._set(PAUSED, now)
+                if not self._stopping:  # it is about to end: whoever waits, waits for that
+                    self._set(PAUSED, now)
                 self._ask_watches()
             if now.breakpoints:
                 self._tell("settings")
