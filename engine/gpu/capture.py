@@ -70,6 +70,13 @@ def _copied(found: Any) -> Any:
 
 
 recording = False
+_held: list[Any] = []  # by the recording under way
+
+
+def hold(*arrays: Any) -> None:
+    """Keep what a cache gave as long as the recording that was made with it, if one is under way."""
+    if recording:
+        _held.extend(arrays)
 
 
 @contextlib.contextmanager
@@ -78,7 +85,7 @@ def _constants(cupy: Any, aside: Any, kept: list[Any]) -> Iterator[None]:
 
     A recorded copy would read the CPU's memory again at each launch, when something else is there.
     """
-    global recording
+    global recording, _held
     plain = {name: getattr(cupy, name) for name in ("asarray", "array", "ascontiguousarray")}
 
     def beside(name: str) -> Callable[..., Any]:
@@ -93,7 +100,7 @@ def _constants(cupy: Any, aside: Any, kept: list[Any]) -> Iterator[None]:
 
         return copy
 
-    recording = True
+    recording, _held = True, kept
     for name in plain:
         setattr(cupy, name, beside(name))
     try:
@@ -101,7 +108,7 @@ def _constants(cupy: Any, aside: Any, kept: list[Any]) -> Iterator[None]:
     finally:
         for name, function in plain.items():
             setattr(cupy, name, function)
-        recording = False
+        recording, _held = False, []
 
 
 def refuse(what: str) -> None:

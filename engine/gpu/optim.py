@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import cupy
-from engine.gpu import launch
+from engine.gpu import capture, launch
 from engine.gpu.launch import int32
 
 CHUNK = 4096  # elements a block works on; the same in `kernels.cu`
@@ -50,9 +50,10 @@ def step(
     """Launch `name` on columns of arrays: the parameters, their gradients, then what is kept for each (None: nothing)."""
     parameters = columns[0]
     chunks, sizes, blocks = _table(tuple(p.size for p in parameters))
-    at = tuple([0 if a is None else a.data.ptr for column in columns for a in column])
+    at = _addresses(tuple([0 if a is None else a.data.ptr for column in columns for a in column]))
+    capture.hold(chunks, sizes, at)
     arguments = (
-        chunks, sizes, _addresses(at), int32(len(parameters)), *[float(n) for n in numbers],
+        chunks, sizes, at, int32(len(parameters)), *[float(n) for n in numbers],
         *[int32(s) for s in switches],
     )  # fmt: skip
     launch.kernel(name, parameters[0].dtype.char)((blocks,), (256,), arguments)
