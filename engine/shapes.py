@@ -16,6 +16,18 @@ def sizes(value: Any) -> Shape:
     return value if isinstance(value, tuple) else ()
 
 
+def steps(shape: Shape) -> list[int]:
+    """How many elements lie between neighbours of each dimension, where all lie in order.
+
+    >>> steps((2, 3, 4))
+    [12, 4, 1]
+    """
+    found = [1]
+    for n in reversed(shape[1:]):
+        found.insert(0, found[0] * n)
+    return found
+
+
 def broadcast(*arguments: Any, **_: Any) -> Shape:
     """The shape all arguments broadcast to."""
     shapes = [sizes(a) for a in arguments]

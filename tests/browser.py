@@ -70,6 +70,19 @@ class Run:
             self.problems.append(f"console {message.type}: {message.text}")
 
 
+def running_fixture(program: str, name: str, *options: str) -> Any:
+    """The fixture `run` of a file's tests: `program` as the script `name`, run with these options."""
+
+    @pytest.fixture
+    def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
+        script = tmp_path / name
+        script.write_text(program, encoding="utf-8")
+        with running(chromium, script, options=options) as run:
+            yield run
+
+    return run
+
+
 @contextlib.contextmanager
 def running(browser: Browser, script: Path, *arguments: str, options: tuple[str, ...] = ()) -> Iterator[Run]:
     """`dsviz run` of a script, with no browser of its own; stopped at the end."""

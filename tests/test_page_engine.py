@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from browser import Run, graph, poll, running
-from playwright.sync_api import Browser, Page, expect
+from browser import Run, graph, poll, running_fixture
+from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -37,12 +34,7 @@ for step in range(6):
 """
 
 
-@pytest.fixture
-def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
-    script = tmp_path / "train.py"
-    script.write_text(PROGRAM, encoding="utf-8")
-    with running(chromium, script, options=("--trace-level", "2")) as run:
-        yield run
+run = running_fixture(PROGRAM, "train.py", "--trace-level", "2")
 
 
 def view(page: Page, name: str) -> None:

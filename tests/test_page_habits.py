@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browser import WAIT, Run, graph, poll, press, running
-from playwright.sync_api import Browser, expect
+from browser import WAIT, Run, graph, poll, press, running_fixture
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -47,12 +45,7 @@ WARMEST = """() => {
 }"""
 
 
-@pytest.fixture
-def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
-    script = tmp_path / "habits.py"
-    script.write_text(PROGRAM, encoding="utf-8")
-    with running(chromium, script, options=("--trace-level", "2")) as run:
-        yield run
+run = running_fixture(PROGRAM, "habits.py", "--trace-level", "2")
 
 
 def test_lines_nodes_heat_widths_and_the_overview(run: Run) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from browser import Run, press, running
-from playwright.sync_api import Browser, expect
+from browser import Run, press, running_fixture
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -39,12 +37,7 @@ for turn in range(4):
 """
 
 
-@pytest.fixture
-def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
-    script = tmp_path / "values.py"
-    script.write_text(PROGRAM, encoding="utf-8")
-    with running(chromium, script, options=("--trace-level", "2")) as run:
-        yield run
+run = running_fixture(PROGRAM, "values.py", "--trace-level", "2")
 
 
 def test_values_are_seen_as_maps_images_attention_and_histograms(run: Run) -> None:

@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from typing import Any
 
 from dsviz.bench.contestants import CONTESTANTS, MINE, OURS
@@ -23,7 +24,7 @@ from engine.pool import pool as parked
 MIB = 1 << 20
 
 
-class Gpu:
+class Gpu(ABC):
     """What both frameworks have under the same names. `unused` is what the GPU had free when its context was made."""
 
     def __init__(self, lib: Any) -> None:
@@ -37,25 +38,25 @@ class Gpu:
         self.lib.backends.cuda.matmul.allow_tf32 = allowed
         self.lib.backends.cudnn.allow_tf32 = allowed
 
+    @abstractmethod
     def free(self) -> int:
         """Bytes of the GPU that no process has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reserved(self) -> int:
         """The most bytes that the allocator has had of the GPU since `clear`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def clear(self) -> None:
         """Give back what nobody uses, and count anew."""
-        raise NotImplementedError
 
+    @abstractmethod
     def peak(self, step: Step) -> int:
         """The most bytes of the allocator in use at one time during two steps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def versions(self) -> dict[str, str]:
         """Of all that computes."""
-        raise NotImplementedError
 
     def memory(self) -> dict[str, float]:
         """What is `reserved`, and what the `device` has lost since there was a context, kernels and all, in MiB."""

@@ -94,6 +94,21 @@ def chain(lib: Any) -> Step:
     return stepped(lib, run)
 
 
+def trained(lib: Any, model: Any, loss: Callable[[], Any], **options: float) -> Step:
+    """The step of a model by SGD, with these options, on what `loss` gives."""
+    optimizer = lib.optim.SGD(model.parameters(), **options)
+
+    def run() -> Any:
+        with forward(lib):
+            found = loss()
+        optimizer.zero_grad()
+        found.backward()
+        optimizer.step()
+        return found
+
+    return stepped(lib, run)
+
+
 def mlp_model(lib: Any) -> Any:
     """784-128-10."""
     nn = lib.nn
@@ -104,37 +119,21 @@ def mlp(lib: Any) -> Step:
     """784-128-10, batch 32, SGD."""
     nn = lib.nn
     model = dressed(lib, mlp_model(lib))
-    optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
     x, y = batch(lib, 32, 784), classes(lib, 10, 32)
-
-    def run() -> Any:
-        with forward(lib):
-            loss = nn.functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return stepped(lib, run)
+    return trained(lib, model, lambda: nn.functional.cross_entropy(model(x), y), lr=0.01)
 
 
 STEPS, HIDDEN = 32, 128
 
 
-def trained(lib: Any, model: Any, result: Callable[[], Any]) -> Step:
+def squares(lib: Any, model: Any, result: Callable[[], Any]) -> Step:
     """The step of a model whose loss is the mean square of what `result` gives."""
-    optimizer = lib.optim.SGD(model.parameters(), lr=0.01)
 
-    def run() -> Any:
-        with forward(lib):
-            out = result()
-            loss = (out * out).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
+    def loss() -> Any:
+        out = result()
+        return (out * out).mean()
 
-    return stepped(lib, run)
+    return trained(lib, model, loss, lr=0.01)
 
 
 def lstm_ops(size: int) -> Callable[[Any], Step]:
@@ -163,7 +162,7 @@ def lstm_ops(size: int) -> Callable[[Any], Step]:
                 h, c = cell(x[t], h, c)
             return h
 
-        return trained(lib, cell, run)
+        return squares(lib, cell, run)
 
     return build
 
@@ -181,7 +180,7 @@ def lstm_cell(size: int) -> Callable[[Any], Step]:
                 h, c = cell(x[t], (h, c))
             return h
 
-        return trained(lib, cell, run)
+        return squares(lib, cell, run)
 
     return build
 
@@ -197,7 +196,7 @@ def lstm(size: int) -> Callable[[Any], Step]:
     def build(lib: Any) -> Step:
         layer = lstm_model(lib)
         x = batch(lib, STEPS, size, HIDDEN)
-        return trained(lib, layer, lambda: layer(x)[0])
+        return squares(lib, layer, lambda: layer(x)[0])
 
     return build
 
@@ -215,7 +214,7 @@ def transformer(lib: Any) -> Step:
     """Two encoder layers, d 256, 4 heads, feed-forward 1024, 128 tokens, batch 8."""
     model = dressed(lib, transformer_model(lib))
     x = batch(lib, 8, 128, 256)
-    return trained(lib, model, lambda: model(x))
+    return squares(lib, model, lambda: model(x))
 
 
 ROWS = 1024  # of as many numbers
@@ -270,17 +269,7 @@ def resnet50(size: int) -> Callable[[Any], Step]:
         model = resnet50_model(lib)
         x, y = batch(lib, size, 3, 224, 224), classes(lib, 1000, size)
         model, x = dressed(lib, model), getattr(lib, "images", lambda images: images)(x)
-        optimizer = lib.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
-
-        def run() -> Any:
-            with forward(lib):
-                loss = nn.functional.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return stepped(lib, run)
+        return trained(lib, model, lambda: nn.functional.cross_entropy(model(x), y), lr=0.001, momentum=0.9)
 
     return build
 

@@ -161,31 +161,10 @@ def line_of(code: CodeType, lasti: int) -> int:
     return line or code.co_firstlineno
 
 
-def user_frames(start: FrameType | None, places: Places) -> list[FrameType]:
-    """The person's frames at or above `start`, innermost first."""
-    found = []
-    frame = start
-    kinds = (
-        places.kinds
-    )  # asked at each op of a program with a breakpoint: a call for each frame takes half the time
-    while frame is not None and places.kind(frame.f_code) == OUTSIDE:
-        frame = frame.f_back
-    while frame is not None:
-        code = frame.f_code
-        kind = kinds.get(id(code))
-        if kind is None:
-            kind = places.kind(code)
-        if kind == USER:
-            found.append(frame)
-        elif kind == OUTSIDE:
-            break
-        frame = frame.f_back
-    return found
-
-
 def first_user_frame(start: FrameType | None, places: Places) -> FrameType | None:
-    """The innermost of `user_frames`."""
+    """The innermost frame of the person's at or above `start`."""
     frame = start
+    # Asked at each op of a program with a breakpoint: a call for each frame takes half the time.
     kinds = places.kinds
     while frame is not None and places.kind(frame.f_code) == OUTSIDE:
         frame = frame.f_back
@@ -200,6 +179,20 @@ def first_user_frame(start: FrameType | None, places: Places) -> FrameType | Non
             break
         frame = frame.f_back
     return None
+
+
+def user_frames(start: FrameType | None, places: Places) -> list[FrameType]:
+    """The person's frames at or above `start`, innermost first."""
+    found = []
+    frame = first_user_frame(start, places)
+    while frame is not None:
+        kind = places.kind(frame.f_code)
+        if kind == USER:
+            found.append(frame)
+        elif kind == OUTSIDE:
+            break
+        frame = frame.f_back
+    return found
 
 
 def stack_of(thread: int, places: Places) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from engine.dnn import winograd
 from engine.dnn.library import Cache, Library, Primitive
 from engine.ops.window import Sizes, Window
 from engine.pool import channels_last, pool
+from engine.shapes import steps
 
 _cache = Cache()
 
@@ -51,10 +52,7 @@ def _weight(lib: Library, shape: Sizes, groups: int, free: bool) -> Any:
     shape = shape if groups == 1 else (groups, o // groups, i, kh, kw)
     if free:
         return lib.layout(shape, None)
-    steps = [1]
-    for n in reversed(shape[1:]):
-        steps.insert(0, steps[0] * n)
-    return lib.layout(shape, steps)
+    return lib.layout(shape, steps(shape))
 
 
 def _prepare(lib: Library, kind: str, x: Sizes, weight: Sizes, y: Sizes, w: Window, groups: int, bias: bool) -> Prepared:  # fmt: skip

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
 from typing import Any
 
 from engine.backend import require_cupy
-from engine.gpu.library import stream
+from engine.gpu.library import Handles
 
 ROOM = 1 << 25  # bytes cuBLAS works in, what NVIDIA advises for a Hopper
 
@@ -25,7 +24,7 @@ class Blas:
 
     def __init__(self, lib: ctypes.CDLL) -> None:
         self.lib = lib
-        self._own = threading.local()
+        self._handles = Handles(self._create, self._put)
         self.product = lib.cublasGemmEx
         self.product.argtypes = (_P, _I, _I, _I, _I, _I, _P, *MATRIX, *MATRIX, _P, *MATRIX, _I, _I)
         self.products = lib.cublasGemmStridedBatchedEx
@@ -33,20 +32,18 @@ class Blas:
 
     def handle(self) -> Any:
         """This thread's handle for the GPU in use, on the stream that CuPy uses."""
-        cupy = require_cupy()
-        device, now = cupy.cuda.runtime.getDevice(), stream()
-        held = self._own.__dict__.setdefault("handles", {})
-        found = held.get(device)
-        if found is None:
-            made = _P()
-            check(self.lib.cublasCreate_v2(ctypes.byref(made)))
-            found = held[device] = [made, None, cupy.cuda.alloc(ROOM)]
-        if found[1] != now:
-            check(self.lib.cublasSetStream_v2(found[0], _P(now)))
-            # Another stream makes it forget its room; without one it takes some while it works.
-            check(self.lib.cublasSetWorkspace_v2(found[0], _P(found[2].ptr), ctypes.c_size_t(ROOM)))
-            found[1] = now
-        return found[0]
+        return self._handles.now()[0]
+
+    def _create(self) -> tuple[Any, Any]:
+        made = _P()
+        check(self.lib.cublasCreate_v2(ctypes.byref(made)))
+        return made, require_cupy().cuda.alloc(ROOM)
+
+    def _put(self, held: tuple[Any, Any], stream: int) -> None:
+        handle, room = held
+        check(self.lib.cublasSetStream_v2(handle, _P(stream)))
+        # Another stream makes it forget its room; without one it takes some while it works.
+        check(self.lib.cublasSetWorkspace_v2(handle, _P(room.ptr), ctypes.c_size_t(ROOM)))
 
 
 def check(status: int) -> None:

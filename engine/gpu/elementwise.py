@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.backend import cupy
 from engine.gpu import capture, launch
-from engine.gpu.launch import int32, int64, serves
+from engine.gpu.launch import int32, int64, ordered, serves
 
 STRIP = 64  # rows whose parts of a sum are added up one after another
 
@@ -35,15 +35,6 @@ def gradient(name: str, g: Any, kept: Any) -> Any:
     return out
 
 
-def add(a: Any, b: Any) -> Any:
-    """The sum of two arrays of one shape."""
-    if a.shape != b.shape or not _usable(a, b):
-        return None
-    out = cupy().empty(a.shape, a.dtype)
-    launch.each("add", a.dtype.char, a.size, a, b, out, int64(a.size))
-    return out
-
-
 def add_bias(rows: Any, bias: Any) -> bool:
     """Add one number for each column to `rows` in place; whether it was done."""
     if bias.ndim != 1 or rows.shape[-1:] != bias.shape or not _usable(rows, bias):
@@ -63,7 +54,7 @@ def softmax(x: Any, logarithm: bool) -> Any:
 
 def softmax_gradient(g: Any, out: Any, logarithm: bool) -> Any:
     """Its gradient from the result."""
-    g = g if g.flags.c_contiguous else cupy().ascontiguousarray(g)
+    g = ordered(g)
     if g.shape != out.shape or not out.ndim or not _usable(g, out):
         return None
     to, columns = cupy().empty(g.shape, g.dtype), g.shape[-1]
@@ -100,7 +91,7 @@ def layer_norm(x: Any, weight: Any, bias: Any, size: int, eps: float) -> Any:
 def layer_norm_gradients(g: Any, x: Any, weight: Any, means: Any, rstds: Any, size: int) -> Any:
     """The gradients for the input, the weight and the bias."""
     module = cupy()
-    g = g if g.flags.c_contiguous else module.ascontiguousarray(g)
+    g = ordered(g)
     if weight is None or x.dtype.char == "e" or not _usable(x, g, weight, means, rstds):
         return None
     kind, count = x.dtype.char, x.size // size

@@ -29,10 +29,6 @@ __global__ void tanh_gradient(const T* g, const T* out, T* to, long long n) {
     EACH(i, n) { A t = (A)out[i]; to[i] = (T)(((A)1 - t * t) * (A)g[i]); }
 }
 
-__global__ void add(const T* a, const T* b, T* out, long long n) {
-    EACH(i, n) out[i] = (T)((A)a[i] + (A)b[i]);
-}
-
 // The rows of a matrix product get their bias, one number for each column.
 __global__ void add_bias(T* out, const T* bias, long long n, int columns) {
     EACH(i, n) out[i] = (T)((A)out[i] + (A)bias[i % columns]);

@@ -58,6 +58,11 @@ def serves(*arrays: Any) -> bool:
     return kind.char in KINDS and compiled(kind.char)
 
 
+def ordered(array: Any) -> Any:
+    """The array with its elements in order: itself where they are; None stays None."""
+    return array if array is None or array.flags.c_contiguous else require_cupy().ascontiguousarray(array)
+
+
 def each(name: str, kind: str, count: int, *arguments: Any) -> None:
     """Launch a kernel whose threads stride over `count` elements; whole numbers are given in the width it takes."""
     blocks = min(BLOCKS, -(-count // THREADS))

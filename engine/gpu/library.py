@@ -10,18 +10,39 @@ import functools
 import importlib
 import importlib.util
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.backend import cupy, require_cupy
+from engine.shapes import steps
 
 FLOAT, DOUBLE, HALF = 0, 1, 2  # cudnnDataType_t
 TYPES = {"f": FLOAT, "d": DOUBLE, "e": HALF}
-NCHW = 0  # cudnnTensorFormat_t
 
 
 class Unsupported(Exception):  # noqa: N818 - not an error: the caller goes another way
     """cuDNN does not do this."""
+
+
+class Handles:
+    """One of a library's handles for each thread and GPU, put on the stream that CuPy uses whenever that changed."""
+
+    def __init__(self, create: Callable[[], Any], put: Callable[[Any, int], None]) -> None:
+        self._create, self._put = create, put
+        self._own = threading.local()
+
+    def now(self) -> Any:
+        """This thread's for the GPU in use."""
+        device, at = require_cupy().cuda.runtime.getDevice(), stream()
+        held = self._own.__dict__.setdefault("handles", {})
+        found = held.get(device)
+        if found is None:
+            found = held[device] = [self._create(), None]
+        if found[1] != at:
+            self._put(found[0], at)
+            found[1] = at
+        return found[0]
 
 
 class Library:
@@ -33,7 +54,7 @@ class Library:
         lib.cudnnGetVersion.restype = ctypes.c_size_t
         lib.cudnnGetCudartVersion.restype = ctypes.c_size_t
         self.version = int(lib.cudnnGetVersion())
-        self._own = threading.local()
+        self._handles = Handles(self._create, self._put)
 
     def check(self, status: int) -> None:
         """Raise `Unsupported` unless `status` says success."""
@@ -42,29 +63,25 @@ class Library:
 
     def handle(self) -> ctypes.c_void_p:
         """This thread's handle for the GPU in use, on the stream that CuPy uses."""
-        module = require_cupy()
-        device, now = module.cuda.runtime.getDevice(), stream()
-        held = self._own.__dict__.setdefault("handles", {})
-        found = held.get(device)
-        if found is None:
-            made = ctypes.c_void_p()
-            self.check(self.lib.cudnnCreate(ctypes.byref(made)))
-            found = held[device] = [made, None]
-        if found[1] != now:
-            self.check(self.lib.cudnnSetStream(found[0], ctypes.c_void_p(now)))
-            found[1] = now
-        return found[0]  # type: ignore[no-any-return]
+        return self._handles.now()  # type: ignore[no-any-return]
+
+    def _create(self) -> ctypes.c_void_p:
+        made = ctypes.c_void_p()
+        self.check(self.lib.cudnnCreate(ctypes.byref(made)))
+        return made
+
+    def _put(self, handle: ctypes.c_void_p, stream: int) -> None:
+        self.check(self.lib.cudnnSetStream(handle, ctypes.c_void_p(stream)))
 
     def tensor(self, shape: tuple[int, ...], kind: str) -> ctypes.c_void_p:
         """The descriptor of an array whose elements lie in order; fewer than four dimensions get ones at the end."""
         sizes = (*shape, *(1,) * (4 - len(shape)))
-        steps = [1]
-        for n in reversed(sizes[1:]):
-            steps.insert(0, steps[0] * n)
         made = ctypes.c_void_p()
         self.check(self.lib.cudnnCreateTensorDescriptor(ctypes.byref(made)))
         self.check(
-            self.lib.cudnnSetTensorNdDescriptor(made, TYPES[kind], len(sizes), ints(sizes), ints(steps))
+            self.lib.cudnnSetTensorNdDescriptor(
+                made, TYPES[kind], len(sizes), ints(sizes), ints(steps(sizes))
+            )
         )
         return made
 
@@ -100,15 +117,12 @@ def library() -> Library | None:
     if not hasattr(require_cupy().cuda.runtime, "runtimeGetVersion"):  # the stand-in of the tests
         return None
     names = ["libcudnn.so.9", "libcudnn.so.8", "cudnn64_9.dll", "cudnn64_8.dll"]
-    spec = None
     try:
         spec = importlib.util.find_spec("nvidia.cudnn")
     except (ImportError, ValueError):  # no package `nvidia`, or one that is broken
         spec = None
     folders = [Path(p) for p in (spec.submodule_search_locations or ())] if spec is not None else []
-    tried = [
-        str(f / part / name) for f in folders for part in ("lib", "bin") for name in names[:2] + names[2:]
-    ]
+    tried = [str(f / part / name) for f in folders for part in ("lib", "bin") for name in names]
     for path in (*[t for t in tried if Path(t).exists()], *names):
         try:
             found = Library(ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL))

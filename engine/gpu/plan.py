@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.gpu.library import DOUBLE, FLOAT, TYPES, Library, Unsupported
 from engine.ops.window import Sizes, Window
+from engine.shapes import steps
 
 # cudnnBackendDescriptorType_t
 CONVOLUTION, ENGINE, CONFIG, HEURISTICS, PLAN = 1, 2, 3, 4, 5
@@ -125,12 +126,12 @@ class Prepared:
 
 
 def _tensor(lib: Library, name: int, shape: Sizes, kind: str) -> Descriptor:
-    steps = [1]
-    for n in reversed(shape[1:]):
-        steps.insert(0, steps[0] * n)
     made = Descriptor(lib, TENSOR).set(901, DATA_TYPE, enum(TYPES[kind])).set(902, INT64, longs(*shape))
     return (
-        made.set(903, INT64, longs(*steps)).set(906, INT64, longs(name)).set(900, INT64, longs(16)).finish()
+        made.set(903, INT64, longs(*steps(shape)))
+        .set(906, INT64, longs(name))
+        .set(900, INT64, longs(16))
+        .finish()
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.backend import cupy
 from engine.gpu import launch
-from engine.gpu.launch import int32, int64
+from engine.gpu.launch import int32, int64, ordered
 from engine.ops.window import Sizes, Window
 
 
@@ -38,7 +38,7 @@ def maximum(x: Any, w: Window) -> Any:
 def scatter(g: Any, places: Any, w: Window, size: Sizes) -> Any:
     """Each element of `g` where `places` says it came from, in planes of spatial `size`."""
     shape = _geometry(w, size, g.shape[-2:]) if len(w.kernel) == 2 else None
-    g = g if g.flags.c_contiguous else cupy().ascontiguousarray(g)
+    g = ordered(g)
     usable = places.dtype.char == "B" and places.flags.c_contiguous
     if shape is None or not g.size or not usable or not launch.serves(g):
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.backend import cupy
 from engine.gpu import launch
-from engine.gpu.launch import int32, int64
+from engine.gpu.launch import int32, int64, ordered
 from engine.gpu.product import product
 
 
@@ -30,8 +30,7 @@ def forward(bare: Any, states: Any, cells: Any, weight: Any) -> bool:
 
 def backward(bare: Any, cells: Any, weight: Any, to_out: Any, into: Any, to_state: Any, to_cell: Any) -> bool:
     """The gradients of the gates in `into`, and of the first h and c in `to_state` and `to_cell`; whether it was done."""
-    if to_out is not None and not to_out.flags.c_contiguous:
-        to_out = cupy().ascontiguousarray(to_out)
+    to_out = ordered(to_out)
     arrays = (bare, cells, weight, to_out, into, to_state, to_cell)
     if not bare.size or not launch.serves(*arrays):
         return False
@@ -60,9 +59,7 @@ def step(gates: Any, c: Any, cell: Any, after: Any) -> bool:
 
 def step_back(bare: Any, c: Any, to_h: Any, to_c: Any, into: Any, before: Any) -> bool:
     """The gradients of the gates in `into` and of c in `before`."""
-    to_h, to_c = (
-        g if g is None or g.flags.c_contiguous else cupy().ascontiguousarray(g) for g in (to_h, to_c)
-    )
+    to_h, to_c = ordered(to_h), ordered(to_c)
     if not bare.size or not launch.serves(bare, c, to_h, to_c, into, before):
         return False
     null, size = int64(0), int64(c.size)
