@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from dsviz.bench.contestants import COMPILED, OURS
 from dsviz.bench.setting import CPU, Setting
+from engine.dnn.attention import attention
 from engine.dnn.cell import cells
 from engine.dnn.library import library
 from engine.dnn.loop import loops
@@ -251,7 +252,7 @@ def kernels() -> str:
     if found is None:
         return "NumPy alone"
     version = "NumPy, oneDNN " + ".".join(str(n) for n in found.version)
-    made = [compiled.build() for compiled in (loops, winograd, cells)]
+    made = [compiled.build() for compiled in (loops, winograd, cells, attention)]
     return (
         f"{version} and loops in C, graph_config(winograd=True)"
         if all(m is not None for m in made)

@@ -11,6 +11,7 @@ import numpy as np
 from engine import dtype, random
 from engine.backend import namespace
 from engine.dispatch import apply
+from engine.dnn import attention as fast
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import op
@@ -219,6 +220,10 @@ def _vjp(
         p = p / xp.where(total.array == 0, 1.0, total)
         found = through(xp, g, p, None, query, key, value, keep, scale)
         return *found[:3], found[3] if soft else None
+    if xp is np:
+        made = fast.gradients(g, out, query, key, value, attn_mask, keep, is_causal, scale, lse, soft)
+        if made is not None:
+            return made
     joined: list[Any] = []
     for at in blocks(xp, query, key, value):
         q, k = query[at], key[at]
@@ -277,14 +282,16 @@ def ATTENTION(
     """Each query's mean of the values. The weights, queries by keys, are not kept but computed again."""
     if is_causal and attn_mask is not None:
         raise ArgumentProblem(ValueError, "give either attn_mask or is_causal", 3)
-    joined: list[Any] = []
     keep = None
-    added = attn_mask is not None and attn_mask.dtype != np.bool_
-    near = not added and bounded(xp, query, key, scale)
     if dropout_p:
         lead = broadcast(query.shape[:-2], key.shape[:-2], value.shape[:-2])
         shape = (*lead, query.shape[-2], key.shape[-2])
         keep = dropped(xp, shape, query.dtype, dropout_p, seed, counter)
+    if xp is np and (found := fast.attend(query, key, value, attn_mask, keep, is_causal, scale)) is not None:
+        return found
+    joined: list[Any] = []
+    added = attn_mask is not None and attn_mask.dtype != np.bool_
+    near = not added and bounded(xp, query, key, scale)
     for at in blocks(xp, query, key, value):
         made = scores(xp, query[at], key[at], masked_for(attn_mask, query, at), is_causal, scale)
         made, total, lse = exponentials(xp, made, attn_mask is not None, near)
