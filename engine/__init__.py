@@ -188,6 +188,9 @@ from engine.ops import (
     grid as _grid,
 )
 from engine.ops import (
+    median as _median,
+)
+from engine.ops import (
     neighbours as _neighbours,
 )
 from engine.ops import (
@@ -329,6 +332,7 @@ from engine.ops.loss import (
     nll_loss,
 )
 from engine.ops.masked import masked_select
+from engine.ops.median import *  # noqa: F403
 from engine.ops.neighbours import *  # noqa: F403
 from engine.ops.noise import dropout, normal, poisson
 from engine.ops.norm import batch_norm, layer_norm, rms_norm
@@ -787,6 +791,7 @@ for _part in (
     _extra_loss,
     _fold,
     _grid,
+    _median,
     _neighbours,
     _pairwise,
     _placed,

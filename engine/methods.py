@@ -33,6 +33,7 @@ from engine.ops import (
 )
 from engine.ops import diagonal as diagonals
 from engine.ops import gather as gathering
+from engine.ops import median as medians
 from engine.ops import part as parts
 from engine.ops import scatter as scattering
 from engine.ops import sort as sorting
@@ -313,14 +314,14 @@ class Methods:
     histc = statistics.histc
     histogram = statistics.histogram
     isin = statistics.isin
-    kthvalue = statistics.kthvalue
+    kthvalue = medians.kthvalue
     logcumsumexp = statistics.logcumsumexp
-    median = statistics.median
+    median = medians.median
     mode = statistics.mode
     msort = statistics.msort
     multinomial = statistics.multinomial
     nanmean = statistics.nanmean
-    nanmedian = statistics.nanmedian
+    nanmedian = medians.nanmedian
     nanquantile = statistics.nanquantile
     nansum = statistics.nansum
     quantile = statistics.quantile

@@ -20,8 +20,9 @@ from engine.ops.indexing import getitem
 from engine.ops.layout import cat, reshape, unsqueeze
 from engine.ops.length import norm
 from engine.ops.linear import matmul
+from engine.ops.median import Pair, dimension
 from engine.ops.nested import nested
-from engine.ops.part import narrow, select
+from engine.ops.part import narrow
 from engine.ops.sort import sort
 from engine.shapes import check_dim, sizes
 
@@ -30,18 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "aminmax", "argwhere", "bincount", "bucketize", "cdist", "corrcoef", "count_nonzero", "cov", "cummax", "cummin",
-    "cumulative_trapezoid", "diff", "dist", "histc", "histogram", "isin", "kthvalue", "logcumsumexp", "median",
-    "mode", "msort", "multinomial", "nanmean", "nanmedian", "nanquantile", "nansum", "pairwise_distance", "pdist",
+    "cumulative_trapezoid", "diff", "dist", "histc", "histogram", "isin", "logcumsumexp",
+    "mode", "msort", "multinomial", "nanmean", "nanquantile", "nansum", "pairwise_distance", "pdist",
     "quantile", "renorm", "searchsorted", "std_mean", "trapezoid", "trapz", "unique", "unique_consecutive",
     "unravel_index", "var_mean",
 ]  # fmt: skip
-
-
-class Pair(NamedTuple):
-    """Values and where each was."""
-
-    values: Any
-    indices: Any
 
 
 class MinMax(NamedTuple):
@@ -117,55 +111,6 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Min
 # --- order statistics ---------------------------------------------------------------------------------
 
 
-def _dim(dim: Any, rank: int) -> int:
-    try:
-        return check_dim(dim, rank)
-    except ArgumentProblem as problem:
-        raise located(problem.error(problem.sentence)) from None
-
-
-def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Pair:
-    """(value, index) of the `k`-th smallest element along `dim`, counted from 1.
-
-    Raises `ValueError` when there are fewer than `k`.
-    """
-    d = _dim(dim, len(input.shape))
-    have = input.shape[d] if input.shape else 1
-    if not 1 <= k <= have:
-        raise located(ValueError(f"k has to be from 1 to the {have} elements along dimension {d}, got {k}"))
-    if not input.shape:
-        return Pair(*sort(input))
-    ordered = sort(input, d)
-    if keepdim:
-        return Pair(narrow(ordered.values, d, k - 1, 1), narrow(ordered.indices, d, k - 1, 1))
-    return Pair(select(ordered.values, d, k - 1), select(ordered.indices, d, k - 1))
-
-
-def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The middle value (the lower of two), nan if there is one: of all elements, or (value, index) along `dim`."""
-    if dim is None:
-        return median(reshape(input, -1), 0).values
-    d = _dim(dim, len(input.shape))
-    found = kthvalue(input, ((input.shape[d] if input.shape else 1) + 1) // 2, d, keepdim)
-    if input.dtype.kind != "f" or not bool(isnan(input.detach()).array.any()):
-        return found
-    last = kthvalue(input, input.shape[d], d, keepdim)
-    bad = isnan(last.values)
-    return Pair(where(bad, last.values, found.values), where(bad, last.indices, found.indices))
-
-
-def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """`median` of what is not nan."""
-    if dim is None:
-        return nanmedian(reshape(input, -1), 0).values
-    d = _dim(dim, len(input.shape))
-    ordered = sort(input, d)
-    count = (~isnan(input)).sum(d, keepdim=True)
-    at = ((count - 1).clamp(min=0) // 2).to("int64")
-    values, indices = gather(ordered.values, d, at), gather(ordered.indices, d, at)
-    return Pair(values, indices) if keepdim else Pair(values.squeeze(d), indices.squeeze(d))
-
-
 _INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 
@@ -195,7 +140,7 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool)
     if share.ndim > 1 or not ((share >= 0) & (share <= 1)).all():
         raise located(ValueError(f"q has to be one number or a vector of numbers from 0 to 1, got {q!r}"))
     rank = len(input.shape)
-    x = reshape(input, -1) if dim is None else input.movedim(_dim(dim, rank), -1)
+    x = reshape(input, -1) if dim is None else input.movedim(dimension(dim, rank), -1)
     ordered = sort(x, -1).values
     missing = _cpu(isnan(x.detach()).array)
     count = (~missing).sum(-1, keepdims=True) if skip else np.full((*missing.shape[:-1], 1), x.shape[-1])
@@ -217,7 +162,7 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool)
         value = (
             reshape(value, value.shape[0], *[1] * rank)
             if dim is None
-            else value.unsqueeze(_dim(dim, rank) + 1)
+            else value.unsqueeze(dimension(dim, rank) + 1)
         )
     return value if share.ndim else value.squeeze(0)
 
@@ -226,7 +171,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Pair:
     """(value, index) of the most frequent element along `dim`, the smallest of several; its last index."""
     from engine.tensor import beside
 
-    d = _dim(dim, len(input.shape))
+    d = dimension(dim, len(input.shape))
     rows = np.moveaxis(_cpu(input.array), d, -1)
     where_ = np.zeros(rows.shape[:-1], np.int64)
     for place in np.ndindex(*rows.shape[:-1]):
@@ -377,7 +322,7 @@ def pdist(input: Any, p: float = 2.0) -> Tensor:
 
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each slice along `dim` scaled so that its p-norm is at most `maxnorm`."""
-    d = _dim(dim, len(input.shape))
+    d = dimension(dim, len(input.shape))
     others = [i for i in range(len(input.shape)) if i != d]
     lengths = norm(input, p, others, True)
     return mul(input, where(lengths > maxnorm, maxnorm / (lengths + 1e-7), 1.0))

@@ -3,6 +3,8 @@
 Times each row at the size it has in the table and, where its sizes can be multiplied, with about a million numbers, in
 turns and by the processor's time on one thread; prints the worst by ours divided by PyTorch's. A row whose sizes are
 written into it cannot be enlarged, and is counted as such. Options: `--worst 25`, `--turns 5`, `--small`, `--large`.
+All rows take about ten minutes a size; `--part 2/4` does the second of four parts of them. A row has fewer turns
+the longer one takes.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from samples import SAMPLES  # noqa: E402
 
 MILLION = 1 << 20
-SLOW = 0.25  # seconds a step may take before it is left out
+SLOW = 0.25  # seconds a step of PyTorch's may take before the row is left out
+ENOUGH = 1.0  # seconds a row may take, but for one turn
 
 
 class Timed(NamedTuple):
@@ -80,22 +83,24 @@ def shapes(made: Any) -> Any:
 
 
 def timed(row: Any, arrays: list[Any], turns: int, size: str) -> Timed | None:
-    """The figures of a row with these inputs; None where one of the two cannot do it, or takes too long."""
-    runs = []
-    for lib, call in ((ds, row.ours), (torch, row.theirs)):
+    """The figures of a row with these inputs; None where one of the two cannot do it, or PyTorch takes too long."""
+    runs: list[tuple[Callable[[], Any], Any, float]] = []
+    for lib, call in ((torch, row.theirs), (ds, row.ours)):
         run = step(lib, call, arrays)
         try:
-            made = run()
+            made = run()  # the first time may load, compile and allocate
             began = time.process_time()
             run()
         except Exception:  # noqa: BLE001 - sizes that are written into the row
             return None
-        runs.append((run, made, time.process_time() - began))
-    if shapes(runs[0][1]) != shapes(runs[1][1]) or max(r[2] for r in runs) > SLOW:
+        runs.insert(0, (run, made, time.process_time() - began))
+        if runs[-1][2] > SLOW:
+            return None
+    if shapes(runs[0][1]) != shapes(runs[1][1]):
         return None
     count = max(1, int(0.004 / max(runs[1][2], 1e-5)))
     times: list[list[float]] = [[], []]
-    for turn in range(turns):
+    for turn in range(max(1, min(turns, int(ENOUGH / (count * (runs[0][2] + runs[1][2])))))):
         for i in (0, 1) if turn % 2 == 0 else (1, 0):
             run = runs[i][0]
             began = time.process_time()
@@ -111,6 +116,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only rows whose name begins so")
     parser.add_argument("--worst", type=int, default=25)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--part", default="1/1", help="2/4: the second of four parts of the rows")
     parser.add_argument("--small", action="store_true", help="only as in the table")
     parser.add_argument("--large", action="store_true", help="only a million numbers")
     given = parser.parse_args()
@@ -121,6 +127,8 @@ def main() -> None:
         for r in SAMPLES
         if r.theirs is not None and (not given.names or str(r).startswith(tuple(given.names)))
     ]
+    part, parts = map(int, given.part.split("/"))
+    rows = rows[part - 1 :: parts]
     for size, on in (("table", not given.large), ("million", not given.small)):
         if not on:
             continue

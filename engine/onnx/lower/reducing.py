@@ -79,6 +79,37 @@ def _topk(w: Writer, call: Call) -> Any:
     return made[1] if call.op == "argsort" else made
 
 
+@lowers("kthvalue")
+def _kth(w: Writer, call: Call) -> Any:
+    x, kind = one_of(w, call)
+    k, dim = call.kwargs["k"], int(call.kwargs["dim"])
+    if not w.shape_of(call.args[0]):
+        raise Unsupported("a number alone has no order")
+    if k > 0:
+        made = w.add("TopK", [x, w.ints([k])], outputs=2, axis=dim, largest=0, sorted=1)
+        return [w.add("Gather", [part, w.ints([k - 1])], axis=dim) for part in made]
+    # The middle. ONNX has no order of NaN, so these count as infinite, and are seen to afterwards.
+    at = axis_of(w, call, dim)
+    size, two = w.add("Shape", [x], start=at, end=at + 1), w.ints([2])
+    hole = None if kind.kind != "f" else w.add("IsNaN", [x])
+    plain = x if hole is None else w.add("Where", [hole, w.constant(np.inf, kind), x])
+    values, places = w.add("TopK", [plain, size], outputs=2, axis=dim, largest=0, sorted=1)
+    last = w.add("Sub", [size, w.ints([1])])
+    if hole is None:
+        middle = w.add("Div", [last, two])
+        return [w.add("Gather", [part, middle], axis=dim) for part in (values, places)]
+    holes = w.add("ReduceSum", [w.cast(hole, "int64"), w.ints([dim])], keepdims=1)
+    skipped = holes if k == -2 else w.add("Mul", [holes, w.ints([0])])
+    rank = w.add("Div", [w.add("Max", [w.add("Sub", [last, skipped]), w.ints([0])]), two])
+    value, place = (w.add("GatherElements", [part, rank], axis=dim) for part in (values, places))
+    bad = w.add("Equal", [holes, size]) if k == -2 else w.add("Greater", [holes, w.ints([0])])
+    first = w.add("ArgMax", [w.cast(hole, "int32")], axis=dim, keepdims=1)
+    return [
+        w.add("Where", [bad, w.constant(np.nan, kind), value]),
+        w.add("Where", [bad, first, place]),
+    ]
+
+
 @lowers("cumsum")
 def _cumsum(w: Writer, call: Call) -> Any:
     return w.add("CumSum", [w.arg(call.args[0]), w.constant(np.int64(call.kwargs["dim"]))])

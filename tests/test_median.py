@@ -1,0 +1,62 @@
+"""The k-th of elements in order, and medians: PyTorch's values, places that hold them, and gradients among equal ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+
+torch = pytest.importorskip("torch")
+NAN = float("nan")
+
+
+def numbers(seed: int, *shape: int, holes: float = 0.0) -> Any:
+    """Few different numbers, so that many are equal, and a share of NaN."""
+    rng = np.random.default_rng(seed)
+    made = rng.integers(-4, 5, shape).astype(np.float32)
+    made[rng.random(shape) < holes] = NAN
+    return made
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+def test_medians_beside_pytorch(name: str, seed: int) -> None:
+    raw = numbers(seed, 5, 7, 6, holes=(0.0, 0.02, 0.5)[seed % 3])
+    raw[1, :, 2] = NAN if seed % 3 else 1.0
+    for dim in (0, 1, -1):
+        ours = getattr(ds, name)(ds.tensor(raw), dim, keepdim=True)
+        theirs = getattr(torch, name)(torch.tensor(raw), dim, keepdim=True)
+        np.testing.assert_array_equal(ours.values.array, theirs.values.numpy())
+        held = np.take_along_axis(raw, ours.indices.array, dim)
+        np.testing.assert_array_equal(held, ours.values.array)
+    np.testing.assert_array_equal(
+        getattr(ds, name)(ds.tensor(raw)).array, getattr(torch, name)(torch.tensor(raw)).numpy()
+    )
+
+
+@pytest.mark.parametrize("k", [1, 4, 9])
+def test_the_earlier_of_equal_ones_comes_first(k: int) -> None:
+    raw = numbers(k, 4, 9, holes=0.2)
+    for dim, at in ((1, k), (0, min(k, 4))):
+        values, places = ds.kthvalue(ds.tensor(raw), at, dim)
+        order = np.argsort(raw, axis=dim, kind="stable").take(at - 1, axis=dim)
+        np.testing.assert_array_equal(places.array, order)
+        np.testing.assert_array_equal(values.array, np.sort(raw, axis=dim).take(at - 1, axis=dim))
+
+
+@pytest.mark.parametrize("raw", [[1.0, 2.0, 2.0, 3.0], [2.0] * 20, [NAN, 1.0, NAN], [[1.0, 5.0], [1.0, 0.0]]])
+def test_the_gradient_of_a_median_of_all_goes_to_all_equal_ones(raw: Any) -> None:
+    ours, theirs = ds.tensor(raw, requires_grad=True), torch.tensor(raw, requires_grad=True)
+    (ds.median(ours) * 3).backward()
+    (torch.median(theirs) * 3).backward()
+    np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), rtol=1e-6)
+
+
+def test_nothing_has_no_middle() -> None:
+    assert np.isnan(ds.median(ds.zeros(0)).item())
+    assert ds.median(ds.zeros(0, 3), 1).values.shape == (0,)
+    with pytest.raises(IndexError, match=r"has nothing along dim 0 to be in order"):
+        ds.nanmedian(ds.zeros(0, 3), 0)
