@@ -62,7 +62,7 @@ class Run:
         page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
         page.goto(self.address if not self._opened else self.address.partition("?")[0])
         self._opened = True
-        expect(page.locator("#run-state")).to_have_text(state)
+        shows(page, state)
         return page
 
     def _heard(self, message: ConsoleMessage) -> None:
@@ -136,11 +136,26 @@ def graph(page: Page, what: str) -> Any:
     return page.evaluate(f"window.dsviz.graph.{what}")
 
 
-def press(page: Page, verb: str) -> None:
-    """Click a verb and wait until the page shows the stop that follows."""
+def shows(page: Page, state: str) -> None:
+    """Wait until the page shows the run in this state, in every panel: those beside the graph are told a frame later."""
+    expect(page.locator("#run-state")).to_have_text(state)
+    poll(page, "window.dsviz.settled")
+
+
+@contextlib.contextmanager
+def moving(page: Page) -> Iterator[None]:
+    """What is done inside moves the program; at the end every panel shows the stop that followed."""
     stops = page.evaluate("window.dsviz.stops")
-    page.click(f"#btn-{verb}")
-    poll(page, f"window.dsviz.stops !== {stops!r} && window.dsviz.state !== 'running'")
+    yield
+    poll(
+        page, f"window.dsviz.stops !== {stops!r} && window.dsviz.state !== 'running' && window.dsviz.settled"
+    )
+
+
+def press(page: Page, verb: str) -> None:
+    """Click a verb, and wait as `moving` does."""
+    with moving(page):
+        page.click(f"#btn-{verb}")
 
 
 def poll(page: Page, condition: str) -> None:

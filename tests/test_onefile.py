@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DEMOS, press, running
+from browser import DEMOS, press, running, shows
 from playwright.sync_api import Browser, Page, expect
 
 from dsviz.cli import main
@@ -45,7 +45,7 @@ def test_a_failed_run_is_looked_at_by_someone_who_has_nothing_installed(
 ) -> None:
     problems: list[str] = []
     page = opened(chromium, exported(DEMOS / "shape_bug.py", tmp_path, "--trace-level", "2"), problems)
-    expect(page.locator("#run-state")).to_have_text("failed")
+    shows(page, "failed")
     expect(page.locator("#notice")).to_contain_text("This is a run in one file.")
     card = page.locator("#canvas .card")
     expect(card.locator(".operand b.red")).to_have_text(["64", "128"])
@@ -70,11 +70,11 @@ def test_a_failed_run_is_looked_at_by_someone_who_has_nothing_installed(
     page.click("#tab-console")
     expect(page.locator("#console-log")).to_contain_text("words: loss")
     page.click("#btn-reverse_continue")
-    expect(page.locator("#run-state")).to_have_text("paused")
+    shows(page, "paused")
     expect(page.locator(".ln.now")).to_contain_text("x = self.embed(ids)")
     expect(page.locator("#btn-next")).to_be_disabled()
     page.keyboard.press("F8")
-    expect(page.locator("#run-state")).to_have_text("failed")
+    shows(page, "failed")
     page.click("#btn-theme")
     assert problems == []
 
@@ -171,7 +171,7 @@ def test_a_value_in_the_file_is_sliced_as_the_program_slices_it(chromium: Browse
     script.write_text(VALUES, encoding="utf-8")
     problems: list[str] = []
     page = opened(chromium, exported(script, tmp_path, "--trace-level", "2"), problems)
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     asked: list[tuple[int, str, str]] = []
     wanted: list[Any] = []
     with Playback(str(tmp_path / "run.dsviz")) as whole:

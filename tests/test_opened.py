@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Run, poll, press, running
+from browser import Run, poll, press, running, shows
 from playwright.sync_api import Browser, expect
 
 from dsviz import cli
@@ -185,7 +185,7 @@ def test_a_person_looks_through_a_recording(chromium: Browser, recording: Path) 
         poll(page, "document.querySelector('#scrub-label').textContent.startsWith('before node')")
         press(page, "next")
         page.click("#btn-present")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         expect(page.locator("#btn-step_back")).to_be_enabled()
         assert run.problems == []
 
@@ -209,5 +209,5 @@ def test_a_person_steps_back_in_a_live_run(chromium: Browser, tmp_path: Path) ->
         expect(page.locator("#scrub")).to_be_hidden()
         assert page.evaluate("window.dsviz.stops") == present
         press(page, "continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         assert run.problems == []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import DEMOS, WAIT, Run, graph, poll, press, running
+from browser import DEMOS, WAIT, Run, graph, poll, press, running, shows
 from playwright.sync_api import Browser, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -57,7 +57,7 @@ def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
         yield run
 
 
-def shows(page: Page, text: str) -> None:
+def stands_at(page: Page, text: str) -> None:
     expect(page.locator("#current-node")).to_contain_text(text)
 
 
@@ -65,7 +65,7 @@ def test_entry_says_what_to_do_and_where_it_stands(run: Run) -> None:
     page = run.page()
     expect(page.locator("#stop-reason")).to_have_text("Paused before linear")
     expect(page.locator("#canvas .empty")).to_contain_text("Nothing has run yet")
-    shows(page, "linear")
+    stands_at(page, "linear")
     line = page.locator("#source .ln.now")
     expect(line).to_contain_text("self.gates(x)")
     expect(line.locator(".no")).to_have_text(str(line_of("ds.tanh", BRANCHES)))
@@ -112,13 +112,13 @@ def test_a_backward_node_stands_level_with_its_twin(run: Run) -> None:
 def test_into_over_and_out_follow_the_modules(run: Run) -> None:
     page = run.page()
     press(page, "out")  # of net.cell.gates
-    shows(page, "tanh")
+    stands_at(page, "tanh")
     press(page, "over")
-    shows(page, "module net.head")
+    stands_at(page, "module net.head")
     press(page, "over")  # the whole of head
-    shows(page, "sum")
+    stands_at(page, "sum")
     page.keyboard.press("F10")
-    shows(page, "sum\u2032")
+    stands_at(page, "sum\u2032")
 
 
 def test_the_arm_that_is_taken_is_told_and_the_other_one_too(run: Run) -> None:
@@ -178,7 +178,7 @@ def test_the_memory_timeline_is_drawn_once_dash_has_come_and_nothing_waits_for_i
 def test_continue_runs_to_the_end_and_the_page_says_so(run: Run) -> None:
     page = run.page()
     page.click("#btn-continue")
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     page.click("#tab-console")
     expect(page.locator("#console")).to_contain_text("the end")
     page.click("#tab-iterations")
@@ -187,14 +187,14 @@ def test_continue_runs_to_the_end_and_the_page_says_so(run: Run) -> None:
     expect(page.locator("#events")).to_contain_text("relu")
     expect(page.locator("#btn-next")).to_be_disabled()
     press(page, "restart")
-    expect(page.locator("#run-state")).to_have_text("paused")
+    shows(page, "paused")
     assert graph(page, "count") == 0
 
 
 def test_stop_ends_the_program(run: Run) -> None:
     page = run.page()
     page.click("#btn-stop")
-    expect(page.locator("#run-state")).to_have_text("stopped")
+    shows(page, "stopped")
 
 
 def test_a_line_breakpoint_set_in_the_gutter_stops_there(run: Run) -> None:
@@ -202,7 +202,7 @@ def test_a_line_breakpoint_set_in_the_gutter_stops_there(run: Run) -> None:
     page.locator(".ln", has_text="ds.relu(x)").locator(".bp").click()
     expect(page.locator("#breakpoints")).to_contain_text("branches.py:")
     press(page, "continue")
-    shows(page, "relu")
+    stands_at(page, "relu")
     expect(page.locator("#breakpoints")).to_contain_text("stopped here")
 
 
@@ -218,7 +218,7 @@ def test_trace_level_and_module_switch_change_what_is_recorded(run: Run) -> None
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
     page.click("#btn-continue")
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     assert switch_name == "net.cell.gates"
     shown = {(n["module"], n["op"], n["phase"]) for n in graph(page, "nodes()")}  # of the last turn
     assert ("net.cell", "tanh", "forward") in shown
@@ -243,7 +243,7 @@ def test_a_reload_in_the_middle_of_a_step_shows_everything_again(run: Run) -> No
         press(page, "next")
     before = graph(page, "nodes()")
     page.reload()
-    expect(page.locator("#run-state")).to_have_text("paused")
+    shows(page, "paused")
     poll(page, "window.dsviz && window.dsviz.graph.count === 5")
     assert graph(page, "nodes()") == before
     press(page, "next")
@@ -280,7 +280,7 @@ def test_a_killed_program_is_told_at_once_and_the_graph_stays(run: Run) -> None:
         press(page, "next")
     pid = page.evaluate("document.querySelector('#app') && window.dsviz.pid")
     os.kill(pid, signal.SIGKILL)
-    expect(page.locator("#run-state")).to_have_text("killed")
+    shows(page, "killed")
     expect(page.locator("#canvas .card")).to_contain_text("sum")
     expect(page.locator("#canvas .card")).to_contain_text("branches.py")
     assert graph(page, "count") == 4
@@ -307,9 +307,9 @@ def test_a_shape_mismatch_stops_before_the_op_and_explains_itself(chromium: Brow
         culprit = line_of("self.head = ", source)
         card.get_by_role("button", name=f"shape_bug.py:{culprit}").click()
         expect(page.locator(f'.ln[data-line="{culprit}"]')).to_be_visible()
-        shows(page, "linear")
+        stands_at(page, "linear")
         press(page, "continue")
-        expect(page.locator("#run-state")).to_have_text("failed")
+        shows(page, "failed")
         page.click("#tab-console")
         expect(page.locator("#console")).to_contain_text("ShapeMismatchError")
         assert run.problems == []
@@ -340,13 +340,13 @@ def test_hostile_names_and_messages_stay_text(chromium: Browser, tmp_path: Path)
         page = run.page()
         press(page, "next")
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("paused")
+        shows(page, "paused")
         page.click("#tab-events")
         expect(page.locator("#events tbody tr").first).to_be_attached()
         page.click("#tab-console")
         expect(page.locator("#console-log")).to_contain_text("<script>window.owned=1</script><b>bold</b>")
         press(page, "continue")
-        expect(page.locator("#run-state")).to_have_text("failed")
+        shows(page, "failed")
         assert page.evaluate("window.owned") is None
         assert page.locator("img").count() == 0
         assert run.problems == []

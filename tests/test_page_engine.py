@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import Run, graph, poll, running_fixture
+from browser import Run, graph, moving, poll, running_fixture, shows
 from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -43,14 +43,13 @@ def view(page: Page, name: str) -> None:
 
 def iterations(page: Page, count: int) -> None:
     for _ in range(count):
-        stops = page.evaluate("window.dsviz.stops")
-        page.evaluate("window.dsviz.live.ask('next_iteration')")
-        poll(page, f"window.dsviz.stops !== {stops!r} && window.dsviz.state === 'paused'")
+        with moving(page):
+            page.evaluate("window.dsviz.live.ask('next_iteration')")
 
 
 def end(page: Page) -> None:
     page.click("#btn-continue")
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     poll(page, "!window.dsviz.graph.waiting")
 
 
@@ -105,7 +104,7 @@ def test_each_view_tells_what_the_engine_does_and_what_to_do_where_there_is_noth
     expect(engine).to_contain_text("not run yet")
     expect(engine.locator("tbody tr")).to_have_count(2)
     page.click("#btn-continue")
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     expect(engine).to_contain_text("As it was at the last stop")
     expect(engine.locator("tbody tr")).to_have_count(2)
     assert run.problems == []

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from browser import DEMOS, Run, graph, poll, press, running
+from browser import DEMOS, Run, graph, poll, press, running, shows
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -54,7 +54,7 @@ def finished(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with running(chromium, script) as run:
         page = run.page()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         page.close()
         yield run
         assert run.problems == []
@@ -303,30 +303,30 @@ def test_any_turn_of_a_loop_is_picked_at_its_head_by_keys_and_by_number(
     with running(chromium, script) as run:
         page = run.page()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
-        shows = "window.dsviz.graph.groups().find(g => g.label === 'for t in range(4)').turn"
-        poll(page, f"{shows} === 0")  # backward ended there
+        shows(page, "finished")
+        turn = "window.dsviz.graph.groups().find(g => g.label === 'for t in range(4)').turn"
+        poll(page, f"{turn} === 0")  # backward ended there
         page.focus("#canvas")
         page.keyboard.press("9")
         click(page, "tanh")
         page.keyboard.press("]")
-        poll(page, f"{shows} === 1")
+        poll(page, f"{turn} === 1")
         page.keyboard.press("]")
-        poll(page, f"{shows} === 2")
+        poll(page, f"{turn} === 2")
         page.keyboard.press("[")
-        poll(page, f"{shows} === 1")
+        poll(page, f"{turn} === 1")
         badge = graph(page, "turnBadge('for t in range(4)')")
         page.mouse.click(badge["x"] + badge["width"] - 3, badge["y"])
-        poll(page, f"{shows} === 2")
+        poll(page, f"{turn} === 2")
         page.mouse.click(badge["x"] + badge["width"] / 2, badge["y"])
         expect(page.locator("#turn-picker")).to_contain_text("of 0 to 3")
         page.fill("#turn-number", "3")
         page.keyboard.press("Enter")
-        poll(page, f"{shows} === 3")
+        poll(page, f"{turn} === 3")
         expect(page.locator("#turn-picker")).to_have_count(0)
         page.mouse.click(badge["x"] + badge["width"] / 2, badge["y"])
         page.get_by_role("button", name="Follow the program").click()
-        poll(page, f"{shows} === 0")
+        poll(page, f"{turn} === 0")
         assert run.problems == []
 
 

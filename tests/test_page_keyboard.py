@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import DEMOS, Run, poll, running
+from browser import DEMOS, Run, moving, poll, running, shows
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -21,9 +21,8 @@ def run(chromium: Browser, tmp_path: Path) -> Iterator[Run]:
 
 
 def move(page: Page, key: str) -> None:
-    stops = page.evaluate("window.dsviz.stops")
-    page.keyboard.press(key)
-    poll(page, f"window.dsviz.stops !== {stops!r} && window.dsviz.state !== 'running'")
+    with moving(page):
+        page.keyboard.press(key)
 
 
 def test_the_browsers_debuggers_keys_step_the_program(run: Run) -> None:
@@ -82,7 +81,7 @@ def test_tabs_bars_choices_and_grips_move_by_arrows(run: Run) -> None:
     grip.focus()
     page.keyboard.press("ArrowRight")
     page.reload()
-    expect(page.locator("#run-state")).to_have_text("paused")
+    shows(page, "paused")
     after = page.locator("#source").bounding_box()
     assert before
     assert after

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import graph, poll, press, running
+from browser import graph, poll, press, running, shows
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -94,7 +94,7 @@ def test_nothing_drawn_moves_while_the_program_runs_or_its_past_is_looked_at(
         seen = page.evaluate(WATCHED)
         assert seen["moved"] == []
         assert seen["grew"] > 0
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         press(page, "step_back")
         for node in (900, 894, 250, 600):
             to_moment(page, node)
@@ -132,5 +132,5 @@ def test_a_flood_of_events_fills_neither_the_graph_nor_the_page(chromium: Browse
         latest = page.evaluate("Math.max(...window.dsviz.graph.nodes().map(node => node.id))")
         assert latest > 3000, "the places show the latest turn"
         page.click("#btn-pause")
-        expect(page.locator("#run-state")).to_have_text("paused")
+        shows(page, "paused")
         assert run.problems == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Run, press, running
+from browser import Run, press, running, shows
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -183,7 +183,7 @@ def test_a_breakpoint_is_edited_switched_off_and_logs_without_stopping(run: Run)
     expect(box).to_have_attribute("aria-checked", "false")
     expect(box).to_be_focused()
     press(page, "continue")
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     page.reload()
     expect(listed).to_contain_text("training.py:10")
     assert run.problems == []
@@ -295,7 +295,7 @@ def test_iterations_tell_what_changed_by_name(chromium: Browser, tmp_path: Path)
     with running(chromium, script) as run:
         page = run.page()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         page.click("#tab-iterations")
         rows = page.locator("#iterations tbody tr")
         expect(rows.filter(has_text="+ tanh")).to_have_count(1)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import DEMOS, poll, press, running
+from browser import DEMOS, moving, press, running, shows
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 def go_on(page: Page, button: str) -> None:
-    stops = page.evaluate("window.dsviz.stops")
-    page.get_by_role("button", name=button).click()
-    poll(page, f"window.dsviz.stops !== {stops!r} && window.dsviz.state !== 'running'")
+    with moving(page):
+        page.get_by_role("button", name=button).click()
 
 
 def test_a_value_is_given_in_place_of_an_op_that_cannot_run(chromium: Browser) -> None:
@@ -42,7 +41,7 @@ def test_a_value_is_given_in_place_of_an_op_that_cannot_run(chromium: Browser) -
         card.get_by_role("button", name="Give a value and go on").click()
         card.get_by_label("random numbers").check()
         go_on(page, "Use it and go on")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         assert run.problems == []
 
 
@@ -121,7 +120,7 @@ def test_events_are_listed_by_what_is_looked_for(chromium: Browser, tmp_path: Pa
     with running(chromium, script, options=("--trace-level", "2")) as run:
         page = run.page()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         page.click("#tab-events")
         rows = page.locator("#events tbody tr")
         page.get_by_role("radio", name="not finite").click()

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from browser import DEMOS, WAIT, Run, graph, poll, press, running
+from browser import DEMOS, WAIT, Run, graph, poll, press, running, shows
 from playwright.sync_api import Browser, expect
 
 import dsviz as ds
@@ -41,7 +41,7 @@ def test_a_mismatch_is_mended_in_the_page_and_run_again(bug: tuple[Run, Path]) -
     assert "ds.Linear(2 * hidden, hidden)" in script.read_text(encoding="utf-8")
     expect(page.locator(".ln", has_text="self.long =")).to_contain_text("hidden, hidden")
     page.click("#btn-continue")
-    expect(page.locator("#run-state")).to_have_text("finished")
+    shows(page, "finished")
     assert run.problems == []
 
 
@@ -134,7 +134,7 @@ def test_watches_are_the_session_s_and_so_the_same_in_every_page(bug: tuple[Run,
     expect(other.locator("#watches")).to_contain_text("float32")
     page.reload()
     expect(watches).to_contain_text("float32")
-    expect(page.locator("#run-state")).to_have_text("paused")
+    shows(page, "paused")
     poll(page, "!window.dsviz.live.waiting.size")  # the list is not drawn anew under the mouse
     page.get_by_label("Remove the watch x").focus()
     page.keyboard.press("Enter")
@@ -205,7 +205,7 @@ def test_the_graph_is_saved_as_svg_and_dot_and_names_stay_text(chromium: Browser
     with running(chromium, script) as run:
         page = run.page()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         drawing = ElementTree.fromstring(graph(page, "svg()"))
         texts = {element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
         assert {"sum", "sum\u2032", "FORWARD"} <= texts
@@ -224,7 +224,7 @@ def test_values_that_are_not_finite_are_marked_where_they_were_made(chromium: Br
     with running(chromium, DEMOS / "not_finite.py", options=("--trace-level", "2")) as run:
         page = run.page()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         page.click("#colour-by")
         page.get_by_role("menuitemradio", name="Not finite").click()
         expect(page.locator("#legend")).to_contain_text("Made here")
@@ -266,7 +266,7 @@ def test_levels_and_switches_change_while_the_program_runs(chromium: Browser, tm
         page = run.page()
         page.locator(".ln", has_text="ds.relu").locator(".tx").click()
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("running")
+        shows(page, "running")
         poll(page, "window.dsviz.graph.count > 20")
         ops = {node["id"]: node["op"] for node in graph(page, "nodes()")}
         assert not [
@@ -288,7 +288,7 @@ def test_levels_and_switches_change_while_the_program_runs(chromium: Browser, tm
             f"window.dsviz.graph.nodes().filter(n => n.op === {name!r}).every(n => n.status === 'skipped')",
         )
         press(page, "pause")
-        expect(page.locator("#run-state")).to_have_text("paused")
+        shows(page, "paused")
         assert run.problems == []
 
 
@@ -305,7 +305,7 @@ def test_an_onnx_file_is_stepped_node_by_node(chromium: Browser, tmp_path: Path)
         page.locator(".ln", has_text="# Gemm").locator(".tx").click()
         expect(page.locator("#inspector")).to_contain_text("2\u00d73")
         page.click("#btn-continue")
-        expect(page.locator("#run-state")).to_have_text("finished")
+        shows(page, "finished")
         page.click("#tab-console")
         expect(page.locator("#console-log")).to_contain_text("float32 [2, 3]")
         assert run.problems == []

@@ -46,7 +46,7 @@ export function start(connect) {
   // What is folded away in the graph is chosen as its module; the inspector shows it itself.
   const show = (slot) => {
     if (!slot) return;
-    pointed = null;
+    awaited = pointed = null;
     graph.selectSlot(slot, { quiet: true });
     inspector.slot(slot);
     place(slot.file, slot.line);
@@ -117,6 +117,8 @@ export function start(connect) {
     get events() { return state.counts.events; },
     /** A name for what the program stands at: it differs after every move. */
     get stops() { return `${state.hello?.run ?? 0}.${state.run?.state}.${state.run?.stop?.number ?? 0}`; },
+    /** Whether every panel has been told of what arrived: those beside the graph are a frame later. */
+    get settled() { return !beside.waits && !pointed; },
   };
 
   // ---- what arrives -------------------------------------------------------------------------------
@@ -270,7 +272,7 @@ export function start(connect) {
     const at = all.findIndex((slot) => slot.id === inspector.target?.slot);
     const best = all[(at + 1) % (all.length || 1)];
     if (!best) return;
-    pointed = null;
+    awaited = pointed = null;
     graph.selectSlot(best, { quiet: true });
     inspector.slot(best);
     if (all.length > 1) say(`${best.label}, ${all.indexOf(best) + 1} of ${all.length} nodes of line ${line}`);
