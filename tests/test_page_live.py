@@ -131,6 +131,10 @@ def test_a_flood_of_events_fills_neither_the_graph_nor_the_page(chromium: Browse
         assert heap(cdp) < before + 4
         latest = page.evaluate("Math.max(...window.dsviz.graph.nodes().map(node => node.id))")
         assert latest > 3000, "the places show the latest turn"
+        # While nodes stream in the page draws the timeline itself; plotly, which takes several frames, draws it at rest.
+        expect(page.locator("#memory-sketch svg")).to_contain_text("Peak")
         page.click("#btn-pause")
         shows(page, "paused")
+        expect(page.locator("#memory-figure .scatterlayer .trace").first).to_be_attached()
+        expect(page.locator("#memory-sketch")).to_have_count(0)
         assert run.problems == []

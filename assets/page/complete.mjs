@@ -35,19 +35,31 @@ export class Completion {
     const before = this.input.value.slice(0, this.input.selectionStart);
     const number = /(?:^|[^\w.])\d[\w.]*$/.test(before);
     if (number || !/[\w.]$/.test(before)) return this.close();
+    if (this.open) this.narrow(before);
     this.timer = setTimeout(() => this.show(), WAIT);
     return undefined;
+  }
+
+  /** Of what is listed only what still begins so: a key that takes one must not take what was typed past. */
+  narrow(before) {
+    const word = before.slice(this.start);
+    this.items = before.startsWith(this.before.slice(0, this.start)) ? this.items.filter(([name]) => name.toLowerCase().startsWith(word.toLowerCase()) && name !== word) : [];
+    this.at = 0;
+    if (this.items.length) this.draw();
+    else this.close();
   }
 
   async show() {
     const { input } = this;
     const mine = (this.asked = (this.asked || 0) + 1);
-    const before = input.value.slice(0, input.selectionStart);
+    const text = () => input.value.slice(0, input.selectionStart);
+    const before = text();
     const found = await this.ask(before).catch(() => ({ items: [] }));
-    if (mine !== this.asked || document.activeElement !== input) return;
+    if (mine !== this.asked || document.activeElement !== input || text() !== before) return;
     const word = before.slice(found.start);
     this.items = found.items.filter(([name]) => name !== word);
     this.start = found.start;
+    this.before = before;
     this.at = 0;
     if (!this.items.length) { this.close(); return; }
     this.draw();

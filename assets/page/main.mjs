@@ -27,6 +27,7 @@ import { Tracing } from "./tracing.mjs";
 import { Toolbar } from "./toolbar.mjs";
 import { Watches } from "./watches.mjs";
 
+const LULL = 400; // milliseconds without places of nodes, after which no more are expected
 const SLICE = 12; // milliseconds that placing what arrived may take before a stop is shown
 
 const scheme = () => (location.protocol === "https:" ? "wss:" : "ws:");
@@ -78,7 +79,7 @@ export function start(connect) {
   const watches = new Watches(state, live, { node: showNode });
   const variables = new Variables(state, live, { node: showNode, evaluate: (name) => { tabs.open("console"); log.evaluate(name); } });
   const stack = new Stack(state, { place, frame: () => { variables.update(); watches.update(); log.update(); } });
-  const memory = new Memory(state, live, { place, node: showNode, problem });
+  const memory = new Memory(state, live, { place, node: showNode, problem, streams });
   const iterations = new Iterations(state, live, { compared: (differs) => graph.colours.difference(differs), problem, node: showSlot });
   const parameters = new Parameters(state, live, { slot: showSlot, why: (row) => whyNoGradient(row), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
   const engine = new Engine(state, live, { node: showSlot, place, parts: (index) => graph.colours.parts(index), dtype: () => graph.colours.by("dtype"), level: (level) => live.ask("level", { level }).catch((e) => problem(e.message)) });
@@ -89,6 +90,7 @@ export function start(connect) {
     if ($("memory-axis")) $("memory-axis").hidden = name !== "memory";
   });
   const palette = new Palette(state, commands, { slot: show, file: (file) => source.open(file) });
+  let arrived = -Infinity; // when places of nodes last came
   let awaited = null; // the node of a stop that the page has not been told of yet
   let pointed = null; // the place of a stop that the inspector is about to show
   const news = new Set(); // what the panels beside the graph have not been told of yet
@@ -129,7 +131,10 @@ export function start(connect) {
       seen.add(message.t);
       state.take(message);
       if (message.t === "hello") begin();
-      else if (message.t === "groups" || message.t === "slots") graph.take(message);
+      else if (message.t === "groups" || message.t === "slots") {
+        graph.take(message);
+        arrived = performance.now();
+      }
       else if (message.t === "output") log.output(message);
     }
     if (seen.has("state")) stopped();
@@ -218,6 +223,11 @@ export function start(connect) {
     graph.selectWhenPlaced(slot);
     pointed = slot;
     return true;
+  }
+
+  /** Whether the program runs, or what it did is still coming: a large graph comes in many batches. */
+  function streams() {
+    return state.run?.state === "running" || graph.queue.slots.length > 0 || (state.slots.size < state.counts.places && performance.now() - arrived < LULL);
   }
 
   function linked(up, reason) {

@@ -13,7 +13,7 @@ function patch(key) {
 }
 
 export class Memory {
-  /** `on.place(file, line)`, `on.node(node)`, `on.problem(text)` */
+  /** `on.place(file, line)`, `on.node(node)`, `on.problem(text)`; `on.streams()` tells whether nodes are still coming */
   constructor(state, live, on) {
     this.state = state;
     this.live = live;
@@ -38,10 +38,10 @@ export class Memory {
     if (open) this.refresh();
   }
 
-  /** Soon, but not between two steps of someone who steps quickly: plotly takes two frames to draw. */
+  /** Soon, but not between two steps of someone who steps quickly, and while nodes stream in by ourselves: plotly takes several frames to draw. */
   refresh() {
     if (!this.open) return;
-    const running = this.state.run?.state === "running";
+    const running = this.on.streams();
     const now = performance.now();
     if (this.timer && (running || now - this.since > 2000)) return;
     if (this.timer) clearTimeout(this.timer);
@@ -51,30 +51,34 @@ export class Memory {
       this.live.ask("memory", { axis: this.axis }).then((view) => {
         this.draw(view);
         if (view.x.length || this.live.offline) this.used = true;
-        if (dash()) this.redraw();
+        const streams = this.on.streams();
+        if (dash() && !streams) this.redraw();
         else if (this.used) this.sketch(view);
+        if (streams && !running) this.refresh(); // it stands, but what it did is still coming
         if (!this.live.offline && !dash()) this.load();
       }, () => undefined);
     }, running ? 600 : 160);
   }
 
-  /** Draw the timeline ourselves, as long as Dash is not there. */
+  /** Draw the timeline ourselves. */
   sketch(view) {
-    // It lies over Dash's own part, and stays until plotly has drawn there.
+    // It lies over Dash's own part, and stays until plotly has drawn there anew.
     if (!this.live.offline) this.over ||= $("memory-timeline").appendChild(h("div", { id: "memory-sketch" }));
     plot(this.over || $("memory-figure"), view, (x, category) => this.at(x, view.axis === "events" ? 0 : view.x[0] || 0, category));
   }
 
   /** Take the sketch away as soon as the timeline is drawn beneath it. */
   uncover() {
-    const drawn = () => document.querySelector("#memory-figure .scatterlayer .trace");
-    const watch = new MutationObserver(() => {
-      if (!drawn()) return;
-      watch.disconnect();
+    if (!this.over || this.watch) return;
+    const own = ({ target, addedNodes }) => this.over?.contains(target) || [...addedNodes].includes(this.over);
+    this.watch = new MutationObserver((changes) => {
+      if (changes.every(own) || !document.querySelector("#memory-figure .scatterlayer .trace")) return;
+      this.watch.disconnect();
+      this.watch = null;
       this.over?.remove();
       this.over = null;
     });
-    watch.observe($("memory-timeline"), { childList: true, subtree: true });
+    this.watch.observe($("memory-timeline"), { childList: true, subtree: true });
   }
 
   /** Have Dash come, which then draws it anew; `now`: a person waits for it. */
@@ -84,7 +88,6 @@ export class Memory {
     this.loading = true;
     try {
       await coming;
-      this.uncover();
       this.redraw();
     } catch (error) {
       this.loading = false;
@@ -94,7 +97,9 @@ export class Memory {
   }
 
   redraw() {
-    if (this.used) dash()("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
+    if (!this.used) return;
+    this.uncover();
+    dash()("memory-tick", { data: { n: ++this.ticks, axis: this.axis, running: this.state.run?.state === "running", theme: document.documentElement.dataset.theme } });
   }
 
   /** Clicks are taken from the pointer itself: plotly drops its listeners and its clicks whenever it draws anew. */
