@@ -179,6 +179,9 @@ from engine.ops import (
     blend as _blend,
 )
 from engine.ops import (
+    cdist as _cdist,
+)
+from engine.ops import (
     extra_loss as _extra_loss,
 )
 from engine.ops import (
@@ -252,6 +255,7 @@ from engine.ops.assemble import *  # noqa: F403
 from engine.ops.attention import scaled_dot_product_attention
 from engine.ops.blend import *  # noqa: F403
 from engine.ops.cast import clone
+from engine.ops.cdist import *  # noqa: F403
 from engine.ops.close import allclose, equal, is_tensor, numel
 from engine.ops.comparison import (
     bitwise_and,
@@ -788,6 +792,7 @@ for _part in (
     _also,
     _assemble,
     _blend,
+    _cdist,
     _extra_loss,
     _fold,
     _grid,

@@ -31,6 +31,7 @@ from engine.ops.adaptive import (
 from engine.ops.assemble import channel_shuffle
 from engine.ops.attention import scaled_dot_product_attention
 from engine.ops.blend import bilinear
+from engine.ops.cdist import pdist
 from engine.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from engine.ops.distance import (
     cosine_similarity,
@@ -76,7 +77,7 @@ from engine.ops.pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_
 from engine.ops.repeating import pixel_shuffle, pixel_unshuffle
 from engine.ops.resize import interpolate, upsample
 from engine.ops.shrink import *  # noqa: F403
-from engine.ops.statistics import pairwise_distance, pdist
+from engine.ops.statistics import pairwise_distance
 from engine.ops.unpool import *  # noqa: F403
 
 __all__ = [

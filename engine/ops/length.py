@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def _vjp(xp: Any, g: Any, out: Any, input: Any, *, p: float, dim: Any, keepdim: bool) -> Any:
+def gradient(xp: Any, g: Any, out: Any, input: Any, *, p: float, dim: Any, keepdim: bool) -> Any:
+    """`g` times the slope of lengths `out` by `input`."""
     shape = input.shape
     g, out = spread(xp, g, shape, dim, keepdim), spread(xp, out, shape, dim, keepdim)
     if p == 0:
@@ -42,7 +43,7 @@ def _vjp(xp: Any, g: Any, out: Any, input: Any, *, p: float, dim: Any, keepdim: 
     "norm",
     **{**REDUCE, "dtype": types.floating},
     formula="(Σ |input|^p)^(1/p)",
-    vjp=_vjp,
+    vjp=gradient,
     saves=("input", "out"),
 )
 def NORM(xp: Any, input: Any, *, p: float, dim: Any, keepdim: bool) -> Any:

@@ -16,7 +16,6 @@ from engine.ops import reduction
 from engine.ops.arithmetic import div, mul, sqrt, sub
 from engine.ops.comparison import isnan, ne, where
 from engine.ops.gather import SCATTER_ZEROS, gather
-from engine.ops.indexing import getitem
 from engine.ops.layout import cat, reshape, unsqueeze
 from engine.ops.length import norm
 from engine.ops.linear import matmul
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 __all__ = [
-    "aminmax", "argwhere", "bincount", "bucketize", "cdist", "corrcoef", "count_nonzero", "cov", "cummax", "cummin",
+    "aminmax", "argwhere", "bincount", "bucketize", "corrcoef", "count_nonzero", "cov", "cummax", "cummin",
     "cumulative_trapezoid", "diff", "dist", "histc", "histogram", "isin", "logcumsumexp",
-    "mode", "msort", "multinomial", "nanmean", "nanquantile", "nansum", "pairwise_distance", "pdist",
+    "mode", "msort", "multinomial", "nanmean", "nanquantile", "nansum", "pairwise_distance",
     "quantile", "renorm", "searchsorted", "std_mean", "trapezoid", "trapz", "unique", "unique_consecutive",
     "unravel_index", "var_mean",
 ]  # fmt: skip
@@ -297,27 +296,6 @@ def dist(input: Any, other: Any, p: float = 2) -> Tensor:
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of `x1 - x2 + eps` along the last dimension."""
     return norm(sub(x1, x2) + eps, p, -1, keepdim)
-
-
-def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "") -> Tensor:
-    """Distances [..., n, m] between the rows of `x1` [..., n, features] and of `x2` [..., m, features].
-
-    Raises `ValueError` where the features differ.
-    """
-    if x1.shape[-1] != x2.shape[-1]:
-        raise located(
-            ValueError(
-                f"cdist needs rows of one size: x1 {list(x1.shape)} has {x1.shape[-1]} features, "
-                f"x2 {list(x2.shape)} has {x2.shape[-1]}"
-            )
-        )
-    return norm(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, -1)
-
-
-def pdist(input: Any, p: float = 2.0) -> Tensor:
-    """Distances between all pairs of rows, those of the upper triangle of `cdist(input, input)`."""
-    rows, columns = np.triu_indices(input.shape[0], 1)
-    return norm(sub(getitem(input, rows), getitem(input, columns)), p, -1)
 
 
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Tensor:

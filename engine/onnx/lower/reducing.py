@@ -142,9 +142,27 @@ def _search(w: Writer, call: Call) -> Any:
 
 
 @lowers("norm")
-def _length(w: Writer, call: Call) -> Any:
+def _norm(w: Writer, call: Call) -> Any:
     x, kind = one_of(w, call)
-    p, axes, keep = call.kwargs["p"], axes_of(w, call.kwargs["dim"]), int(call.kwargs["keepdim"])
+    return _length(w, x, kind, call.kwargs["p"], axes_of(w, call.kwargs["dim"]), int(call.kwargs["keepdim"]))
+
+
+@lowers("cdist")
+def _cdist(w: Writer, call: Call) -> Any:
+    a, b = w.same(call.args)
+    apart = w.add("Sub", [w.add("Unsqueeze", [a, w.ints([-2])]), w.add("Unsqueeze", [b, w.ints([-3])])])
+    return _length(w, apart, w.kind_of(call.args[0]), call.kwargs["p"], [w.ints([-1])], 0)
+
+
+@lowers("pdist")
+def _pdist(w: Writer, call: Call) -> Any:
+    x, kind = one_of(w, call)
+    above = np.triu_indices(w.shape_of(call.args[0])[0], 1)
+    a, b = (w.add("Gather", [x, w.ints(rows.tolist())], axis=0) for rows in above)
+    return _length(w, w.add("Sub", [a, b]), kind, call.kwargs["p"], [w.ints([-1])], 0)
+
+
+def _length(w: Writer, x: Any, kind: Any, p: float, axes: list[Any], keep: int) -> Any:
     if p in (1, 2):
         return w.add(f"ReduceL{int(p)}", [x, *axes], keepdims=keep)
     size = w.add("Abs", [x])
