@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import dsviz as ds
 from dsviz import nn
-from engine.dnn import cell, library
+from engine.dnn import cell, library, packed
 from engine.native.compiler import compiler
 from engine.ops.recurrent import lstm_cell
 
@@ -23,7 +24,15 @@ def built() -> Any:
     """The compiled steps, there whatever the machine's cache holds."""
     found = cell.cells.build()
     assert found is not None
+    assert packed.products.build() is not None
     return found
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """Records are made anew: a test may have them made of something else."""
+    for made in (cell._cell, cell._packing, cell._single):
+        made.cache_clear()
 
 
 @pytest.fixture
@@ -33,7 +42,8 @@ def counted(built: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     class Counting:
         def __getattr__(self, name: str) -> Any:
-            names.append(name)
+            if name not in ("cell_forth", "cell_back"):  # which are tried, not used
+                names.append(name)
             return getattr(built, name)
 
     monkeypatch.setattr(cell.cells, "ready", Counting)
@@ -58,6 +68,7 @@ def outcome(
     return [t.numpy(force=True) for t in (out, h, c, x.grad, *(p.grad for p in module.parameters()))]
 
 
+@pytest.mark.parametrize("packs", [True, False])
 @pytest.mark.parametrize(
     ("sizes", "options"),
     [
@@ -70,8 +81,10 @@ def outcome(
     ],
 )
 def test_every_bit_is_numpys(
-    sizes: Any, options: Any, counted: list[str], monkeypatch: pytest.MonkeyPatch
+    sizes: Any, options: Any, packs: bool, counted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not packs:
+        monkeypatch.setattr(packed.products, "ready", lambda: None)
     fast = outcome(*sizes, **options)
     assert set(counted) == {"cell_forward", "cell_backward"}
     monkeypatch.setattr(cell.cells, "ready", lambda: None)
@@ -136,3 +149,41 @@ def test_a_result_is_not_touched_by_later_calls(counted: list[str]) -> None:
     for t, before in zip((first, h, c), kept, strict=True):
         np.testing.assert_array_equal(t.numpy(force=True), before)
     assert len(counted) == 3
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 12, 13, 40])
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (5, 31), (16, 33), (70, 100)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_packed_product_in_pieces(rows: int, k: int, n: int, turned: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(-9, 9, (rows, k)).astype(np.float32)  # whole numbers: exact however they are summed
+    b = rng.integers(-9, 9, (n, k) if turned else (k, n)).astype(np.float32)
+    b = b.T if turned else b
+    laid, out = packed.room(k, n), np.full((rows + 1, n), 7, np.float32)
+    packed.pack(b, laid)
+    for ends in ([k], sorted({(k + 1) // 2, k})):
+        made = (ctypes.c_long * len(ends))(*ends)
+        packed.products.ready().packed_multiply(
+            *(library.address(x), rows, k, n, library.address(laid), made, library.address(out))
+        )
+        np.testing.assert_array_equal(out[:rows], x @ b)
+        assert (out[rows] == 7).all()
+
+
+def test_pieces_are_found_by_their_bits() -> None:
+    b = np.random.default_rng(1).standard_normal((1000, 48)).astype(np.float32)
+
+    def summed(*ends: int) -> Any:
+        def product(x: Any, out: Any) -> None:
+            laid, made = packed.room(*b.shape), (ctypes.c_long * len(ends))(*ends)
+            packed.pack(b, laid)
+            packed.products.ready().packed_multiply(
+                *(library.address(x), len(x), *b.shape, library.address(laid), made, library.address(out))
+            )
+
+        return packed.like(product, 5, b)
+
+    assert list(summed(1000)) == [1000]
+    assert list(summed(384, 704, 1000)) == [384, 704, 1000]
+    assert list(summed(320, 640, 960, 1000)) == [320, 640, 960, 1000]
+    assert summed(1, 1000) is None  # no library sums so

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.dnn import product
+from engine.dnn import packed, product
 from engine.dnn.compiled import Compiled
 from engine.dnn.library import address, library, serves
 
@@ -24,9 +24,9 @@ class Cell(ctypes.Structure):
     """What all steps share; the same in `cell.c`."""
 
     _fields_ = [
-        ("steps", _LONG), ("batch", _LONG), ("hidden", _LONG), ("forth", _INT), ("back", _INT),
-        ("function", _POINTER * 4), ("tanh", _POINTER), ("data", _POINTER),
-        ("weight", _POINTER), ("half", _POINTER), ("shift", _POINTER), ("quarter", _POINTER),
+        ("batch", _LONG), ("hidden", _LONG), ("forth", _INT), ("back", _INT), ("function", _POINTER * 4),
+        ("multiply", _POINTER), ("forth_ends", _POINTER), ("back_ends", _POINTER),
+        ("tanh", _POINTER), ("data", _POINTER), ("half", _POINTER), ("shift", _POINTER), ("quarter", _POINTER),
     ]  # fmt: skip
 
 
@@ -34,8 +34,10 @@ cells = Compiled(
     "cell.c",
     ("-ffp-contract=off",),
     {
-        "cell_forward": [_POINTER] * 5,
-        "cell_backward": [_POINTER] * 8,
+        "cell_forward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 4,
+        "cell_backward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 7,
+        "cell_forth": [_POINTER] * 4,
+        "cell_back": [_POINTER] * 4,
         "cell_step": [_POINTER] * 5,
         "cell_step_back": [_POINTER] * 8,
     },
@@ -93,13 +95,13 @@ def _rows(hidden: int) -> tuple[Any, Any, Any]:
     return rows_of(np, hidden, np.dtype(np.float32))
 
 
-def _cell(steps: int, batch: int, weight: Any, turned: bool) -> Cell | None:
-    """The record of a cell with this recurrent weight [4 hidden, hidden], None where something of it is missing."""
-    hidden = weight.shape[1]
+@functools.lru_cache(maxsize=64)
+def _cell(batch: int, hidden: int, turned: bool) -> Cell | None:
+    """The record of a cell with a recurrent weight [4 hidden, hidden], None where something of it is missing."""
     tanh, lib = _tanh(), library()
-    if tanh is None or lib is None or hidden < 2 or batch * hidden == 0 or not weight.flags.c_contiguous:
+    if tanh is None or lib is None or hidden < 2 or batch * hidden == 0:
         return None
-    made = Cell(steps, batch, hidden)
+    made = Cell(batch, hidden)
     if batch * hidden * 4 * hidden >= product.ENOUGH:
         made.forth = made.back = ONEDNN
         made.function[ONEDNN] = ctypes.cast(lib.lib.dnnl_sgemm, _POINTER).value
@@ -113,9 +115,51 @@ def _cell(steps: int, batch: int, weight: Any, turned: bool) -> Cell | None:
         made.forth = ROW if batch == 1 else TURNED if turned else PLAIN
         made.back = ROW if batch == 1 else PLAIN
     made.tanh, made.data = tanh
-    made.weight = address(weight)
     made.rows = _rows(hidden)  # as long as the record
     made.half, made.shift, made.quarter = (address(row) for row in made.rows)
+    return made
+
+
+@functools.lru_cache(maxsize=64)
+def _packing(batch: int, hidden: int, turned: bool) -> Cell | None:
+    """The same with products by a packed weight, those that have the bits of the others."""
+    plain = _cell(batch, hidden, turned)
+    if plain is None or not packed.serves(batch, hidden, 4 * hidden):
+        return plain
+    found, made = cells.ready(), Cell.from_buffer_copy(plain)
+    made.rows = plain.rows
+    weight = np.random.default_rng(0).random((4 * hidden, hidden), np.float32) - np.float32(0.5)
+
+    def forth(x: Any, out: Any) -> None:
+        into = np.empty((4 * hidden, batch), np.float32) if plain.forth == TURNED else out
+        found.cell_forth(ctypes.addressof(plain), address(weight), address(x), address(into))
+        out[...] = into.T if plain.forth == TURNED else into
+
+    def back(x: Any, out: Any) -> None:
+        found.cell_back(ctypes.addressof(plain), address(weight), address(x), address(out))
+
+    made.ends = packed.like(forth, batch, weight.T), packed.like(back, batch, weight)
+    made.forth_ends, made.back_ends = (None if e is None else ctypes.addressof(e) for e in made.ends)
+    made.multiply = ctypes.cast(packed.products.ready().packed_multiply, _POINTER).value
+    return made
+
+
+def _ready(batch: int, weight: Any, turned: bool) -> tuple[Any, Cell] | None:
+    """The library and the record for steps with this weight, None where NumPy has to do them."""
+    found = cells.ready()
+    if found is None or not weight.flags.c_contiguous:
+        return None
+    hidden = weight.shape[1]
+    record = (_packing if packed.products.ready() is not None else _cell)(batch, hidden, turned)
+    return None if record is None else (found, record)
+
+
+def _laid(weight: Any, ends: Any) -> Any:
+    """`weight` as the steps take it, whose products have these `ends`: packed, or as it is."""
+    if ends is None:
+        return weight
+    made = packed.room(*weight.shape)
+    packed.pack(weight, made)
     return made
 
 
@@ -129,7 +173,7 @@ def _single(batch: int, hidden: int) -> Cell | None:
     tanh = _tanh()
     if tanh is None:
         return None
-    made = Cell(1, batch, hidden)
+    made = Cell(batch, hidden)
     made.tanh, made.data = tanh
     made.rows = _rows(hidden)  # as long as the record
     made.half, made.shift, made.quarter = (address(row) for row in made.rows)
@@ -180,14 +224,14 @@ def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool) -> boo
     """
     if not _whole(bare, states, kept, weight):
         return False
-    found = cells.ready()
-    record = None if found is None else _cell(bare.shape[0], bare.shape[1], weight, turned)
-    if record is None:
+    made = _ready(bare.shape[1], weight, turned)
+    if made is None:
         return False
-    gates = np.empty(bare.shape[1:], np.float32)
+    found, record = made
+    laid, gates = _laid(weight.T, record.forth_ends), np.empty(bare.shape[1:], np.float32)
     found.cell_forward(
-        ctypes.addressof(record), address(bare), address(states), address(kept), address(gates)
-    )
+        ctypes.addressof(record), address(laid), len(bare), address(bare), address(states), address(kept), address(gates)
+    )  # fmt: skip
     return True
 
 
@@ -197,15 +241,15 @@ def backward(
     """All steps back: gives `into`, the gradients of the gates, and in `to_state` and `to_cell` those of the first h and c."""
     if not _whole(bare, kept, weight, into, to_state, to_cell):
         return False
-    found = cells.ready()
-    record = None if found is None else _cell(bare.shape[0], bare.shape[1], weight, False)
-    if record is None:
+    made = _ready(bare.shape[1], weight, False)
+    if made is None:
         return False
+    found, record = made
     if to_out is not None:
         to_out = np.ascontiguousarray(to_out, np.float32)
-    room = np.empty_like(to_state)
+    laid, room = _laid(weight, record.back_ends), np.empty_like(to_state)
     found.cell_backward(
-        ctypes.addressof(record), address(bare), address(kept), None if to_out is None else address(to_out),
-        address(into), address(to_state), address(to_cell), address(room),
+        ctypes.addressof(record), address(laid), len(bare), address(bare), address(kept),
+        None if to_out is None else address(to_out), address(into), address(to_state), address(to_cell), address(room),
     )  # fmt: skip
     return True

@@ -181,9 +181,24 @@ def dims(sizes: Sequence[int]) -> Any:
     return _Dims(*sizes)
 
 
-def address(array: Any) -> Any:
-    """Where an array begins."""
-    return array.__array_interface__["data"][0]
+_HEAD = object.__basicsize__
+_read = ctypes.c_size_t.from_address
+
+
+@functools.cache
+def _laid_open() -> bool:
+    """Whether the address is found where NumPy's public array object has it, right behind the head of all objects."""
+    if sys.implementation.name != "cpython":
+        return False
+    whole = np.arange(3, dtype=np.float32)
+    return all(_read(id(a) + _HEAD).value == a.__array_interface__["data"][0] for a in (whole, whole[1:]))
+
+
+def address(array: Any) -> int:
+    """Where an array begins; the caller holds on to it. Read off the object it takes a tenth of the time."""
+    if type(array) is np.ndarray and _laid_open():
+        return _read(id(array) + _HEAD).value
+    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
 class Cache:
