@@ -1,7 +1,7 @@
 """Loops in C for what oneDNN does not do, compiled once on a machine that has a compiler.
 
-Nobody waits for the compiler: it runs beside the program, at the least priority, and NumPy serves until what it made
-is there. `engine.native` keeps it for the programs to come.
+Nobody waits for the compiler where NumPy's results have the same bits: it runs beside the program, at the least priority,
+and NumPy serves until what it made is there. `engine.native` keeps it for the programs to come.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from engine.dnn import library as dnn
+from engine.locks import reentrant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,16 +24,20 @@ class Compiled:
     """One C file beside this one, as a library once it is compiled.
 
     `functions` gives the types of the arguments of each, as `ctypes` takes them; all of them return nothing.
-    Unless it may come `late`, a program that did not find it compiled when it first asked goes without it.
+    Unless it may come `late`, a program that did not find it compiled when it first asked goes without it; if it is
+    `waited` for, the first program on a machine waits at its first call.
     """
 
     def __init__(
-        self, name: str, flags: tuple[str, ...], functions: dict[str, list[Any]], late: bool = True
-    ) -> None:
+        self, name: str, flags: tuple[str, ...], functions: dict[str, list[Any]], late: bool = True,
+        waited: bool = False,
+    ) -> None:  # fmt: skip
         self.source: str | Path = os.path.join(os.path.dirname(__file__), name)
         self.flags = (*FLAGS, *flags)
         self._functions = functions
         self._late = late
+        self._waited = waited
+        self._lock = reentrant()
         self._found: Any = None
         self._calls = 0
         self._begun = self._hopeless = False
@@ -42,6 +47,12 @@ class Compiled:
         if dnn.library() is None:
             return None
         if self._found is not None or self._hopeless:
+            return self._found
+        if self._waited:
+            with self._lock:
+                if self._waited and self._found is None:
+                    self.build()
+                    self._hopeless, self._waited = self._found is None, False
             return self._found
         self._calls += 1
         if self._calls % ASK == 1:
@@ -58,8 +69,10 @@ class Compiled:
                 break
             self._begun = True
             compiler.leave(name, str(self.source), self.flags, wait=True)
-        self._hopeless, self._calls = False, 0
-        return self.ready()
+        self._hopeless, self._calls = name is None, 0
+        if name is not None:
+            self._look()
+        return self._found
 
     def name(self) -> str | None:
         """What the library is called, None where there is no compiler."""

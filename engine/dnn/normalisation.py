@@ -1,4 +1,4 @@
-"""Batch and layer normalisation and their gradients, by oneDNN. None where NumPy has to do it."""
+"""Batch and layer normalisation and their gradients, by C of our own or by oneDNN. None where NumPy has to do it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.dnn import batch
 from engine.dnn import library as dnn
 from engine.dnn.library import Cache, Library, Primitive
 from engine.pool import channels_last, is_last, pool
@@ -84,12 +85,15 @@ def normalise(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any
 def rectified(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any, Any] | None:
     """The relu of `normalise`, mean and variance, and where the result is positive, as `gradients` takes it.
 
-    The bits are those of one after the other. None also where something is not finite: of NaN, relu makes NaN and
-    this would make 0.
+    The bits are those of one after the other. oneDNN does not do what is not finite: of NaN, relu makes NaN and it
+    would make 0.
     """
     mean, variance = np.empty(x.shape[1:2], np.float32), np.empty(x.shape[1:2], np.float32)
     made = _normalised(x, weight, bias, eps, mean, variance, RELU)
-    if made is None or not all(np.isfinite(v).all() for v in (mean, variance, weight, bias) if v is not None):
+    if made is None:
+        return None
+    given = (v for v in (mean, variance, weight, bias) if v is not None)
+    if type(made[1]) is not batch.Signs and not all(np.isfinite(v).all() for v in given):
         return None
     return made[0], mean, variance, made[1]
 
@@ -103,6 +107,10 @@ def again(x: Any, weight: Any, bias: Any, eps: float, mean: Any, variance: Any, 
 def _normalised(
     x: Any, weight: Any, bias: Any, eps: float, mean: Any, variance: Any, flags: int
 ) -> tuple[Any, Any] | None:
+    given, relu = bool(flags & GIVEN), bool(flags & RELU)
+    out = batch.forward(x, weight, bias, eps, mean, variance, given, relu)
+    if out is not None:
+        return out, batch.Signs(None if bias is None else bias.copy()) if relu else None
     lib = _ready(x, weight, bias)
     if lib is None:
         return None
@@ -127,6 +135,11 @@ def gradients(
 
     With the `places` that `rectified` gave, `g` is the gradient of the relu's result.
     """
+    signs = type(places) is batch.Signs
+    if places is None or signs:
+        found = batch.backward(g, x, weight, mean, rstd, signs, places.bias if signs else None)
+        if found is not None or signs:
+            return found
     lib = _ready(x, g, weight)
     if lib is None:
         return None
