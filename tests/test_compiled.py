@@ -142,20 +142,42 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_updates_have_numpys_bits(name: str) -> None:
     def trained(fast: bool) -> list[Any]:
-        parameter = ds.nn.Parameter(ds.Tensor(values(0)))
-        optimizer = ds.optim.SGD([parameter], lr=0.03, **OPTIONS[name])
+        shapes = ((SIDE, SIDE), (9,), (300, 17))
+        parameters = [ds.nn.Parameter(ds.Tensor(values(0, *shape))) for shape in shapes]
+        optimizer = ds.optim.SGD(parameters, lr=0.03, **OPTIONS[name])
         with ds.graph_config(cpu_fast=fast):
             for turn in range(3):
-                parameter.grad = ds.Tensor(values(turn + 1))
+                for parameter, shape in zip(parameters, shapes, strict=True):
+                    parameter.grad = ds.Tensor(values(turn + 1, *shape))
                 optimizer.step()
         kept = [v for s in optimizer.state.values() for v in s.values()]
-        return [parameter.numpy(force=True), *kept]
+        return [*(p.numpy(force=True) for p in parameters), *kept]
 
     assert loop.loops.ready() is not None
     fast, plain = trained(True), trained(False)
-    assert len(fast) == len(plain) == (2 if "momentum" in OPTIONS[name] else 1)
+    assert len(fast) == len(plain) == (6 if "momentum" in OPTIONS[name] else 3)
     for a, b in zip(fast, plain, strict=True):
         same(a, b)
+
+
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_updates_that_do_not_fit_are_left_to_numpy() -> None:
+    group = dict(ds.optim.SGD([ds.nn.Parameter(ds.ones(1))]).defaults)
+    p, g = values(0, 90, 90), values(1, 90, 90)
+    for parameters, gradients, changed in (
+        ([p], [g.T], {}),
+        ([p], [g.astype(np.float64)], {}),
+        ([p], [g[:1]], {}),
+        ([p, p], [g, g[::-1]], {}),
+        ([p], [g], {"lr": np.float64(0.1)}),  # NumPy then computes in float64
+        ([p[:4]], [g[:4]], {}),  # too little to be worth a call
+    ):
+        velocities = [None] * len(parameters)
+        assert not loop.sgd(parameters, gradients, velocities, False, {**group, **changed})
+    same(p, values(0, 90, 90))
+    assert loop.sgd([p], [g], [None], False, group)
+    same(p, values(0, 90, 90) - g * group["lr"])
 
 
 @needs_both

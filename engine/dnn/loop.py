@@ -26,7 +26,7 @@ loops = Compiled(
         "loops_relu": [_POINTER, _POINTER, _LONG],
         "loops_where": [_POINTER] * 4 + [_LONG] + [_FLOAT] * 2,
         "loops_add_rows": [_POINTER] * 3 + [_LONG] * 2,
-        "loops_sgd": [_POINTER] * 3 + [_LONG] + [_FLOAT] * 4 + [_INT] * 3,
+        "loops_sgd_all": [_LONG] + [_POINTER] * 4 + [_FLOAT] * 4 + [_INT] * 3,
     },
 )
 
@@ -88,6 +88,9 @@ def chosen(xp: Any, condition: Any, a: Any, b: Any) -> Any:
     return xp.where(condition, a, b) if made is None else made
 
 
+# Elements of all parameters from which one call updates them faster than NumPy.
+UPDATED = 1 << 11
+
 # Elements of a row, and of all rows, from which one call is faster than NumPy's.
 ROW, ROWS = 8, 1 << 12
 
@@ -111,20 +114,34 @@ def add_rows(out: Any, index: Any, rows: Any) -> bool:
     return True
 
 
-def sgd(parameter: Any, gradient: Any, velocity: Any, first: bool, group: dict[str, Any]) -> bool:
-    """One step of stochastic gradient descent, in place; `velocity` is None without momentum, and written if `first`."""
-    if parameter.size < ENOUGH:
-        return False
-    arrays = [a for a in (parameter, gradient, velocity) if a is not None]
-    if not serves(*arrays) or any(not a.flags.c_contiguous or a.shape != parameter.shape for a in arrays):
-        return False
-    found = loops.ready()
+def sgd(
+    parameters: list[Any], gradients: list[Any], velocities: list[Any], first: bool, group: dict[str, Any]
+) -> bool:
+    """One step of stochastic gradient descent, in place, of several parameters in one call.
+
+    `velocities` are None without momentum, and written if `first`.
+    """
+    numbers = [group[name] for name in ("lr", "momentum", "dampening", "weight_decay")]
+    if any(type(x) is not float and type(x) is not int for x in numbers):
+        return False  # NumPy computes with a number of its own in that number's type
+    count, sizes = len(parameters), []
+    columns = [parameters, gradients] if velocities[0] is None else [parameters, gradients, velocities]
+    for row in zip(*columns, strict=True):
+        shape = row[0].shape
+        for a in row:
+            if type(a) is not np.ndarray or a.dtype != np.float32 or a.shape != shape:
+                return False
+            if not a.flags.c_contiguous:
+                return False
+        sizes.append(row[0].size)
+    found = loops.ready() if sum(sizes) >= UPDATED else None
     if found is None:
         return False
-    found.loops_sgd(
-        address(parameter), address(gradient), None if velocity is None else address(velocity), parameter.size,
-        group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"],
-        bool(group["nesterov"]), bool(group["maximize"]), first,
+    lr, momentum, dampening, decay = numbers
+    pointers = [(_POINTER * count)(*map(address, column)) for column in columns]
+    found.loops_sgd_all(
+        count, *pointers[:2], pointers[2] if len(pointers) > 2 else None, (_LONG * count)(*sizes), lr, momentum,
+        1 - dampening, decay, bool(group["nesterov"]), bool(group["maximize"]), first,
     )  # fmt: skip
     return True
 

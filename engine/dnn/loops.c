@@ -33,7 +33,7 @@ void loops_add_rows(const long *at, const float *rows, float *out, long n, long 
 /* v = momentum v + keep g;  p = p - lr (v, or g + momentum v). Without v: p = p - lr g. */
 void loops_sgd(float *p, const float *g, float *v, long n, float lr, float momentum, float keep, float decay,
                int nesterov, int maximize, int first) {
-    LOOP for (long i = 0; i < n; i++) {
+    _Pragma("omp parallel for simd schedule(static) if(parallel : n >= 1 << 17)") for (long i = 0; i < n; i++) {
         float slope = maximize ? -g[i] : g[i];
         if (decay != 0) slope = slope + p[i] * decay;
         if (v) {
@@ -43,4 +43,11 @@ void loops_sgd(float *p, const float *g, float *v, long n, float lr, float momen
         }
         p[i] = p[i] - slope * lr;
     }
+}
+
+/* The same for `count` parameters of n[k] numbers each. */
+void loops_sgd_all(long count, float **p, const float **g, float **v, const long *n, float lr, float momentum, float keep,
+                   float decay, int nesterov, int maximize, int first) {
+    for (long k = 0; k < count; k++)
+        loops_sgd(p[k], g[k], v ? v[k] : 0, n[k], lr, momentum, keep, decay, nesterov, maximize, first);
 }

@@ -122,6 +122,7 @@ class Optimizer:
     """
 
     op: Op
+    at_once = False  # whether `together` serves in main memory too
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -233,7 +234,7 @@ class Optimizer:
             with no_grad(), np.errstate(all="ignore"):
                 for group in self.param_groups:
                     given = [p for p in group["params"] if p.grad is not None]
-                    if given and not (isinstance(given[0].array, np.ndarray) or bus.active):
+                    if given and not bus.active and (self.at_once or type(given[0].array) is not np.ndarray):
                         given = self._at_once(given, group, frame)
                     for parameter in given:
                         self._one(parameter, parameter.grad, group, frame)
@@ -245,11 +246,11 @@ class Optimizer:
     def together(
         self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
     ) -> bool:
-        """Change the arrays `parameters`, which are on a GPU, in place in one launch; whether that was done."""
+        """Change the arrays `parameters` in place in one call, on a GPU in one launch; whether that was done."""
         return False
 
     def _at_once(self, given: list[Tensor], group: dict[str, Any], frame: FrameType) -> list[Tensor]:
-        """Update those on a GPU that can go together; returns the others."""
+        """Update those that can go together; returns the others."""
         kept = [self.state[p] for p in given]
         if not self.together(
             [p.array for p in given], [p.grad.array for p in given if p.grad is not None], kept, group

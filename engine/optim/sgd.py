@@ -23,6 +23,7 @@ class SGD(Optimizer):
     """p - lr g, with momentum, dampening, Nesterov's form and weight decay as in PyTorch."""
 
     op = SGD_OP
+    at_once = True
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class SGD(Optimizer):
             velocity = state["momentum_buffer"] = backend.namespace(gradient).empty_like(gradient)
         if type(parameter) is not np.ndarray and _on_gpu([parameter], [gradient], [velocity], first, group):
             return
-        if loop.sgd(parameter, gradient, velocity, first, group):
+        if loop.sgd([parameter], [gradient], [velocity], first, group):
             return
         for p, g, v in pieces(parameter, gradient, velocity):
             if group["maximize"]:
@@ -80,7 +81,7 @@ class SGD(Optimizer):
     def together(
         self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
     ) -> bool:
-        """A step of parameters on a GPU in one launch, where that can be done."""
+        """A step of all parameters in one call of C, or on a GPU in one launch, where that can be done."""
         velocities: list[Any] = [None] * len(parameters)
         first = False
         if group["momentum"]:
@@ -90,7 +91,8 @@ class SGD(Optimizer):
                 return False
             if first:
                 velocities = [backend.namespace(g).empty_like(g) for g in gradients]
-        if not _on_gpu(parameters, gradients, velocities, first, group):
+        run = loop.sgd if type(parameters[0]) is np.ndarray else _on_gpu
+        if not run(parameters, gradients, velocities, first, group):
             return False
         if first:
             for state, velocity in zip(states, velocities, strict=True):
