@@ -191,18 +191,17 @@ class Pool:
         return self.last(array.shape, kind) if is_last(array) else self.empty(array.shape, kind)
 
     def last(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """`empty` of [samples, channels, height, width] with the channels last in memory."""
-        samples, channels, height, width = shape
-        plain = self.empty((samples, height, width, channels), dtype)
+        """`empty` of [samples, channels, spatial...] with the channels last in memory."""
+        plain = self.empty((shape[0], *shape[2:], shape[1]), dtype)
+        turned = plain.transpose(0, plain.ndim - 1, *range(1, plain.ndim - 1))
         if type(plain.base) is not Lease:
             # As an array of its own and not a view, so that it can be taken over.
-            return np.empty_like(plain.transpose(0, 3, 1, 2))
+            return np.empty_like(turned)
         lease = plain.base
-        size = plain.itemsize
         lease.__array_interface__ = {
             **lease.__array_interface__,
             "shape": shape,
-            "strides": (height * width * channels * size, size, width * channels * size, channels * size),
+            "strides": turned.strides,
         }
         return np.asarray(lease)
 
@@ -291,9 +290,12 @@ def is_last(array: Any) -> bool:
 
 
 def channels_last(array: Any) -> Any:
-    """An array of images [samples, channels, height, width] with its channels last in memory."""
-    made = array.transpose(0, 2, 3, 1)
-    return array if made.flags.c_contiguous else np.ascontiguousarray(made).transpose(0, 3, 1, 2)
+    """An array [samples, channels, spatial...] with its channels last in memory."""
+    rank = array.ndim
+    made = array.transpose(0, *range(2, rank), 1)
+    if made.flags.c_contiguous:
+        return array
+    return np.ascontiguousarray(made).transpose(0, rank - 1, *range(1, rank - 1))
 
 
 def owns(array: Any) -> bool:

@@ -55,6 +55,12 @@ CONVOLUTIONS: dict[str, tuple[Any, ...]] = {
     "rows-left-over": ((2, 3, 9, 8), (4, 3, 2, 2), 3, 0, 1, 1, False),
     "uneven": ((2, 3, 9, 8), (4, 3, 2, 4), 1, "same", 1, 1, False),
     "no-batch": ((3, 9, 8), (4, 3, 2, 2), 1, 1, 1, 1, True),
+    "length": ((2, 3, 17), (8, 3, 3), 2, 1, 1, 1, True),
+    "length-groups": ((2, 4, 40), (6, 2, 5), 1, "same", 3, 2, False),
+    "length-depthwise": ((2, 8, 40), (8, 1, 3), 1, 1, 1, 8, True),
+    "volume": ((2, 3, 7, 9, 8), (4, 3, 3, 3, 3), 1, 1, 1, 1, True),
+    "volume-uneven": ((2, 4, 7, 10, 9), (6, 2, 2, 3, 1), (1, 2, 3), (0, 1, 2), (2, 1, 1), 2, False),
+    "volume-no-batch": ((3, 5, 9, 8), (4, 3, 2, 2, 2), 2, 0, 1, 1, True),
 }
 
 
@@ -65,7 +71,8 @@ def test_convolution_and_its_gradients(case: str) -> None:
 
     def run() -> list[Any]:
         x, w, b = normal(*shape), normal(*kernel), normal(kernel[0]) if biased else None
-        y = F.conv2d(x, w, b, stride, padding, dilation, groups)
+        y = getattr(F, f"conv{len(kernel) - 2}d")(x, w, b, stride, padding, dilation, groups)
+        assert y.array.flags.c_contiguous or len(kernel) == 4
         (y * y).sum().backward()
         return [y, x.grad, w.grad, *([] if b is None else [b.grad])]
 
@@ -82,7 +89,9 @@ def test_second_gradients_and_transposed_convolution() -> None:
         (g,) = ds.grad((y * y).sum(), x, create_graph=True)
         (g * g).sum().backward()
         z = F.conv_transpose2d(normal(2, 4, 5, 5), w, None, 2, 1, 1)
-        return [g, x.grad, w.grad, z]
+        line = F.conv_transpose1d(normal(2, 4, 9), normal(4, 2, 3), None, 2, 1, 1, 2)
+        volume = F.conv_transpose3d(normal(1, 4, 3, 4, 5), normal(4, 2, 2, 3, 1), None, (1, 2, 1))
+        return [g, x.grad, w.grad, z, line, volume]
 
     close(*both(run))
 

@@ -1,10 +1,12 @@
-"""Convolution over two dimensions and its two gradients, by oneDNN, on arrays with their channels last.
+"""Convolution and its two gradients, by oneDNN, on arrays with their channels last.
 
-Each function gives None where oneDNN does not do it, and NumPy has to.
+Those of images stay as they are; over one and three dimensions, where nothing else wants the channels last, results
+are in order. Each function gives None where oneDNN does not do it, and NumPy has to.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,14 +44,13 @@ def geometry(w: Window) -> tuple[Any, ...]:
 
 def strides_last(shape: Sizes) -> Sizes:
     """The strides, in elements, of an array with its channels last in memory."""
-    _, c, h, w = shape
-    return (h * w * c, 1, w * c, c)
+    between = steps((*shape[2:], shape[1]))
+    return (math.prod(shape[1:]), 1, *between[:-1])
 
 
 def _weight(lib: Library, shape: Sizes, groups: int, free: bool) -> Any:
     """The layout of the weight: NumPy's, or the one the library likes best."""
-    o, i, kh, kw = shape
-    shape = shape if groups == 1 else (groups, o // groups, i, kh, kw)
+    shape = shape if groups == 1 else (groups, shape[0] // groups, *shape[1:])
     if free:
         return lib.layout(shape, None)
     return lib.layout(shape, steps(shape))
@@ -109,7 +110,11 @@ def correlate(x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
         return None
     shape = (x.shape[0], weight.shape[0], *out)
     x, weight = channels_last(x), np.ascontiguousarray(weight)
-    fewer = winograd.correlate(x, weight, None if bias is None else np.ascontiguousarray(bias), fit, groups)
+    fewer = None
+    if len(w.kernel) == 2:
+        fewer = winograd.correlate(
+            x, weight, None if bias is None else np.ascontiguousarray(bias), fit, groups
+        )
     if fewer is not None:
         return fewer
     with lib.lock:
@@ -118,7 +123,7 @@ def correlate(x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
             return None
         made = pool.last(shape, x.dtype)
         ready.run(x, _turned(ready, weight), made, *(() if bias is None else (np.ascontiguousarray(bias),)))
-    return made
+    return _result(made)
 
 
 def _turned(ready: Prepared, weight: Any) -> Any:
@@ -137,7 +142,9 @@ def spread(g: Any, weight: Any, w: Window, groups: int, size: Sizes) -> Any:
         return None
     shape = (g.shape[0], weight.shape[1] * groups, *size)
     g, weight = channels_last(g), np.ascontiguousarray(weight)
-    fewer = winograd.spread(g, weight, fit, groups)
+    fewer = None
+    if len(w.kernel) == 2:
+        fewer = winograd.spread(g, weight, fit, groups)
     if fewer is not None:
         return fewer
     with lib.lock:
@@ -146,7 +153,7 @@ def spread(g: Any, weight: Any, w: Window, groups: int, size: Sizes) -> Any:
             return None
         made = pool.last(shape, g.dtype)
         ready.run(g, _turned(ready, weight), made)
-    return made
+    return _result(made)
 
 
 def weigh(x: Any, g: Any, w: Window, groups: int) -> Any:
@@ -157,7 +164,9 @@ def weigh(x: Any, g: Any, w: Window, groups: int) -> Any:
         return None
     shape = (g.shape[1], x.shape[1] // groups, *w.kernel)
     x, g = channels_last(x), channels_last(g)
-    fewer = winograd.weigh(x, g, fit, groups)
+    fewer = None
+    if len(w.kernel) == 2:
+        fewer = winograd.weigh(x, g, fit, groups)
     if fewer is not None:
         return fewer
     with lib.lock:
@@ -175,4 +184,15 @@ def weigh(x: Any, g: Any, w: Window, groups: int) -> Any:
 
 
 def _lib(a: Any, b: Any, w: Window) -> Library | None:
-    return dnn.library() if len(w.kernel) == 2 and dnn.serves(a, b) else None
+    if len(w.kernel) != 2 and math.prod(w.kernel) == 1:
+        return None  # one product of arrays as they lie is faster than turning them
+    return dnn.library() if dnn.serves(a, b) else None
+
+
+def _result(made: Any) -> Any:
+    """As it is where it is of images, else in order."""
+    if made.ndim == 4:
+        return made
+    plain = pool.empty(made.shape, made.dtype)
+    np.copyto(plain, made)
+    return plain
