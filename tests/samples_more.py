@@ -341,9 +341,9 @@ SAMPLES: list[Row] = [
     flat("pdist", "pdist", ((4, 3),)),
     flat("pdist", "pdist", ((4, 3),), 1.0),
     # Windows and grids.
-    layer("unfold", "getitem", ((2, 3, 5, 6),), (2, 3), dilation=1, padding=1, stride=2),
-    layer("fold", "put_back", ((2, 12, 20),), (5, 6), (2, 2)),
-    layer("fold", "put_back", ((2, 8, 9),), (4, 4), 2, padding=1, stride=2),
+    layer("unfold", "unfold", ((2, 3, 5, 6),), (2, 3), dilation=1, padding=1, stride=2),
+    layer("fold", "fold", ((2, 12, 20),), (5, 6), (2, 2)),
+    layer("fold", "fold", ((2, 8, 9),), (4, 4), 2, padding=1, stride=2),
     *(
         layer(
             "grid_sample", "getitem", ((2, 3, 4, 5), GRID), mode="bilinear", padding_mode=p, align_corners=c

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine import dtype
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem
+from engine.errors import ArgumentProblem, Shape
 from engine.located import located
-from engine.ops.indexing import PUT_BACK, getitem
-from engine.ops.layout import reshape
+from engine.op import op
+from engine.ops.indexing import getitem
+from engine.ops.nested import nested
 from engine.ops.pad import pad
-from engine.ops.window import Window, each, frozen, window
+from engine.ops.pooling import blocks
+from engine.ops.window import Sizes, Window, each, frozen, window
+from engine.pool import pool
+from engine.shapes import sizes
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -27,14 +33,67 @@ def _window(kernel: Any, dilation: Any, padding: Any, stride: Any) -> Window:
         raise located(problem.error(problem.sentence)) from None
 
 
-def _places(w: Window, out: Any) -> tuple[Any, ...]:
-    """Rows [kh, 1, oh, 1] and columns [1, kw, 1, ow] of the padded image that the windows cover."""
-    index = []
-    for i in range(2):
-        at = np.arange(w.kernel[i])[:, None] * w.dilation[i] + np.arange(out[i]) * w.stride[i]
-        shape = (w.kernel[0], 1, out[0], 1) if i == 0 else (1, w.kernel[1], 1, out[1])
-        index.append(at.reshape(shape))
-    return tuple(index)
+def _attributes(w: Window) -> dict[str, Any]:
+    return {"kernel": w.kernel, "stride": w.stride, "dilation": w.dilation}
+
+
+def _columns(input: Any, *, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Shape:
+    n, c, *size = sizes(input)
+    out = window(kernel, stride, 0, dilation).out(size)
+    return (n, c * math.prod(kernel), math.prod(out))
+
+
+def _unfold_vjp(
+    xp: Any, g: Any, out: Any, input: Any, *, kernel: Sizes, stride: Sizes, dilation: Sizes
+) -> Any:
+    return nested(xp, FOLD, g, size=tuple(input.shape[2:]), kernel=kernel, stride=stride, dilation=dilation)
+
+
+@op(
+    "unfold", family="shape", shape=_columns, dtype=dtype.first, vjp=_unfold_vjp,
+    formula="the windows of input as columns",
+)  # fmt: skip
+def UNFOLD(xp: Any, input: Any, *, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Any:
+    """Windows of [batch, channels, height, width] as columns [batch, channels · kh · kw, windows] (im2col)."""
+    n, c, *size = input.shape
+    w = window(kernel, stride, 0, dilation)
+    out = w.out(size)
+    taps = w.offsets()
+    made = (pool if xp is np else xp).empty((n * c, len(taps), *out), input.dtype)
+    flat = input.reshape(-1, *size)
+    for part in blocks(xp, flat.shape, 2, input.itemsize * len(taps)):
+        for k, offset in enumerate(taps):
+            made[part, k] = flat[part][w.slices(offset, out)]
+    return made.reshape(n, c * len(taps), math.prod(out))
+
+
+def _image(input: Any, *, size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Shape:
+    n, rows, _ = sizes(input)
+    return (n, rows // math.prod(kernel), *size)
+
+
+def _fold_vjp(
+    xp: Any, g: Any, out: Any, input: Any, *, size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes
+) -> Any:
+    return nested(xp, UNFOLD, g, kernel=kernel, stride=stride, dilation=dilation)
+
+
+@op(
+    "fold", family="shape", shape=_image, dtype=dtype.first, vjp=_fold_vjp,
+    formula="columns added where their windows are",
+)  # fmt: skip
+def FOLD(xp: Any, input: Any, *, size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Any:
+    """Columns [batch, channels · kh · kw, windows] added into images of `size`: the transpose of `unfold` (col2im)."""
+    w = window(kernel, stride, 0, dilation)
+    out = w.out(size)
+    taps = w.offsets()
+    columns = input.reshape(-1, len(taps), *out)
+    made = xp.zeros((len(columns), *size), input.dtype)
+    for part in blocks(xp, made.shape, 2, input.itemsize * len(taps)):
+        into, given = made[part], columns[part]
+        for k, offset in enumerate(taps):
+            into[w.slices(offset, out)] += given[:, k]
+    return made.reshape(input.shape[0], -1, *size)
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
@@ -56,9 +115,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
         )
     if w.padded:
         input = pad(input, (*w.padding[1], *w.padding[0]))
-    rows, columns = _places(w, out)
-    taken = getitem(input, (slice(None), slice(None), rows, columns))
-    return reshape(taken, input.shape[0], input.shape[1] * w.kernel[0] * w.kernel[1], out[0] * out[1])
+    return apply(UNFOLD, (input,), _attributes(w))  # type: ignore[no-any-return]
 
 
 def fold(
@@ -81,12 +138,8 @@ def fold(
                 f"got {list(input.shape)}"
             )
         )
-    channels = input.shape[1] // taps
-    apart = reshape(input, input.shape[0], channels, *w.kernel, *out)
     padded = tuple(n + before + after for n, (before, after) in zip(size, w.padding, strict=True))
-    rows, columns = _places(w, out)
-    index = (slice(None), slice(None), rows, columns)
-    whole = apply(PUT_BACK, (apart,), {"shape": (input.shape[0], channels, *padded), "index": index})
+    whole = apply(FOLD, (input,), {"size": padded, **_attributes(w)})
     if not w.padded:
         return whole  # type: ignore[no-any-return]
     keep = tuple(slice(before, before + n) for n, (before, _) in zip(size, w.padding, strict=True))

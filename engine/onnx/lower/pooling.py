@@ -7,6 +7,7 @@ from typing import Any
 from engine.onnx.lower.table import batched, each, lowers
 from engine.onnx.symbol import Size
 from engine.onnx.writer import Unsupported, Writer
+from engine.ops.window import Window
 from engine.program import Call
 
 
@@ -35,6 +36,36 @@ def _pool(w: Writer, call: Call) -> Any:
     # ONNX counts through the whole tensor, PyTorch within each plane.
     plane = w.add("ReduceProd", [w.add("Shape", [w.arg(call.args[0])], start=2)], keepdims=0)
     return [made[0], w.add("Mod", [made[1], plane])]
+
+
+@lowers("unfold")
+def _unfold(w: Writer, call: Call) -> Any:
+    """The rows of all windows picked, then their columns, and the elements of a window put before the windows."""
+    x, k = w.arg(call.args[0]), call.kwargs
+    window = Window(k["kernel"], k["stride"], ((0, 0), (0, 0)), k["dilation"])
+    w.fixed(call.args[0], 2)
+    w.fixed(call.args[0], 3)
+    out = window.out(w.shape_of(call.args[0])[2:])
+    for axis, taps, count, step, apart in zip(
+        (2, 3), window.kernel, out, k["stride"], k["dilation"], strict=True
+    ):
+        at = [tap * apart + i * step for tap in range(taps) for i in range(count)]
+        x = w.add("Gather", [x, w.ints(at)], axis=axis)
+    rows = w.add("Reshape", [x, w.ints([0, -1, window.kernel[0], out[0], window.kernel[1], out[1]])])
+    turned = w.add("Transpose", [rows], perm=[0, 1, 2, 4, 3, 5])
+    channels = w.shape_of(call.args[0])[1] * window.kernel[0] * window.kernel[1]
+    return w.add("Reshape", [turned, w.ints([0, channels, out[0] * out[1]])])
+
+
+@lowers("fold")
+def _fold(w: Writer, call: Call) -> Any:
+    x, k = w.arg(call.args[0]), call.kwargs
+    return w.add(
+        "Col2Im",
+        [x, w.ints(k["size"]), w.ints(k["kernel"])],
+        dilations=list(k["dilation"]),
+        strides=list(k["stride"]),
+    )
 
 
 @lowers(*[f"adaptive_{kind}_pool{n}d" for kind in ("avg", "max") for n in (1, 2, 3)])
