@@ -10,6 +10,7 @@ import dis
 import functools
 import os
 import traceback
+from operator import itemgetter
 from types import CodeType, FrameType, TracebackType
 
 from engine import dispatch
@@ -61,7 +62,7 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
                 if entry.tb_lineno == watched[1]:
                     places[at] = alone
         elif codes[at] in _APPLIED:
-            *_, watched, alone, _ = calls(codes[at], "apply")
+            *_, watched, alone, _ = sorted(calls(codes[at], "apply"), key=itemgetter(1))
             if codes[at + 1 : at + 2] == [_FOLLOWED]:
                 places[at] = alone
                 frames[at + 1], places[at + 1] = _applying(), _failing()
@@ -107,7 +108,7 @@ def _ours(trace: TracebackType) -> bool:
 
 @functools.cache
 def calls(code: CodeType, name: str) -> list[Place]:
-    """Where `code` calls the function or the method `name`, in order.
+    """Where `code` calls the function or the method `name`, in the order of its instructions: Python 3.13 puts handlers last.
 
     >>> def twice(x):
     ...     return round(round(x))
