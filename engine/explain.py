@@ -6,6 +6,8 @@ import itertools
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from engine import backend
 from engine.bus import bus
 from engine.errors import (
@@ -24,19 +26,31 @@ from engine.grad_mode import state
 from engine.module import Module, name_parameter, path_inside
 from engine.names import operand_texts, source_line, variable_of
 from engine.node import Node
-from engine.op import Op
+from engine.op import Op, given
 from engine.tensor import Tensor
 
 STEPS = 40  # how far back a dimension is followed
 
 
 def fail(node: Node, operands: list[Any], arrays: list[Any], error: Exception, frame: FrameType) -> Any:
-    """Tell the sinks of `op_error`, then raise `error` explained; or return the value a sink gives instead."""
+    """Tell the sinks of `op_error`, then raise `error` explained; or return the value a sink gives instead.
+
+    A floating point warning of NumPy's, where the program has made warnings errors, is none: the op is computed without it.
+    """
+    op = node.op
+    assert op is not None
+    if isinstance(error, RuntimeWarning) and not op.overwrites:
+        try:
+            with np.errstate(all="ignore"):
+                return op.on_numpy(*arrays, **node.kwargs)
+        except Exception as again:  # noqa: BLE001 - a warning of somebody else's: explained and raised like any error
+            error = again
     explained = explain(node, operands, arrays, error, frame)
     if bus.op_error:
         failure = Failure(node, explained)
         bus.emit("op_error", failure)
         if failure.replacement is not None:
+            node.op = given(op)
             return failure.replacement
     # NumPy's own words add nothing to ours; an error that stays what it is keeps its history.
     raise explained from (None if explained is not error else error.__cause__)

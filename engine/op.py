@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType
@@ -207,6 +208,11 @@ def quietly(forward: Callable[..., Any]) -> Callable[..., Any]:
 
     quiet.__wrapped__ = forward  # type: ignore[attr-defined]
     return quiet
+
+
+# A ufunc that is an op by itself has no such wrapper, which would cost every op; it warns where it is called.
+# Filters that the program sets come before this one: see `explain.fail`.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"engine\.(dispatch|watched|pool|ops)\b")
 
 
 def parameters_of(function: Callable[..., Any]) -> list[tuple[str, bool]]:

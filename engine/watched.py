@@ -20,7 +20,7 @@ from engine.iteration import iteration
 from engine.location import INTERNAL
 from engine.memory import memory
 from engine.node import NO_KWARGS, Backward, Node, Watched, ids, keep, order, settle
-from engine.op import Op, given
+from engine.op import Op
 from engine.pending import Product
 from engine.pool import LARGE, compute
 from engine.switches import switches
@@ -56,7 +56,7 @@ def followed(op: Op, args: tuple[Any, ...], arrays: list[Any], nodes: list[Node 
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 
         out = fail(node, list(args), arrays, error, frame)
-        op = node.op = given(op)
+        op = node.op  # another where a person gave the result
     if loud:
         node.duration = perf_counter_ns() - node.start
     if type(out) is not _ndarray:

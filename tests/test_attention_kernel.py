@@ -17,7 +17,6 @@ pytestmark = [
     pytest.mark.skipif(
         library._opened() is None or compiler() is None, reason="needs oneDNN and a C compiler"
     ),
-    pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning"),  # of NumPy, for inf - inf
 ]
 
 

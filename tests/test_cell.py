@@ -93,8 +93,6 @@ def test_every_bit_is_numpys(
 
 
 @pytest.mark.parametrize("special", [np.nan, np.inf, 1e30])
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of NumPy, for inf - inf
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_values_that_are_not_finite_pass_alike(special: float, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = outcome(4, 3, 5, 6, special)
     monkeypatch.setattr(cell.cells, "ready", lambda: None)

@@ -17,7 +17,6 @@ from dsviz.commands.diagnose import stopped
 
 ROOT = Path(__file__).resolve().parents[1]
 # The program's own arithmetic may warn, as it would alone.
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 # Their culprits come second or third: two lines had a say, and nothing shows which of them was meant.

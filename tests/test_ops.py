@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from sample_row import Row
 from samples import ERRORS, SAMPLES
 
+import engine as ds
 from engine import Tensor, grad
 from engine.bus import bus
 from engine.op import OPS
@@ -198,3 +202,29 @@ def test_errors_say_what_is_wrong(case: tuple[str, Any, type[Exception], str]) -
     with pytest.raises(kind) as caught:
         call()
     assert words in str(caught.value)
+
+
+HUGE = "ds.full((2,), 3e38)"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        f"{HUGE} * 10",
+        f"{HUGE} + {HUGE}",
+        f"ds.outer({HUGE}, {HUGE}) @ {HUGE}",
+        f"{HUGE} / 0",
+        f"ds.nn.functional.linear({HUGE}, {HUGE}[None])",
+        f"{HUGE}.half()",
+    ],
+)
+def test_infinity_is_a_result_also_where_the_program_makes_warnings_errors(expression: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert eval(expression, {"ds": ds}).isinf().all()
+
+
+def test_numpys_warnings_are_not_the_programs() -> None:
+    code = f"import dsviz as ds; print(({HUGE} * 10 - {HUGE} * 10).isnan().all().item())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")

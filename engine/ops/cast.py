@@ -26,7 +26,9 @@ def _cast_dtype(input: Any, *, dtype: str) -> Any:
     return as_dtype(dtype)
 
 
-@op("cast", **{**COPY, "dtype": _cast_dtype}, onnx="Cast", formula="input as dtype", vjp=_cast_vjp)
+@op(
+    "cast", **{**COPY, "dtype": _cast_dtype}, quiet=True, onnx="Cast", formula="input as dtype", vjp=_cast_vjp
+)
 def CAST(xp: Any, input: Any, *, dtype: str) -> Any:
     """The same values in another element type."""
     return input.astype(dtype)
