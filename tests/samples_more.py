@@ -249,7 +249,7 @@ SAMPLES: list[Row] = [
     placed("scatter_reduce", "scatter_add", ((3, 4), PLACES, (2, 4)), 0, "sum"),
     placed("scatter_reduce", "scatter_add", ((3, 4), PLACES, (2, 4)), 0, "mean"),
     placed("scatter_reduce", "scatter_add", ((3, 4), PLACES, (2, 4)), 0, "mean", include_self=False),
-    placed("scatter_reduce", "scatter_add", ((3, 4), PLACES, (2, 4)), 0, "prod"),
+    placed("scatter_reduce", "setitem", ((3, 4), PLACES, (2, 4)), 0, "prod"),
     placed("scatter_reduce", "scatter_extreme", ((3, 4), PLACES, (2, 4)), 0, "amax"),
     placed("scatter_reduce", "scatter_extreme", ((3, 4), PLACES, (2, 4)), 0, "amin", include_self=False),
     Row(

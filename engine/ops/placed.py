@@ -11,10 +11,11 @@ from engine.dispatch import apply
 from engine.errors import ArgumentProblem
 from engine.located import located
 from engine.op import op
+from engine.ops.add_at import at, numbered
 from engine.ops.arithmetic import div, mul
 from engine.ops.gather import GATHER, gather
 from engine.ops.indexing import PUT, getitem, part_shape, put_back, raw_index
-from engine.ops.layout import broadcast_to, reshape
+from engine.ops.layout import broadcast_to, cat, reshape
 from engine.ops.nested import nested
 from engine.ops.scatter import SCATTER_ADD, SCATTER_LIKE, checked, places, scatter, scatter_add, within
 
@@ -180,7 +181,7 @@ def SCATTER_EXTREME(xp: Any, input: Any, index: Any, src: Any, *, dim: int, larg
     checked(xp, index, input.shape[dim], dim)
     # CuPy's own is for a few types only, so the CPU does it for a GPU.
     there = [backend.move(a, "cpu") if backend.is_array(a) else a for a in (out, index, within(src, index))]
-    (np.maximum if largest else np.minimum).at(there[0], places(np, there[1], dim), there[2])
+    at(np.maximum if largest else np.minimum, there[0], places(np, there[1], dim), there[2])
     return xp.asarray(there[0])
 
 
@@ -228,17 +229,26 @@ def _constant(like: Any, array: Any) -> Any:
 
 
 def _product(base: Any, dim: int, index: Any, src: Any) -> Tensor:
-    """Round after round, the next factor of each place: exact gradients where there are zeros too."""
-    raw = np.moveaxis(backend.move(index.array, "cpu"), dim, 0)
-    turn = np.zeros_like(raw)
-    for i in range(1, raw.shape[0]):
-        turn[i] = (raw[:i] == raw[i]).sum(0)
-    turn = np.moveaxis(turn, 0, dim)
-    out = base
-    for k in range(int(turn.max()) + 1 if turn.size else 0):
-        ones = _constant(base, np.ones(index.shape, base.dtype))
-        factor = scatter_add(
-            _like(base, 1), dim, index, (src - ones) * _constant(base, (turn == k).astype(base.dtype))
-        )
-        out = mul(out, factor)
-    return out  # type: ignore[no-any-return]
+    """Pair after pair of the factors of each place, so that gradients are exact where there are zeros too."""
+    raw = backend.move(index.array, "cpu")
+    if not base.shape or not raw.size:
+        return mul(base, src) if raw.size else base
+    alike = raw.ndim == len(base.shape)
+    ids = numbered(base.shape, places(np, raw, dim)) if alike else None
+    if ids is None:
+        return scatter_add(base, dim, index, src)  # which says what is wrong
+    order = np.argsort(ids, axis=None, kind="stable")
+    ids, factors = ids.reshape(-1)[order], getitem(reshape(src, -1), order)
+    one = _constant(base, np.ones(1, base.dtype))
+    while True:
+        first = np.flatnonzero(np.diff(ids, prepend=-1))
+        if len(first) == len(ids):
+            break
+        turn = np.arange(len(ids)) - np.repeat(first, np.diff(first, append=len(ids)))
+        left = np.flatnonzero(turn % 2 == 0)
+        after = np.minimum(left + 1, len(ids) - 1)
+        right = np.where((after > left) & (ids[after] == ids[left]), after, len(ids))
+        factors = mul(getitem(factors, left), getitem(cat([factors, one]), right))
+        ids = ids[left]
+    whole = apply(PUT, (_like(base, 1), factors), {"index": np.unravel_index(ids, base.shape)})
+    return mul(base, whole)
