@@ -26,7 +26,7 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
-WAIT = 20_000  # milliseconds; a loaded machine is slow, and nothing here is a timed test
+WAIT = 60_000  # milliseconds; a loaded machine is slow, and nothing here is a timed test
 
 expect.set_options(timeout=WAIT)
 
@@ -123,7 +123,7 @@ def running(browser: Browser, script: Path, *arguments: str, options: tuple[str,
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise

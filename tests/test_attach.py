@@ -20,7 +20,7 @@ from dsviz.events import Leaf
 from dsviz.session import LaunchError, Refused, Session
 
 ROOT = Path(__file__).parent.parent
-WAIT = 20
+WAIT = 60
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the test's folders are POSIX's")
 
 # Does what it is told, a line at a time, so that nothing here depends on how fast anything is.

@@ -40,12 +40,12 @@ def test_each_thread_has_its_own() -> None:
     def other() -> int:
         with ds.graph_config(jit_threshold=99):
             inside.set()
-            assert done.wait(30)
+            assert done.wait(60)
             return current().jit_threshold
 
     with ThreadPoolExecutor(1) as pool:
         theirs = pool.submit(other)
-        assert inside.wait(30)
+        assert inside.wait(60)
         assert current() == DEFAULT
         done.set()
         assert theirs.result() == 99

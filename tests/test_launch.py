@@ -30,7 +30,7 @@ def terminal():
 def test_only_this_machine_is_listened_to():
     with bind(0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
-        socket.create_connection(listener.getsockname(), timeout=10).close()  # before anything serves
+        socket.create_connection(listener.getsockname(), timeout=60).close()  # before anything serves
 
 
 def test_a_taken_port_is_named(taken):

@@ -38,7 +38,7 @@ class Program:
         elif request["do"] == "break":
             raise ZeroDivisionError("one panel")
         elif self.hold:
-            assert self.hold.wait(10)
+            assert self.hold.wait(60)
         return {"for": request["do"]}
 
 
@@ -93,7 +93,7 @@ class Page:
         self.incoming.put_nowait({"type": "websocket.disconnect", "code": 1001})
 
     async def batch(self):
-        return json.loads(await asyncio.wait_for(self.outgoing.get(), 10))
+        return json.loads(await asyncio.wait_for(self.outgoing.get(), 60))
 
     async def reply(self):
         while True:
@@ -115,7 +115,7 @@ def timeline(test):
             assert await page.batch() == [{"t": "hello"}]
             await test(program, live, page)
             page.leave()
-            await asyncio.wait_for(serving, 10)
+            await asyncio.wait_for(serving, 60)
             assert program.open == 0
             live.close()
 
@@ -385,7 +385,7 @@ def test_the_terminal_is_told_when_the_last_page_is_gone_and_stays_gone(monkeypa
         assert not told.is_set()
         second.leave()
         await serving[1]
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), 60)
 
     asyncio.run(go())
 

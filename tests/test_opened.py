@@ -164,7 +164,7 @@ def opening(browser: Browser, path: Path) -> Iterator[Run]:
         run.context.close()
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
 
 

@@ -32,7 +32,7 @@ def launch(**options):
 @pytest.mark.parametrize("ring", ["1", "2"])
 def test_another_framework_is_stepped_shown_and_recorded(tmp_path, ring):
     with launch(record=tmp_path / "run.dsviz", env={**os.environ, "FOREIGN_RING": ring}) as session:
-        stop = session.wait(30)
+        stop = session.wait(60)
         assert (stop.reason, stop.op, stop.node) == ("entry", "times", 3)
         assert session.store.python == "toy 1.0"
         stop = session.next(30)
@@ -54,7 +54,7 @@ def test_another_framework_is_stepped_shown_and_recorded(tmp_path, ring):
 
 def test_another_version_ends_with_a_sentence():
     with launch(env={**os.environ, "FOREIGN_VERSION": "7"}) as session:
-        stop = session.wait(30)
+        stop = session.wait(60)
         while stop.state == "paused":
             stop = session.resume(30)
         assert stop.state == "failed"

@@ -76,7 +76,7 @@ def test_a_program_is_recorded_and_stays_what_it_is(script, tmp_path):
 def test_a_live_session_records_its_stops(script, tmp_path):
     path = tmp_path / "run.dsviz"
     with Session.launch(script, ["1"], record=path, stdout=-3, stderr=-3) as session:
-        first = session.wait(20)
+        first = session.wait(60)
         second = session.next(20)
         end = session.resume(20)
     with Recording.open(path) as recording:
@@ -86,7 +86,7 @@ def test_a_live_session_records_its_stops(script, tmp_path):
 
 def test_a_restart_records_beside_the_first_run(script, tmp_path):
     with Session.launch(script, ["1"], record=tmp_path / "run.dsviz", stdout=-3, stderr=-3) as session:
-        session.wait(20)
+        session.wait(60)
         session.restart(20)
         session.resume(20)
     with Recording.open(tmp_path / "run.dsviz") as one, Recording.open(tmp_path / "run-2.dsviz") as two:
@@ -95,7 +95,7 @@ def test_a_restart_records_beside_the_first_run(script, tmp_path):
 
 def test_without_a_file_the_recording_goes_with_the_session(script):
     with Session.launch(script, ["1"], stdout=-3, stderr=-3) as session:
-        session.wait(20)
+        session.wait(60)
         path = session.recording
         assert os.path.isfile(path)
     assert not os.path.exists(os.path.dirname(path))
@@ -121,12 +121,12 @@ def test_a_recording_survives_sigkill(tmp_path, victim):
     program = 0
     try:
         program = int(server.stdout.readline())
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not _count(path) > 1000:
             assert time.monotonic() < until
             time.sleep(0.05)
         os.kill(server.pid if victim == "server" else program, signal.SIGKILL)
-        status = server.wait(20)
+        status = server.wait(60)
     finally:
         server.kill()
         server.stdout.close()
@@ -200,7 +200,7 @@ def test_an_unasked_recording_ends_where_it_would_grow_too_large(script, monkeyp
 
     monkeypatch.setattr(recorder, "MOST_BYTES", 1000)
     with Session.launch(script, ["40"], stdout=-3, stderr=-3, pause_at_entry=False) as session:
-        end = session.wait(30)
+        end = session.wait(60)
         assert end.status == 3
         assert session.store.count > 500
         assert "has taken them" in session.recording_problem
@@ -220,7 +220,7 @@ def test_what_killed_debuggers_left_goes_away_after_a_day(script, tmp_path, monk
     for folder in (old, used):
         os.utime(folder, (1, 1))
     with Session.launch(script, ["1"], stdout=-3, stderr=-3) as session:
-        session.wait(20)
+        session.wait(60)
         assert not old.exists()
         assert fresh.exists(), "it can still be looked at"
         assert used.exists(), "its debugger still runs"

@@ -137,7 +137,7 @@ def test_the_address_is_the_first_line_and_only_this_machine_is_served(tmp_path:
         line = process.stdout.readline()
         match = re.fullmatch(r"dsviz: http://127\.0\.0\.1:(\d+)/\?token=[\w-]{43,}\n", line)
         assert match, line
-        with socket.create_connection(("127.0.0.1", int(match[1])), timeout=30):
+        with socket.create_connection(("127.0.0.1", int(match[1])), timeout=60):
             pass
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)

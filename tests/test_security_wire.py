@@ -22,7 +22,7 @@ from dsviz.web.launch import SERVING, bind
 from dsviz.web.live import Live
 from dsviz.web.security import Keys
 
-WAIT = 30
+WAIT = 60
 
 
 class Served:

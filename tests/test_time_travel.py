@@ -44,7 +44,7 @@ def script(tmp_path_factory):
 @pytest.fixture
 def session(script):
     with Session.launch(script, trace_level=2, **QUIET) as session:
-        session.wait(30)
+        session.wait(60)
         yield session
 
 
@@ -148,7 +148,7 @@ def test_what_makes_no_sense_is_refused(script):
         if session.state in ("starting", "running"):
             with pytest.raises(Refused, match="pause it before 'step_back'"):
                 session.step_back()
-        session.wait(30)
+        session.wait(60)
         with pytest.raises(Refused, match="takes no 'node'"):
             session.send("step_back", node=3)
         session.step_back()
@@ -168,7 +168,7 @@ def test_restart_leaves_the_past(session):
 def test_a_recording_is_travelled_the_same_way(script, tmp_path):
     path = tmp_path / "run.dsviz"
     with Session.launch(script, trace_level=2, record=path, **QUIET) as session:
-        session.wait(30)
+        session.wait(60)
         session.add_breakpoint("op", name="relu")
         hits = [session.resume(30) for _ in range(3)]
         session.resume(30)
