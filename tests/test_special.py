@@ -1,0 +1,46 @@
+"""Special functions: the last bits of float32 over all of its numbers, and the poles, beside PyTorch in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+
+torch = pytest.importorskip("torch")
+rng = np.random.default_rng(3)
+NEAR = rng.uniform(-1, 1, 2000) * 10.0 ** -rng.uniform(0, 7, 2000)
+POINTS: dict[str, Any] = {
+    "sizes": np.exp(rng.uniform(-80, 80, 4000)),
+    "about 1": 1 + NEAR,
+    "about 2": 2 + NEAR,
+    "left": rng.uniform(-20, 0, 4000),
+    "about poles": NEAR - rng.integers(0, 30, 2000),
+    "poles": np.array([0.0, -0.0, -1.0, -2.0, 1.0, 2.0, np.inf, np.nan, 0.5, 1e-30, -1e-30]),
+}
+
+
+@pytest.mark.parametrize("points", POINTS)
+@pytest.mark.parametrize("name", ["lgamma", "digamma", "erfc"])
+def test_all_digits_of_single_numbers(name: str, points: str) -> None:
+    x = POINTS[points].astype(np.float32)
+    found = getattr(ds, name)(ds.tensor(x)).numpy()
+    exact = getattr(torch, name)(torch.tensor(x, dtype=torch.float64)).numpy().astype(np.float32)
+    np.testing.assert_allclose(found, exact, rtol=3e-7, atol=1e-44)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 12])
+def test_derivatives_of_digamma(n: int) -> None:
+    x = np.concatenate([np.exp(rng.uniform(-3, 3, 500)), rng.uniform(-8, 0, 500)])
+    exact = torch.polygamma(n, torch.tensor(x)).numpy()
+    np.testing.assert_allclose(ds.polygamma(n, ds.tensor(x)).numpy(), exact, rtol=1e-8)
+
+
+def test_many_are_as_few() -> None:
+    """More than a cacheful, and not in order in memory."""
+    x = rng.uniform(-6, 6, (300, 400)).astype(np.float32).T
+    for function in (ds.lgamma, ds.digamma, ds.erfc):
+        alone = function(ds.tensor(np.ascontiguousarray(x[:3]))).numpy()
+        np.testing.assert_array_equal(function(ds.tensor(x)).numpy()[:3], alone)
