@@ -530,3 +530,15 @@ def test_sessions_one_after_the_other_leave_nothing(tmp_path: Path, monkeypatch:
         assert not alive(pid)
         files.append(len(os.listdir("/proc/self/fd")))
     assert files[-1] <= files[0], files
+
+
+def test_no_duration_is_measured_by_a_clock_that_can_be_set() -> None:
+    """Only when something was made or ended is told by the clock on the wall."""
+    told = {"dsviz/recording/writer.py", "dsviz/recording/recorder.py", "engine/native/cache.py"}
+    files = [file for part in ("dsviz", "engine", "layouts") for file in (ROOT / part).rglob("*.py")]
+    wall = re.compile(r"\btime\.time(_ns)?\(|datetime\.now|\bfrom time import\b.*\btime(_ns)?\b(?!\.)")
+    found = {
+        file.relative_to(ROOT).as_posix() for file in files if wall.search(file.read_text(encoding="utf-8"))
+    }
+    assert len(files) > 400
+    assert found == told
