@@ -487,6 +487,10 @@ def _differentiable(
             state.phase, state.twin = 0, None
 
 
+# Where a traceback has one of them, its local `node` is the one whose gradient was being made.
+LOOPS = (_plain.__code__, _differentiable.__code__)
+
+
 def _gathered(part: Node, g: Any, heap: list[tuple[int, Node]], grads: dict[Node, Any]) -> Node:
     """The node of several results that `part` is one of, with the gradient of that one added to its own."""
     whole = part.inputs[0]

@@ -243,6 +243,23 @@ def test_an_exception_stops_where_it_was_raised(tmp_path: Path) -> None:
         assert session.resume(WAIT).state == "failed"
 
 
+@pytest.mark.parametrize("how", ["", "create_graph=True"])
+def test_an_exception_in_the_backward_pass_names_whose_gradient_it_was(tmp_path: Path, how: str) -> None:
+    source = (
+        "import dsviz as ds\n\nclass Own(ds.autograd.Function):\n    def forward(ctx, x):\n        return x * 2\n"
+        "    def backward(ctx, g):\n        return g * {}['key']\n\n"
+        f"Own.apply(ds.ones(2, requires_grad=True)).sum().backward({how})\n"
+    )
+    with launch(tmp_path, source) as session:
+        session.wait(WAIT)
+        stop = session.resume(WAIT)
+        assert (stop.reason, stop.line, stop.op, stop.phase) == ("exception", 7, "Own", 1)
+        assert session.store.text(session.store.nodes[stop.node].op) == "Own"
+        assert stop.error is not None
+        assert stop.error["hint"] == "It was raised in the backward pass, at the gradient of Own."
+        assert session.evaluate("g.shape") == "(2,)"
+
+
 def test_values_and_expressions_at_a_stop(session: Session) -> None:
     for _ in range(2):
         stop = session.next(WAIT)

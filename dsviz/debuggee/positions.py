@@ -9,6 +9,7 @@ from typing import Any
 from dsviz.debuggee.attributes import ids_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import USER, line_of, user_frames
 from dsviz.debuggee.tracer import Tracer
+from engine.autograd import LOOPS
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.module import ModuleCall
@@ -176,17 +177,39 @@ def describe_post_mortem(tracer: Tracer, exception: BaseException) -> dict[str, 
             frame = walker.at(frame, user.f_code, lasti)
     message = str(exception)
     name = type(exception).__name__
+    node = _going_back(trace)
+    about: dict[str, Any] = {"node": 0, "op": ""}
+    hint = ""
+    if node is not None and node.op is not None:
+        module = "" if node.call is None else node.call.path
+        about = {"node": node.id, "op": node.op.name, "phase": 1, "module": module}
+        hint = f"It was raised in the backward pass, at the gradient of {node.op.name}{' in ' * bool(module)}{module}."
     return {
         "position": "end",
-        "node": 0,
-        "op": "",
+        **about,
         "file": walker.text(path) if path else 0,
         "path": path,
         "line": line,
         "text": f"{name}: {message.split(chr(10), 1)[0]}" if message else name,
         "frame": frame,
-        "error": {"error": name, "message": message, "sentence": message or name, "operands": [], "hint": ""},
+        "error": {
+            "error": name,
+            "message": message,
+            "sentence": message or name,
+            "operands": [],
+            "hint": hint,
+        },
     }
+
+
+def _going_back(trace: TracebackType | None) -> Node | None:
+    """The node whose gradient the innermost backward pass of a traceback was at."""
+    found = None
+    while trace is not None:
+        if trace.tb_frame.f_code in LOOPS:
+            found = trace.tb_frame.f_locals.get("node")
+        trace = trace.tb_next
+    return found if isinstance(found, Node) else None
 
 
 def persons(tracer: Tracer, trace: TracebackType | None) -> list[TracebackType]:
