@@ -182,6 +182,9 @@ from engine.ops import (
     cdist as _cdist,
 )
 from engine.ops import (
+    ctc as _ctc,
+)
+from engine.ops import (
     extra_loss as _extra_loss,
 )
 from engine.ops import (
@@ -279,6 +282,7 @@ from engine.ops.comparison import (
     where,
 )
 from engine.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from engine.ops.ctc import *  # noqa: F403
 from engine.ops.diagonal import diag, diag_embed, diagonal, tril, triu
 from engine.ops.distance import (
     cosine_similarity,
@@ -793,6 +797,7 @@ for _part in (
     _assemble,
     _blend,
     _cdist,
+    _ctc,
     _extra_loss,
     _fold,
     _grid,

@@ -399,7 +399,7 @@ SAMPLES: list[Row] = [
     layer("triplet_margin_loss", "norm", ((4, 3), (4, 3), (4, 3))),
     layer("triplet_margin_loss", "norm", ((4, 3), (4, 3), (4, 3)), swap=True, p=1.0),
     Row(
-        "logsumexp",
+        "ctc",
         lambda a: F.ctc_loss(a.log_softmax(2), ds.tensor([[1, 2, 2], [3, 1, 0]]), [6, 5], [3, 2]),
         None
         if TF is None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.module import Module
+from engine.ops import ctc
 from engine.ops import extra_loss as losses
 from engine.ops.statistics import pairwise_distance
 from engine.tensor import Tensor
@@ -170,6 +171,6 @@ class CTCLoss(Module):
 
     def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Tensor:
         """The loss, a scalar unless `reduction` is "none"."""
-        return losses.ctc_loss(
+        return ctc.ctc_loss(
             log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
         )

@@ -2,6 +2,7 @@
 
 from typing import Any as _Any
 
+from engine.ops import ctc as _ctc
 from engine.ops import extra_loss as _extra_loss
 from engine.ops import fold as _fold
 from engine.ops import grid as _grid
@@ -33,6 +34,7 @@ from engine.ops.attention import scaled_dot_product_attention
 from engine.ops.blend import bilinear
 from engine.ops.cdist import pdist
 from engine.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from engine.ops.ctc import *  # noqa: F403
 from engine.ops.distance import (
     cosine_similarity,
     huber_loss,
@@ -166,5 +168,5 @@ def _in_place(function: _Any) -> _Any:
 celu_, elu_, hardtanh_, leaky_relu_ = map(_in_place, (celu, elu, hardtanh, leaky_relu))
 relu_, rrelu_, selu_, threshold_ = map(_in_place, (relu, _shrink.rrelu, selu, _shrink.threshold))
 __all__ += ["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "rrelu_", "selu_", "threshold_"]
-for _part in (_extra_loss, _fold, _grid, _neighbours, _shrink, _unpool):
+for _part in (_ctc, _extra_loss, _fold, _grid, _neighbours, _shrink, _unpool):
     __all__ += _part.__all__

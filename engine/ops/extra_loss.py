@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from engine.ops.exponential import exp, log
 from engine.ops.gates import logsigmoid
 from engine.ops.gather import gather
 from engine.ops.indexing import getitem
-from engine.ops.layout import stack
 from engine.ops.loss import mean_or_sum
 from engine.ops.statistics import pairwise_distance
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 _take = mean_or_sum
 
 __all__ = [
-    "cosine_embedding_loss", "ctc_loss", "gaussian_nll_loss", "hinge_embedding_loss", "multi_margin_loss",
+    "cosine_embedding_loss", "gaussian_nll_loss", "hinge_embedding_loss", "multi_margin_loss",
     "multilabel_margin_loss", "multilabel_soft_margin_loss", "poisson_nll_loss", "soft_margin_loss",
     "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
@@ -155,70 +153,3 @@ def triplet_margin_with_distance_loss(
     if swap:
         far = minimum(far, distance(positive, negative))
     return _take(clamp(distance(anchor, positive) - far + margin, min=0.0), reduction)  # type: ignore[no-any-return]
-
-
-def ctc_loss(
-    log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int = 0,
-    reduction: str = "mean", zero_infinity: bool = False,
-) -> Tensor:  # fmt: skip
-    """Connectionist temporal classification (Graves et al. 2006) of log probabilities [steps, batch, classes].
-
-    `targets` is [batch, longest] or all targets one after another. "mean" divides each loss by its target's length
-    first.
-    """
-    steps, batch = log_probs.shape[:2]
-    lengths = [int(n) for n in _listed(input_lengths)]
-    sizes = [int(n) for n in _listed(target_lengths)]
-    raw = targets.detach().cpu().array if hasattr(targets, "node") else np.asarray(targets)
-    if raw.ndim == 1:
-        ends = np.cumsum([0, *sizes])
-        labels = [raw[a:b] for a, b in itertools.pairwise(ends)]
-    else:
-        labels = [raw[i, :n] for i, n in enumerate(sizes)]
-    if len(lengths) != batch or len(sizes) != batch or max(lengths, default=0) > steps:
-        raise located(
-            ValueError(
-                f"input_lengths and target_lengths need {batch} lengths each, of {steps} steps at most, "
-                f"got {lengths} and {sizes}"
-            )
-        )
-    loss = _ctc(log_probs, lengths, labels, blank)
-    if zero_infinity:
-        loss = where(loss.isinf(), 0.0, loss)
-    if reduction == "mean":
-        loss = loss / np.maximum(sizes, 1).astype(loss.dtype)
-    return _take(loss, reduction)  # type: ignore[no-any-return]
-
-
-def _listed(lengths: Any) -> list[Any]:
-    return lengths.tolist() if hasattr(lengths, "tolist") else list(lengths)
-
-
-def _ctc(logs: Any, lengths: list[int], labels: list[Any], blank: int) -> Any:
-    """The loss of each sequence of [steps, batch, classes]: the forward recursion, in logarithms, of all at once."""
-    batch = len(labels)
-    path = np.full((batch, 2 * max((len(label) for label in labels), default=0) + 1), blank)
-    for row, label in zip(path, labels, strict=True):
-        row[1 : 2 * len(label) : 2] = label
-    # From two places back only where the label differs: not over a blank, nor between equal labels.
-    leap = np.zeros(path.shape, bool)
-    leap[:, 2:] = (path[:, 2:] != blank) & (path[:, 2:] != path[:, :-2])
-    nothing = -1e30 if logs.dtype.itemsize >= 4 else -6e4
-    steps = max(lengths, default=0)
-    here = getitem(logs, (np.arange(steps)[:, None, None], np.arange(batch)[:, None], path))
-    runs = np.asarray(lengths)
-    alpha = where((np.arange(path.shape[1]) < 2) & (runs > 0)[:, None], here[0], nothing)
-    from engine.ops.pad import pad
-
-    for t in range(1, steps):
-        once = pad(alpha, (1, 0), value=nothing)[:, :-1]
-        twice = where(leap, pad(alpha, (2, 0), value=nothing)[:, :-2], nothing)
-        further = stack([alpha, once, twice]).logsumexp(0) + here[t]
-        # A sequence that has ended stays as it is.
-        alpha = further if t < runs.min() else where((t < runs)[:, None], further, alpha)
-    ends = 2 * np.asarray([len(label) for label in labels])
-    rows = np.arange(batch)
-    last = getitem(alpha, (rows, ends))
-    before = where(ends > 0, getitem(alpha, (rows, np.maximum(ends - 1, 0))), nothing)
-    total = stack([last, before]).logsumexp(0)
-    return where(total > nothing / 2, -total, math.inf)
