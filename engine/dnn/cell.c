@@ -32,14 +32,20 @@ typedef struct {
     const float *half, *shift, *quarter;
 } Cell;
 
+/* out [batch, 4 hidden] = x [batch, k] times the turned weight [4 hidden, k]; [4 hidden, batch] where it is TURNED. */
+static void times(const Cell *cell, int kind, const float *weight, long k, const float *x, float *out) {
+    long b = cell->batch, m = 4 * cell->hidden;
+    void *f = cell->function[kind];
+    if (kind == ONEDNN) ((Gemm)f)('N', 'T', b, m, k, 1, x, k, weight, k, 0, out, m);
+    else if (kind == PLAIN) ((Cblas)f)(ROWS, AS_IT_IS, TRANSPOSED, b, m, k, 1, x, k, weight, k, 0, out, m);
+    else if (kind == TURNED) ((Cblas)f)(ROWS, AS_IT_IS, TRANSPOSED, m, b, k, 1, weight, k, x, k, 0, out, b);
+    else ((Gemv)f)(COLUMNS, TRANSPOSED, k, m, 1, weight, k, x, 1, 0, out, 1);
+}
+
 void cell_forth(const Cell *cell, const float *weight, const float *x, float *out) {
-    long b = cell->batch, n = cell->hidden, m = 4 * n;
-    void *f = cell->function[cell->forth];
-    if (cell->forth_ends) cell->multiply(x, b, n, m, weight, cell->forth_ends, out);
-    else if (cell->forth == ONEDNN) ((Gemm)f)('N', 'T', b, m, n, 1, x, n, weight, n, 0, out, m);
-    else if (cell->forth == PLAIN) ((Cblas)f)(ROWS, AS_IT_IS, TRANSPOSED, b, m, n, 1, x, n, weight, n, 0, out, m);
-    else if (cell->forth == TURNED) ((Cblas)f)(ROWS, AS_IT_IS, TRANSPOSED, m, b, n, 1, weight, n, x, n, 0, out, b);
-    else ((Gemv)f)(COLUMNS, TRANSPOSED, n, m, 1, weight, n, x, 1, 0, out, 1);
+    long b = cell->batch, n = cell->hidden;
+    if (cell->forth_ends) cell->multiply(x, b, n, 4 * n, weight, cell->forth_ends, out);
+    else times(cell, cell->forth, weight, n, x, out);
 }
 
 void cell_back(const Cell *cell, const float *weight, const float *x, float *out) {
@@ -101,6 +107,30 @@ void cell_step(const Cell *cell, float *gates, const float *c, float *c_after, f
     activate(cell, gates, c, c_after, after);
 }
 
+/* As `times`, never turned, and a bias added unless it is null. `room` is as large as out. */
+static void mapped(const Cell *cell, int kind, const float *weight, const float *bias, long k, const float *x, float *out,
+                   float *room) {
+    long b = cell->batch, m = 4 * cell->hidden;
+    times(cell, kind, weight, k, x, kind == TURNED ? room : out);
+    for (long s = 0; s < b; s++) {
+        float *row = out + s * m;
+        if (kind == TURNED)
+            for (long j = 0; j < m; j++) row[j] = room[j * b + s];
+        if (bias) SIMD for (long j = 0; j < m; j++) row[j] += bias[j];
+    }
+}
+
+/* One step from its input [batch, features], whose product `kind` makes. `room` is twice as large as the gates. */
+void cell_whole(const Cell *cell, int kind, long features, const float *x, const float *h, const float *c,
+                const float *weight_ih, const float *weight_hh, const float *bias_ih, const float *bias_hh, float *gates,
+                float *c_after, float *after, float *room) {
+    long size = cell->batch * 4 * cell->hidden;
+    mapped(cell, cell->forth, weight_hh, bias_hh, cell->hidden, h, gates, room);
+    mapped(cell, kind, weight_ih, bias_ih, features, x, room + size, room);
+    SIMD for (long j = 0; j < size; j++) gates[j] += room[size + j];
+    cell_step(cell, gates, c, c_after, after);
+}
+
 /* One sample of a step back, from tanh of its gates and of c' (u): the gradients of its gates and of its c. Those of its
    results are dh and dc; `with_h` and `with_c`: whether there is one. */
 static inline __attribute__((always_inline)) void row_back(const Cell *cell, const float *i, const float *c, const float *u,
@@ -144,6 +174,13 @@ void cell_step_back(const Cell *cell, const float *gates, const float *c, const 
         else if (!dh) row_back(cell, row, old, u, 0, dh, 1, dc, into + s * m, before + s * n);
         else row_back(cell, row, old, u, 1, dh, 1, dc, into + s * m, before + s * n);
     }
+}
+
+/* The same, and the gradient of h in to_before. */
+void cell_whole_back(const Cell *cell, const float *weight, const float *gates, const float *c, const float *to_h,
+                     const float *to_c, float *into, float *before, float *to_before, float *room) {
+    cell_step_back(cell, gates, c, to_h, to_c, into, before, room);
+    cell_back(cell, weight, into, to_before);
 }
 
 /* The gradients of the gates, `into` like bare; to_state and to_cell [batch, hidden] go from the last step to the first.

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.dnn import packed, product
 from engine.dnn.compiled import Compiled
-from engine.dnn.library import address, library, serves
+from engine.dnn.library import address, library
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 ONEDNN, PLAIN, TURNED, ROW = range(4)
@@ -40,6 +40,8 @@ cells = Compiled(
         "cell_back": [_POINTER] * 4,
         "cell_step": [_POINTER] * 5,
         "cell_step_back": [_POINTER] * 8,
+        "cell_whole": [_POINTER, _INT, _LONG] + [_POINTER] * 11,
+        "cell_whole_back": [_POINTER] * 10,
     },
 )
 
@@ -163,10 +165,6 @@ def _laid(weight: Any, ends: Any) -> Any:
     return made
 
 
-# Numbers of a state from which one call is faster than NumPy's nine.
-ENOUGH = 1 << 10
-
-
 @functools.lru_cache(maxsize=64)
 def _single(batch: int, hidden: int) -> Cell | None:
     """The record of a step whose products are made elsewhere."""
@@ -182,39 +180,126 @@ def _single(batch: int, hidden: int) -> Cell | None:
 
 def step(gates: Any, c: Any, cell: Any, after: Any) -> bool:
     """One step from its `gates` [..., 4 hidden], which are given tanh of themselves: c' in `cell`, h' in `after`."""
-    if c.size < ENOUGH or not _whole(gates, c, cell, after):
-        return False
     found = cells.ready()
-    record = None if found is None else _single(c.size // c.shape[-1], c.shape[-1])
+    if found is None or not _whole(gates, c, cell, after):
+        return False
+    record = _single(c.size // c.shape[-1], c.shape[-1])
     if record is None:
         return False
     found.cell_step(ctypes.addressof(record), address(gates), address(c), address(cell), address(after))
     return True
 
 
-def step_back(gates: Any, c: Any, to_h: Any, to_c: Any, into: Any, before: Any) -> bool:
-    """One step back: the gradients of the gates in `into` and of c in `before`; `to_h` or `to_c` may be None."""
-    given = [a for a in (gates, c, to_h, to_c, into, before) if a is not None]
-    if (
-        c.size < ENOUGH
-        or not _whole(*given)
-        or any(a is not None and a.shape != c.shape for a in (to_h, to_c))
-    ):
-        return False
+@functools.lru_cache(maxsize=64)
+def _mapping(batch: int, hidden: int, features: int) -> tuple[Cell, int] | None:
+    """The record of a step that makes its products itself, and by which function that of the input is made.
+
+    The functions are those that the op `linear` takes.
+    """
+    from engine.ops.linear import FEW, LARGE
+
+    turned = 2 <= batch <= FEW
+    record = _cell(batch, hidden, turned and 4 * hidden * hidden >= LARGE)
+    if record is None or features < 2:
+        return None
+    kind = ROW if batch == 1 else TURNED if turned and 4 * hidden * features >= LARGE else PLAIN
+    if batch * features * 4 * hidden >= product.ENOUGH:
+        kind = ONEDNN
+    made = Cell.from_buffer_copy(record)
+    made.rows = record.rows
+    lib, blas = library(), _blas()
+    if blas is None or lib is None:
+        return None
+    gemm, gemv = blas
+    made.function[ONEDNN] = ctypes.cast(lib.lib.dnnl_sgemm, _POINTER).value
+    made.function[PLAIN] = made.function[TURNED] = gemm
+    made.function[ROW] = gemv
+    return made, kind
+
+
+def whole(
+    input: Any, h: Any, c: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any
+) -> tuple[Any, Any, Any] | None:
+    """One step of rows [batch, features]: tanh of the gates, c' and h'; None where it is not made for these."""
     found = cells.ready()
-    record = None if found is None else _single(c.size // c.shape[-1], c.shape[-1])
+    if found is None or input.ndim != 2 or weight_ih is None:
+        return None
+    batch, features = input.shape
+    rows, hidden = weight_hh.shape
+    biases = [b for b in (bias_ih, bias_hh) if b is not None]
+    if (
+        rows != 4 * hidden
+        or h.shape != (batch, hidden)
+        or c.shape != h.shape
+        or weight_ih.shape != (rows, features)
+        or any(b.shape != (rows,) for b in biases)
+        or not _whole(input, h, c, weight_ih, weight_hh, *biases)
+    ):
+        return None
+    made = _mapping(batch, hidden, features)
+    if made is None:
+        return None
+    record, kind = made
+    gates, room = np.empty((batch, rows), np.float32), np.empty((2, batch, rows), np.float32)
+    cell, after = np.empty((batch, hidden), np.float32), np.empty((batch, hidden), np.float32)
+    found.cell_whole(
+        ctypes.addressof(record), kind, features, address(input), address(h), address(c), address(weight_ih),
+        address(weight_hh), None if bias_ih is None else address(bias_ih), None if bias_hh is None else address(bias_hh),
+        address(gates), address(cell), address(after), address(room),
+    )  # fmt: skip
+    return gates, cell, after
+
+
+def step_back(
+    gates: Any,
+    c: Any,
+    to_h: Any,
+    to_c: Any,
+    into: Any,
+    before: Any,
+    weight: Any = None,
+    to_before: Any = None,
+) -> bool:
+    """One step back: the gradients of the gates in `into` and of c in `before`; `to_h` or `to_c` may be None.
+
+    With the recurrent `weight` also that of h in `to_before`.
+    """
+    found = cells.ready()
+    if found is None or not _whole(gates, c, into, before):
+        return False
+    for given in (to_h, to_c):
+        if given is not None and (given.shape != c.shape or not _whole(given)):
+            return False
+    batch, hidden = c.size // c.shape[-1], c.shape[-1]
+    room = np.empty_like(c)
+    rest = (
+        address(gates), address(c), None if to_h is None else address(to_h), None if to_c is None else address(to_c),
+        address(into), address(before),
+    )  # fmt: skip
+    if weight is None:
+        record = _single(batch, hidden)
+        if record is None:
+            return False
+        found.cell_step_back(ctypes.addressof(record), *rest, address(room))
+        return True
+    record = _cell(batch, hidden, False) if _whole(weight) else None
     if record is None:
         return False
-    room = np.empty_like(c)
-    found.cell_step_back(
-        ctypes.addressof(record), address(gates), address(c), None if to_h is None else address(to_h),
-        None if to_c is None else address(to_c), address(into), address(before), address(room),
-    )  # fmt: skip
+    found.cell_whole_back(ctypes.addressof(record), address(weight), *rest, address(to_before), address(room))
     return True
 
 
+_FLOAT = np.dtype(np.float32)
+
+
 def _whole(*arrays: Any) -> bool:
-    return serves(*arrays) and all(a.flags.c_contiguous for a in arrays)
+    """Whether these are arrays of float32 in order, with something in them."""
+    for a in arrays:
+        if type(a) is not np.ndarray or (a.dtype is not _FLOAT and a.dtype != _FLOAT):
+            return False
+        if not a.size or not a.flags.c_contiguous:
+            return False
+    return True
 
 
 def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool) -> bool:

@@ -153,6 +153,7 @@ class _Recurrent(Module):
         return cat(outputs[::-1] if backwards else outputs), state
 
     def _start(self, input: Any, hx: Any, single: bool) -> list[Any]:
+        """The h (and c) to start with, each one for every layer and direction."""
         if not input.shape[0]:
             raise located(
                 ValueError(
@@ -162,7 +163,8 @@ class _Recurrent(Module):
             )
         shape = (self.num_layers * self.directions, input.shape[1], self.hidden_size)
         if hx is None:
-            return [zeros(*shape, dtype=input.dtype, device=input.device)] * self.states
+            # No layer is cut out of zeros: they are the same for all.
+            return [[zeros(*shape[1:], dtype=input.dtype, device=input.device)] * shape[0]] * self.states
         if self.states > 1 and not (isinstance(hx, (tuple, list)) and len(hx) == self.states):
             what = f"{len(hx)} of them" if isinstance(hx, (tuple, list)) else type(hx).__name__
             raise located(

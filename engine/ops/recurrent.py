@@ -95,13 +95,14 @@ def _vjp(
     bias_hh: Any, *, inward: bool, bare: Any,
 ) -> Any:  # fmt: skip
     to_h, to_c = g
+    back_h = None
     if not on_arrays(xp):
         gates = linear(h, weight_hh, bias_hh) + (
             input if weight_ih is None else linear(input, weight_ih, bias_ih)
         )
         into, back = _recorded(xp, to_h, to_c, gates, c)
     else:
-        into, back = _through(xp, to_h, to_c, c, bare)
+        into, back, back_h = _through(xp, to_h, to_c, c, bare, weight_hh)
     rows = flat(into)
     to_bias = None
     if bias_ih is not None or bias_hh is not None:
@@ -110,7 +111,8 @@ def _vjp(
     to_hh = put_off(xp, rows, before) if xp is np else None
     if to_hh is None:
         to_hh = product(xp, xp.swapaxes(rows, 0, 1), before)
-    back_h = product(xp, into, weight_hh)
+    if back_h is None:
+        back_h = product(xp, into, weight_hh)
     if weight_ih is None:
         return into, back_h, back, None, to_hh, None, to_bias
     inputs = flat(input)
@@ -121,18 +123,18 @@ def _vjp(
     return to_input, back_h, back, to_ih, to_hh, to_bias, to_bias
 
 
-def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any) -> tuple[Any, Any]:
-    """The gradients of the gates before their activation, and of c."""
+def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """The gradients of the gates before their activation, of c, and of h, None where that is still to be computed."""
     if xp is np:
-        into, before = np.empty_like(bare), np.empty_like(c)
-        if fast.step_back(bare, c, to_h, to_c, into, before):
-            return into, before
+        into, before, back_h = np.empty_like(bare), np.empty_like(c), np.empty_like(c)
+        if fast.step_back(bare, c, to_h, to_c, into, before, weight, back_h):
+            return into, before, back_h
     else:
         from engine.gpu import recurrent as gpu
 
         into, before = xp.empty_like(bare), xp.empty_like(c)
         if gpu.step_back(bare, c, to_h, to_c, into, before):
-            return into, before
+            return into, before, None
     slope, onward, f = slopes(xp, bare, c, None)
     into = xp.empty_like(slope)
     if to_h is None:
@@ -146,7 +148,7 @@ def _through(xp: Any, to_h: Any, to_c: Any, c: Any, bare: Any) -> tuple[Any, Any
         xp.multiply(to_h, pieces(slope)[3], out=pieces(into)[3])
     for gate, rate in zip(pieces(into)[:3], pieces(slope), strict=False):
         xp.multiply(through, rate, out=gate)
-    return into, through * f
+    return into, through * f, None
 
 
 def slopes(xp: Any, bare: Any, c: Any, after: Any) -> tuple[Any, Any, Any]:
@@ -238,6 +240,11 @@ def LSTM_CELL(
     rows, hidden = input.shape[:-1], weight_hh.shape[-1]
     if h.shape != (*rows, hidden) or c.shape != h.shape:
         _shape(*(getattr(a, "shape", a) for a in (input, h, c, weight_ih, weight_hh, bias_ih, bias_hh)))
+    if xp is np:
+        made = fast.whole(input, h, c, weight_ih, weight_hh, bias_ih, bias_hh)
+        if made is not None:
+            gates, cell, after = made
+            return (after, cell), gates
     gates = LINEAR.on(xp)(h, weight_hh, bias_hh)
     gates += input if weight_ih is None else LINEAR.on(xp)(input, weight_ih, bias_ih)
     kind = gates.dtype if gates.dtype == c.dtype else xp.result_type(gates, c)
