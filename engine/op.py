@@ -28,7 +28,9 @@ OriginRule = Callable[[Sequence[Shape | None], dict[str, Any], Shape, int], list
 FAMILIES = ("linear", "elementwise", "activation", "shape", "reduce", "random", "other")
 
 # Ufuncs that give floats of the same type for floats.
-POOLED = frozenset(["add", "subtract", "multiply", "negative", "tanh", "sin", "cos", "absolute", "square"])
+POOLED = frozenset(
+    ["add", "subtract", "multiply", "negative", "tanh", "sin", "cos", "absolute", "square", "matmul"]
+)
 
 OPS: dict[str, Op] = {}
 

@@ -311,6 +311,8 @@ def compute(ufunc: Any, first: Any, *others: Any) -> Any:
     """
     if first.nbytes < LARGE or first.dtype.kind != "f":
         return ufunc(first, *others)
+    if ufunc is np.matmul:
+        return stacked(first, others[0])
     plain = first.flags.c_contiguous
     if not plain and not is_last(first):
         return ufunc(first, *others)
@@ -352,6 +354,14 @@ def matmul(a: Any, b: Any, out: Any = None) -> Any:
             return made
         return np.matmul(a, b, out=made)
     return np.matmul(a, b, out=pool.empty(shape, a.dtype)) if large else np.matmul(a, b)
+
+
+def stacked(a: Any, b: Any) -> Any:
+    """`a @ b` of any arrays, those of many matrices by oneDNN."""
+    if type(b) is not np.ndarray or not product.stackable(a, b):
+        return np.matmul(a, b)
+    made = np.empty((*a.shape[:-1], b.shape[-1]), np.float32)
+    return made if product.multiply_all(a, b, made) else np.matmul(a, b, out=made)
 
 
 def times(a: Any, b: Any) -> Any:

@@ -14,6 +14,7 @@ from samples import SAMPLES
 
 import dsviz as ds
 from dsviz import nn
+from engine import dispatch, pool
 from engine.dnn import convolution, elementwise, library, normalisation, product
 from engine.pool import matmul
 
@@ -260,6 +261,64 @@ def test_products(layout: str) -> None:
     np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)
     assert not product.multiply(a[:, ::-1], b[::-1], out)
     np.testing.assert_allclose(matmul(a[:, ::-1], b[::-1], out), a @ b, rtol=1e-4, atol=1e-4)
+
+
+STACKS: dict[str, tuple[tuple[int, ...], tuple[int, ...], bool]] = {
+    "heads": ((2, 3, 40, 16), (2, 3, 16, 24), True),
+    "batch": ((5, 9, 13), (5, 13, 11), True),
+    "broadcast": ((2, 3, 40, 16), (2, 1, 16, 24), False),
+    "rows of their own": ((5, 1, 25), (5, 25, 12), False),
+}
+
+
+def raw(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+@needs_it
+@pytest.mark.parametrize("laid", ["in order", "turned", "beside", "backwards"])
+@pytest.mark.parametrize("name", STACKS)
+def test_stacks_of_products(name: str, laid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "STACKED", 0)
+    monkeypatch.setattr(pool, "LARGE", 0)
+    monkeypatch.setattr(dispatch, "LARGE", 0)
+    left, right, taken = STACKS[name]
+    a, b = raw(*left), raw(*right, seed=1)
+    if laid == "turned":
+        a, b = (np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for x in (a, b))
+    elif laid == "beside" and a.ndim == 4:
+        a, b = (np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2) for x in (a, b))
+    elif laid == "backwards":
+        a, b, taken = a[..., ::-1], b[..., ::-1, :], False
+    assert product.stackable(a, b) is taken
+    assert not product.stackable(a.astype(np.float64), b.astype(np.float64))
+    g = raw(*np.matmul(a, b).shape, seed=2)
+
+    def run() -> Any:
+        x, y = (ds.Tensor(v).requires_grad_() for v in (a, b))
+        made = ds.matmul(x, y)
+        made.backward(ds.Tensor(g))
+        return made, x.grad, y.grad
+
+    close(*both(run))
+
+
+@needs_it
+def test_rows_of_a_batch_by_a_matrix() -> None:
+    a, b, g = raw(3, 5, 7, 11), raw(11, 13, seed=1), raw(3, 5, 7, 13, seed=2)
+
+    def run() -> Any:
+        x, y = (ds.Tensor(v).requires_grad_() for v in (a, b))
+        made = x @ y
+        made.backward(ds.Tensor(g))
+        return made, x.grad, y.grad
+
+    made = run()
+    np.testing.assert_allclose(made[2].numpy(), np.einsum("abci,abcj->ij", a, g), rtol=1e-4, atol=1e-4)
+    with ds.graph_config(memory_optimization=False):
+        assert all(
+            np.array_equal(p.numpy(force=True), q.numpy(force=True)) for p, q in zip(made, run(), strict=True)
+        )
 
 
 @needs_it

@@ -32,6 +32,7 @@ SCALE, SHIFT = 2, 4
     SRC, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALES, SHIFTS,
     DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_SCALES, DIFF_SHIFTS, WORKSPACE,
 ) = 1, 17, 33, 41, 49, 50, 51, 52, 129, 145, 161, 255, 256, 64  # fmt: skip
+_NAME = 8
 QUERY_WEIGHTS, QUERY_DIFF_WEIGHTS, QUERY_WORKSPACE = 131, 132, 135
 
 _Handle = ctypes.c_void_p
@@ -127,6 +128,12 @@ class Library:
     def asked(self, description: Any, what: int) -> Any:
         """The layout a description settled on for an argument."""
         return _Handle(self.lib.dnnl_primitive_desc_query_md(description, what, 0))
+
+    def implementation(self, description: Any) -> str:
+        """What a description would be computed by."""
+        name = ctypes.c_char_p()
+        self.check(self.lib.dnnl_primitive_desc_query(description, _NAME, 0, ctypes.byref(name)))
+        return (name.value or b"").decode()
 
     def reorder(self, source: Any, target: Any) -> Primitive | None:
         """From one layout to another, None where they are the same."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from engine.dnn.library import address, library
+from engine.dnn import library as dnn
+from engine.dnn.library import Cache, Library, Primitive, address, library
 
-# Multiplications from which it pays: a call through ctypes takes about 6 us.
-ENOUGH = 1 << 21
+# Multiplications from which it pays: a call through ctypes takes about 6 us. Of many small matrices, more.
+ENOUGH, STACKED = 1 << 21, 1 << 23
+# Rows and columns from which a matrix is no vector.
+WIDE = 8
 
 
 def _laid(x: Any) -> tuple[bytes, int] | None:
@@ -39,6 +43,52 @@ def multiplied(a: Any, b: Any, out: Any) -> None:
     """`out = a @ b`, by NumPy where oneDNN does not do it."""
     if not multiply(a, b, out):
         np.matmul(a, b, out=out)
+
+
+def _matrices(x: Any) -> bool:
+    """Whether an array is a stack of matrices whose rows or columns are in one piece."""
+    if any(step % 4 or step <= 0 for step in x.strides) or min(x.shape[-2:]) < WIDE:
+        return False
+    rows, columns = x.strides[-2:]
+    return bool((columns == 4 and rows >= 4 * x.shape[-1]) or (rows == 4 and columns >= 4 * x.shape[-2]))
+
+
+def _stack(lib: Library, *arrays: tuple[tuple[int, ...], tuple[int, ...]]) -> Primitive:
+    left, right, out = (lib.layout(shape, [step // 4 for step in strides]) for shape, strides in arrays)
+    made = lib.describe("matmul", left, right, None, out, None)
+    if lib.implementation(made).startswith("ref"):
+        raise dnn.Refused(made)  # a loop that is there to be right
+    return Primitive(lib, made, (dnn.SRC, dnn.WEIGHTS, dnn.DST), (left, right, out))
+
+
+def stackable(a: Any, b: Any) -> bool:
+    """Whether these are stacks of as many matrices each, [..., n, k] and [..., k, m], that `multiply_all` is for."""
+    return bool(
+        2 < a.ndim == b.ndim <= 12
+        and a.shape[:-2] == b.shape[:-2]
+        and a.shape[-1] == b.shape[-2]
+        and math.prod(a.shape) * b.shape[-1] >= STACKED
+        and dnn.serves(a, b)
+        and _matrices(a)
+        and _matrices(b)
+    )
+
+
+def multiply_all(a: Any, b: Any, out: Any) -> bool:
+    """`out = a @ b` of stacks of matrices, `out` contiguous; False where it was not done."""
+    lib = library()
+    if lib is None:
+        return False
+    key = tuple((x.shape, x.strides) for x in (a, b, out))
+    with lib.lock:
+        run = _stacks.get(key, lambda: _stack(lib, *key))
+        if run is None:
+            return False
+        run(a, b, out)
+    return True
+
+
+_stacks = Cache()
 
 
 def worth(a: Any, b: Any) -> bool:

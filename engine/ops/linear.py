@@ -37,7 +37,7 @@ def product(xp: Any, a: Any, b: Any, out: Any = None) -> Any:
             return made
         out[...] = made
         return out
-    return pool.matmul(a, b, out) if b.ndim == 2 else a @ b
+    return pool.matmul(a, b, out) if b.ndim == 2 else pool.stacked(a, b)
 
 
 # Rows and elements of a weight between which the transposed product is faster (measured on OpenBLAS 0.3).
@@ -66,6 +66,10 @@ def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
             to_other = xp.sum(_swap(input) @ g[..., :, None], axis=tuple(range(input.ndim - 2)))[..., 0]
         else:
             to_other = put_off(xp, input, g) if input.ndim == g.ndim == 2 else None
+            if xp is np and other is not None and other.ndim == 2 < input.ndim:
+                # One product of many rows instead of many that are summed.
+                rows = input.reshape(-1, input.shape[-1])
+                to_other = product(xp, rows.T, g.reshape(-1, g.shape[-1]))
             if to_other is None:
                 to_other = product(xp, _swap(input), g)
     return to_input, to_other
