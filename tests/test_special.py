@@ -44,3 +44,18 @@ def test_many_are_as_few() -> None:
     for function in (ds.lgamma, ds.digamma, ds.erfc):
         alone = function(ds.tensor(np.ascontiguousarray(x[:3]))).numpy()
         np.testing.assert_array_equal(function(ds.tensor(x)).numpy()[:3], alone)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((1000,), 0), ((3, 500), 1), ((500, 3), 0), ((4, 5, 6), 1), ((5, 0), 1)]
+)
+@pytest.mark.parametrize("zeros", [0.0, 0.01])
+def test_gradients_of_running_products(shape: tuple[int, ...], dim: int, zeros: float) -> None:
+    raw = rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape)
+    raw[rng.random(shape) < zeros] = 0
+    seed = rng.standard_normal(shape)
+    ours, theirs = ds.tensor(raw, requires_grad=True), torch.tensor(raw, requires_grad=True)
+    ds.cumprod(ours, dim).backward(ds.tensor(seed))
+    torch.cumprod(theirs, dim).backward(torch.tensor(seed))
+    assert ours.grad is not None
+    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-9, atol=1e-12)
