@@ -346,14 +346,14 @@ SAMPLES: list[Row] = [
     layer("fold", "fold", ((2, 8, 9),), (4, 4), 2, padding=1, stride=2),
     *(
         layer(
-            "grid_sample", "getitem", ((2, 3, 4, 5), GRID), mode="bilinear", padding_mode=p, align_corners=c
+            "grid_sample", "grid_read", ((2, 3, 4, 5), GRID), mode="bilinear", padding_mode=p, align_corners=c
         )
         for p in ("zeros", "border", "reflection")
         for c in (True, False)
     ),
     layer(
         "grid_sample",
-        "getitem",
+        "grid_read",
         ((2, 3, 4, 5), GRID),
         mode="nearest",
         padding_mode="zeros",

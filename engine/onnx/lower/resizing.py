@@ -40,3 +40,21 @@ def _interpolate(w: Writer, call: Call) -> Any:
         "Resize", inputs, mode=modes[k["mode"]], coordinate_transformation_mode=coordinates,
         nearest_mode="floor" if nearest else "round_prefer_ceil" if modes[k["mode"]] == "nearest" else None,
     )  # fmt: skip
+
+
+@lowers("grid_read")
+def _grid(w: Writer, call: Call) -> Any:
+    """Columns and rows as places between -1 and 1, the middles of the outer pixels."""
+    images, places = w.arg(call.args[0]), []
+    for dim, at in zip((3, 2), call.args[1:], strict=True):
+        w.fixed(call.args[0], dim)
+        size = w.shape_of(call.args[0])[dim]
+        if size < 2:
+            raise Unsupported("an image of one pixel has no middle of another to count to")
+        kind = w.kind_of(at)
+        scaled = w.add("Mul", [w.arg(at), w.constant(2 / (size - 1), kind)])
+        moved = w.add("Sub", [scaled, w.constant(1.0, kind)])
+        places.append(w.add("Unsqueeze", [moved, w.ints([-1])]))
+    grid = w.add("Concat", places, axis=-1)
+    mode = "nearest" if call.kwargs["nearest"] else "linear"
+    return w.add("GridSample", [images, grid], mode=mode, padding_mode="zeros", align_corners=1)
