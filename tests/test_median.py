@@ -60,3 +60,27 @@ def test_nothing_has_no_middle() -> None:
     assert ds.median(ds.zeros(0, 3), 1).values.shape == (0,)
     with pytest.raises(IndexError, match=r"has nothing along dim 0 to be in order"):
         ds.nanmedian(ds.zeros(0, 3), 0)
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (4, 1), (3, 4, 40)])
+def test_the_most_frequent_beside_pytorch(shape: tuple[int, ...]) -> None:
+    raw = numbers(3, *shape)
+    for dim in range(len(shape)):
+        ours, theirs = ds.mode(ds.tensor(raw), dim), torch.mode(torch.tensor(raw), dim)
+        np.testing.assert_array_equal(ours.values.array, theirs.values.numpy())
+        held = np.take_along_axis(raw, np.expand_dims(ours.indices.array, dim), dim).squeeze(dim)
+        np.testing.assert_array_equal(held, ours.values.array)
+
+
+def test_small_windows_to_a_given_size_are_as_large_ones() -> None:
+    from engine.ops import adaptive
+
+    raw = numbers(5, 2, 3, 7, 6, 5, holes=0.05)
+    for goal in ((3, 2, 5), (7, 1, 2), (9, 8, 1)):
+        for rank in (1, 2, 3):
+            ours, theirs = (
+                adaptive.at_once(raw, rank, goal[:rank]),
+                adaptive.whole(np, raw, rank, goal[:rank]),
+            )
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(a, b)

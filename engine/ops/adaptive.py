@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,8 @@ def _mean_record(rank: int) -> Op:
 # Elements of a window from which one pass over each window is faster than one over each of its elements, and windows
 # up to which each is taken whole and not one dimension after the other.
 MANY, FEW = 16, 64
+# Elements up to which all windows are taken at once.
+SMALL = 1 << 13
 
 
 def largest(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
@@ -115,6 +118,8 @@ def largest(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
     if w is not None and math.prod(w.kernel) < MANY:
         out, places = pooling.max_windows(xp, x, w)
         return out, pooling.flat_index(xp, places, w, size).astype(np.int64, copy=False)
+    if xp is np and 0 < x.size <= SMALL and math.prod(goal):
+        return at_once(x, rank, goal)
     if rank > 1 and math.prod(goal) <= FEW:
         return whole(xp, x, rank, goal)
     # One dimension after the other, the last one first: of equal elements the first in the plane's order stays.
@@ -135,6 +140,28 @@ def largest(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
         best, index = found, at
         step *= size[axis]
     return best, index
+
+
+@lru_cache(maxsize=64)
+def _members(size: Shape, goal: Shape) -> Any:
+    """The numbers [windows, elements] of the elements of each window in the plane; the last is repeated in smaller ones."""
+    flat: Any = np.zeros((1, 1), np.int64)
+    for n, m in zip(size, goal, strict=True):
+        start, stop = (np.asarray(edge)[:, None] for edge in resample.bounds(n, m))
+        at = np.minimum(start + np.arange((stop - start).max(initial=1)), stop - 1)
+        flat = (flat[:, None, :, None] * n + at[None, :, None, :]).reshape(len(flat) * m, -1)
+    flat.flags.writeable = False
+    return flat
+
+
+def at_once(x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:
+    """`largest`, all windows of a small array at once; the first of equal elements stays."""
+    members = _members(x.shape[-rank:], goal)
+    lead = x.shape[:-rank]
+    planes = x.reshape(-1, math.prod(x.shape[-rank:]))
+    index = members[np.arange(len(members)), planes[:, members].argmax(-1)]
+    best = planes[np.arange(len(planes))[:, None], index]
+    return best.reshape(*lead, *goal), index.reshape(*lead, *goal)
 
 
 def whole(xp: Any, x: Any, rank: int, goal: Shape) -> tuple[Any, Any]:

@@ -37,6 +37,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+# Elements up to which each is looked for by itself.
+FEW = 16
+
+
 class MinMax(NamedTuple):
     """The smallest and the largest."""
 
@@ -166,16 +170,33 @@ def _quantile(input: Any, q: Any, dim: Any, keepdim: bool, how: str, skip: bool)
     return value if share.ndim else value.squeeze(0)
 
 
+def _most_frequent(rows: Any) -> Any:
+    """Where the most frequent element of each row is for the last time."""
+    lead, size = rows.shape[:-1], rows.shape[-1]
+    rows = rows.reshape(-1, size)
+    ordered = np.sort(rows, axis=-1)
+    fresh = np.ones(ordered.shape, bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=fresh[:, 1:])
+    if rows.dtype.kind == "f":  # NaN is like NaN
+        fresh[:, 1:] &= ordered[:, :-1] == ordered[:, :-1]
+    place = np.arange(size)
+    begun = np.maximum.accumulate(np.where(fresh, place, 0), axis=-1)
+    # The first run to become as long as any is the one of the smallest element.
+    longest = (place - begun).argmax(-1)
+    chosen = ordered[np.arange(len(rows)), longest][:, None]
+    alike = rows == chosen
+    if rows.dtype.kind == "f":
+        alike |= (rows != rows) & (chosen != chosen)
+    return (size - 1 - alike[:, ::-1].argmax(-1)).reshape(lead)
+
+
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Pair:
     """(value, index) of the most frequent element along `dim`, the smallest of several; its last index."""
     from engine.tensor import beside
 
     d = dimension(dim, len(input.shape))
     rows = np.moveaxis(_cpu(input.array), d, -1)
-    where_ = np.zeros(rows.shape[:-1], np.int64)
-    for place in np.ndindex(*rows.shape[:-1]):
-        distinct, counts = np.unique(rows[place], return_counts=True)
-        where_[place] = np.flatnonzero(rows[place] == distinct[counts.argmax()])[-1]
+    where_ = _most_frequent(rows)
     index = beside(input, np.expand_dims(where_, d))
     values = gather(input, d, index)
     return Pair(values, index) if keepdim else Pair(values.squeeze(d), index.squeeze(d))
@@ -348,12 +369,35 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+def _isin_shape(elements: Any, test_elements: Any) -> Shape:
+    return sizes(elements)
+
+
+@op(
+    "isin", family="other", shape=_isin_shape, dtype=dtype.truth, origin=shapes.same_origin,
+    formula="elements is in test_elements",
+)  # fmt: skip
+def ISIN(xp: Any, elements: Any, test_elements: Any) -> Any:
     """Whether each element is one of `test_elements`."""
-    test = test_elements if hasattr(test_elements, "shape") else np.asarray(test_elements)
-    flat = getattr(test, "array", test).reshape(-1)
-    found = reduction.any(unsqueeze(elements, -1) == flat, -1)
-    return ~found if invert else found
+    if test_elements.size > FEW or xp is not np:
+        return xp.isin(elements, test_elements)
+    return (elements[..., None] == test_elements.reshape(-1)).any(-1)
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Whether each element is one of `test_elements`; one of the two may be a number."""
+    given = elements if hasattr(elements, "node") else test_elements
+    both = [
+        x if hasattr(x, "node") else np.asarray(getattr(x, "array", x)) for x in (elements, test_elements)
+    ]
+    if not hasattr(given, "node"):
+        raise located(
+            TypeError(
+                f"isin needs a tensor, got {type(elements).__name__} and {type(test_elements).__name__}"
+            )
+        )
+    found = apply(ISIN, tuple(both), {})
+    return ~found if invert else found  # type: ignore[no-any-return]
 
 
 def _plain(array: Any, like: Any) -> Any:

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from samples import SAMPLES  # noqa: E402
 
 MILLION = 1 << 20
+MOST = 16 * MILLION
 SLOW = 0.25  # seconds a step of PyTorch's may take before the row is left out
 ENOUGH = 1.0  # seconds a row may take, but for one turn
 
@@ -53,6 +54,8 @@ def grown(row: Any, arrays: list[Any]) -> list[Any]:
     if not wide or not largest.size:
         return []
     factor = max(1, round((MILLION / largest.size) ** (1 / len(wide))))
+    if any(a.size * factor ** sum(d > 1 for d in a.shape) > MOST for a in arrays):
+        return []  # one of more dimensions than the largest
     return [np.ascontiguousarray(np.tile(a, [factor if d > 1 else 1 for d in a.shape])) for a in arrays]
 
 

@@ -141,6 +141,13 @@ def _search(w: Writer, call: Call) -> Any:
     return w.add("ReduceSum", [w.cast(below, "int64"), w.ints([-1])], keepdims=0)
 
 
+@lowers("isin")
+def _isin(w: Writer, call: Call) -> Any:
+    a, b = w.same(call.args)
+    alike = w.add("Equal", [w.add("Unsqueeze", [a, w.ints([-1])]), w.add("Reshape", [b, w.ints([-1])])])
+    return w.cast(w.add("ReduceMax", [w.cast(alike, "int32"), w.ints([-1])], keepdims=0), "bool")
+
+
 @lowers("norm")
 def _norm(w: Writer, call: Call) -> Any:
     x, kind = one_of(w, call)
