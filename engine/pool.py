@@ -30,8 +30,8 @@ from engine.locks import reentrant
 LARGE = 1 << 17
 ALIGNMENT, PAGE = 64, 4096
 # What may be parked beyond the peak, so that every size of a loop is there in its next turn: a quarter of it as long
-# as that is little, a thirty-second of a large one.
-SHARE, LITTLE, LEAST_SHARE = 2, 8 << 20, 5
+# as that is little, a sixteenth of a large one.
+SHARE, LITTLE, LEAST_SHARE = 2, 8 << 20, 4
 # What the C library takes of its own heap, and what it keeps when that is given back: NumPy's results of intermediate
 # size, which would be given back to the system and asked for again in every turn.
 HEAP, KEPT = 32 << 20, 64 << 20
@@ -270,7 +270,7 @@ def limit(peak: int) -> int:
     """What may be in use and parked together, for a `peak` of what was in use.
 
     >>> limit(32 << 20) >> 20, limit(1 << 30) >> 20
-    (40, 1056)
+    (40, 1088)
     """
     return peak + max(peak >> LEAST_SHARE, min(peak >> SHARE, LITTLE))
 
