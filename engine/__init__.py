@@ -288,7 +288,9 @@ from engine.ops.distance import (
     cosine_similarity,
     huber_loss,
     kl_div,
+    l1_loss,
     margin_ranking_loss,
+    mse_loss,
     normalize,
     one_hot,
     smooth_l1_loss,
@@ -335,8 +337,6 @@ from engine.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
-    l1_loss,
-    mse_loss,
     nll_loss,
 )
 from engine.ops.masked import masked_select

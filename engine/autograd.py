@@ -98,6 +98,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -107,7 +108,7 @@ def grad(
     With `create_graph` the gradients can be differentiated again, any number of times. With `is_grads_batched` each
     of `grad_outputs` has a first dimension more, and so have the gradients: one backward pass for each of it.
     Raises `RuntimeError` for an input the outputs do not depend on, unless `allow_unused` (then None) or
-    `materialize_grads` (then zeros).
+    `materialize_grads` (then zeros). `only_inputs` is PyTorch's, of old: no other tensor gets a gradient in any case.
     """
     if is_grads_batched:
         return _batched(
@@ -151,8 +152,8 @@ def _batched(
     count = len(many[0])
     rows = [
         grad(
-            outputs, inputs, [s[i] for s in many], retain_graph or create_graph or i < count - 1, create_graph, allow_unused,
-            materialize_grads=materialize_grads,
+            outputs, inputs, [s[i] for s in many], retain_graph or create_graph or i < count - 1, create_graph,
+            allow_unused=allow_unused, materialize_grads=materialize_grads,
         )
         for i in range(count)
     ]  # fmt: skip

@@ -47,6 +47,11 @@ class LoadResult(tuple):  # type: ignore[type-arg]
         """Paths of the state the module has no place for."""
         return self[1]  # type: ignore[no-any-return]
 
+    def __repr__(self) -> str:
+        if not any(self):
+            return "<All keys matched successfully>"
+        return f"LoadResult(missing_keys={self[0]}, unexpected_keys={self[1]})"
+
 
 def entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """All parameters and persistent buffers with their paths, shared ones under each of their paths."""

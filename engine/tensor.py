@@ -217,9 +217,13 @@ class Tensor(Writing, Methods):
         return None if self.is_leaf else self.node
 
     def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
     ) -> None:
-        """Add the gradient of this tensor to `.grad` of every leaf it depends on.
+        """Add the gradient of this tensor to `.grad` of every leaf it depends on; with `inputs`, of these only.
 
         As in PyTorch, a tensor of more than one element needs `gradient`; `ds.backward` seeds with ones.
         """
@@ -230,7 +234,7 @@ class Tensor(Writing, Methods):
                     f"{list(self.shape)}; give `gradient`, or call ds.backward(out), which seeds with ones"
                 )
             )
-        autograd.backward(self, gradient, retain_graph, create_graph)
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
         """The same value outside the graph; shares memory."""

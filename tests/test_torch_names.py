@@ -25,7 +25,7 @@ def test_the_import_statements_of_a_model_file_work() -> None:
         "import dsviz.nn as nn1\nfrom dsviz import nn, optim\nimport dsviz.nn.functional as F\n"
         "from dsviz.nn.utils.rnn import pad_sequence\nfrom dsviz.utils.checkpoint import checkpoint\n"
         "from dsviz.optim.lr_scheduler import StepLR\nfrom dsviz.nn import init\nimport dsviz.optim as optim1\n"
-        "from dsviz.autograd import grad\n",
+        "from dsviz.autograd import grad\nfrom dsviz.func import functional_call, vmap\n",
         scope,
     )
     assert scope["nn"] is scope["nn1"] is nn
@@ -381,3 +381,43 @@ def test_compile_is_accepted_wherever_pytorchs_is() -> None:
 
     np.testing.assert_allclose(twice(x).detach().numpy(), 2 * expected, rtol=1e-6)
     np.testing.assert_allclose(plain(x).detach().numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["mean", "sum", "none"])
+@pytest.mark.parametrize("loss", ["mse_loss", "l1_loss", "huber_loss"])
+def test_losses_take_pytorchs_weights(loss: str, how: str) -> None:
+    a, b, w = (np.random.default_rng(i).random((3, 4), np.float32) * 3 for i in range(3))
+    ours = getattr(nn.functional, loss)(ds.tensor(a), ds.tensor(b), reduction=how, weight=ds.tensor(w))
+    theirs = getattr(torch.nn.functional, loss)(
+        *map(torch.tensor, (a, b)), reduction=how, weight=torch.tensor(w)
+    )
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5)
+    with pytest.raises(
+        ValueError, match=rf"weight of {loss} has to have the shape of input, \[3, 4\]; got \[4\]"
+    ):
+        getattr(nn.functional, loss)(ds.tensor(a), ds.tensor(b), weight=ds.tensor(w[0]))
+
+
+@pytest.mark.parametrize("loss", ["mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss"])
+def test_a_loss_that_broadcasts_warns_at_the_persons_line(loss: str) -> None:
+    with pytest.warns(
+        UserWarning, match=r"input of shape \[4, 1\] and a target of shape \[4\] compares \[4, 4\]"
+    ) as seen:
+        getattr(nn.functional, loss)(ds.ones(4, 1), ds.ones(4))
+    assert seen[0].filename == __file__
+    assert nn.functional.huber_loss(ds.zeros(2), ds.ones(2) * 3, "sum", 0.5).item() == 2.75
+
+
+def test_gradients_of_named_inputs_only() -> None:
+    a, b = (ds.ones(2, requires_grad=True) for _ in range(2))
+    (a * b).sum().backward(inputs=[a])
+    assert (a.grad.tolist(), b.grad) == ([1, 1], None)
+    (found,) = ds.grad((a * b).sum(), a, ds.tensor(1.0), True, True, True, False)  # where PyTorch has them
+    assert found.requires_grad
+
+
+def test_what_load_state_dict_found_is_said() -> None:
+    net = nn.Linear(2, 2)
+    assert repr(net.load_state_dict(net.state_dict())) == "<All keys matched successfully>"
+    found = net.load_state_dict({"weight": ds.ones(2, 2), "other": ds.ones(1)}, strict=False)
+    assert repr(found) == "LoadResult(missing_keys=['bias'], unexpected_keys=['other'])"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.module import Module
-from engine.ops import loss
+from engine.ops import distance, loss
 from engine.tensor import Tensor
 
 
@@ -17,7 +17,7 @@ class MSELoss(Module):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """The loss, a scalar unless `reduction` is "none"."""
-        return loss.mse_loss(input, target, self.reduction)
+        return distance.mse_loss(input, target, self.reduction)
 
 
 class L1Loss(Module):
@@ -28,7 +28,7 @@ class L1Loss(Module):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """The loss, a scalar unless `reduction` is "none"."""
-        return loss.l1_loss(input, target, self.reduction)
+        return distance.l1_loss(input, target, self.reduction)
 
 
 class CrossEntropyLoss(Module):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.backend import namespace
+from engine.errors import shape_text
 from engine.located import located
+from engine.location import user_frame
 from engine.ops import reduction as reducing
 from engine.ops.arithmetic import abs, clamp, div, maximum, mul, sqrt, square, sub
 from engine.ops.cast import cast
@@ -20,26 +23,79 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
-def huber_loss(
-    input: Any, target: Any, reduction: str = "mean", weight: Any = None, delta: float = 1.0
-) -> Tensor:
-    """`d² / 2` where the difference d is at most `delta`, `delta (|d| - delta / 2)` beyond.
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Tensor:
+    """Mean of the squared differences; with `weight`, of the shape of `input`, the mean weighted by it.
 
-    Raises `ValueError` unless `delta` is positive.
+    Warns where the shapes differ: what is compared then is hardly ever what is meant.
     """
-    if delta <= 0:
-        raise located(ValueError(f"delta has to be positive, got {delta}"))
-    size = abs(sub(input, target))
-    near = clamp(size, max=delta)
-    loss = mul(near, size - near * 0.5)
+    _alike("mse_loss", input, target, weight)
+    return _averaged(square(sub(input, target)), weight, reduction)
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Tensor:
+    """Mean of the absolute differences; `weight` and shapes as in `mse_loss`."""
+    _alike("l1_loss", input, target, weight)
+    return _averaged(abs(sub(input, target)), weight, reduction)
+
+
+def huber_loss(
+    input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
+) -> Tensor:
+    """`d² / 2` where the difference d is at most `delta`, `delta (|d| - delta / 2)` beyond; each times `weight`.
+
+    Raises `ValueError` unless `delta` is positive. Warns where the shapes differ.
+    """
+    _alike("huber_loss", input, target, weight)
+    loss = _huber(input, target, delta)
     return mean_or_sum(loss if weight is None else loss * weight, reduction)  # type: ignore[no-any-return]
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Tensor:
-    """`huber_loss` with `delta=beta`, divided by `beta`; for `beta` 0 the absolute difference."""
+    """`huber_loss` with `delta=beta`, divided by `beta`; for `beta` 0 the absolute difference. Warns where the shapes differ."""
+    _alike("smooth_l1_loss", input, target, None)
     if beta == 0:
         return mean_or_sum(abs(sub(input, target)), reduction)  # type: ignore[no-any-return]
-    return div(huber_loss(input, target, reduction, delta=beta), beta)
+    return div(mean_or_sum(_huber(input, target, beta), reduction), beta)
+
+
+def _huber(input: Any, target: Any, delta: float) -> Tensor:
+    if delta <= 0:
+        raise located(ValueError(f"delta has to be positive, got {delta}"))
+    size = abs(sub(input, target))
+    near = clamp(size, max=delta)
+    return mul(near, size - near * 0.5)
+
+
+def _averaged(loss: Tensor, weight: Any, reduction: str) -> Tensor:
+    if weight is None:
+        return mean_or_sum(loss, reduction)  # type: ignore[no-any-return]
+    if reduction == "mean":
+        return div(reducing.sum(loss * weight), reducing.sum(weight))
+    return mean_or_sum(loss * weight, reduction)  # type: ignore[no-any-return]
+
+
+def _alike(name: str, input: Any, target: Any, weight: Any) -> None:
+    """Warn, at the person's line, of an input and a target that only broadcasting makes fit; a weight has to fit."""
+    shape, other = tuple(getattr(input, "shape", ())), tuple(getattr(target, "shape", ()))
+    if weight is not None and tuple(weight.shape) != shape:
+        raise located(
+            ValueError(
+                f"weight of {name} has to have the shape of input, {shape_text(shape)}; got {shape_text(weight.shape)}"
+            )
+        )
+    if shape == other:
+        return
+    try:
+        together = np.broadcast_shapes(shape, other)
+    except ValueError:
+        return  # the op says what does not fit
+    frame = user_frame(2)
+    warnings.warn_explicit(
+        f"{name} of an input of shape {shape_text(shape)} and a target of shape {shape_text(other)} compares "
+        f"{shape_text(together)} values by broadcasting; give them one shape",
+        UserWarning, frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", "?"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )  # fmt: skip
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:

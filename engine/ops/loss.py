@@ -312,20 +312,6 @@ def nll_loss(
     return apply(NLL_LOSS, (input, target, weight), kwargs)  # type: ignore[no-any-return]
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """Mean of the squared differences."""
-    from engine.ops.arithmetic import square, sub
-
-    return mean_or_sum(square(sub(input, target)), reduction)  # type: ignore[no-any-return]
-
-
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """Mean of the absolute differences."""
-    from engine.ops.arithmetic import abs, sub
-
-    return mean_or_sum(abs(sub(input, target)), reduction)  # type: ignore[no-any-return]
-
-
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Tensor:
