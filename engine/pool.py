@@ -342,6 +342,8 @@ def matmul(a: Any, b: Any, out: Any = None) -> Any:
         return out
     if b.ndim != 2 or a.ndim < 2 or a.dtype != b.dtype or a.shape[-1] != b.shape[0]:
         return np.matmul(a, b)
+    if a.ndim == 2 and a.shape[0] * b.size < product.ENOUGH and a.shape[0] * b.shape[1] * a.itemsize < LARGE:
+        return np.matmul(a, b)  # the usual case, of little
     shape = (*a.shape[:-1], b.shape[1])
     if a.ndim > 2 and a.flags.c_contiguous:  # one product of many rows is faster than many of few
         made = pool.empty(shape, a.dtype)

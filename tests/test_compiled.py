@@ -126,6 +126,20 @@ def test_rows_added_where_an_index_says_have_numpys_bits() -> None:
     same(weight.grad.numpy(), plain)
 
 
+@needs_both
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("shape", [(1, 1 << 15), (2, 1 << 15), (1024, 65), (4099, 8), (300, 300)])
+def test_sums_of_rows_have_numpys_bits(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    x = values(3, *shape)
+    x[:, 0] = -0.0
+    made = loop.sum_rows(x)
+    for odd in (x[:, ::2], x.T, x.astype(np.float64), x[:3, :5]):
+        same(loop.sum_rows(odd).astype(np.float64), odd.sum(0).astype(np.float64))
+    monkeypatch.setattr(loop.loops, "ready", lambda: None)
+    same(made, loop.sum_rows(x))
+    same(made, x.sum(0))
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "momentum": {"momentum": 0.9},

@@ -83,17 +83,24 @@ static void activate(const Cell *cell, float *row, const float *c, float *c_afte
     }
 }
 
-/* bare [steps, batch, 4 hidden]: the mapped inputs, then tanh of the gates. states, cells [steps + 1, batch, hidden]. */
-void cell_forward(const Cell *cell, const float *weight, long steps, float *bare, float *states, float *cells, float *gates) {
+/* bare [steps, batch, 4 hidden]: the mapped inputs, without their bias unless it is null; then tanh of the gates. states,
+   cells [steps + 1, batch, hidden]. */
+void cell_forward(const Cell *cell, const float *weight, long steps, float *bare, float *states, float *cells, float *gates,
+                  const float *bias) {
     long b = cell->batch, n = cell->hidden, m = 4 * n;
+    const float *half = cell->half;
     for (long t = 0; t < steps; t++, bare += b * m, states += b * n, cells += b * n) {
         cell_forth(cell, weight, states, gates);
-        if (cell->forth == TURNED && !cell->forth_ends) {
-            for (long s = 0; s < b; s++)
-                for (long j = 0; j < m; j++) bare[s * m + j] = (bare[s * m + j] + gates[j * b + s]) * cell->half[j];
-        } else {
-            for (long s = 0; s < b; s++)
-                SIMD for (long j = 0; j < m; j++) bare[s * m + j] = (bare[s * m + j] + gates[s * m + j]) * cell->half[j];
+        for (long s = 0; s < b; s++) {
+            float *row = bare + s * m, *more = gates + s * m;
+            if (cell->forth == TURNED && !cell->forth_ends) {
+                if (bias) SIMD for (long j = 0; j < m; j++) row[j] += bias[j];
+                for (long j = 0; j < m; j++) row[j] = (row[j] + gates[j * b + s]) * half[j];
+            } else if (bias) {
+                SIMD for (long j = 0; j < m; j++) row[j] = (row[j] + bias[j] + more[j]) * half[j];
+            } else {
+                SIMD for (long j = 0; j < m; j++) row[j] = (row[j] + more[j]) * half[j];
+            }
         }
         activate(cell, bare, cells, cells + b * n, states + b * n);
     }

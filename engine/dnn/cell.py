@@ -34,7 +34,7 @@ cells = Compiled(
     "cell.c",
     ("-ffp-contract=off",),
     {
-        "cell_forward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 4,
+        "cell_forward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 5,
         "cell_backward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 7,
         "cell_forth": [_POINTER] * 4,
         "cell_back": [_POINTER] * 4,
@@ -302,12 +302,17 @@ def _whole(*arrays: Any) -> bool:
     return True
 
 
-def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool) -> bool:
+def adds(xp: Any, *arrays: Any) -> bool:
+    """Whether `forward` is for these, the last of them the bias, so that the bias can be left to it."""
+    return xp is np and arrays[-1] is not None and _whole(*arrays) and cells.ready() is not None
+
+
+def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool, bias: Any = None) -> bool:
     """All steps: `bare` [steps, batch, 4 hidden] holds the mapped inputs and is given tanh of the gates.
 
-    `states` and `kept` [steps + 1, batch, hidden] hold the first h and c, and are given the others.
+    `bias` [4 hidden] is added to the inputs where it is given. `states` and `kept` [steps + 1, batch, hidden] hold the first h and c, and are given the others.
     """
-    if not _whole(bare, states, kept, weight):
+    if not _whole(bare, states, kept, weight) or not (bias is None or _whole(bias)):
         return False
     made = _ready(bare.shape[1], weight, turned)
     if made is None:
@@ -315,7 +320,8 @@ def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool) -> boo
     found, record = made
     laid, gates = _laid(weight.T, record.forth_ends), np.empty(bare.shape[1:], np.float32)
     found.cell_forward(
-        ctypes.addressof(record), address(laid), len(bare), address(bare), address(states), address(kept), address(gates)
+        ctypes.addressof(record), address(laid), len(bare), address(bare), address(states), address(kept), address(gates),
+        None if bias is None else address(bias),
     )  # fmt: skip
     return True
 

@@ -30,6 +30,18 @@ void loops_add_rows(const long *at, const float *rows, float *out, long n, long 
     }
 }
 
+/* out [width] = the sum of x [rows, width] over its rows, one after the other, as NumPy adds them. */
+void loops_sum_rows(const float *x, float *out, long rows, long width) {
+    for (long j = 0; j < width; j++) out[j] = 0;
+    long i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const float *a = x + i * width, *b = a + width, *c = b + width, *d = c + width;
+        _Pragma("omp simd") for (long j = 0; j < width; j++) out[j] = out[j] + a[j] + b[j] + c[j] + d[j];
+    }
+    for (; i < rows; i++)
+        _Pragma("omp simd") for (long j = 0; j < width; j++) out[j] += x[i * width + j];
+}
+
 /* v = momentum v + keep g;  p = p - lr (v, or g + momentum v). Without v: p = p - lr g. */
 void loops_sgd(float *p, const float *g, float *v, long n, float lr, float momentum, float keep, float decay,
                int nesterov, int maximize, int first) {

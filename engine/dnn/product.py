@@ -14,6 +14,7 @@ from engine.dnn.library import Cache, Library, Primitive, address, library
 ENOUGH, STACKED = 1 << 21, 1 << 23
 # Rows and columns from which a matrix is no vector.
 WIDE = 8
+_FLOAT = np.dtype(np.float32)  # asked for as np.float32 it would be looked up each time
 
 
 def _laid(x: Any) -> tuple[bytes, int] | None:
@@ -32,7 +33,7 @@ def multiply(a: Any, b: Any, out: Any) -> bool:
     left, right = _laid(a), _laid(b)
     if lib is None or left is None or right is None:
         return False
-    m, n, k = a.shape[0], b.shape[1], a.shape[1]
+    (m, k), n = a.shape, b.shape[1]
     status = lib.lib.dnnl_sgemm(
         left[0], right[0], m, n, k, 1.0, address(a), left[1], address(b), right[1], 0.0, address(out), n
     )
@@ -94,7 +95,9 @@ _stacks = Cache()
 def worth(a: Any, b: Any) -> bool:
     """Whether the product of two matrices is one that `multiply` is for."""
     return bool(
-        a.dtype == b.dtype == np.float32
-        and a.ndim == b.ndim == 2
-        and a.shape[0] * a.shape[1] * b.shape[1] >= ENOUGH
+        a.ndim == b.ndim == 2
+        and a.shape[0] * b.size >= ENOUGH
+        and a.dtype == _FLOAT
+        and b.dtype == _FLOAT
+        and a.shape[1] == b.shape[0]
     )

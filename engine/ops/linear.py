@@ -10,6 +10,7 @@ from engine import dtype, pool, shapes
 from engine.dispatch import apply, binary
 from engine.dnn import product as fast
 from engine.dnn.library import library
+from engine.dnn.loop import sum_rows
 from engine.errors import shape_text
 from engine.located import located
 from engine.op import op
@@ -110,7 +111,7 @@ def linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) ->
         if to_weight is None:
             to_weight = product(xp, rows.T, inputs)
     if bias is not None and bias.requires:
-        to_bias = rows[0] if rows.shape[0] == 1 else rows.sum(0)
+        to_bias = rows[0] if rows.shape[0] == 1 else sum_rows(rows)
     return to_input, to_weight, to_bias
 
 
@@ -166,7 +167,8 @@ def turns(input: Any, weight: Any) -> bool:
     return bool(
         input.ndim == 2
         and 2 <= input.shape[0] <= FEW
-        and weight.dtype == input.dtype != np.float16
+        and weight.dtype == input.dtype
+        and input.dtype.char != "e"
         and not (fast.worth(input, weight.T) and library())
     )
 

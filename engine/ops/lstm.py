@@ -14,6 +14,7 @@ import numpy as np
 from engine import dtype
 from engine.dispatch import apply
 from engine.dnn import cell as fast
+from engine.dnn.loop import sum_rows
 from engine.errors import Shape, ShapeClash, shape_text
 from engine.grad_mode import state
 from engine.op import op
@@ -97,7 +98,7 @@ def _vjp(
     to_hh = gathered(xp, into, states[:-1])
     ordered = xp.ascontiguousarray(into[::-1]) if backwards else into
     to_input, to_ih, _ = linear_vjp(xp, ordered, None, input, weight_ih if inward else None, None)
-    to_bias = None if bias is None else flat(ordered).sum(0)
+    to_bias = None if bias is None else sum_rows(flat(ordered))
     return to_input, to_state, to_cell, to_ih, to_hh, to_bias
 
 
@@ -184,7 +185,9 @@ def LSTM(
     wrong = input.ndim != 3 or h.shape != (input.shape[1], weight_hh.shape[-1]) or c.shape != h.shape
     if wrong or weight_ih.shape != (weight_hh.shape[0], input.shape[2]):
         LSTM.shape(*(getattr(a, "shape", a) for a in (input, h, c, weight_ih, weight_hh, bias)))
-    bare = LINEAR.on(xp)(input, weight_ih, bias)
+    # Where the steps are C they add the bias on their way, which saves a pass over memory.
+    later = bias if fast.adds(xp, input, h, c, weight_ih, weight_hh, bias) else None
+    bare = LINEAR.on(xp)(input, weight_ih, None if later is not None else bias)
     kind = xp.result_type(bare, h, c, weight_hh)
     bare = bare.astype(kind, copy=False)
     steps, (batch, hidden) = len(bare), h.shape
@@ -194,7 +197,9 @@ def LSTM(
         bare = xp.ascontiguousarray(bare[::-1])
     turned = weight_hh.size >= LARGE and xp is np and turns(states[0], weight_hh)
     if xp is np:
-        done = fast.forward(bare, states, cells, weight_hh, turned)
+        done = fast.forward(bare, states, cells, weight_hh, turned, later)
+        if not done and later is not None:
+            bare += later
     else:
         from engine.gpu import recurrent as gpu
 

@@ -10,6 +10,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.dnn import cell as fast
+from engine.dnn.loop import sum_rows
 from engine.errors import Shape, ShapeClash, shape_text
 from engine.grad_mode import state
 from engine.op import op
@@ -106,7 +107,7 @@ def _vjp(
     rows = flat(into)
     to_bias = None
     if bias_ih is not None or bias_hh is not None:
-        to_bias = rows[0] if rows.shape[0] == 1 else xp.sum(rows, axis=0)
+        to_bias = rows[0] if rows.shape[0] == 1 else sum_rows(rows) if xp is np else xp.sum(rows, axis=0)
     before = flat(h)
     to_hh = put_off(xp, rows, before) if xp is np else None
     if to_hh is None:
