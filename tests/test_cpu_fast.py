@@ -355,6 +355,7 @@ def applied(function: Any, *shape: int, special: bool = False, last: bool = Fals
 
 OVER = {
     "gelu": F.gelu,
+    "gelu-tanh": lambda x: F.gelu(x, approximate="tanh"),
     "softmax": lambda x: F.softmax(x, -1),
     "relu": F.relu,
     "layer norm": lambda x: F.layer_norm(x, x.shape[-1:], ds.ones(x.shape[-1]) * 2, ds.ones(x.shape[-1])),

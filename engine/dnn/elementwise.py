@@ -11,7 +11,7 @@ from engine.dnn import library as dnn
 from engine.dnn.library import Cache, Library, Primitive
 from engine.pool import is_last, owns, pool
 
-RELU_BY_RESULT, GELU = 256, 49
+RELU_BY_RESULT, GELU, GELU_TANH = 256, 49, 43
 SOFTMAX = 0x30000
 # Elements from which it pays: a call takes about 6 us.
 ENOUGH = 1 << 14
@@ -53,13 +53,13 @@ def _back(lib: Library, kind: int, size: int) -> Primitive:
     return Primitive(lib, back, (known, dnn.DIFF_DST, dnn.DIFF_SRC), (line, line, line))
 
 
-def gelu(x: Any) -> Any:
-    """x Φ(x)."""
+def gelu(x: Any, kind: int = GELU) -> Any:
+    """x Φ(x), or with `GELU_TANH` what approximates it."""
     lib = _lib(x)
     if lib is None or not _below_infinity(x):
         return None
     with lib.lock:
-        run = _cache.get((GELU, x.size), lambda: _applied(lib, GELU, x.size))
+        run = _cache.get((kind, x.size), lambda: _applied(lib, kind, x.size))
         if run is None:
             return None
         out = pool.like(x)
@@ -67,9 +67,9 @@ def gelu(x: Any) -> Any:
     return out
 
 
-def gelu_gradient(g: Any, x: Any) -> Any:
+def gelu_gradient(g: Any, x: Any, kind: int = GELU) -> Any:
     """`g` times the slope of `gelu` at `x`."""
-    return _gradient(GELU, g, x, False)
+    return _gradient(kind, g, x, False)
 
 
 def relu_gradient(g: Any, out: Any, spare: bool) -> Any:

@@ -147,6 +147,8 @@ def TANH(xp: Any, input: Any) -> Any:
 
 def _gelu_vjp(xp: Any, g: Any, out: Any, input: Any, *, approximate: str) -> Any:
     if approximate == "tanh":
+        if xp is np and (fast := elementwise.gelu_gradient(g, input, elementwise.GELU_TANH)) is not None:
+            return fast
         k = math.sqrt(2 / math.pi)
         t = xp.tanh((input + input * input * input * 0.044715) * k)
         slope = (t + 1) * 0.5 + input * (1 - t * t) * (input * input * (3 * 0.044715) + 1) * (0.5 * k)
@@ -213,6 +215,8 @@ def _gelu_gradient(g: Any, input: Any) -> Any:
 def GELU(xp: Any, input: Any, *, approximate: str) -> Any:
     """The input times the normal distribution's cumulative probability of it."""
     if approximate == "tanh":
+        if xp is np and (fast := elementwise.gelu(input, elementwise.GELU_TANH)) is not None:
+            return fast
         return (
             input * 0.5 * (1 + xp.tanh(math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)))
         )

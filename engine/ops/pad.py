@@ -116,9 +116,17 @@ def PAD_BACK(xp: Any, input: Any, *, pad: Any, mode: str) -> Any:
         if not (before or after):
             continue
         size = input.shape[axis] - before - after
+        source = sources(size, before, after, mode)
         moved = xp.moveaxis(input, axis, 0)
+        if before >= 0 and after >= 0 and before + after <= size:
+            # What was not added stays, and few lines are added to it.
+            kept = moved[before : before + size].copy(order="K")
+            for k in (*range(before), *range(before + size, len(moved))):
+                kept[int(source[k])] += moved[k]
+            input = xp.moveaxis(kept, 0, axis)
+            continue
         out = xp.zeros((size, *moved.shape[1:]), input.dtype)
-        add_at(out, xp.asarray(sources(size, before, after, mode)), moved)
+        add_at(out, xp.asarray(source), moved)
         input = xp.moveaxis(out, 0, axis)
     return xp.ascontiguousarray(input)
 

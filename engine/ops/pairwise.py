@@ -23,7 +23,7 @@ from engine.ops.arithmetic import (
     sub,
 )
 from engine.ops.comparison import isinf, isnan, where
-from engine.ops.exponential import log
+from engine.ops.exponential import FLOAT_UNARY, log
 from engine.ops.rounding import trunc
 from engine.ops.trigonometric import sin
 
@@ -190,10 +190,19 @@ def xlogy(input: Any, other: Any) -> Tensor:
     return where(nothing, 0.0, mul(input, log(where(nothing, 1.0, other))))  # type: ignore[no-any-return]
 
 
+def _logit_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / (input * (1 - input))
+
+
+@op("logit", **FLOAT_UNARY, formula="ln(input / (1 - input))", vjp=_logit_vjp, saves=("input",))
+def LOGIT(xp: Any, input: Any) -> Any:
+    """The inverse of the logistic function."""
+    return xp.log(input / (1 - input))
+
+
 def logit(input: Any, eps: float | None = None) -> Tensor:
     """`log(input / (1 - input))`; with `eps`, of `input` held between `eps` and `1 - eps`."""
-    x = input if eps is None else clamp(input, eps, 1 - eps)
-    return log(div(x, 1 - x))
+    return unary(LOGIT, input if eps is None else clamp(input, eps, 1 - eps))
 
 
 def sinc(input: Any) -> Tensor:

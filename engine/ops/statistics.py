@@ -75,13 +75,16 @@ def CUMMAX(xp: Any, input: Any, *, dim: int, largest: bool) -> Any:
     if not input.ndim:
         where_ = xp.zeros((), np.int64)
         return (input.copy(), where_), where_
-    extreme = (np.maximum if largest else np.minimum).accumulate(_cpu(input), axis=dim)
+    raw = _cpu(input)
+    extreme = (np.maximum if largest else np.minimum).accumulate(raw, axis=dim)
     place = np.arange(input.shape[dim]).reshape(
         [-1 if i == dim % input.ndim else 1 for i in range(input.ndim)]
     )
-    raw = _cpu(input)
-    hit = (raw == extreme) | (raw != raw)
-    found = np.maximum.accumulate(np.where(hit, place, 0), axis=dim)
+    hit = raw == extreme
+    if raw.dtype.kind == "f":
+        hit |= raw != raw
+    found = np.multiply(hit, place)
+    np.maximum.accumulate(found, axis=dim, out=found)
     extreme, found = xp.asarray(extreme), xp.asarray(found)
     return (extreme, found), found
 

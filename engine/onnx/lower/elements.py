@@ -156,3 +156,9 @@ def _activation(w: Writer, call: Call) -> Any:
             soft = w.add("Div", [w.add("Softplus", [scaled]), beta])
             return w.add("Where", [w.add("Greater", [scaled, w.constant(k["threshold"], kind)]), x, soft])
     return w.add("Softmax" if call.op == "softmax" else "LogSoftmax", [x], axis=int(k["dim"]))
+
+
+@lowers("logit")
+def _logit(w: Writer, call: Call) -> Any:
+    x, kind = one_of(w, call)
+    return w.add("Log", [w.add("Div", [x, w.add("Sub", [w.constant(1, kind), x])])])
