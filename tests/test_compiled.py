@@ -149,29 +149,76 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decay alone": {"weight_decay": 0.01},
     "uphill": {"momentum": 0.9, "maximize": True, "weight_decay": 0.1},
 }
+ADAMS: dict[str, dict[str, Any]] = {
+    "Adam": {},
+    "Adam, decay": {"weight_decay": 0.01, "betas": (0.8, 0.95), "eps": 1e-3},
+    "Adam, the most": {"amsgrad": True, "maximize": True},
+    "Adam, the most and decay": {"amsgrad": True, "weight_decay": 0.1},
+    "AdamW": {},
+    "AdamW, uphill": {"maximize": True, "amsgrad": True},
+}
 
 
 @needs_both
 @pytest.mark.usefixtures("loops")
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [*OPTIONS, *ADAMS])
 def test_updates_have_numpys_bits(name: str) -> None:
+    kind = name.split(",")[0] if name in ADAMS else "SGD"
+    options = {**OPTIONS, **ADAMS}[name]
+
     def trained(fast: bool) -> list[Any]:
         shapes = ((SIDE, SIDE), (9,), (300, 17))
         parameters = [ds.nn.Parameter(ds.Tensor(values(0, *shape))) for shape in shapes]
-        optimizer = ds.optim.SGD(parameters, lr=0.03, **OPTIONS[name])
+        optimizer = getattr(ds.optim, kind)(parameters, lr=0.03, **options)
         with ds.graph_config(cpu_fast=fast):
             for turn in range(3):
                 for parameter, shape in zip(parameters, shapes, strict=True):
                     parameter.grad = ds.Tensor(values(turn + 1, *shape))
                 optimizer.step()
-        kept = [v for s in optimizer.state.values() for v in s.values()]
+        kept = [np.asarray(v) for s in optimizer.state.values() for v in s.values()]
         return [*(p.numpy(force=True) for p in parameters), *kept]
 
     assert loop.loops.ready() is not None
     fast, plain = trained(True), trained(False)
-    assert len(fast) == len(plain) == (6 if "momentum" in OPTIONS[name] else 3)
+    states = 3 + ("amsgrad" in options) if name in ADAMS else int("momentum" in options)
+    assert len(fast) == len(plain) == 3 * (1 + states)
     for a, b in zip(fast, plain, strict=True):
+        same(a, b.astype(a.dtype))
+
+
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_adam_goes_on_from_states_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One parameter had no gradient at first, another was trained before; what cannot go in one call is not in it."""
+    steps: list[int] = []
+    update = loop.adam
+    monkeypatch.setattr(loop, "adam", lambda *args: steps.append(len(args[0])) or update(*args))
+
+    def trained(fast: bool) -> list[Any]:
+        parameters = [ds.nn.Parameter(ds.Tensor(values(i, 60, 50))) for i in range(3)]
+        optimizer = ds.optim.Adam(parameters, lr=0.03)
+        with ds.graph_config(cpu_fast=fast):
+            for turn in range(4):
+                for i, parameter in enumerate(parameters):
+                    late = i == 2 and turn < 2
+                    parameter.grad = (
+                        None
+                        if late
+                        else ds.Tensor(
+                            values(turn + i, 60, 50)[:, ::-1] if turn == 3 else values(turn + i, 60, 50)
+                        )
+                    )
+                optimizer.step()
+            state = optimizer.state_dict()
+            other = ds.optim.Adam(parameters, lr=0.01)
+            other.load_state_dict(state)
+            other.step()
+        return [p.numpy(force=True) for p in parameters]
+
+    for a, b in zip(trained(True), trained(False), strict=True):
         same(a, b)
+    assert 2 in steps
+    assert 1 in steps
 
 
 @needs_both

@@ -6,6 +6,7 @@ Each gives the bits NumPy gives, so it does not matter from when on they serve.
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ loops = Compiled(
         "loops_add_rows": [_POINTER] * 3 + [_LONG] * 2,
         "loops_sum_rows": [_POINTER] * 2 + [_LONG] * 2,
         "loops_sgd_all": [_LONG] + [_POINTER] * 4 + [_FLOAT] * 4 + [_INT] * 3,
+        "loops_adam_all": [_LONG] + [_POINTER] * 6 + [_FLOAT] * 8 + [_INT],
     },
 )
 
@@ -128,6 +130,35 @@ def add_rows(out: Any, index: Any, rows: Any) -> bool:
     return True
 
 
+def worth(parameters: list[Any]) -> bool:
+    """Whether one call for all of them is faster than NumPy."""
+    return bool(sum([a.size for a in parameters]) >= UPDATED)
+
+
+def _updater(columns: list[list[Any]], numbers: list[Any]) -> tuple[Any, list[Any], Any] | None:
+    """The library, the addresses of the arrays in each column and their sizes; None where NumPy does the update.
+
+    The first column is the parameters; those beside each other have to be alike.
+    """
+    if any(type(x) is not float and type(x) is not int for x in numbers):
+        return None  # NumPy computes with a number of its own in that number's type
+    if not worth(columns[0]):
+        return None
+    count, sizes = len(columns[0]), []
+    for row in zip(*columns, strict=True):
+        shape = row[0].shape
+        for a in row:
+            if type(a) is not np.ndarray or a.dtype != np.float32 or a.shape != shape:
+                return None
+            if not a.flags.c_contiguous:
+                return None
+        sizes.append(row[0].size)
+    found = loops.ready()
+    if found is None:
+        return None
+    return found, [(_POINTER * count)(*map(address, column)) for column in columns], (_LONG * count)(*sizes)
+
+
 def sgd(
     parameters: list[Any], gradients: list[Any], velocities: list[Any], first: bool, group: dict[str, Any]
 ) -> bool:
@@ -135,27 +166,38 @@ def sgd(
 
     `velocities` are None without momentum, and written if `first`.
     """
-    numbers = [group[name] for name in ("lr", "momentum", "dampening", "weight_decay")]
-    if any(type(x) is not float and type(x) is not int for x in numbers):
-        return False  # NumPy computes with a number of its own in that number's type
-    count, sizes = len(parameters), []
+    lr, momentum, dampening, decay = numbers = [
+        group[name] for name in ("lr", "momentum", "dampening", "weight_decay")
+    ]
     columns = [parameters, gradients] if velocities[0] is None else [parameters, gradients, velocities]
-    for row in zip(*columns, strict=True):
-        shape = row[0].shape
-        for a in row:
-            if type(a) is not np.ndarray or a.dtype != np.float32 or a.shape != shape:
-                return False
-            if not a.flags.c_contiguous:
-                return False
-        sizes.append(row[0].size)
-    found = loops.ready() if sum(sizes) >= UPDATED else None
-    if found is None:
+    made = _updater(columns, numbers)
+    if made is None:
         return False
-    lr, momentum, dampening, decay = numbers
-    pointers = [(_POINTER * count)(*map(address, column)) for column in columns]
+    found, pointers, sizes = made
     found.loops_sgd_all(
-        count, *pointers[:2], pointers[2] if len(pointers) > 2 else None, (_LONG * count)(*sizes), lr, momentum,
+        len(parameters), *pointers[:2], pointers[2] if len(pointers) > 2 else None, sizes, lr, momentum,
         1 - dampening, decay, bool(group["nesterov"]), bool(group["maximize"]), first,
+    )  # fmt: skip
+    return True
+
+
+def adam(
+    parameters: list[Any], gradients: list[Any], means: list[Any], squares: list[Any], most: list[Any], step: int,
+    decoupled: bool, group: dict[str, Any],
+) -> bool:  # fmt: skip
+    """Step number `step` of Adam, in place, of several parameters in one call; `most` are None without AMSGrad."""
+    (beta1, beta2), lr, eps, decay = betas, *numbers = [
+        group[name] for name in ("betas", "lr", "eps", "weight_decay")
+    ]
+    columns = [parameters, gradients, means, squares]
+    made = _updater(columns if most[0] is None else [*columns, most], [*betas, *numbers])
+    if made is None:
+        return False
+    found, pointers, sizes = made
+    found.loops_adam_all(
+        len(parameters), *pointers[:4], pointers[4] if len(pointers) > 4 else None, sizes,
+        1 - lr * decay if decoupled and decay else 1, 0 if decoupled else decay, 1 - beta1, beta2, 1 - beta2,
+        math.sqrt(1 - beta2**step), eps, lr / (1 - beta1**step), bool(group["maximize"]),
     )  # fmt: skip
     return True
 

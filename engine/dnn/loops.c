@@ -42,24 +42,79 @@ void loops_sum_rows(const float *x, float *out, long rows, long width) {
         _Pragma("omp simd") for (long j = 0; j < width; j++) out[j] += x[i * width + j];
 }
 
+/* Updates of parameters. Each is written once and compiled for each way of it, so that no number is looked at whether it
+   is needed; what is multiplied by 1 keeps its bits. Large parameters are updated by all cores, PART numbers each at a time. */
+#define FOR_ALL static inline __attribute__((always_inline)) void
+#define PART (1L << 14)
+#define PARTS _Pragma("omp parallel for schedule(static) if(all >= 4 * PART)") for (long i = 0; i < all; i += PART)
+#define LEFT (all - i < PART ? all - i : PART)
+
 /* v = momentum v + keep g;  p = p - lr (v, or g + momentum v). Without v: p = p - lr g. */
-void loops_sgd(float *p, const float *g, float *v, long n, float lr, float momentum, float keep, float decay,
-               int nesterov, int maximize, int first) {
-    _Pragma("omp parallel for simd schedule(static) if(parallel : n >= 1 << 17)") for (long i = 0; i < n; i++) {
-        float slope = maximize ? -g[i] : g[i];
-        if (decay != 0) slope = slope + p[i] * decay;
-        if (v) {
-            float speed = first ? slope : v[i] * momentum + (keep == 1 ? slope : slope * keep);
+typedef struct { float sign, lr, momentum, keep, decay; int nesterov, first; } Sgd;
+
+FOR_ALL sgd(float *restrict p, const float *restrict g, float *restrict v, long n, Sgd a, int moves, int decays, int nesterov,
+            int first) {
+    for (long i = 0; i < n; i++) {
+        float slope = g[i] * a.sign;
+        if (decays) slope = slope + p[i] * a.decay;
+        if (moves) {
+            float speed = first ? slope : v[i] * a.momentum + slope * a.keep;
             v[i] = speed;
-            slope = nesterov ? slope + speed * momentum : speed;
+            slope = nesterov ? slope + speed * a.momentum : speed;
         }
-        p[i] = p[i] - slope * lr;
+        p[i] = p[i] - slope * a.lr;
     }
 }
 
-/* The same for `count` parameters of n[k] numbers each. */
+static void sgd_part(float *p, const float *g, float *v, long n, Sgd a) {
+    int decays = a.decay != 0;
+    if (!v && decays) sgd(p, g, 0, n, a, 0, 1, 0, 0);
+    else if (!v) sgd(p, g, 0, n, a, 0, 0, 0, 0);
+    else if (a.first || a.nesterov) sgd(p, g, v, n, a, 1, decays, a.nesterov, a.first);
+    else if (decays) sgd(p, g, v, n, a, 1, 1, 0, 0);
+    else sgd(p, g, v, n, a, 1, 0, 0, 0);
+}
+
+/* `count` parameters of n[k] numbers each. */
 void loops_sgd_all(long count, float **p, const float **g, float **v, const long *n, float lr, float momentum, float keep,
                    float decay, int nesterov, int maximize, int first) {
-    for (long k = 0; k < count; k++)
-        loops_sgd(p[k], g[k], v ? v[k] : 0, n[k], lr, momentum, keep, decay, nesterov, maximize, first);
+    Sgd a = {maximize ? -1 : 1, lr, momentum, keep, decay, nesterov, first};
+    for (long k = 0; k < count; k++) {
+        long all = n[k];
+        PARTS sgd_part(p[k] + i, g[k] + i, v ? v[k] + i : 0, LEFT, a);
+    }
+}
+
+/* Adam in NumPy's order: m = m + rise (g - m);  v = decline v + gain g g;  p = p - step m / (sqrt(v) / spread + eps).
+   With `top`, the largest v so far. */
+typedef struct { float sign, shrink, decay, rise, decline, gain, spread, eps, step; } Adam;
+
+FOR_ALL adam(float *restrict p, const float *restrict g, float *restrict m, float *restrict v, float *restrict top, long n,
+             Adam a, int decays, int most) {
+    for (long i = 0; i < n; i++) {
+        float slope = g[i] * a.sign, before = p[i] * a.shrink, mean = m[i], square = v[i] * a.decline;
+        if (decays) slope = slope + before * a.decay;
+        mean = mean + (slope - mean) * a.rise;
+        square = square + slope * slope * a.gain;
+        m[i] = mean;
+        v[i] = square;
+        if (most) top[i] = square = top[i] >= square || top[i] != top[i] ? top[i] : square;
+        p[i] = before - mean / (__builtin_sqrtf(square) / a.spread + a.eps) * a.step;
+    }
+}
+
+static void adam_part(float *p, const float *g, float *m, float *v, float *top, long n, Adam a) {
+    if (top && a.decay != 0) adam(p, g, m, v, top, n, a, 1, 1);
+    else if (top) adam(p, g, m, v, top, n, a, 0, 1);
+    else if (a.decay != 0) adam(p, g, m, v, 0, n, a, 1, 0);
+    else adam(p, g, m, v, 0, n, a, 0, 0);
+}
+
+void loops_adam_all(long count, float **p, const float **g, float **m, float **v, float **top, const long *n, float shrink,
+                    float decay, float rise, float decline, float gain, float spread, float eps, float step, int maximize) {
+    Adam a = {maximize ? -1 : 1, shrink, decay, rise, decline, gain, spread, eps, step};
+    for (long k = 0; k < count; k++) {
+        long all = n[k];
+        PARTS adam_part(p[k] + i, g[k] + i, m[k] + i, v[k] + i, top ? top[k] + i : 0, LEFT, a);
+    }
 }

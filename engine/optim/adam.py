@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import namespace
+from engine.dnn import loop
 from engine.optim.optimizer import Optimizer, at_least_zero, betas_of, known_hints, pieces, update_op
 
 ADAM_OP = update_op(
@@ -24,10 +25,14 @@ ADAMW_OP = update_op(
 )
 
 
+STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+
 class Adam(Optimizer):
     """Adam with the options and defaults of PyTorch; `weight_decay` is added to the gradient."""
 
     op = ADAM_OP
+    at_once = True
     decoupled = False  # whether weight decay shrinks the parameter itself instead of entering the gradient
 
     def __init__(
@@ -69,7 +74,8 @@ class Adam(Optimizer):
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = xp.zeros_like(parameter)
         state["step"] += 1
-        if type(parameter) is not np.ndarray and self._on_gpu([parameter], [gradient], [state], group):
+        small = type(parameter) is np.ndarray and parameter.size < loop.UPDATED
+        if not small and self._at_once_on(parameter, [parameter], [gradient], [state], group):
             return
         most = state["max_exp_avg_sq"] if group["amsgrad"] else None
         for part in pieces(parameter, gradient, state["exp_avg"], state["exp_avg_sq"], most):
@@ -78,17 +84,36 @@ class Adam(Optimizer):
     def together(
         self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
     ) -> bool:
-        """A step of parameters on a GPU in one launch, where that can be done."""
+        """A step of all parameters in one call of C, or on a GPU in one launch, where that can be done."""
+        if type(parameters[0]) is np.ndarray and not loop.worth(parameters):
+            return False
         counts = {state.get("step") for state in states}
         if len(counts) != 1 or None in counts:  # the first step is made one by one
             return False
         for state in states:
             state["step"] += 1
-        if self._on_gpu(parameters, gradients, states, group):
+        if self._at_once_on(parameters[0], parameters, gradients, states, group):
             return True
         for state in states:
             state["step"] -= 1
         return False
+
+    def _at_once_on(
+        self,
+        first: Any,
+        parameters: list[Any],
+        gradients: list[Any],
+        states: list[Any],
+        group: dict[str, Any],
+    ) -> bool:
+        """The step that `states` count already, of parameters where `first` is."""
+        if type(first) is not np.ndarray:
+            return self._on_gpu(parameters, gradients, states, group)
+        means, squares = ([state[name] for state in states] for name in STATE[:2])
+        most = [state[STATE[2]] if group["amsgrad"] else None for state in states]
+        return loop.adam(
+            parameters, gradients, means, squares, most, states[0]["step"], self.decoupled, group
+        )
 
     def _on_gpu(
         self, parameters: list[Any], gradients: list[Any], states: list[Any], group: dict[str, Any]
@@ -98,7 +123,7 @@ class Adam(Optimizer):
 
         capture.refuse("Adam's count of its steps")
 
-        kept = [[state.get(name) for state in states] for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")]
+        kept = [[state.get(name) for state in states] for name in STATE]
         if not gpu.serves(
             [*parameters, *gradients, *[a for column in kept for a in column if a is not None]]
         ):
