@@ -75,8 +75,8 @@ class Node:
         None  # what befell buffers until it had run, while the sinks of op_finish look; see engine.memory
     )
     flowed: bool = False  # of a copy kept for error messages: a gradient flowed through what it is a copy of
-    foreseen: bool | None = (
-        None  # of a normalisation's weight: whether its result goes to a relu, as last time
+    foreseen: str | None = (
+        None  # of a normalisation's weight: what took its result last time, "relu" or "sum"; "" for anything else
     )
     grad: Tensor | None = None  # of a leaf: its accumulated gradient
     grad_source: Node | None = None  # of a leaf: the backward node that last gave it a gradient

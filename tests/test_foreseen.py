@@ -178,7 +178,7 @@ def test_a_watched_program_runs_op_by_op(together: list[Any], monkeypatch: pytes
 def learned() -> tuple[Any, Any, Any]:
     """A normalisation whose relu is foreseen, its input, and what it makes of it."""
     norm = nn.BatchNorm2d(SHAPE[1])
-    norm.weight.node.foreseen = True
+    norm.weight.node.foreseen = "relu"
     last = np.ascontiguousarray(normal(SHAPE[0], *SHAPE[2:], SHAPE[1]))
     x = ds.Tensor(last.transpose(0, 3, 1, 2), requires_grad=True)
     return norm, x, norm(x)

@@ -103,7 +103,7 @@ static void apply(const float *restrict x, const float *restrict more, float *re
 #define FAR_OFF(to) (rows * channels >= FAR && channels <= WIDE && PAST(to, channels))
 
 /* out = (x - mean) / √(variance + eps) · weight + bias, + more if that is given, and the relu of it if asked for. Unless
-   they are `given`, mean and variance are found first. `rstd`, `scale` and `shift` [channels] and `room` [pieces][3]
+   they are `given`, mean and variance are found first; nothing else is where `out` is null. `rstd`, `scale` and `shift` [channels] and `room` [pieces][3]
    [channels] are written to. */
 void norm_forward(const float *x, const float *more, float *out, const float *weight, const float *bias, float *mean,
                   float *variance, float *rstd, float *scale, float *shift, float *room, long rows, long channels,
@@ -122,7 +122,7 @@ void norm_forward(const float *x, const float *more, float *out, const float *we
             scale[c] = weight ? weight[c] * rstd[c] : rstd[c];
             shift[c] = bias ? bias[c] : 0;
         }
-        SHARED for (long r = 0; r < rows; r += piece)
+        if (out) SHARED for (long r = 0; r < rows; r += piece)
             apply(x + r * channels, more ? more + r * channels : 0, out + r * channels, count(rows, r, piece), channels,
                   mean, scale, shift, relu, FAR_OFF(out));
     }

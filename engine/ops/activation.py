@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.floating}
 
 
-def _foresee(normalisation: Any) -> None:
-    """A relu took the result of this node: next time it is computed with it, unless somebody looks at it before."""
-    weight = normalisation.inputs[3]
-    if weight is not None and weight.foreseen is None:
-        weight.foreseen = True
+def _foresee(source: Any) -> None:
+    """A relu took the result of this node, a normalisation or the sum of one and something older: next time they are
+    computed together, unless somebody looks at what is between."""
+    what = "relu"
+    if source.op.name == "add":
+        source, what = min((n for n in source.inputs if n is not None), key=lambda n: n.order), "sum"
+    if source.op is not None and source.op.name == "batch_norm":
+        weight = source.inputs[3]
+        if weight is not None and weight.foreseen is None:
+            weight.foreseen = what
 
 
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
@@ -39,7 +44,7 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
             out.size >= loop.ENOUGH
             and input is not None
             and input.op is not None
-            and input.op.name == "batch_norm"
+            and input.op.name in ("batch_norm", "add")
         ):
             _foresee(input)
         fast = elementwise.relu_gradient(g, out, spare)
