@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import engine as ds
+from engine.distributions import constraints
 from engine.distributions.distribution import Distribution, drawn, require, together
 from engine.located import located
 from engine.nn import functional as F
@@ -32,8 +33,20 @@ def logits_of(probs: Tensor) -> Tensor:
     return safe.log() - ds.log1p(-safe)
 
 
+def listed(owner: Distribution, values: Tensor, expand: bool) -> Tensor:
+    """`values` [n, *event] as what `enumerate_support` gives: [n, *batch, *event], the batch 1 unless `expand`."""
+    event = tuple(values.shape[1:])
+    batch = tuple(owner.batch_shape)
+    values = values.reshape(values.shape[0], *[1] * len(batch), *event)
+    return values.expand(values.shape[0], *batch, *event) if expand else values
+
+
 class Bernoulli(Distribution):
     """1 with probability `probs` (or sigmoid of `logits`), else 0."""
+
+    has_enumerate_support = True
+    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}  # noqa: RUF012
+    support = constraints.boolean
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         one_of("Bernoulli", probs, logits)
@@ -48,6 +61,16 @@ class Bernoulli(Distribution):
     def mean(self) -> Tensor:
         """The probability of 1."""
         return self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        """The likelier; NaN where both are as likely."""
+        found = (self.probs >= 0.5).to(self.probs.dtype)
+        return ds.where(self.probs == 0.5, ds.full_like(found, math.nan), found)  # type: ignore[no-any-return]
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """0 and 1."""
+        return listed(self, ds.arange(2, dtype=self.probs.dtype), expand)
 
     @property
     def variance(self) -> Tensor:
@@ -78,6 +101,9 @@ class Categorical(Distribution):
     [0.25, 0.75]
     """
 
+    has_enumerate_support = True
+    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}  # noqa: RUF012
+
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         one_of("Categorical", probs, logits)
         (given,) = together(probs if logits is None else logits)
@@ -96,6 +122,20 @@ class Categorical(Distribution):
                 require(self, "logits", given, lambda a: ~np.isnan(a), "numbers")
             self.logits = given - ds.logsumexp(given, -1, keepdim=True)
             self.probs = ds.softmax(self.logits, -1)
+
+    @property
+    def support(self) -> Any:
+        """0 to k-1."""
+        return constraints.integer_interval(0, self.probs.shape[-1] - 1)
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of `probs`."""
+        return ds.Size(self.probs.shape)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """0, 1, ... k-1."""
+        return listed(self, ds.arange(self.probs.shape[-1]), expand)
 
     @property
     def mode(self) -> Tensor:
@@ -127,7 +167,7 @@ class Categorical(Distribution):
 
     def log_prob(self, value: Any) -> Tensor:
         """The logarithm of the probability. Raises `ValueError` for a number that is none of them."""
-        value = self._value(value)
+        value = self._value(value, inside=False)
         k = self.logits.shape[-1]
         if self._checks:
             require(self, "value", value, lambda a: (a >= 0) & (a < k) & (a == np.floor(a)), f"0 to {k - 1}")
@@ -144,10 +184,32 @@ class Categorical(Distribution):
 class OneHotCategorical(Distribution):
     """One of k, as a vector of zeros and one 1."""
 
+    has_enumerate_support = True
+    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}  # noqa: RUF012
+    support = constraints.one_hot
+
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         self._categorical = Categorical(probs, logits, validate_args)
-        self.probs, self.logits = self._categorical.probs, self._categorical.logits
         super().__init__(self._categorical.batch_shape, self.probs.shape[-1:], validate_args)
+
+    @property
+    def probs(self) -> Tensor:
+        """The probabilities, which sum to 1."""
+        return self._categorical.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """Their logarithms."""
+        return self._categorical.logits
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest."""
+        return F.one_hot(self._categorical.mode, self.event_shape[0]).to(self.probs.dtype)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """The k vectors."""
+        return listed(self, ds.eye(self.event_shape[0], dtype=self.probs.dtype), expand)
 
     @property
     def mean(self) -> Tensor:
@@ -171,3 +233,20 @@ class OneHotCategorical(Distribution):
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
         return self._categorical.entropy()
+
+
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """A one-hot choice whose draws pass gradients to `probs` as if they were `probs` (Bengio et al. 2013).
+
+    >>> import engine as ds
+    >>> logits = ds.zeros(3, requires_grad=True)
+    >>> ds.distributions.OneHotCategoricalStraightThrough(logits=logits).rsample().requires_grad
+    True
+    """
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """A draw, with the gradient of the probabilities."""
+        drawn_now = self.sample(sample_shape)
+        return drawn_now + (self.probs - self.probs.detach())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,7 +48,10 @@ class Distribution:
     """
 
     has_rsample = False
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - PyTorch's name, which scripts set to {}
+    has_enumerate_support = False
+    arg_constraints: Any = {}  # noqa: RUF012 - PyTorch's name, which scripts set to {}
+    _validate_args = True
+    _for_all: tuple[str, ...] = ()  # tensors that are no parameter of each of the batch
 
     def __init__(
         self,
@@ -55,12 +59,80 @@ class Distribution:
         event_shape: Sequence[int] = (),
         validate_args: bool | None = None,
     ) -> None:
-        self.batch_shape, self.event_shape = ds.Size(batch_shape), ds.Size(event_shape)
-        self._checks = validate_args is not False
+        self._batch_shape, self._event_shape = ds.Size(batch_shape), ds.Size(event_shape)
+        if validate_args is not None:
+            self._validate_args = validate_args
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether parameters and values are checked where `validate_args` is not given."""
+        if value not in (True, False):
+            raise located(ValueError(f"value has to be True or False, got {value!r}"))
+        Distribution._validate_args = value
+
+    @property
+    def _checks(self) -> bool:
+        return self._validate_args
+
+    @property
+    def batch_shape(self) -> Any:
+        """The shape of the parameters: how many distributions these are."""
+        return self._batch_shape
+
+    @property
+    def event_shape(self) -> Any:
+        """The shape of one draw of one of them."""
+        return self._event_shape
+
+    @property
+    def support(self) -> Any:
+        """The constraint that says which values it can have."""
+        raise self._missing("support")
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All the values it can have, along a new first dimension; `expand`ed over the batch."""
+        raise self._missing("enumerate_support")
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        """The same distribution for a larger batch: no parameter is copied.
+
+        Raises `ValueError` for a shape that the batch does not broadcast to.
+
+        >>> import engine as ds
+        >>> ds.distributions.Normal(ds.zeros(3), 1.0).expand((2, 3)).batch_shape
+        Size([2, 3])
+        """
+        new, old = tuple(batch_shape), tuple(self.batch_shape)
+        try:
+            fits = np.broadcast_shapes(new, old) == new
+        except ValueError:
+            fits = False
+        if not fits:
+            raise located(
+                ValueError(
+                    f"{type(self).__name__}: a batch of {shape_text(old)} cannot be expanded to {shape_text(new)}"
+                )
+            )
+        made = copy.copy(self) if _instance is None else _instance
+        made._batch_shape, made._event_shape = ds.Size(new), self._event_shape
+        made._validate_args = self._validate_args
+        for name, value in self.__dict__.items():
+            if isinstance(value, Distribution):
+                inner = tuple(value.batch_shape)[len(old) :]  # what an Independent has taken from its base
+                made.__dict__[name] = value.expand((*new, *inner))
+            elif isinstance(value, Tensor) and name not in self._for_all:
+                kept = tuple(value.shape)
+                rest = kept[len(old) :] if kept[: len(old)] == old else kept
+                made.__dict__[name] = value.expand(*new, *rest)
+        return made
 
     def _shape(self, sample_shape: Any) -> tuple[int, ...]:
         given = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
         return (*given, *self.batch_shape, *self.event_shape)
+
+    def _extended_shape(self, sample_shape: Any = ()) -> Any:
+        """The shape of what is drawn, under the name that PyTorch's subclasses know."""
+        return ds.Size(self._shape(sample_shape))
 
     def _missing(self, what: str) -> NotImplementedError:
         return NotImplementedError(f"{type(self).__name__} has no {what}")
@@ -118,8 +190,8 @@ class Distribution:
         """`exp(entropy())`."""
         return self.entropy().exp()
 
-    def _value(self, value: Any) -> Tensor:
-        """What `log_prob` is asked about. Raises `ValueError` for a shape that does not fit."""
+    def _value(self, value: Any, inside: bool = True) -> Tensor:
+        """What `log_prob` is asked about. Raises `ValueError` for a shape that does not fit, and for a value outside."""
         if not isinstance(value, Tensor):
             value = ds.tensor(value)
         whole = (*self.batch_shape, *self.event_shape)
@@ -136,7 +208,31 @@ class Distribution:
                     f"batch_shape {shape_text(self.batch_shape)} and event_shape {shape_text(self.event_shape)}"
                 )
             )
+        if inside and self._validate_args:
+            self._inside(value)
         return value  # type: ignore[no-any-return]
+
+    def _inside(self, value: Tensor) -> None:
+        """Raise `ValueError` for a value outside of the support."""
+        try:
+            support = self.support
+        except NotImplementedError:
+            return
+        with no_grad():
+            outside = ~support.check(value).array
+        if bool(outside.any()):
+            event = tuple(value.shape)[value.ndim - support.event_dim :]
+            first = value.detach().broadcast_to((*outside.shape, *event)).array[outside][0]
+            got = ", ".join(f"{float(v):g}" for v in first.reshape(-1)[:6])
+            raise located(
+                ValueError(
+                    f"{type(self).__name__}: a value has to be in {support!r}, got {got}; validate_args=False lets it pass"
+                )
+            )
+
+    def _validate_sample(self, value: Tensor) -> None:
+        """Check a value, under the name that PyTorch's subclasses know."""
+        self._value(value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_shape={list(self.batch_shape)}, event_shape={list(self.event_shape)})"

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import engine as ds
+from engine.distributions.count import Binomial, Geometric, Poisson
 from engine.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
 from engine.distributions.distribution import Distribution
 from engine.distributions.independent import Independent
 from engine.distributions.multivariate import MultivariateNormal
-from engine.distributions.normal import Normal
+from engine.distributions.normal import LOG_TWO_PI, HalfNormal, Normal
 from engine.distributions.positive import Beta, Dirichlet, Exponential, Gamma
-from engine.distributions.spread import Laplace, Uniform
+from engine.distributions.spread import EULER, Cauchy, Gumbel, Laplace, Uniform
+from engine.distributions.transformed import Pareto
+from engine.distributions.transformed_distribution import TransformedDistribution
 from engine.located import located
 from engine.tensor import Tensor
 
@@ -136,7 +139,83 @@ def _multivariate(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
     away = ds.linalg.solve(q.scale_tril, (q.loc - p.loc).unsqueeze(-1)).squeeze(-1)
     size = p.event_shape[0]
     spread = (solved**2).sum((-2, -1))
-    return q._half_log_det() - p._half_log_det() + 0.5 * (spread + (away**2).sum(-1) - size)
+    return q._half_log_det() - p._half_log_det() + 0.5 * (spread + (away**2).sum(-1) - size)  # type: ignore[no-any-return]
+
+
+@register_kl(TransformedDistribution, TransformedDistribution)
+def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
+    if p.transforms != q.transforms or p.event_shape != q.event_shape:
+        raise located(NotImplementedError("kl_divergence: the two are transformed in different ways"))
+    found = kl_divergence(p.base_dist, q.base_dist)
+    more = found.ndim - len(p.batch_shape)
+    return found.sum(tuple(range(-more, 0))) if more > 0 else found
+
+
+@register_kl(HalfNormal, HalfNormal)
+def _half_normal(p: HalfNormal, q: HalfNormal) -> Tensor:
+    return _normal(p.base_dist, q.base_dist)
+
+
+@register_kl(Poisson, Poisson)
+def _poisson(p: Poisson, q: Poisson) -> Tensor:
+    return p.rate * (p.rate.log() - q.rate.log()) - (p.rate - q.rate)
+
+
+@register_kl(Geometric, Geometric)
+def _geometric(p: Geometric, q: Geometric) -> Tensor:
+    return -p.entropy() - ds.log1p(-q.probs) / p.probs - q.logits
+
+
+@register_kl(Binomial, Binomial)
+def _binomial(p: Binomial, q: Binomial) -> Tensor:
+    if bool((p.total_count.array < q.total_count.array).any()):
+        raise located(NotImplementedError("kl_divergence: Binomial of a larger total_count than the other's"))
+    found = p.total_count * (p.probs * (p.logits - q.logits) + ds.log1p(-p.probs) - ds.log1p(-q.probs))
+    more = p.total_count > q.total_count
+    return ds.where(more, ds.full_like(found, float("inf")), found)  # type: ignore[no-any-return]
+
+
+@register_kl(Gumbel, Gumbel)
+def _gumbel(p: Gumbel, q: Gumbel) -> Tensor:
+    ratio = p.scale / q.scale
+    at = q.loc / q.scale
+    moved = p.loc / q.scale
+    gap = ds.exp(at - moved + ds.lgamma(ratio + 1))
+    return -ratio.log() + ratio * EULER - at + moved + gap - (1 + EULER)
+
+
+@register_kl(Cauchy, Cauchy)
+def _cauchy(p: Cauchy, q: Cauchy) -> Tensor:
+    both = ((p.scale + q.scale) ** 2 + (p.loc - q.loc) ** 2).log()
+    return both - (4 * p.scale * q.scale).log()
+
+
+@register_kl(Pareto, Pareto)
+def _pareto(p: Pareto, q: Pareto) -> Tensor:
+    ratio = q.alpha / p.alpha
+    found = q.alpha * (p.scale.log() - q.scale.log()) - ratio.log() + ratio - 1
+    return ds.where(p.scale < q.scale, ds.full_like(found, float("inf")), found)  # type: ignore[no-any-return]
+
+
+def _to_normal(entropy: Tensor, variance: Tensor, away: Tensor, q: Normal) -> Tensor:
+    """Less an entropy, and what a normal says of numbers of that variance at that distance."""
+    return -entropy + 0.5 * LOG_TWO_PI + q.scale.log() + (variance + away**2) / (2 * q.scale**2)
+
+
+@register_kl(Laplace, Normal)
+@register_kl(Uniform, Normal)
+@register_kl(Gumbel, Normal)
+@register_kl(Gamma, Normal)
+@register_kl(Exponential, Normal)
+def _any_to_normal(p: Distribution, q: Normal) -> Tensor:
+    return _to_normal(p.entropy(), p.variance, p.mean - q.loc, q)
+
+
+@register_kl(Exponential, Gamma)
+def _exponential_gamma(p: Exponential, q: Gamma) -> Tensor:
+    ratio = q.rate / p.rate
+    a = q.concentration
+    return -a * ratio.log() + ratio + ds.lgamma(a) + a * EULER - (1 + EULER)
 
 
 @register_kl(Independent, Independent)

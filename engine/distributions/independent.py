@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.distributions import constraints
 from engine.distributions.distribution import Distribution
 from engine.located import located
 from engine.tensor import Tensor
@@ -37,6 +38,28 @@ class Independent(Distribution):
     def has_rsample(self) -> bool:  # type: ignore[override]
         """Whether the base has draws with a gradient."""
         return self.base_dist.has_rsample
+
+    @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        """Not where dimensions are taken together: there are too many combinations."""
+        return self.reinterpreted_batch_ndims == 0 and self.base_dist.has_enumerate_support
+
+    @property
+    def support(self) -> Any:
+        """That of the base, over whole events."""
+        n = self.reinterpreted_batch_ndims
+        return constraints.independent(self.base_dist.support, n) if n else self.base_dist.support
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """The base's, where no dimension is taken together; raises `NotImplementedError` otherwise."""
+        if self.reinterpreted_batch_ndims:
+            raise located(NotImplementedError("Independent: there is no enumeration over several dimensions"))
+        return self.base_dist.enumerate_support(expand)
+
+    @property
+    def mode(self) -> Tensor:
+        """That of the base."""
+        return self.base_dist.mode
 
     @property
     def mean(self) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import engine as ds
+from engine.distributions import constraints
 from engine.distributions.distribution import Distribution, above_zero, require, together
 from engine.tensor import Tensor
 
@@ -21,6 +22,8 @@ class Normal(Distribution):
     """
 
     has_rsample = True
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    support = constraints.real
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
@@ -64,62 +67,38 @@ class Normal(Distribution):
 
     def icdf(self, value: Any) -> Tensor:
         """The inverse of `cdf`."""
-        return self.loc + self.scale * ds.erfinv(2 * self._value(value) - 1) * math.sqrt(2)
+        return self.loc + self.scale * ds.erfinv(2 * self._value(value, inside=False) - 1) * math.sqrt(2)
 
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
         return 0.5 + 0.5 * LOG_TWO_PI + self.scale.log()
 
 
-class LogNormal(Distribution):
-    """Numbers whose logarithms are normal."""
-
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.base_dist = Normal(loc, scale, validate_args)
-        self.loc, self.scale = self.base_dist.loc, self.base_dist.scale
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return (self.loc + self.scale**2 / 2).exp()
-
-    @property
-    def variance(self) -> Tensor:
-        """The variance."""
-        square = self.scale**2
-        return ds.expm1(square) * (2 * self.loc + square).exp()
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """The exponential of normal draws."""
-        return self.base_dist.rsample(sample_shape).exp()
-
-    def log_prob(self, value: Any) -> Tensor:
-        """The logarithm of the density."""
-        value = self._value(value)
-        return self.base_dist.log_prob(value.log()) - value.log()  # type: ignore[no-any-return]
-
-    def entropy(self) -> Tensor:
-        """The entropy, in nats."""
-        return self.base_dist.entropy() + self.loc
-
-
 class HalfNormal(Distribution):
     """The sizes of normal numbers of mean 0."""
 
     has_rsample = True
+    arg_constraints = {"scale": constraints.positive}  # noqa: RUF012
+    support = constraints.nonnegative
 
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         self.base_dist = Normal(0.0, scale, validate_args)
-        self.scale = self.base_dist.scale
-        super().__init__(self.scale.shape, validate_args=validate_args)
+        super().__init__(self.base_dist.batch_shape, validate_args=validate_args)
+
+    @property
+    def scale(self) -> Tensor:
+        """That of the normal numbers."""
+        return self.base_dist.scale
 
     @property
     def mean(self) -> Tensor:
         """The mean."""
         return self.scale * math.sqrt(2 / math.pi)
+
+    @property
+    def mode(self) -> Tensor:
+        """0."""
+        return ds.zeros_like(self.scale)
 
     @property
     def variance(self) -> Tensor:
@@ -131,10 +110,18 @@ class HalfNormal(Distribution):
         return self.base_dist.rsample(sample_shape).abs()
 
     def log_prob(self, value: Any) -> Tensor:
-        """The logarithm of the density; minus infinity below 0."""
+        """The logarithm of the density; minus infinity below 0, where values are not checked."""
         value = self._value(value)
         found = self.base_dist.log_prob(value) + math.log(2)
         return ds.where(value >= 0, found, ds.full_like(found, -math.inf))  # type: ignore[no-any-return]
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        return 2 * self.base_dist.cdf(self._value(value)) - 1
+
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        return self.base_dist.icdf((self._value(value, inside=False) + 1) / 2)
 
     def entropy(self) -> Tensor:
         """The entropy, in nats."""

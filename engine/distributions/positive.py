@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import engine as ds
+from engine.distributions import constraints
 from engine.distributions.distribution import Distribution, above_zero, drawn, require, together
 from engine.located import located
 from engine.tensor import Tensor
@@ -14,6 +15,8 @@ class Exponential(Distribution):
     """Waiting times at `rate` events in one unit of time."""
 
     has_rsample = True
+    arg_constraints = {"rate": constraints.positive}  # noqa: RUF012
+    support = constraints.nonnegative
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = together(rate)
@@ -25,6 +28,11 @@ class Exponential(Distribution):
     def mean(self) -> Tensor:
         """The mean."""
         return self.rate.reciprocal()
+
+    @property
+    def mode(self) -> Tensor:
+        """0."""
+        return ds.zeros_like(self.rate)
 
     @property
     def variance(self) -> Tensor:
@@ -44,6 +52,10 @@ class Exponential(Distribution):
         """The probability of what is at most `value`."""
         return 1 - ds.exp(-self.rate * self._value(value))
 
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        return -ds.log1p(-self._value(value, inside=False)) / self.rate
+
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
         return 1 - self.rate.log()
@@ -51,6 +63,9 @@ class Exponential(Distribution):
 
 class Gamma(Distribution):
     """Gamma numbers of shape `concentration` and `rate`."""
+
+    arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}  # noqa: RUF012
+    support = constraints.nonnegative
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = together(concentration, rate)
@@ -63,6 +78,11 @@ class Gamma(Distribution):
     def mean(self) -> Tensor:
         """The mean."""
         return self.concentration / self.rate
+
+    @property
+    def mode(self) -> Tensor:
+        """Where it is densest."""
+        return ((self.concentration - 1) / self.rate).clamp(min=0)
 
     @property
     def variance(self) -> Tensor:
@@ -89,13 +109,23 @@ class Gamma(Distribution):
 class Chi2(Gamma):
     """The sum of the squares of `df` normal numbers."""
 
+    arg_constraints = {"df": constraints.positive}  # noqa: RUF012
+
     def __init__(self, df: Any, validate_args: bool | None = None) -> None:
-        (self.df,) = together(df)
-        super().__init__(0.5 * self.df, 0.5, validate_args)
+        (df,) = together(df)
+        super().__init__(0.5 * df, 0.5, validate_args)
+
+    @property
+    def df(self) -> Tensor:
+        """How many normal numbers."""
+        return self.concentration * 2
 
 
 class Dirichlet(Distribution):
     """Shares that sum to 1, of the weights `concentration` (the last dimension)."""
+
+    arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}  # noqa: RUF012
+    support = constraints.simplex
 
     def __init__(self, concentration: Any, validate_args: bool | None = None) -> None:
         (self.concentration,) = together(concentration)
@@ -112,6 +142,15 @@ class Dirichlet(Distribution):
     def mean(self) -> Tensor:
         """The mean."""
         return self.concentration / self.concentration.sum(-1, keepdim=True)
+
+    @property
+    def mode(self) -> Tensor:
+        """Where it is densest."""
+        past = (self.concentration - 1).clamp(min=0.0)
+        found = past / past.sum(-1, keepdim=True)
+        none = (self.concentration < 1).all(-1)
+        corner = ds.nn.functional.one_hot(found.argmax(-1), self.event_shape[0]).to(found.dtype)
+        return ds.where(none.unsqueeze(-1), corner, found)  # type: ignore[no-any-return]
 
     @property
     def variance(self) -> Tensor:
@@ -147,6 +186,12 @@ class Dirichlet(Distribution):
 class Beta(Distribution):
     """Numbers from 0 to 1."""
 
+    arg_constraints = {  # noqa: RUF012
+        "concentration1": constraints.positive,
+        "concentration0": constraints.positive,
+    }
+    support = constraints.unit_interval
+
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
         self.concentration1, self.concentration0 = together(concentration1, concentration0)
         super().__init__(self.concentration1.shape, validate_args=validate_args)
@@ -158,6 +203,13 @@ class Beta(Distribution):
     def mean(self) -> Tensor:
         """The mean."""
         return self.concentration1 / (self.concentration1 + self.concentration0)
+
+    @property
+    def mode(self) -> Tensor:
+        """Where it is densest; 1 where it is so at both ends."""
+        a, b = (self.concentration1 - 1).clamp(min=0.0), (self.concentration0 - 1).clamp(min=0.0)
+        ends = (self.concentration1 < 1) & (self.concentration0 < 1)
+        return ds.where(ends, ds.ones_like(a), a / (a + b))  # type: ignore[no-any-return]
 
     @property
     def variance(self) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import engine as ds
+from engine.distributions import constraints
 from engine.distributions.distribution import Distribution, above_zero, drawn, require, together
 from engine.located import located
 from engine.tensor import Tensor
@@ -24,12 +25,23 @@ class Uniform(Distribution):
     """Numbers from `low` to `high`, all as likely. Raises `ValueError` unless low is below high."""
 
     has_rsample = True
+    arg_constraints = {"low": constraints.dependent, "high": constraints.dependent}  # noqa: RUF012
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = together(low, high)
         super().__init__(self.low.shape, validate_args=validate_args)
         if self._checks and not bool((self.low.array < self.high.array).all()):
             raise located(ValueError("Uniform: low has to be below high"))
+
+    @property
+    def support(self) -> Any:
+        """From `low` to `high`."""
+        return constraints.interval(self.low, self.high)
+
+    @property
+    def mode(self) -> Tensor:
+        """NaN: none is likelier."""
+        return ds.full_like(self.low, float("nan"))
 
     @property
     def mean(self) -> Tensor:
@@ -57,7 +69,7 @@ class Uniform(Distribution):
 
     def icdf(self, value: Any) -> Tensor:
         """The inverse of `cdf`."""
-        return self._value(value) * (self.high - self.low) + self.low
+        return self._value(value, inside=False) * (self.high - self.low) + self.low
 
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
@@ -68,6 +80,13 @@ class _Placed(Distribution):
     """A distribution of `loc` and `scale`."""
 
     has_rsample = True
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    support = constraints.real
+
+    @property
+    def mode(self) -> Tensor:
+        """`loc`."""
+        return self.loc
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = together(loc, scale)
@@ -98,6 +117,16 @@ class Laplace(_Placed):
         """The logarithm of the density."""
         return -ds.log(2 * self.scale) - (self._value(value) - self.loc).abs() / self.scale
 
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        away = self._value(value) - self.loc
+        return 0.5 - 0.5 * away.sign() * ds.expm1(-away.abs() / self.scale)
+
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        term = self._value(value, inside=False) - 0.5
+        return self.loc - self.scale * term.sign() * ds.log1p(-2 * term.abs())
+
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
         return 1 + ds.log(2 * self.scale)
@@ -105,6 +134,16 @@ class Laplace(_Placed):
 
 class Cauchy(_Placed):
     """The quotient of two normal numbers; it has no mean."""
+
+    @property
+    def mean(self) -> Tensor:
+        """NaN: there is none."""
+        return ds.full_like(self.loc, math.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        """Infinite."""
+        return ds.full_like(self.loc, math.inf)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws by the inverse of the cumulative distribution."""
@@ -115,6 +154,14 @@ class Cauchy(_Placed):
         """The logarithm of the density."""
         distance = (self._value(value) - self.loc) / self.scale
         return -math.log(math.pi) - self.scale.log() - ds.log1p(distance**2)
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        return ds.atan((self._value(value) - self.loc) / self.scale) / math.pi + 0.5
+
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        return ds.tan(math.pi * (self._value(value, inside=False) - 0.5)) * self.scale + self.loc
 
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
@@ -144,6 +191,14 @@ class Gumbel(_Placed):
         y = (self.loc - self._value(value)) / self.scale
         return y - y.exp() - self.scale.log()
 
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        return ds.exp(-ds.exp((self.loc - self._value(value)) / self.scale))
+
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        return self.loc - self.scale * ds.log(-ds.log(self._value(value, inside=False)))
+
     def entropy(self) -> Tensor:
         """The entropy, in nats."""
         return self.scale.log() + 1 + EULER
@@ -152,12 +207,36 @@ class Gumbel(_Placed):
 class StudentT(Distribution):
     """Student's t with `df` degrees of freedom, moved by `loc` and stretched by `scale`."""
 
+    arg_constraints = {  # noqa: RUF012
+        "df": constraints.positive,
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
+    support = constraints.real
+
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None) -> None:
         self.df, self.loc, self.scale = together(df, loc, scale)
         super().__init__(self.df.shape, validate_args=validate_args)
         if self._checks:
             require(self, "df", self.df, above_zero, "above 0")
             require(self, "scale", self.scale, above_zero, "above 0")
+
+    @property
+    def mean(self) -> Tensor:
+        """`loc`, for df above 1; NaN for others."""
+        return ds.where(self.df > 1, self.loc, ds.full_like(self.loc, math.nan))  # type: ignore[no-any-return]
+
+    @property
+    def mode(self) -> Tensor:
+        """`loc`."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance, for df above 2; infinite down to 1, NaN for less."""
+        found = self.scale**2 * self.df / (self.df - 2)
+        found = ds.where(self.df > 2, found, ds.full_like(found, math.inf))
+        return ds.where(self.df > 1, found, ds.full_like(found, math.nan))  # type: ignore[no-any-return]
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws without a gradient."""
