@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import dsviz as ds
+from engine import random
 from engine.dnn import compiled, library, loop
 from engine.native import cache, compiler
 from engine.pool import compute
@@ -329,3 +330,43 @@ def test_a_program_that_does_not_compile_is_given_up(folder: Path, monkeypatch: 
     fresh.source = broken
     assert fresh.build() is None
     assert os.listdir(folder) == ["broken.c"]
+
+
+@needs_both
+@pytest.mark.usefixtures("loops")
+def test_what_a_dropout_leaves_is_drawn_as_numpy_draws_it() -> None:
+    last = (1 << 64) - 1
+    cases = [
+        (0, 0, 0.1),
+        (123456789012345678, 7, 0.5),
+        (last, (1 << 40) + 3, 0.3),
+        (5, 1 << 63, 1.0),
+        (5, 9, 1e-9),
+    ]
+    for n, (seed, counter, p) in enumerate(cases, loop.DRAWN):
+        found = loop.kept(seed, counter, (n,), p)
+        assert np.array_equal(found, random.uniform(seed, counter, (n,), np.float32) >= p)
+    many = (3, 1 << 17)  # by all cores
+    assert np.array_equal(loop.kept(1, 2, many, 0.25), random.uniform(1, 2, many, np.float32) >= 0.25)
+    for seed, counter, size, p in (
+        (0, 0, 10, 0.5),
+        (0, last - 5, 9999, 0.5),  # the counter would go on in its next word
+        (last + 1, 0, 9999, 0.5),
+        (0, 0, 9999, np.float64(0.5)),  # NumPy then compares in float64
+    ):
+        assert loop.kept(seed, counter, (size,), p) is None
+
+    def dropped(fast: bool) -> list[Any]:
+        x = ds.Tensor(values(0))
+        x.requires_grad = True
+        ds.manual_seed(3)
+        with ds.graph_config(cpu_fast=fast):
+            out = F.dropout(x, 0.3)
+            out.backward(ds.Tensor(values(1)))
+        return [out.numpy(force=True), x.grad.numpy()]
+
+    for a, b in zip(dropped(True), dropped(False), strict=True):
+        same(a, b)
+    a, mask = values(0), values(1) > 0
+    for x, kept in ((a.T, mask), (a, mask[:1]), (a, mask.astype("f")), (a[:2, :2], mask[:2, :2])):
+        assert not loop.drop(x, kept, 2.0, np.empty_like(x))

@@ -28,6 +28,8 @@ loops = Compiled(
         "loops_where": [_POINTER] * 4 + [_LONG] + [_FLOAT] * 2,
         "loops_add_rows": [_POINTER] * 3 + [_LONG] * 2,
         "loops_sum_rows": [_POINTER] * 2 + [_LONG] * 2,
+        "loops_kept": [ctypes.c_uint64] * 2 + [ctypes.c_uint32, _POINTER, _LONG],
+        "loops_drop": [_POINTER] * 2 + [_FLOAT, _POINTER, _LONG],
         "loops_sgd_all": [_LONG] + [_POINTER] * 4 + [_FLOAT] * 4 + [_INT] * 3,
         "loops_adam_all": [_LONG] + [_POINTER] * 6 + [_FLOAT] * 8 + [_INT],
     },
@@ -102,6 +104,37 @@ def sum_rows(x: Any) -> Any:
     out = np.empty(x.shape[1], np.float32)
     found.loops_sum_rows(address(x), address(out), *x.shape)
     return out
+
+
+# Numbers from which it is worth a call to draw them, and to leave some out.
+DRAWN = 1 << 12
+
+
+def kept(seed: int, counter: int, shape: tuple[int, ...], p: float) -> Any:
+    """Whether uniform numbers of the stream of `seed` from `counter` on reach the probability `p`."""
+    n = math.prod(shape)
+    if type(p) is not float or n < DRAWN or not 0 <= seed < 1 << 64 or not 0 <= counter < (1 << 64) - n:
+        return None
+    found = loops.ready()
+    if found is None:
+        return None
+    made = np.empty(shape, np.bool_)
+    least = math.ceil(float(np.float32(p)) * (1 << 24))
+    found.loops_kept(seed, counter, least, address(made), n)
+    return made
+
+
+def drop(x: Any, kept: Any, scale: Any, out: Any) -> bool:
+    """`out = x * (kept * scale)` of arrays in order."""
+    if x.size < DRAWN or not serves(x, out) or type(kept) is not np.ndarray or kept.dtype != np.bool_:
+        return False
+    if kept.shape != x.shape or not (x.flags.c_contiguous and kept.flags.c_contiguous):
+        return False
+    found = loops.ready()
+    if found is None:
+        return False
+    found.loops_drop(address(x), address(kept), scale, address(out), x.size)
+    return True
 
 
 # Elements of all parameters from which one call updates them faster than NumPy.

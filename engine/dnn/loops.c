@@ -42,6 +42,34 @@ void loops_sum_rows(const float *x, float *out, long rows, long width) {
         _Pragma("omp simd") for (long j = 0; j < width; j++) out[j] += x[i * width + j];
 }
 
+typedef unsigned long long Word;
+typedef unsigned __int128 Twice;
+
+/* kept [n] = whether n numbers from 0 to 1 of the stream of a key, from a counter on, reach least / 2^24. As NumPy's
+   Philox4x64 draws them (Salmon et al. 2011): four words a counter, of each word the low half first, of which 24 bits. */
+void loops_kept(Word key, Word counter, unsigned least, unsigned char *kept, long n) {
+    _Pragma("omp parallel for schedule(static) if(n >= 1 << 16)") for (long start = 0; start < n; start += 8) {
+        Word a = counter + 1 + start / 8, b = 0, c = 0, d = 0, k = key, l = 0;
+        for (int round = 0; round < 10; round++) {
+            Twice x = (Twice)0xD2E7470EE14C6C93 * a, y = (Twice)0xCA5A826395121157 * c;
+            a = (Word)(y >> 64) ^ b ^ k;
+            b = (Word)y;
+            c = (Word)(x >> 64) ^ d ^ l;
+            d = (Word)x;
+            k += 0x9E3779B97F4A7C15;
+            l += 0xBB67AE8584CAA73B;
+        }
+        Word words[4] = {a, b, c, d};
+        for (long i = 0; i < 8 && start + i < n; i++)
+            kept[start + i] = (unsigned)(words[i / 2] >> i % 2 * 32) >> 8 >= least;
+    }
+}
+
+/* out = x (kept scale) */
+void loops_drop(const float *x, const unsigned char *kept, float scale, float *out, long n) {
+    LOOP for (long i = 0; i < n; i++) out[i] = x[i] * (kept[i] ? scale : 0);
+}
+
 /* Updates of parameters. Each is written once and compiled for each way of it, so that no number is looked at whether it
    is needed; what is multiplied by 1 keeps its bits. Large parameters are updated by all cores, PART numbers each at a time. */
 #define FOR_ALL static inline __attribute__((always_inline)) void

@@ -16,6 +16,7 @@ from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import op
 from engine.ops.nested import on_arrays, on_gpu
+from engine.ops.noise import kept
 from engine.pool import pool
 from engine.shapes import broadcast, sizes
 
@@ -199,7 +200,7 @@ def dropped(xp: Any, shape: Shape, kind: Any, p: float, seed: int, counter: int)
 
     Drawn again, not kept.
     """
-    mask = random.uniform(seed, counter, shape, np.float32) >= p
+    mask = kept(seed, counter, shape, p)
     return xp.asarray(mask) * np.dtype(kind).type(1 / (1 - p) if p < 1 else 0.0)
 
 

@@ -10,11 +10,13 @@ import numpy as np
 from engine import dtype as types
 from engine import random, shapes
 from engine.dispatch import apply
+from engine.dnn import loop
 from engine.errors import Shape
 from engine.located import located
 from engine.op import op
 from engine.ops.inplace import over
 from engine.ops.nested import on_gpu
+from engine.pool import pool
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -23,7 +25,23 @@ if TYPE_CHECKING:
 def _dropout_vjp(
     xp: Any, g: Any, out: Any, input: Any, *, p: float, seed: int, counter: int, mask: Any
 ) -> Any:
-    return g * (mask * g.dtype.type(1 / (1 - p) if p < 1 else 0.0))
+    return _scaled(xp, g, mask, p)
+
+
+def _scaled(xp: Any, x: Any, mask: Any, p: float) -> Any:
+    """`x` where the mask says so, by the factor that keeps the mean; 0 elsewhere. On Tensors too."""
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0.0)
+    if xp is np and type(x) is np.ndarray and x.size >= loop.DRAWN and x.flags.c_contiguous:
+        out = pool.empty(x.shape, x.dtype)
+        if loop.drop(x, mask, scale, out):
+            return out
+    return x * (mask * scale)
+
+
+def kept(seed: int, counter: int, shape: Shape, p: float) -> Any:
+    """Which of uniform numbers reach the probability `p`: the places that a dropout leaves."""
+    made = loop.kept(seed, counter, shape, p)
+    return random.uniform(seed, counter, shape, np.float32) >= p if made is None else made
 
 
 @op(
@@ -45,11 +63,10 @@ def DROPOUT(xp: Any, input: Any, *, p: float, seed: int, counter: int) -> Any:
 
         if (fast := gpu.dropout(input, p, seed, counter)) is not None:
             return fast
-    mask = random.uniform(seed, counter, input.shape, np.float32) >= p
+    mask = kept(seed, counter, input.shape, p)
     if xp is not np:
         mask = xp.asarray(mask)
-    scale = input.dtype.type(1 / (1 - p) if p < 1 else 0.0)
-    return input * (mask * scale), mask
+    return _scaled(xp, input, mask, p), mask
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
