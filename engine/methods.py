@@ -66,6 +66,7 @@ class Methods:
     __matmul__ = linear.matmul
     __rmatmul__ = linear.rmatmul
     __neg__ = arithmetic.neg
+    __pos__ = pairwise.positive
     __abs__ = arithmetic.abs
     __eq__ = comparison.eq  # type: ignore[assignment]
     __ne__ = comparison.ne  # type: ignore[assignment]
@@ -80,6 +81,8 @@ class Methods:
     __xor__ = comparison.bitwise_xor
     __rxor__ = comparison.bitwise_xor
     __invert__ = comparison.bitwise_not
+    __lshift__ = pairwise.bitwise_left_shift
+    __rshift__ = pairwise.bitwise_right_shift
 
     # --- element by element ---
     add = arithmetic.add
@@ -341,7 +344,9 @@ class Methods:
 
     bitwise_and = comparison.bitwise_and
     bitwise_not = comparison.bitwise_not
+    bitwise_left_shift = pairwise.bitwise_left_shift
     bitwise_or = comparison.bitwise_or
+    bitwise_right_shift = pairwise.bitwise_right_shift
     bitwise_xor = comparison.bitwise_xor
 
     hardshrink = shrink.hardshrink

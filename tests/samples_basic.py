@@ -146,6 +146,9 @@ for name, numpy in [
 ]:
     SAMPLES.append(two(name, (INTS, OTHER_INTS), numpy))
     SAMPLES.append(two(name, (TRUTHS, OTHER_TRUTHS), numpy, "bool"))
+SHIFTS = np.array([[1, 0, 3], [2, 1, 4]])
+for name, numpy in [("bitwise_left_shift", np.left_shift), ("bitwise_right_shift", np.right_shift)]:
+    SAMPLES.append(two(name, (np.array([[5, -3, 0], [7, 2, -9]]), SHIFTS), numpy))
 SAMPLES += [
     one("logical_not", TRUTHS, np.logical_not),
     both(comparison, "bitwise_not", (INTS,)),

@@ -346,7 +346,15 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode == "trunc":
         from engine.ops.rounding import trunc
 
-        return trunc(binary(DIV, input, other))
+        whole = [
+            getattr(getattr(x, "dtype", None), "kind", "i" if type(x) is int else "f") in "iu"
+            for x in (input, other)
+        ]
+        if not all(whole):
+            return trunc(binary(DIV, input, other))
+        down = binary(FLOOR_DIVIDE, input, other)
+        # One more where the exact quotient is below 0 and not whole.
+        return binary(ADD, down, binary(MUL, down, other).ne(input) & ((input < 0) ^ (other < 0)))
     if rounding_mode is not None:
         raise located(ValueError(f'rounding_mode is None, "floor" or "trunc", got {rounding_mode!r}'))
     return binary(DIV, input, other)

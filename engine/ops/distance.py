@@ -14,7 +14,7 @@ from engine.location import user_frame
 from engine.ops import reduction as reducing
 from engine.ops.arithmetic import abs, clamp, div, maximum, mul, sqrt, square, sub
 from engine.ops.cast import cast
-from engine.ops.comparison import eq, gt, where
+from engine.ops.comparison import eq, ne, where
 from engine.ops.exponential import exp, log
 from engine.ops.length import norm
 from engine.ops.loss import mean_or_sum
@@ -107,7 +107,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         loss = mul(exp(target), sub(target, input))
     else:
         # Nothing is expected of what never happens: 0 log 0 is 0, in the value and in the gradient.
-        here = gt(target, 0)
+        here = ne(target, 0)
         safe = where(here, target, 1.0)
         loss = sub(where(here, mul(safe, log(safe)), 0.0), mul(target, input))
     if reduction == "batchmean":

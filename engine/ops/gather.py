@@ -128,4 +128,5 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     rank = len(input.shape)
     if not -rank <= dim < rank:
         raise located(IndexError(f"dim has to be from {-rank} to {rank - 1}, got {dim}"))
-    return getitem(input, (slice(None),) * (dim % rank) + (index,))
+    at = index.reshape(-1) if hasattr(index, "reshape") and not index.shape else index
+    return getitem(input, (slice(None),) * (dim % rank) + (at,))

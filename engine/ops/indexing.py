@@ -313,7 +313,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     from engine.tensor import Tensor
 
     raw = input.array if isinstance(input, Tensor) else input
-    columns = raw.nonzero()
+    columns = raw.nonzero() if raw.ndim else ()
     if as_tuple:
         return tuple(Tensor(c) for c in columns)
     xp = namespace(raw)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 __all__ = [
-    "addcdiv", "addcmul", "clamp_max", "clamp_min", "copysign", "deg2rad", "float_power", "fmax", "fmin", "fmod",
+    "addcdiv", "addcmul", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "copysign", "deg2rad", "float_power", "fmax", "fmin", "fmod",
     "frac", "heaviside", "hypot", "isclose", "isneginf", "isposinf", "isreal", "ldexp", "lerp", "logaddexp",
     "logaddexp2", "logit", "nan_to_num", "positive", "rad2deg", "rsub", "sgn", "signbit", "sinc", "xlogy",
 ]  # fmt: skip
@@ -188,6 +188,28 @@ def xlogy(input: Any, other: Any) -> Tensor:
     """`input · log(other)`, 0 where `input` is 0 and `other` is a number."""
     nothing = (input == 0) & (other <= 0)
     return where(nothing, 0.0, mul(input, log(where(nothing, 1.0, other))))  # type: ignore[no-any-return]
+
+
+@op("bitwise_left_shift", **ELEMENTWISE, ufunc="left_shift", formula="input · 2^other, for integers")
+def LEFT_SHIFT(xp: Any, input: Any, other: Any) -> Any:
+    """Bits moved up."""
+    return xp.left_shift(input, other)
+
+
+@op("bitwise_right_shift", **ELEMENTWISE, ufunc="right_shift", formula="⌊input / 2^other⌋, for integers")
+def RIGHT_SHIFT(xp: Any, input: Any, other: Any) -> Any:
+    """Bits moved down; the sign stays."""
+    return xp.right_shift(input, other)
+
+
+def bitwise_left_shift(input: Any, other: Any) -> Tensor:
+    """`input << other`, for integers."""
+    return binary(LEFT_SHIFT, input, other)
+
+
+def bitwise_right_shift(input: Any, other: Any) -> Tensor:
+    """`input >> other`, for integers."""
+    return binary(RIGHT_SHIFT, input, other)
 
 
 def _logit_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:

@@ -49,7 +49,12 @@ def spread(xp: Any, g: Any, shape: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def _sum_dtype(input: Any, **_: Any) -> Any:
-    return types.int64 if input.kind in "bi" else np.add.reduce(np.zeros(1, input)).dtype
+    return types.int64 if input.kind in "biu" else np.add.reduce(np.zeros(1, input)).dtype
+
+
+def _counted(input: Any) -> Any:
+    """The type to sum in where NumPy would choose another one: it sums unsigned integers to unsigned ones."""
+    return np.int64 if input.dtype.kind == "u" else None
 
 
 def _sum_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
@@ -59,7 +64,7 @@ def _sum_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool) 
 @op("sum", **{**REDUCE, "dtype": _sum_dtype}, onnx="ReduceSum", formula="Σ input", vjp=_sum_vjp)
 def SUM(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Sum."""
-    return input.sum(axis=axes(dim), keepdims=keepdim)
+    return input.sum(axis=axes(dim), dtype=_counted(input), keepdims=keepdim)
 
 
 def _count(shape: Any, dim: Any) -> int:
@@ -79,7 +84,7 @@ def _mean_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool)
 def MEAN(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Mean; nan of nothing."""
     count = _count(input.shape, dim)
-    return input.sum(axis=axes(dim), keepdims=keepdim) / (count or xp.nan)
+    return input.sum(axis=axes(dim), dtype=_counted(input), keepdims=keepdim) / (count or xp.nan)
 
 
 def _prod_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
@@ -138,7 +143,7 @@ def _others(xp: Any, x: Any, d: int) -> Any:
 )
 def PROD(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Product over one dimension, or all."""
-    return input.prod(axis=axes(dim), keepdims=keepdim)
+    return input.prod(axis=axes(dim), dtype=_counted(input), keepdims=keepdim)
 
 
 def _extreme_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
@@ -298,7 +303,7 @@ def LOGSUMEXP(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
 
 
 def _cumsum_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: int) -> Any:
-    return xp.flip(xp.cumsum(xp.flip(g, axis=dim), axis=dim), axis=dim)
+    return xp.flip(xp.cumsum(xp.flip(g, axis=dim), axis=dim), axis=dim) if g.shape else g
 
 
 def _along(input: Any, *, dim: int) -> Any:
@@ -315,7 +320,8 @@ def _along(input: Any, *, dim: int) -> Any:
 )
 def CUMSUM(xp: Any, input: Any, *, dim: int) -> Any:
     """Sum of all elements up to each, along `dim`."""
-    return input.cumsum(axis=dim)
+    made = input.cumsum(axis=dim, dtype=_counted(input))
+    return made if input.ndim else made.reshape(())  # NumPy makes a vector of a number
 
 
 def _truth_dtype(input: Any, **_: Any) -> Any:
@@ -334,7 +340,7 @@ def ALL(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     return xp.all(input, axis=axes(dim), keepdims=keepdim)
 
 
-# --- the functions people call ----------------------------------------------------------------------
+# --- the functions people call: `axis` and `keepdims` are NumPy's names of `dim` and `keepdim` ---------
 
 
 class Extreme(NamedTuple):
@@ -348,61 +354,90 @@ def _typed(input: Any, dtype: Any) -> Any:
     return input if dtype is None else input.to(dtype)
 
 
-def sum(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def sum(
+    input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Sum over `dim` (one, several, or all). Integers and booleans sum to int64."""
-    return apply(SUM, (_typed(input, dtype),), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(SUM, (_typed(input, dtype),), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def mean(
+    input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None, axis: Dim = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Mean over `dim` (one, several, or all)."""
-    return apply(MEAN, (_typed(input, dtype),), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(MEAN, (_typed(input, dtype),), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(
+    input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None, axis: int | None = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Product over `dim`, or all."""
-    return apply(PROD, (_typed(input, dtype),), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(PROD, (_typed(input, dtype),), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def amax(input: Any, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def amax(
+    input: Any, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Largest value over `dim` (one, several, or all); equal ones share the gradient."""
-    return apply(AMAX, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(AMAX, (input,), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def amin(input: Any, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def amin(
+    input: Any, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Smallest value over `dim` (one, several, or all); equal ones share the gradient."""
-    return apply(AMIN, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(AMIN, (input,), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(
+    input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:  # fmt: skip
     """The largest value of all; over one `dim` a pair (values, indices); of two tensors the larger one."""
+    if dim is None:
+        dim = axis if other is None else other
     if hasattr(dim, "node") or isinstance(dim, np.ndarray):
         from engine.ops.arithmetic import maximum
 
         return maximum(input, dim)
     if dim is None:
         return amax(input)
-    return Extreme(*apply(MAX, (input,), {"dim": dim, "keepdim": keepdim}))
+    return Extreme(*apply(MAX, (input,), {"dim": dim, "keepdim": keepdim or keepdims}))
 
 
-def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(
+    input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:  # fmt: skip
     """The smallest value of all; over one `dim` a pair (values, indices); of two tensors the smaller one."""
+    if dim is None:
+        dim = axis if other is None else other
     if hasattr(dim, "node") or isinstance(dim, np.ndarray):
         from engine.ops.arithmetic import minimum
 
         return minimum(input, dim)
     if dim is None:
         return amin(input)
-    return Extreme(*apply(MIN, (input,), {"dim": dim, "keepdim": keepdim}))
+    return Extreme(*apply(MIN, (input,), {"dim": dim, "keepdim": keepdim or keepdims}))
 
 
-def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(
+    input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Index of the largest value along `dim`, or in the flattened input."""
-    return apply(ARGMAX, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(ARGMAX, (input,), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(
+    input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Index of the smallest value along `dim`, or in the flattened input."""
-    return apply(ARGMIN, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(ARGMIN, (input,), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
 def var(
@@ -412,10 +447,13 @@ def var(
     keepdim: bool = False,
     *,
     correction: float | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
 ) -> Tensor:
     """Variance over `dim`, divided by n - 1 (`correction=0`: by n)."""
     by = (1 if unbiased else 0) if correction is None else correction
-    return apply(VAR, (input,), {"dim": dim, "keepdim": keepdim, "correction": by})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(VAR, (input,), {"dim": dim, "keepdim": keepdim or keepdims, "correction": by})  # type: ignore[no-any-return]
 
 
 def std(
@@ -425,11 +463,14 @@ def std(
     keepdim: bool = False,
     *,
     correction: float | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
 ) -> Tensor:
     """Standard deviation: the square root of `var`."""
     from engine.ops.arithmetic import root
 
-    return root(var(input, dim, unbiased, keepdim, correction=correction))
+    dim = axis if dim is None else dim
+    return root(var(input, dim, unbiased, keepdim or keepdims, correction=correction))
 
 
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Tensor:
@@ -437,16 +478,22 @@ def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Tensor:
     return apply(LOGSUMEXP, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
 
 
-def cumsum(input: Any, dim: int) -> Tensor:
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Tensor:
     """Sum of all elements up to each, along `dim`."""
-    return apply(CUMSUM, (input,), {"dim": dim})  # type: ignore[no-any-return]
+    return apply(CUMSUM, (_typed(input, dtype),), {"dim": dim})  # type: ignore[no-any-return]
 
 
-def any(input: Any, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def any(
+    input: Any, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Whether any element is true (not 0)."""
-    return apply(ANY, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(ANY, (input,), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]
 
 
-def all(input: Any, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def all(
+    input: Any, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+) -> Tensor:  # fmt: skip
     """Whether all elements are true (not 0)."""
-    return apply(ALL, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+    dim = axis if dim is None else dim
+    return apply(ALL, (input,), {"dim": dim, "keepdim": keepdim or keepdims})  # type: ignore[no-any-return]

@@ -107,6 +107,6 @@ def CUMPROD(xp: Any, input: Any, *, dim: int) -> Any:
     return xp.cumprod(input, axis=dim, dtype=kind) if input.ndim else input.astype(kind)
 
 
-def cumprod(input: Any, dim: int) -> Tensor:
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Tensor:
     """Product of all elements up to each, along `dim`. Exact gradients also where there are zeros."""
-    return apply(CUMPROD, (input,), {"dim": dim})  # type: ignore[no-any-return]
+    return apply(CUMPROD, (input if dtype is None else input.to(dtype),), {"dim": dim})  # type: ignore[no-any-return]

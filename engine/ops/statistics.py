@@ -407,7 +407,9 @@ def _plain(array: Any, like: Any) -> Any:
     """A result whose shape depends on values, as a tensor on the device of `like`."""
     from engine.tensor import Tensor
 
-    return Tensor(backend.move(array, str(like.device)))
+    return Tensor(
+        backend.move(np.asarray(array) if isinstance(array, np.generic) else array, str(like.device))
+    )
 
 
 def argwhere(input: Any) -> Tensor:

@@ -1,0 +1,72 @@
+"""Ways to call a function that PyTorch takes: names of arguments, numbers alone, integers, nothing; results of one type."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dsviz as ds
+
+torch = pytest.importorskip("torch")
+rng = np.random.default_rng(0)
+GIVEN: dict[str, Any] = {
+    "a": rng.standard_normal((3, 4)).astype(np.float32),
+    "b": rng.standard_normal((3, 4)).astype(np.float32),
+    "i": rng.integers(-5, 6, (3, 4)),
+    "u": rng.integers(1, 9, (3, 4)).astype(np.uint8),
+    "k": rng.integers(0, 3, (3, 4)),
+    "s": np.array(2.5, np.float32),
+    "z": np.zeros((0, 3), np.float32),
+    "holes": np.array([[1.0, np.nan, 2.0], [np.nan, np.nan, 0.0]], np.float32),
+    "square": rng.standard_normal((3, 3)).astype(np.float32),
+}
+CALLS = """
+a.sum(axis=1) | lib.mean(a, axis=0, keepdims=True) | lib.max(a, axis=1) | lib.max(a, other=b) | a.std(axis=1, keepdims=True)
+lib.argmax(a, axis=0) | lib.amax(a, axis=1, keepdims=True) | lib.any(a > 1, axis=1) | lib.prod(a, axis=1) | a.var(axis=0)
+lib.sum(u) | lib.prod(u, 0) | lib.cumsum(u, 1) | lib.mean(u, dtype=lib.float32) | lib.sum(u, dtype=lib.float64)
+lib.cumsum(s, 0) | lib.cumsum(a, dim=0, dtype=lib.float64) | lib.cumprod(a, 1, dtype=lib.float64) | lib.cumsum(z, 1)
++a | u << 1 | i >> 1 | lib.bitwise_left_shift(i, 2) | i.bitwise_right_shift(k)
+lib.div(i, 2, rounding_mode="trunc") | lib.div(i, -3, rounding_mode="trunc") | lib.div(i, k + 1, rounding_mode="trunc")
+lib.index_select(a, 0, lib.tensor(1)) | lib.nonzero(s) | lib.unravel_index(lib.tensor(5), (2, 3)) | lib.trace(square)
+lib.mode(k, 1) | lib.isin(k, lib.tensor([1, 2])) | lib.isin(k, 2)
+F.kl_div(a, b, reduction="batchmean") | F.kl_div(a, b.abs(), reduction="sum") | lib.logit(a.sigmoid()) | lib.cdist(a, b, p=1)
+"""
+
+
+def leaves(made: Any) -> list[Any]:
+    return [x for part in made for x in leaves(part)] if isinstance(made, (tuple, list)) else [made]
+
+
+def outcome(lib: Any, call: str) -> tuple[list[Any], list[Any]]:
+    tensors = {
+        name: lib.tensor(raw, requires_grad=True) if raw.dtype.kind == "f" else lib.tensor(raw)
+        for name, raw in GIVEN.items()
+    }
+    outs = leaves(eval(call, {"lib": lib, "F": lib.nn.functional, **tensors}))
+    values = [(tuple(o.shape), str(o.dtype).removeprefix("torch."), o.detach().numpy()) for o in outs]
+    flowing = [o for o in outs if o.requires_grad]
+    if not flowing:
+        return values, []
+    seeds = [lib.ones(tuple(o.shape), dtype=o.dtype) for o in flowing]
+    wanted = [t for t in tensors.values() if t.requires_grad]
+    return values, [
+        g if g is None else g.numpy() for g in lib.autograd.grad(flowing, wanted, seeds, allow_unused=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "call", [c.strip() for line in CALLS.strip().splitlines() for c in line.split(" | ")]
+)
+def test_called_as_pytorch_is(call: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours, theirs = outcome(ds, call), outcome(torch, call)
+    assert [v[:2] for v in ours[0]] == [v[:2] for v in theirs[0]]
+    for a, b in zip(ours[0], theirs[0], strict=True):
+        np.testing.assert_allclose(a[2], b[2], rtol=1e-5, atol=1e-6)
+    for g, h in zip(*(side[1] for side in (ours, theirs)), strict=True):
+        if g is not None and h is not None:
+            np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-5)
