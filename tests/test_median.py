@@ -84,3 +84,23 @@ def test_small_windows_to_a_given_size_are_as_large_ones() -> None:
             )
             for a, b in zip(ours, theirs, strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("window", [((3,), 2, 1, 1, 1), ((2, 3), 1, 1, 1, 2), ((2, 2, 2), 2, 1, 0, 1)])
+def test_small_windows_have_the_largest_of_large_ones(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.ops import pooling
+    from engine.ops.window import Window
+
+    kernel, stride, before, after, dilation = window
+    rank = len(kernel)
+    w = Window(kernel, (stride,) * rank, ((before, after),) * rank, (dilation,) * rank)
+    for kind in (np.float32, np.float64, np.int64):
+        raw = numbers(9, 2, 3, *(7, 6, 5)[:rank]).astype(kind)
+        ours = pooling._at_once(raw, w)
+        assert ours is not None
+        monkeypatch.setattr(pooling, "SMALL", 0)
+        for a, b in zip(ours, pooling.max_windows(np, raw, w), strict=True):
+            np.testing.assert_array_equal(a, b)
+    raw = numbers(2, 1, 1, *(7, 6, 5)[:rank], holes=0.1)
+    assert pooling._at_once(raw, w) is None
+    assert pooling._at_once(np.full_like(raw, -np.inf), w) is None

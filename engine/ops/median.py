@@ -24,6 +24,8 @@ __all__ = ["kthvalue", "median", "nanmedian"]
 
 # What is asked for beside the k-th: the middle, NaN where there is one; and the middle of what is not NaN.
 MIDDLE, MIDDLE_OF_NUMBERS = -1, -2
+# Elements up to which all are put in order.
+FEW = 256
 
 
 class Pair(NamedTuple):
@@ -84,9 +86,13 @@ def KTHVALUE(xp: Any, input: Any, *, k: int, dim: int, even: bool) -> Any:
     if not input.ndim:
         where = xp.zeros((), np.int64)
         return (input.copy(), where), where
-    find = _by_order if on_gpu(xp) else _by_parts
-    where = xp.expand_dims(find(xp, xp.moveaxis(input, dim, -1), k), dim)
-    values = xp.take_along_axis(input, where, axis=dim)
+    rows = xp.moveaxis(input, dim, -1)
+    flat = rows.reshape(-1, rows.shape[-1])
+    few = on_gpu(xp) or flat.size <= FEW
+    at = (_by_order if few else _by_parts)(xp, flat, k)
+    values, where = (
+        xp.expand_dims(found.reshape(rows.shape[:-1]), dim) for found in (flat[xp.arange(len(flat)), at], at)
+    )
     if not even:
         return (values, where), where
     alike = (input == values) | ((input != input) & (values != values))
@@ -120,8 +126,8 @@ def _by_order(xp: Any, rows: Any, k: int) -> Any:
 
 def _by_parts(xp: Any, rows: Any, k: int) -> Any:
     """Where the elements asked for are: the value first, for which the others need not be in order, then its place."""
-    lead, size = rows.shape[:-1], rows.shape[-1]
-    rows = np.ascontiguousarray(rows).reshape(-1, size)
+    size = rows.shape[-1]
+    rows = np.ascontiguousarray(rows)
     if k == MIDDLE and rows.dtype.kind == "f":
         holes = rows != rows
         bad = holes.any(-1)
@@ -129,7 +135,7 @@ def _by_parts(xp: Any, rows: Any, k: int) -> Any:
             found = holes.argmax(-1)
             if not bad.all():
                 found[~bad] = _by_parts(xp, rows[~bad], MIDDLE_OF_NUMBERS)
-            return found.reshape(lead)
+            return found
         k = (size + 1) // 2
     ranks = _ranks(np, rows, k)
     if isinstance(ranks, int):
@@ -145,7 +151,7 @@ def _by_parts(xp: Any, rows: Any, k: int) -> Any:
     found = hit.argmax(-1)
     for row in np.flatnonzero(later):
         found[row] = np.flatnonzero(hit[row])[later[row]]
-    return found.reshape(lead)
+    return found
 
 
 def _taken(input: Any, k: int, d: int, keepdim: bool) -> Pair:

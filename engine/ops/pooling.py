@@ -21,6 +21,8 @@ from engine.ops.window import Pairs, Window, pad_zeros
 
 # Bytes of input worked on at a time on a CPU: what stays in its cache.
 CACHE = 1 << 18
+# Elements up to which all windows are taken at once.
+SMALL = 1 << 12
 
 
 def blocks(xp: Any, shape: Shape, rank: int, itemsize: int) -> Iterator[slice]:
@@ -56,6 +58,8 @@ def max_windows(xp: Any, x: Any, w: Window) -> tuple[Any, Any]:
 
         if (made := gpu.maximum(x, w)) is not None:
             return made  # type: ignore[no-any-return]
+    if xp is np and 0 < x.size <= SMALL and (made := _at_once(x, w)) is not None:
+        return made
     rank = len(w.kernel)
     out_size = w.out(x.shape[-rank:])
     offsets = w.offsets()
@@ -75,6 +79,33 @@ def max_windows(xp: Any, x: Any, w: Window) -> tuple[Any, Any]:
             xp.maximum(place, better.astype(place.dtype) * place.dtype.type(k), out=place)
         settle(xp, part, best, place, w, lowest(x.dtype))
     return out, places
+
+
+@lru_cache(maxsize=64)
+def _members(size: Shape, w: Window) -> Any:
+    """The numbers [windows, elements] of the elements of each window in the padded plane."""
+    flat: Any = np.zeros((1, 1), np.int64)
+    for n, k, stride, dilation in zip(size, w.kernel, w.stride, w.dilation, strict=True):
+        count = (n - (k - 1) * dilation - 1) // stride + 1
+        at = np.arange(count)[:, None] * stride + np.arange(k) * dilation
+        flat = (flat[:, None, :, None] * n + at[None, :, None, :]).reshape(len(flat) * count, -1)
+    flat.flags.writeable = False
+    return flat
+
+
+def _at_once(x: Any, w: Window) -> tuple[Any, Any] | None:
+    """`max_windows` of a small array, all windows at once; None where there is NaN, or nothing but what pads."""
+    rank, low = len(w.kernel), lowest(x.dtype)
+    part = pad_zeros(np, x, w.padding, low) if w.padded else x
+    size = part.shape[-rank:]
+    members = _members(size, w._replace(padding=((0, 0),) * rank))
+    planes = part.reshape(-1, math.prod(size))
+    places = planes[:, members].argmax(-1)
+    best = planes[np.arange(len(planes))[:, None], members[np.arange(len(members)), places]]
+    if not (best > low).all():
+        return None
+    shape = (*x.shape[:-rank], *w.out(x.shape[-rank:]))
+    return best.reshape(shape), places.astype(place_type(members.shape[1])).reshape(shape)
 
 
 def settle(xp: Any, part: Any, best: Any, place: Any, w: Window, low: Any) -> None:
