@@ -12,6 +12,9 @@ from engine.dnn.library import Cache, Library, Primitive, address, library
 
 # Multiplications from which it pays: a call through ctypes takes about 6 us. Of many small matrices, more.
 ENOUGH, STACKED = 1 << 21, 1 << 23
+# Rows a gradient of a weight is made of, and multiplications, up to which it is made by a kernel of its own at first; how
+# often, and of how many sizes that is known.
+FEW, LIGHT, EARLY, MOST = 256, 1 << 24, 8, 4096
 # Rows and columns from which a matrix is no vector.
 WIDE = 8
 _FLOAT = np.dtype(np.float32)  # asked for as np.float32 it would be looked up each time
@@ -34,10 +37,38 @@ def multiply(a: Any, b: Any, out: Any) -> bool:
     if lib is None or left is None or right is None:
         return False
     (m, k), n = a.shape, b.shape[1]
+    if k <= FEW and left[0] == b"T" and _early((m, n, k, left[1], *right), a, b, out):
+        return True
     status = lib.lib.dnnl_sgemm(
         left[0], right[0], m, n, k, 1.0, address(a), left[1], address(b), right[1], 0.0, address(out), n
     )
     return bool(status == 0)
+
+
+# How often a product of these sizes was made by a kernel of its own; negative: it always is.
+_counts: dict[tuple[Any, ...], int] = {}
+
+
+def _early(key: tuple[Any, ...], a: Any, b: Any, out: Any) -> bool:
+    """Whether a gradient of a weight was made by a kernel for its sizes alone.
+
+    Such a kernel is there in 1 ms; for products that lie so sgemm makes a set of them first, which takes 27 ms, but then
+    needs some less time. So it is left to programs that go on, if it gives the same bits.
+    """
+    count = _counts.get(key, 0)
+    if count == EARLY or key[0] * key[1] * key[2] >= LIGHT or not (_matrices(a) and _matrices(b)):
+        return False
+    if not multiply_all(a, b, out):
+        return False
+    if count < 0:
+        return True
+    if len(_counts) >= MOST:
+        _counts.clear()
+    _counts[key] = count + 1
+    if count + 1 == EARLY:
+        made = np.empty_like(out)
+        _counts[key] = EARLY if multiply(a, b, made) and np.array_equal(made, out, equal_nan=True) else -1
+    return True
 
 
 def multiplied(a: Any, b: Any, out: Any) -> None:

@@ -12,9 +12,7 @@ import contextlib
 import functools
 import hashlib
 import os
-import shutil
 import stat
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -38,6 +36,9 @@ def folder() -> Path:
                 return wanted
     except OSError:
         pass  # read-only, full, or no home at all: the private folder serves
+    import shutil  # both slow to load, and seldom needed
+    import tempfile
+
     private = Path(tempfile.mkdtemp(prefix="dsviz-native-"))
     atexit.register(shutil.rmtree, private, ignore_errors=True)
     return private

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import os
 import platform
-import shutil
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,20 @@ _numbers = count()
 _running: dict[int, Compilation] = {}
 
 
+def _program(name: str) -> str | None:
+    """Where a program is, as `shutil.which` finds it: that takes 4 ms to load, in a program's first step."""
+    folders = [""] if os.path.dirname(name) else os.get_exec_path()
+    found = (os.path.join(folder, name) for folder in folders)
+    return next((path for path in found if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+
+
 @functools.cache
 def compiler() -> str | None:
     """The path of `$CC`, cc, gcc or clang, None where there is none (and on Windows, whose compilers differ)."""
     if os.name != "posix":
         return None
     for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
-        path = shutil.which(name) if name else None
+        path = _program(name) if name else None
         if path:
             return os.path.realpath(path)
     return None
@@ -161,7 +167,7 @@ class Compilation:
 @functools.cache
 def _politely() -> tuple[str, ...]:
     """What runs the compiler behind the program, where there is such a thing."""
-    nice = shutil.which("nice")
+    nice = _program("nice")
     return (nice, "-n", "10") if nice else ()
 
 
