@@ -63,11 +63,12 @@ static void score(const Attention *a, const float *q, const float *k, float *s, 
 
 #define AT(base, step, sample, head) ((base) + (sample) * (step)[0] + (head) * (step)[1])
 
-/* lse [samples, heads, queries]; room: rows * keys numbers for each thread. */
+/* Products are made by one thread each, also where there is but one head: a small one is done before others have woken up.
+   lse [samples, heads, queries]; room: rows * keys numbers for each thread. */
 void attention_forward(const Attention *a, const float *query, const float *key, const float *value, float *out, float *lse,
                        float *room) {
     long blocks = (a->queries + a->rows - 1) / a->rows, all = a->samples * a->heads * blocks;
-    _Pragma("omp parallel for schedule(static) num_threads(a->threads) if(all > 1)") for (long item = 0; item < all; item++) {
+    _Pragma("omp parallel for schedule(static) num_threads(a->threads)") for (long item = 0; item < all; item++) {
         long head = item / blocks % a->heads, sample = item / blocks / a->heads, first = item % blocks * a->rows;
         long count = a->queries - first < a->rows ? a->queries - first : a->rows, width = reach(a, first + count - 1);
         long place = (sample * a->heads + head) * a->queries + first;
@@ -105,7 +106,7 @@ void attention_backward(const Attention *a, const float *slope, const float *que
                         const float *out, const float *lse, float *to_query, float *to_key, float *to_value, float *slopes,
                         float *room) {
     long all = a->samples * a->heads;
-    _Pragma("omp parallel for schedule(static) num_threads(a->threads) if(all > 1)") for (long item = 0; item < all; item++) {
+    _Pragma("omp parallel for schedule(static) num_threads(a->threads)") for (long item = 0; item < all; item++) {
         long head = item % a->heads, sample = item / a->heads, seen = reach(a, a->queries - 1);
         const float *q = AT(query, a->query, sample, head), *k = AT(key, a->key, sample, head);
         const float *v = AT(value, a->value, sample, head), *o = AT(out, a->out, sample, head);

@@ -20,7 +20,9 @@ from engine.pool import pool
 # Multiplications of queries and keys from which a program is worth the compiler's time.
 ENOUGH = 1 << 18
 # Scores that are worked on at a time, which stay in the cache, and of how many queries at least and at most.
-CACHEFUL, LEAST, MOST = 1 << 16, 32, 128
+CACHEFUL, LEAST, MOST = 1 << 17, 64, 128
+# Of how many threads one has to have a head to work on; NumPy's products are made by all of them.
+HEADS = 2
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 _NONE, _ALLOWED, _ADDED = range(3)
@@ -124,9 +126,11 @@ def _laid(x: Any) -> tuple[Any, Any]:
 
 
 def _room(found: Any, record: Attention, tables: int) -> Any:
-    """Scores for each thread."""
+    """Scores for each thread; None where most of the threads would have nothing to do."""
     threads = _INT()
     found.attention_threads(ctypes.byref(threads))
+    if HEADS * record.samples * record.heads < threads.value:
+        return None
     record.threads = threads.value
     return pool.empty((threads.value * tables * record.rows * record.keys,), np.float32, brief=True)
 
@@ -148,7 +152,8 @@ def attend(
     """
     record = _record(query, key, value, mask, causal, scale)
     found = None if record is None else attention.ready()
-    if found is None or record is None:
+    room = None if found is None or record is None else _room(found, record, 1)
+    if found is None or record is None or room is None:
         return None
     out = _fresh((*query.shape[:-1], value.shape[-1]))
     lse = np.empty((*query.shape[:-1], 1), np.float32)
@@ -156,7 +161,6 @@ def attend(
     if keep is not None:
         keep = np.ascontiguousarray(keep)
         record.keep = address(keep)
-    room = _room(found, record, 1)
     found.attention_forward(
         ctypes.addressof(record), address(query), address(key), address(value), address(out), address(lse), address(room)
     )  # fmt: skip
@@ -169,7 +173,8 @@ def gradients(
     """The gradients of query, key and value, and of the scores if `soft`, given the result of `attend` and its logarithms."""
     record = _record(query, key, value, mask, causal, scale)
     found = None if record is None or not dnn.serves(g, out, lse) else attention.ready()
-    if found is None or record is None:
+    room = None if found is None or record is None else _room(found, record, 2)
+    if found is None or record is None or room is None:
         return None
     g, record.slope = _laid(g)
     out, record.out = _laid(out)
@@ -180,7 +185,6 @@ def gradients(
     if keep is not None:
         keep = np.ascontiguousarray(keep)
         record.keep = address(keep)
-    room = _room(found, record, 2)
     found.attention_backward(
         ctypes.addressof(record), *(address(x) for x in (g, query, key, value, out, lse, *made)),
         None if slopes is None else address(slopes), address(room),
