@@ -43,6 +43,7 @@ _LAZY = {
     "function": "engine.function",
     "functional": "engine.jacobians",
     "gradcheck": "engine.testing",
+    "gradgradcheck": "engine.testing",
     "inference_mode": "engine.grad_mode",
     "no_grad": "engine.grad_mode",
     "set_detect_anomaly": "engine.anomaly",

@@ -21,7 +21,8 @@ from engine.module_text import options_text
 from engine.names import variable_of
 from engine.node import Node
 from engine.restructure import Parameters, structure
-from engine.state_dict import LoadResult, entries, load
+from engine.state_dict import LoadResult, load, save
+from engine.state_hooks import Stateful
 from engine.tensor import Buffer, Parameter, Tensor
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def path_inside(outer: Module, inner: Module) -> str:
     return ""
 
 
-class Module:
+class Module(Stateful):
     """Base class of all parts of a network. Subclasses define `forward`.
 
     Assigning a `Parameter` or a `Module` to an attribute registers it; a list of modules is not registered
@@ -360,9 +361,9 @@ class Module:
                 below = f"{prefix}.{name}" if prefix else name
                 yield from child.named_modules(seen, below, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all inside; each once."""
-        for _, module in self.named_modules():
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all inside; each once, or as often as it is there."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -436,8 +437,19 @@ class Module:
             raise AttributeError(f"{type(module).__name__} has no {word} {name!r} (looking for {target!r})")
         return found
 
-    def set_submodule(self, target: str, module: Module) -> None:
-        """Put `module` at a path such as "encoder.layers.0"."""
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put `module` at a path such as "encoder.layers.0"; `strict`: only where there is one.
+
+        Raises `ValueError` for an empty path and what is no module, `AttributeError` where there is no place.
+        """
+        if not target:
+            raise located(ValueError("set_submodule: target has to be a path such as 'layers.0', got ''"))
+        if not isinstance(module, Module):
+            raise located(
+                ValueError(f"set_submodule: module has to be a Module, got {type(module).__name__}")
+            )
+        if strict:
+            self.get_submodule(target)
         path, _, name = target.rpartition(".")
         self.get_submodule(path).add_module(name, module)
 
@@ -560,9 +572,7 @@ class Module:
         self, prefix: str = "", *, keep_vars: bool = False, destination: dict[str, Any] | None = None
     ) -> dict[str, Tensor]:
         """All parameters and persistent buffers by path, sharing memory with the module; `keep_vars`: themselves."""
-        found = {} if destination is None else destination
-        found.update((key, t if keep_vars else t.detach()) for key, t in entries(self, prefix))
-        return found
+        return save(self, {} if destination is None else destination, prefix, keep_vars)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

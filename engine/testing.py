@@ -19,26 +19,56 @@ from engine.op import OPS, Op
 from engine.tensor import Tensor
 
 
-class GradientError(AssertionError):
+class GradientError(AssertionError, RuntimeError):
     """A gradient that is not what differences say; the text names the argument and both numbers."""
 
 
 def gradcheck(
-    fn: Callable[..., Any], inputs: Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
-    directions: int = 3,
+    func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+    directions: int = 3, raise_exception: bool = True, **ways: Any,
 ) -> bool:  # fmt: skip
-    """Check the gradient of `fn(*inputs)` for every floating input, in float64. Returns True.
+    """Check the gradient of `func(*inputs)` for every floating input, in float64. Returns True.
 
     `inputs` are tensors, arrays or anything else that `fn` takes. Raises `GradientError` that names the input, what
-    its gradient says along a direction and what the difference is.
+    its gradient says along a direction and what the difference is; without `raise_exception` it returns False. The
+    other options are PyTorch's, and change nothing.
 
     >>> import engine as ds
     >>> gradcheck(lambda x: ds.tanh(x) * 3, [ds.randn(4)])
     True
     """
+    _known(ways)
+    given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    try:
+        _compared(func, given, eps, atol, rtol, directions)
+    except GradientError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+# PyTorch's options of what else is looked at, or how: there is one way here, which is its fast one.
+WAYS = {
+    "nondet_tol", "check_undefined_grad", "check_grad_dtypes", "check_batched_grad", "check_batched_forward_grad",
+    "check_forward_ad", "check_backward_ad", "check_fwd_over_rev", "check_rev_over_rev", "gen_non_contig_grad_outputs",
+    "fast_mode", "masked",
+}  # fmt: skip
+
+
+def _known(ways: dict[str, Any]) -> None:
+    for name in ways:
+        if name not in WAYS:
+            raise located(TypeError(f"gradcheck has no option {name!r}"))
+
+
+def _compared(
+    func: Callable[..., Any], inputs: Sequence[Any], eps: float, atol: float, rtol: float, directions: int
+) -> None:
+    """Raise `GradientError` for the first gradient that differences do not agree with."""
     points = [_point(value) for value in inputs]
     rng = np.random.default_rng(0)
-    outs = _results(fn(*points))
+    outs = _results(func(*points))
     weights = [rng.standard_normal(out.shape) for out in outs]
     wanted = [p for p in points if _differentiable(p)]
     if not wanted:
@@ -53,7 +83,7 @@ def gradcheck(
 
     def value(at: int, array: Any) -> float:
         moved = [Tensor(array) if i == at else p for i, p in enumerate(points)]
-        return float(sum((o.array * w).sum() for o, w in zip(_results(fn(*moved)), weights, strict=True)))
+        return float(sum((o.array * w).sum() for o, w in zip(_results(func(*moved)), weights, strict=True)))
 
     for i, point in enumerate(points):
         if not _differentiable(point):
@@ -69,26 +99,29 @@ def gradcheck(
                     f"the gradient of inputs[{i}] (shape {shape_text(point.shape)}) along a direction is {what}, "
                     f"differences say {expected:.6g}"
                 )
-    return True
 
 
-def gradgradcheck(fn: Callable[..., Any], inputs: Sequence[Any], **tolerances: Any) -> bool:
-    """Check the gradient of the gradient of `fn(*inputs)`, as `gradcheck` does the gradient. Returns True.
+def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, **tolerances: Any) -> bool:
+    """Check the gradient of the gradient of `func(*inputs)`, as `gradcheck` does the gradient. Returns True.
 
     >>> import engine as ds
     >>> gradgradcheck(lambda x: x**3, [ds.randn(4)])
     True
     """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     places = [i for i, value in enumerate(inputs) if _differentiable(_point(value))]
     rng = np.random.default_rng(1)
-    weights = [Tensor(rng.standard_normal(o.shape)) for o in _results(fn(*[_point(v) for v in inputs]))]
+    given = () if grad_outputs is None else _results(grad_outputs)
+    weights = [Tensor(np.asarray(w.array, np.float64)) for w in given] or [
+        Tensor(rng.standard_normal(o.shape)) for o in _results(func(*[_point(v) for v in inputs]))
+    ]
 
     def first(*points: Any) -> Any:
         leaves = [
             p if not _differentiable(p) or p.requires_grad else Tensor(p.array, requires_grad=True)
             for p in points
         ]
-        outs = _results(fn(*leaves))
+        outs = _results(func(*leaves))
         found = grad(outs, [leaves[i] for i in places], weights, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 

@@ -75,7 +75,9 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]
     return (value, pull, aux) if has_aux else (value, pull)
 
 
-def jvp(func: Function, primals: Any, tangents: Any, *, has_aux: bool = False) -> tuple[Any, ...]:
+def jvp(
+    func: Function, primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False
+) -> tuple[Any, ...]:
     """The result of `func(*primals)`, and how it changes when the primals move along `tangents`."""
     with enable_grad():
         points = Points("jvp", tuple(primals), tuple(range(len(primals))))
@@ -103,10 +105,17 @@ def jvp(func: Function, primals: Any, tangents: Any, *, has_aux: bool = False) -
     return (value, change, aux) if has_aux else (value, change)
 
 
-def jacrev(func: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Function:
+def jacrev(
+    func: Function,
+    argnums: int | tuple[int, ...] = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+) -> Function:
     """The function that gives the derivative of every element of the result by every element of an argument.
 
-    Of shape [*result, *argument]; nested as the result, and inside as the arguments.
+    Of shape [*result, *argument]; nested as the result, and inside as the arguments. `chunk_size` changes nothing:
+    rows are pulled back one after the other.
 
     >>> import engine as ds
     >>> jacrev(ds.sin)(ds.tensor([0.0, 0.0])).tolist()
@@ -139,10 +148,15 @@ def jacrev(func: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = F
 
 
 def jacfwd(
-    func: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *, randomness: str = "error"
+    func: Function,
+    argnums: int | tuple[int, ...] = 0,
+    has_aux: bool = False,
+    *,
+    chunk_size: int | None = None,
+    randomness: str = "error",
 ) -> Function:
     """As `jacrev`, and computed in the same way: the values are those of PyTorch's forward mode."""
-    return jacrev(func, argnums, has_aux)
+    return jacrev(func, argnums, has_aux=has_aux, chunk_size=chunk_size)
 
 
 def hessian(func: Function, argnums: int | tuple[int, ...] = 0) -> Function:

@@ -21,6 +21,7 @@ from engine.nn.activation import (
     Softplus,
     Tanh,
 )
+from engine.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from engine.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from engine.nn.container import ModuleDict, ModuleList, Sequential
 from engine.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -56,6 +57,7 @@ from engine.nn.norm import (
     RMSNorm,
 )
 from engine.nn.padding import *  # noqa: F403
+from engine.nn.parallel import DataParallel, SyncBatchNorm
 from engine.nn.parameters import *  # noqa: F403
 from engine.nn.pool import (
     AdaptiveAvgPool1d,
@@ -77,8 +79,9 @@ from engine.nn.pool import (
     Upsample,
 )
 from engine.nn.rearrange import *  # noqa: F403
-from engine.nn.recurrent import GRUCell, LSTMCell, RNNCell
+from engine.nn.recurrent import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from engine.nn.sequence import GRU, LSTM, RNN
+from engine.nn.sequence import _Recurrent as RNNBase
 from engine.nn.shrink import *  # noqa: F403
 from engine.nn.transformer import *  # noqa: F403
 from engine.tensor import Buffer, Parameter
@@ -95,6 +98,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -115,6 +119,7 @@ __all__ = [
     "ConvTranspose3d",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -157,7 +162,9 @@ __all__ = [
     "Parameter",
     "PixelShuffle",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -167,6 +174,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "TransformerEncoder",
     "TransformerEncoderLayer",

@@ -61,6 +61,23 @@ class _Numbered(Module):
         self._renumber(modules)
         return self
 
+    def pop(self, index: int = -1) -> Module:
+        """Take the module at `index` out."""
+        modules = self._items()
+        try:
+            taken = modules.pop(index)
+        except IndexError:
+            raise located(
+                IndexError(
+                    f"{type(self).__name__}: index {index} is out of range, there are {len(modules)} modules"
+                )
+            ) from None
+        self._renumber(modules)
+        return taken
+
+    def __iadd__(self, modules: Iterable[Module]) -> Any:
+        return self.extend(modules)
+
 
 class Sequential(_Numbered):
     """Modules called one after the other: `Sequential(a, b)` or `Sequential({"a": a, "b": b})`."""
@@ -92,6 +109,9 @@ class ModuleList(_Numbered):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         self.extend(modules or ())
 
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
+
 
 class ModuleDict(Module):
     """A dict whose modules are registered."""
@@ -112,6 +132,18 @@ class ModuleDict(Module):
 
     def __delitem__(self, key: str) -> None:
         del self._modules[key]
+        structure.version += 1
+
+    def pop(self, key: str) -> Module:
+        """Take the module of a name out. Raises `KeyError` where there is none."""
+        taken: Any = self[key]
+        del self[key]
+        return taken  # type: ignore[no-any-return]
+
+    def clear(self) -> None:
+        """Take all out."""
+        self._modules.clear()
+        structure.version += 1
 
     def __len__(self) -> int:
         return len(self._modules)

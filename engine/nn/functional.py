@@ -77,7 +77,7 @@ from engine.ops.norm import batch_norm, layer_norm, rms_norm
 from engine.ops.pad import pad
 from engine.ops.pool import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from engine.ops.repeating import pixel_shuffle, pixel_unshuffle
-from engine.ops.resize import interpolate, upsample
+from engine.ops.resize import interpolate, upsample, upsample_bilinear, upsample_nearest
 from engine.ops.shrink import *  # noqa: F403
 from engine.ops.statistics import pairwise_distance
 from engine.ops.unpool import *  # noqa: F403
@@ -153,6 +153,8 @@ __all__ = [
     "softsign",
     "tanh",
     "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.creation import full
+from engine.located import located
 from engine.module import Module
 from engine.ops import gates
 from engine.tensor import Parameter, Tensor
@@ -13,8 +14,17 @@ from engine.tensor import Parameter, Tensor
 class Hardtanh(Module):
     """min(max(x, min_val), max_val)."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        self.min_val, self.max_val = min_val, max_val
+    def __init__(
+        self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False, min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:  # fmt: skip
+        # min_value and max_value are the names of old.
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        if not self.max_val > self.min_val:
+            raise located(
+                ValueError(f"Hardtanh: max_val {self.max_val} has to be above min_val {self.min_val}")
+            )
         self.inplace = inplace
 
     def forward(self, input: Any) -> Tensor:

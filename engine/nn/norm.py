@@ -27,13 +27,14 @@ class _Running(Module):
 
     def __init__(
         self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool,
-        device: Any, dtype: Any,
+        device: Any, dtype: Any, bias: bool = True,
     ) -> None:  # fmt: skip
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         kind = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(ones(num_features, **kind)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_features, **kind)) if affine else None)
+        shifted = affine and bias
+        self.register_parameter("bias", Parameter(zeros(num_features, **kind)) if shifted else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, **kind) if tracked else None)
         self.register_buffer("running_var", ones(num_features, **kind) if tracked else None)
@@ -43,7 +44,12 @@ class _Running(Module):
 
     def resized(self, num_features: int) -> Any:
         """A fresh layer with so many channels, and the rest as here."""
-        return type(self)(num_features, affine=self.affine, track_running_stats=self.track_running_stats)  # type: ignore[call-arg]
+        return type(self)(  # type: ignore[call-arg]
+            num_features,
+            affine=self.affine,
+            track_running_stats=self.track_running_stats,
+            bias=self.bias is not None,
+        )
 
     def check(self, input: Any) -> None:
         """Raise `ValueError` for an input of another rank."""
@@ -64,9 +70,9 @@ class _Running(Module):
 class _BatchNorm(_Running):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: Any = None, dtype: Any = None,
+        track_running_stats: bool = True, device: Any = None, dtype: Any = None, bias: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Any) -> Tensor:
         """Of `input`'s shape. In training the running statistics move."""
@@ -104,9 +110,9 @@ class BatchNorm3d(_BatchNorm):
 class _InstanceNorm(_Running):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device: Any = None, dtype: Any = None,
+        track_running_stats: bool = False, device: Any = None, dtype: Any = None, bias: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Any) -> Tensor:
         """Of `input`'s shape."""
@@ -195,14 +201,15 @@ class GroupNorm(Module):
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
-        dtype: Any = None,
+        dtype: Any = None, bias: bool = True,
     ) -> None:  # fmt: skip
         if num_groups <= 0 or num_channels % num_groups:
             raise located(ValueError(f"num_groups={num_groups} does not divide the {num_channels} channels"))
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         kind = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(ones(num_channels, **kind)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_channels, **kind)) if affine else None)
+        shifted = affine and bias
+        self.register_parameter("bias", Parameter(zeros(num_channels, **kind)) if shifted else None)
 
     def forward(self, input: Any) -> Tensor:
         """Of `input`'s shape."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -59,8 +60,10 @@ class ParameterDict(Module):
         self.update(parameters or {})
 
     def update(self, parameters: Any) -> None:
-        """Add or replace, from a mapping or pairs."""
+        """Add or replace, from a mapping or pairs; a plain dict's are put in alphabetical order, as PyTorch's."""
         pairs = parameters.items() if isinstance(parameters, (Mapping, ParameterDict)) else parameters
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            pairs = sorted(pairs, key=lambda pair: pair[0])
         for name, value in pairs:
             self[name] = value
 
@@ -91,6 +94,42 @@ class ParameterDict(Module):
         """Take a parameter out."""
         structure.version += 1
         return self._parameters.pop(key)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last parameter out, with its name."""
+        structure.version += 1
+        return self._parameters.popitem()
+
+    def clear(self) -> None:
+        """Take all out."""
+        self._parameters.clear()
+        structure.version += 1
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The parameter of a name; where there is none, `default` becomes it."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def copy(self) -> ParameterDict:
+        """Another one with the same parameters."""
+        return ParameterDict(OrderedDict(self.items()))
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """Another one with these names, and `default` for each."""
+        return ParameterDict(dict.fromkeys(keys, default))
+
+    def __or__(self, other: Any) -> ParameterDict:
+        made = self.copy()
+        made.update(other)
+        return made
+
+    def __ior__(self, other: Any) -> ParameterDict:
+        self.update(other)
+        return self
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._parameters))
 
     def keys(self) -> Any:
         """The names."""

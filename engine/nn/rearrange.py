@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.creation import empty
+from engine.located import located
 from engine.module import Module
 from engine.nn import init
 from engine.nn.pool import Upsample
@@ -170,11 +171,27 @@ class EmbeddingBag(Module):
     """Sums, means or maxima of rows of a table."""
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, mode: str = "mean", padding_idx: int | None = None,
-        device: Any = None, dtype: Any = None,
+        self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, _weight: Any = None,
+        include_last_offset: bool = False, padding_idx: int | None = None, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse, self.include_last_offset = (
+            scale_grad_by_freq,
+            sparse,
+            include_last_offset,
+        )
         self.mode, self.padding_idx = mode, padding_idx
+        if _weight is not None:
+            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
+                raise located(
+                    ValueError(
+                        f"_weight has shape {list(_weight.shape)}, expected {[num_embeddings, embedding_dim]}"
+                    )
+                )
+            self.weight = Parameter(_weight)
+            return
         self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
         init.normal_(self.weight)
         if padding_idx is not None:
@@ -184,5 +201,22 @@ class EmbeddingBag(Module):
         """Numbers [bags, n], or a vector with `offsets`, to [bags, embedding_dim]."""
         return neighbours.embedding_bag(
             input, self.weight, offsets, mode=self.mode, per_sample_weights=per_sample_weights,
-            padding_idx=self.padding_idx,
+            padding_idx=self.padding_idx, max_norm=self.max_norm, norm_type=self.norm_type,
+            scale_grad_by_freq=self.scale_grad_by_freq, sparse=self.sparse,
+            include_last_offset=self.include_last_offset,
         )  # fmt: skip
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Any, freeze: bool = True, max_norm: float | None = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
+        include_last_offset: bool = False, padding_idx: int | None = None,
+    ) -> EmbeddingBag:  # fmt: skip
+        """Bags of these rows [num_embeddings, embedding_dim]; `freeze`: they are not learned."""
+        rows, features = embeddings.shape
+        made = cls(
+            rows, features, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings, include_last_offset,
+            padding_idx,
+        )  # fmt: skip
+        made.weight.requires_grad = not freeze
+        return made

@@ -16,7 +16,11 @@ from engine.ops.recurrent import lstm_cell
 from engine.tensor import Parameter, Tensor
 
 
-class LSTMCell(Module):
+class RNNCellBase(Module):
+    """What all recurrent cells are."""
+
+
+class LSTMCell(RNNCellBase):
     """One step of a long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates).
 
     `weight_ih` [4 hidden, input], `weight_hh` [4 hidden, hidden], gates in the order i, f, g, o, as in PyTorch:
@@ -52,7 +56,7 @@ class LSTMCell(Module):
         return f"{self.input_size}, {self.hidden_size}"
 
 
-class RNNCell(Module):
+class RNNCell(RNNCellBase):
     """One step of a plain recurrent network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu.
 
     `weight_ih` [hidden, input], `weight_hh` [hidden, hidden], as in PyTorch.

@@ -317,11 +317,17 @@ class GRU(_Recurrent):
         return gru(input, states[0], weight_ih, weight_hh, before, within, backwards)
 
 
-def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float = 0.0) -> Tensor:
+def pad_sequence(
+    sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Tensor:
     """Sequences [steps, ...] of different length in one tensor [steps, batch, ...], `padding_value` at the ends.
 
-    Raises `ValueError` for no sequences.
+    With `padding_side="left"` it is at their starts. Raises `ValueError` for no sequences, and another side.
     """
+    if padding_side not in ("left", "right"):
+        raise located(
+            ValueError(f"pad_sequence: padding_side has to be 'left' or 'right', got {padding_side!r}")
+        )
     given = list(sequences)
     if not given:
         raise located(ValueError("pad_sequence needs at least one sequence"))
@@ -331,6 +337,7 @@ def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float
         missing = longest - s.shape[0]
         if missing:
             fill = zeros(missing, *s.shape[1:], dtype=s.dtype, device=s.device) + padding_value
-            s = cat([s, fill.to(s.dtype)], dim=0)
+            parts = [s, fill.to(s.dtype)]
+            s = cat(parts if padding_side == "right" else parts[::-1], dim=0)
         rows.append(s)
     return stack(rows, dim=0 if batch_first else 1)

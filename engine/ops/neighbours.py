@@ -67,12 +67,14 @@ def lp_pool3d(
 
 
 def embedding_bag(
-    input: Any, weight: Any, offsets: Any = None, *, mode: str = "mean", per_sample_weights: Any = None,
-    padding_idx: int | None = None,
+    input: Any, weight: Any, offsets: Any = None, max_norm: float | None = None, norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Any = None,
+    include_last_offset: bool = False, padding_idx: int | None = None,
 ) -> Tensor:  # fmt: skip
     """The sum, mean or maximum of the rows that each bag of numbers names.
 
     `input` [bags, n], or all bags one after another with `offsets` saying where each begins.
+    With `include_last_offset` the last one says where the last bag ends; rows longer than `max_norm` are shortened.
     Raises `ValueError` for another `mode`, or weights without "sum".
     """
     if mode not in ("sum", "mean", "max"):
@@ -87,8 +89,17 @@ def embedding_bag(
         )
     else:
         numbers = input
-        edges = np.append(np.asarray(offsets.tolist(), np.int64), input.shape[0])
-    rows = embedding(numbers, weight, padding_idx)
+        edges = np.asarray(offsets.tolist(), np.int64)
+        if not include_last_offset:
+            edges = np.append(edges, input.shape[0])
+        elif not edges.size or edges[-1] != input.shape[0]:
+            raise located(
+                ValueError(
+                    f"include_last_offset: the last offset has to be {input.shape[0]}, the size of input, got "
+                    f"{edges[-1] if edges.size else 'none'}"
+                )
+            )
+    rows = embedding(numbers, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     if per_sample_weights is not None:
         rows = mul(rows, reshape(per_sample_weights, -1, 1))
     raw = numbers.detach().cpu().array

@@ -202,3 +202,37 @@ def cubic(size: int, out: int, scale: float | None, align_corners: bool) -> Taps
 def scaled(size: int, scale: float) -> int:
     """How many elements `size` become."""
     return math.floor(size * scale)
+
+
+def _triangle(x: Any) -> Any:
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def _keys(x: Any) -> Any:
+    """Keys's cubic of a = -1/2."""
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+@lru_cache(maxsize=256)
+def covering(size: int, out: int, factor: float | None, corners: bool, cubic: bool) -> Taps:
+    """Linear or cubic weights stretched over all the inputs that an output covers."""
+    scale = 1 / factor if factor else size / out
+    if corners:
+        scale = (size - 1) / (out - 1) if out > 1 else 0.0
+    filtered, reach = (_keys, 2.0) if cubic else (_triangle, 1.0)
+    stretch = max(scale, 1.0)
+    centre = scale * (np.arange(out) + 0.5)
+    start = np.maximum((centre - reach * stretch + 0.5).astype(np.int64), 0)
+    stop = np.minimum((centre + reach * stretch + 0.5).astype(np.int64), size)
+    k = np.arange(int((stop - start).max(initial=0)))
+    at = start[:, None] + k
+    weight = filtered((at - centre[:, None] + 0.5) / stretch) * (at < stop[:, None])
+    weight /= weight.sum(1, keepdims=True)
+    parts = []
+    for j in k:
+        to = np.flatnonzero(at[:, j] < stop)
+        parts.append((to, at[to, j], weight[to, j]))
+    return taps(size, out, parts)

@@ -155,6 +155,21 @@ def RESAMPLE(xp: Any, input: Any, *, dims: Any) -> Any:
 # --- the functions people call -------------------------------------------------------------------------
 
 
+def smoothed(input: Any, size: Any, scale_factor: Any, mode: str, corners: bool) -> Tensor:
+    """`interpolate` with `antialias`: of a smaller picture each element weighs all that it covers."""
+    factor = frozen(scale_factor)
+    try:
+        out = spatial(input.shape, frozen(size), factor, mode)
+    except (ArgumentProblem, ShapeClash):  # told in full by the op itself
+        return interpolate(input, size, scale_factor, mode, corners)
+    factors = factor if isinstance(factor, tuple) else (factor,) * len(out)
+    dims = tuple(
+        resample.covering(n, m, f, corners, mode == "bicubic")
+        for n, m, f in zip(input.shape[2:], out, factors, strict=True)
+    )
+    return apply(RESAMPLE, (input,), {"dims": dims})  # type: ignore[no-any-return]
+
+
 def interpolate(
     input: Any,
     size: Any = None,
@@ -162,14 +177,19 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:
     """[batch, channels, spatial...] resampled to `size`, or to `scale_factor` times its spatial size.
 
     `mode` is "nearest", "nearest-exact", "linear" (one dimension), "bilinear", "bicubic" (two), "trilinear"
-    (three) or "area". With `align_corners` the corners of input and output coincide, else their outer edges
+    (three) or "area". With `antialias` each element of a smaller picture weighs all that it covers. With `align_corners` the corners of input and output coincide, else their outer edges
     do.
     Raises `ShapeMismatchError` for an input of the wrong rank and `ValueError` for sizes that make no sense.
     """
+    if antialias:
+        if mode not in ("bilinear", "bicubic"):
+            raise located(ValueError(f"antialias is for bilinear and bicubic modes, not for mode={mode!r}"))
+        return smoothed(input, size, scale_factor, mode, bool(align_corners))
     factor = frozen(scale_factor)
     if recompute_scale_factor and factor is not None:
         size, factor = spatial(getattr(input, "shape", ()), None, factor, mode), None
@@ -188,3 +208,13 @@ def upsample(
 ) -> Tensor:
     """`interpolate` under its older name."""
     return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` with mode="nearest", under its older name."""
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` with mode="bilinear" and align_corners=True, under its older name."""
+    return interpolate(input, size, scale_factor, "bilinear", True)

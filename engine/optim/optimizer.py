@@ -21,6 +21,7 @@ from engine.location import user_frame
 from engine.memory import memory
 from engine.node import OPTIMIZER, Watched, blank, order
 from engine.op import OPS, Op
+from engine.optim.step_hooks import Hooked
 from engine.restructure import Parameters, fitted, structure
 from engine.tensor import Tensor, UninitializedParameter
 from engine.watched import begin, finish
@@ -114,7 +115,7 @@ def pieces(*arrays: Any) -> Iterable[tuple[Any, ...]]:
 living: weakref.WeakSet[Optimizer] = weakref.WeakSet()
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """Base class: subclasses give `op` and `update(parameter, gradient, state, group)`.
 
     `params` are parameters, or dicts with "params" and the options of that group.
@@ -291,16 +292,19 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State and options with the parameters as numbers, as PyTorch's."""
+        self._tell("before saving")
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
-        return {
+        found = {
             "state": {numbers[id(p)]: dict(kept) for p, kept in self.state.items()},
             "param_groups": [
                 {**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups
             ],
         }
+        return self._passed("after saving", found)  # type: ignore[no-any-return]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` gave. Raises `ValueError` when the groups differ in number or size."""
+        state_dict = self._passed("before loading", state_dict)
         given = state_dict["param_groups"]
         sizes = [len(g["params"]) for g in self.param_groups]
         if [len(g["params"]) for g in given] != sizes:
@@ -317,6 +321,7 @@ class Optimizer:
             self.state[parameters[int(i)]] = {
                 k: v.copy() if hasattr(v, "copy") else v for k, v in kept.items()
             }
+        self._tell("after loading")
 
     def __repr__(self) -> str:
         groups = "; ".join(

@@ -125,13 +125,13 @@ def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> Pack
     )
 
 
-def unpad_sequence(padded: Any, lengths: Any, batch_first: bool = False) -> list[Tensor]:
+def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Tensor]:
     """The sequences of a padded batch, each of its own length."""
-    x = padded if batch_first else padded.transpose(0, 1)
+    x = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
     return [x[i, :n] for i, n in enumerate(_numbers(lengths).tolist())]
 
 
-def unpack_sequence(packed: PackedSequence) -> list[Tensor]:
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     """The sequences of a packed batch."""
-    padded, lengths = pad_packed_sequence(packed, batch_first=True)
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
