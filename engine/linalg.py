@@ -16,10 +16,9 @@ from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
 from engine.op import op
 from engine.ops import reduction
-from engine.ops.arithmetic import abs, div, mul, sign
+from engine.ops.arithmetic import abs, div, mul
 from engine.ops.blend import cross, matrix_power
 from engine.ops.diagonal import tril, triu
-from engine.ops.exponential import log
 from engine.ops.layout import transpose, unsqueeze
 from engine.ops.length import norm as vector_norm_of
 from engine.ops.linear import matmul
@@ -118,9 +117,28 @@ def _number(a: Any) -> Shape:
 
 
 def _det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
-    # Through the inverse; singular matrices have a gradient too, but this rule does not reach it.
+    if xp is np and _flat(input, out):
+        return np.asarray(g)[..., None, None] * _cofactors(input)
     both = xp.expand_dims(xp.expand_dims(g * out, -1), -1)
     return both * _t(xp, nested(xp, INV, input))
+
+
+def _flat(a: Any, volume: Any) -> bool:
+    """Whether one of some small matrices spans next to nothing of what its rows could, so that its inverse has no digits."""
+    n = a.shape[-1]
+    if n > 64 or not np.isfinite(volume).all():
+        return False
+    most = np.sqrt(np.square(a).sum(-1)).prod(-1)
+    return bool((np.abs(volume) <= most * (16 * n * np.finfo(a.dtype).eps)).any())
+
+
+def _cofactors(a: Any) -> Any:
+    """The gradient of the determinant of any square matrices, singular ones too: det(A) A⁻ᵀ by way of U S V."""
+    u, values, v = _numbers(np, np.linalg.svd, a)
+    n = a.shape[-1]
+    others = np.where(np.eye(n, dtype=bool), 1, values[..., None, :]).prod(-1)
+    turned = (_numbers(np, np.linalg.det, u) * _numbers(np, np.linalg.det, v))[..., None, None]
+    return turned * ((u * others[..., None, :]) @ v)
 
 
 @op(
@@ -133,6 +151,36 @@ def _det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 def DET(xp: Any, input: Any) -> Any:
     """Determinant of square matrices; its gradient needs an inverse."""
     return xp.asarray(_numbers(xp, xp.linalg.det, input))
+
+
+def _two_numbers(a: Any) -> Any:
+    return _number(a), _number(a)
+
+
+def _two_kinds(a: Any) -> Any:
+    return dtype.floating(a), dtype.floating(a)
+
+
+def _log_det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return xp.expand_dims(xp.expand_dims(g[1], -1), -1) * _t(xp, nested(xp, INV, input))
+
+
+@op(
+    "slogdet",
+    **{**MATRIX, "shape": _two_numbers, "dtype": _two_kinds, "origin": None},
+    outputs=2,
+    formula="sign det input, ln |det input|",
+    vjp=_log_det_vjp,
+    saves=("input",),
+)
+def SLOGDET(xp: Any, input: Any) -> Any:
+    """Sign of the determinant and logarithm of its absolute value, which do not overflow; the gradient needs an inverse."""
+    return tuple(xp.asarray(part) for part in _numbers(xp, _plainly(xp.linalg.slogdet), input))
+
+
+def _plainly(function: Any) -> Any:
+    """A result with names as a plain tuple."""
+    return lambda a: tuple(function(a))
 
 
 def _phi(xp: Any, x: Any) -> Any:
@@ -279,12 +327,8 @@ def det(A: Any) -> Tensor:
 
 def slogdet(A: Any) -> SignLog:
     """Sign of the determinant and logarithm of its absolute value."""
-    raw = np.linalg.slogdet(np.asarray(A.detach().cpu().array))
-    scale = beside(A, np.exp(np.asarray(raw[1]) / A.shape[-1]).astype(A.dtype)[..., None, None])
-    # Scaled so that the determinant neither overflows nor vanishes.
-    scaled = det(A / scale)
-    value = log(abs(scaled)) + log(scale.squeeze(-1).squeeze(-1)) * A.shape[-1]
-    return SignLog(sign(scaled).detach(), value)
+    sign, size = apply(SLOGDET, (A,))
+    return SignLog(sign.detach(), size)
 
 
 def cholesky(A: Any, *, upper: bool = False) -> Tensor:

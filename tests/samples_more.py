@@ -414,7 +414,7 @@ SAMPLES: list[Row] = [
     algebra("solve", "solve", (SYMMETRIC, (3,))),
     algebra("det", "det", (SQUARE,)),
     Row(
-        "det",
+        "slogdet",
         lambda a: linalg.slogdet(a)[1],
         None if torch is None else lambda a: torch.linalg.slogdet(a)[1],
         (SQUARE,),

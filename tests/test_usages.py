@@ -70,3 +70,26 @@ def test_called_as_pytorch_is(call: str) -> None:
     for g, h in zip(*(side[1] for side in (ours, theirs)), strict=True):
         if g is not None and h is not None:
             np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+def test_the_determinant_of_a_singular_matrix_has_its_gradient(rank: int) -> None:
+    raw = rng.standard_normal((2, 3, rank)) @ rng.standard_normal((2, rank, 3))
+    raw[0] = np.diag([1.0] * rank + [0.0] * (3 - rank))
+    a = ds.tensor(raw, requires_grad=True)
+    ds.linalg.det(a).sum().backward()
+    minors = [
+        [(-1) ** (i + j) * np.linalg.det(np.delete(np.delete(raw, i, 1), j, 2)) for j in range(3)]
+        for i in range(3)
+    ]
+    assert a.grad is not None
+    np.testing.assert_allclose(a.grad.numpy(), np.moveaxis(np.array(minors), 2, 0), atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e80, 0.0])
+def test_logarithms_of_determinants(scale: float) -> None:
+    raw = rng.standard_normal((4, 3, 3)) * scale
+    for ours, theirs in zip(
+        ds.linalg.slogdet(ds.tensor(raw)), torch.linalg.slogdet(torch.tensor(raw)), strict=True
+    ):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy())

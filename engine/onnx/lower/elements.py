@@ -162,3 +162,9 @@ def _activation(w: Writer, call: Call) -> Any:
 def _logit(w: Writer, call: Call) -> Any:
     x, kind = one_of(w, call)
     return w.add("Log", [w.add("Div", [x, w.add("Sub", [w.constant(1, kind), x])])])
+
+
+@lowers("slogdet")
+def _slogdet(w: Writer, call: Call) -> Any:
+    made = w.add("Det", [w.arg(call.args[0])])
+    return [w.add("Sign", [made]), w.add("Log", [w.add("Abs", [made])])]
