@@ -22,8 +22,10 @@ from engine.config import DEFAULT
 from engine.jit import plan
 from engine.jit.plan import plans
 from engine.jit.region import layout_of
+from engine.jit.rules import rule_of
 from engine.native import cache
 from engine.native.compiler import compiler
+from engine.op import OPS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (256, 512)
@@ -840,3 +842,14 @@ def test_the_words_for_what_cannot_be_jitted() -> None:
         ds.jit(3)
     with pytest.raises(TypeError, match="no_jit takes a function, got int"):
         ds.no_jit(3)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "amax", "amin"])
+@pytest.mark.parametrize("keepdim", [True, False])
+def test_sums_and_extremes_of_rows_can_be_put_off(name: str, keepdim: bool) -> None:
+    """How an op calls NumPy may change, and a symbol has to take it: else a region ends there, and nobody is told."""
+    for kind in (np.dtype("float32"), np.dtype("float64")):
+        rule = rule_of(OPS[name], (((8, 16), kind),), {"dim": -1, "keepdim": keepdim})
+        assert rule is not None
+        assert rule.reduces
+        assert rule.shape == ((8, 1) if keepdim else (8,))

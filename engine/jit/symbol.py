@@ -91,8 +91,10 @@ class Symbol:
             return self.tape.each("where", self, 1.0, 0.0)
         raise Unsupported(f"a cast to {kind}")
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Symbol:
-        """Sum over the rows."""
+    def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Symbol:
+        """Sum over the rows, in the type of the region."""
+        if dtype is not None:
+            raise Unsupported(f"a sum in {dtype}")
         return self.tape.reduced("sum", self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Symbol:
