@@ -379,7 +379,7 @@ SAMPLES: list[Row] = [
     layer("softmin", "softmax", ((3, 4),), 1),
     layer("tanhshrink", "tanh", ((3, 4),)),
     layer("hardshrink", "where", (AWAY,), 0.5),
-    layer("softshrink", "where", (AWAY,), 0.5),
+    layer("softshrink", "sub", (AWAY,), 0.5),
     layer("threshold", "where", (AWAY,), 0.5, 9.0),
     layer("rrelu", "where", (AWAY,)),
     # Losses.

@@ -59,3 +59,18 @@ def test_gradients_of_running_products(shape: tuple[int, ...], dim: int, zeros: 
     torch.cumprod(theirs, dim).backward(torch.tensor(seed))
     assert ours.grad is not None
     np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_softplus_of_many_is_that_of_few() -> None:
+    x = (rng.standard_normal((200, 300)) * 15).astype(np.float32)
+    x[0, :6] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 20.0]
+    seed = rng.standard_normal(x.shape).astype(np.float32)
+    found = []
+    for rows in (slice(None), slice(3)):
+        a = ds.tensor(x[rows], requires_grad=True)
+        made: Any = ds.nn.functional.softplus(a, 1.5)
+        made.backward(ds.tensor(seed[rows]))
+        assert a.grad is not None
+        found.append((made.numpy(force=True)[:3], a.grad.numpy()[:3]))
+    for many, few in zip(*found, strict=True):
+        np.testing.assert_array_equal(many, few)

@@ -287,7 +287,51 @@ def ELU(xp: Any, input: Any, *, alpha: float) -> Any:
     return loop.chosen(xp, input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
 
 
+# Elements from which it pays to go a cacheful at a time.
+LARGE = 1 << 15
+
+
+def _by_pieces(function: Any, *arrays: Any) -> Any:
+    """`function` of large arrays of one floating type on NumPy, a cacheful at a time; None for others."""
+    first = arrays[0]
+    if any(type(a) is not np.ndarray or a.dtype != first.dtype or not a.flags.c_contiguous for a in arrays):
+        return None
+    if first.size < LARGE or first.dtype.char not in "fd" or any(a.shape != first.shape for a in arrays):
+        return None
+    out = pool.empty(first.shape, first.dtype)
+    for *parts, into in pieces(*arrays, out):
+        into[...] = function(*parts)
+    return out
+
+
+def _softplus(x: Any, beta: float, threshold: float) -> Any:
+    scaled = x * beta
+    soft = np.abs(scaled)
+    np.negative(soft, out=soft)
+    np.exp(soft, out=soft)
+    np.log1p(soft, out=soft)
+    soft += np.maximum(scaled, 0)
+    soft /= beta
+    np.copyto(soft, x, where=scaled > threshold)
+    return soft
+
+
+def _softplus_gradient(g: Any, x: Any, beta: float, threshold: float) -> Any:
+    scaled = x * beta
+    slope = scaled * 0.5
+    np.tanh(slope, out=slope)
+    slope *= 0.5
+    slope += 0.5
+    slope *= g
+    np.copyto(slope, g, where=scaled > threshold)
+    return slope
+
+
 def _softplus_vjp(xp: Any, g: Any, out: Any, input: Any, *, beta: float, threshold: float) -> Any:
+    if xp is np:
+        made = _by_pieces(lambda a, b: _softplus_gradient(a, b, beta, threshold), g, input)
+        if made is not None:
+            return made
     return loop.chosen(xp, input * beta > threshold, g, g * _logistic(xp, input * beta))
 
 
@@ -302,6 +346,8 @@ def _softplus_vjp(xp: Any, g: Any, out: Any, input: Any, *, beta: float, thresho
 )
 def SOFTPLUS(xp: Any, input: Any, *, beta: float, threshold: float) -> Any:
     """A smooth relu; above `threshold` it is the input itself."""
+    if xp is np and (made := _by_pieces(lambda x: _softplus(x, beta, threshold), input)) is not None:
+        return made
     scaled = input * beta
     soft = (xp.maximum(scaled, 0) + xp.log1p(xp.exp(-xp.abs(scaled)))) / beta
     return loop.chosen(xp, scaled > threshold, input, soft)

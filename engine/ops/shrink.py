@@ -10,7 +10,7 @@ from engine import random
 from engine.dispatch import apply
 from engine.located import located
 from engine.ops.activation import softmax, tanh
-from engine.ops.arithmetic import abs, mul, neg, sub
+from engine.ops.arithmetic import abs, clamp, mul, neg, sub
 from engine.ops.comparison import where
 from engine.ops.exponential import log
 from engine.ops.inplace import over
@@ -44,7 +44,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """`input` moved towards 0 by `lambd`, 0 where it would pass it. Raises `ValueError` for a negative `lambd`."""
     if lambd < 0:
         raise located(ValueError(f"lambd has to be 0 or more, got {lambd}"))
-    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input * 0.0))  # type: ignore[no-any-return]
+    return sub(input, clamp(input, -lambd, lambd))
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Tensor:
