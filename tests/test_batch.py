@@ -157,3 +157,15 @@ def test_no_compiler_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fresh.ready() is None
     assert fresh.ready() is None
     assert len(asked) == 1
+
+
+def test_where_no_compiler_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.native import compiler
+
+    def refused(*given: Any, **more: Any) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(compiler, "leave", refused)
+    fresh = compiled.Compiled("norm.c", ("-DREFUSED",), {}, late=False, waited=True)
+    assert fresh.ready() is None
+    assert fresh.ready() is None

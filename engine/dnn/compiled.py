@@ -6,6 +6,7 @@ and NumPy serves until what it made is there. `engine.native` keeps it for the p
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,8 @@ class Compiled:
         if self._waited:
             with self._lock:
                 if self._waited and self._found is None:
-                    self.build()
+                    with contextlib.suppress(OSError):  # no processes to be had, or a full disk
+                        self.build()
                     self._hopeless, self._waited = self._found is None, False
             return self._found
         self._calls += 1
