@@ -279,3 +279,42 @@ def test_large_parameters_are_updated_as_small_ones(options: tuple[str, dict[str
         return np.concatenate([part.numpy(force=True) for part in parts])
 
     np.testing.assert_array_equal(trained(1), trained(10))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Adagrad",
+        "Adadelta",
+        "Adamax",
+        "NAdam",
+        "RAdam",
+        "ASGD",
+        "Rprop",
+        "LBFGS",
+    ],
+)
+def test_a_parameter_of_one_number_without_dimensions(name: str) -> None:
+    """A temperature or a scale that is learned: NumPy makes numbers, which nothing can be written to, of such arrays."""
+
+    def trained(start: Any, **options: Any) -> float:
+        parameter = ds.nn.Parameter(ds.tensor(start))
+        optimizer = getattr(ds.optim, name)([parameter], lr=0.1, **options)
+
+        def loss() -> Any:
+            optimizer.zero_grad()
+            found = (parameter * parameter - parameter).sum()
+            found.backward()
+            return found
+
+        for _ in range(3):
+            optimizer.step(loss)
+        return float(parameter.item())
+
+    assert trained(1.5) == trained([1.5]) != 1.5
+    if name in ("Adam", "AdamW"):
+        assert trained(1.5, amsgrad=True) == trained([1.5], amsgrad=True)

@@ -152,7 +152,7 @@ class Adam(Optimizer):
         if most is not None:
             square = xp.maximum(most, square, out=most)
         step = group["lr"] / (1 - beta1**count)
-        spread = xp.sqrt(square)
+        spread = xp.sqrt(square, out=xp.empty_like(square))  # without, NumPy makes a number of a scalar
         spread /= math.sqrt(1 - beta2**count)
         spread += group["eps"]
         xp.divide(mean, spread, out=spread)
