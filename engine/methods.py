@@ -68,8 +68,8 @@ class Methods:
     __neg__ = arithmetic.neg
     __pos__ = pairwise.positive
     __abs__ = arithmetic.abs
-    __eq__ = comparison.eq  # type: ignore[assignment]
-    __ne__ = comparison.ne  # type: ignore[assignment]
+    __eq__ = comparison.equals  # type: ignore[assignment]
+    __ne__ = comparison.differs  # type: ignore[assignment]
     __lt__ = comparison.lt
     __le__ = comparison.le
     __gt__ = comparison.gt
@@ -389,6 +389,36 @@ class Methods:
         from engine import linalg
 
         return linalg.det(self)
+
+    def slogdet(self: Any) -> Any:
+        """Sign of the determinant and logarithm of its absolute value."""
+        from engine import linalg
+
+        return linalg.slogdet(self)
+
+    def logdet(self: Any) -> Tensor:
+        """Logarithm of the determinant; nan where that is negative."""
+        from engine import also
+
+        return also.logdet(self)
+
+    def svd(self: Any, some: bool = True, compute_uv: bool = True) -> Any:
+        """Singular values, and vectors: `U @ diag(S) @ V.mT`."""
+        from engine import also
+
+        return also.svd(self, some, compute_uv)
+
+    def qr(self: Any, some: bool = True) -> Any:
+        """Orthogonal and upper triangular factor."""
+        from engine import linalg
+
+        return linalg.qr(self, "reduced" if some else "complete")
+
+    def pinverse(self: Any) -> Tensor:
+        """Pseudoinverse."""
+        from engine import linalg
+
+        return linalg.pinv(self)
 
     def inverse(self: Any) -> Tensor:
         """Inverse matrix."""

@@ -152,6 +152,10 @@ class Tensor(Writing, Methods):
         """Whether the elements are floating."""
         return is_floating(self.dtype)
 
+    def is_signed(self) -> bool:
+        """Whether the elements may be negative."""
+        return self.dtype.kind not in "ub"
+
     def is_contiguous(self) -> bool:
         """Whether the elements lie in memory in order."""
         return bool(self.array.flags.c_contiguous)
@@ -567,6 +571,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = np.array(_plain(data))
         if array.dtype == np.float64 and dtype is None:
             array = np.array(array, get_default_dtype())
+    if array.dtype.kind in "OUSmM":
+        raise located(TypeError(f"a tensor holds numbers, got {data!r:.80}"))
     if dtype is not None:
         array = array.astype(as_dtype(dtype), copy=False)
     # A tensor that is copied stays where it is unless told otherwise.

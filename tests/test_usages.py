@@ -32,6 +32,8 @@ lib.cumsum(s, 0) | lib.cumsum(a, dim=0, dtype=lib.float64) | lib.cumprod(a, 1, d
 lib.div(i, 2, rounding_mode="trunc") | lib.div(i, -3, rounding_mode="trunc") | lib.div(i, k + 1, rounding_mode="trunc")
 lib.index_select(a, 0, lib.tensor(1)) | lib.nonzero(s) | lib.unravel_index(lib.tensor(5), (2, 3)) | lib.trace(square)
 lib.mode(k, 1) | lib.isin(k, lib.tensor([1, 2])) | lib.isin(k, 2)
+F.linear(a, b[0]) | a.flip(0, 1) | a.squeeze(1) | a[:1].squeeze((0, -1)) | a == None | a != None
+square.slogdet() | (square @ square.T).logdet() | square.svd()[1] | a.pinverse() | u.is_signed() | a.is_signed()
 F.kl_div(a, b, reduction="batchmean") | F.kl_div(a, b.abs(), reduction="sum") | lib.logit(a.sigmoid()) | lib.cdist(a, b, p=1)
 """
 
@@ -46,6 +48,8 @@ def outcome(lib: Any, call: str) -> tuple[list[Any], list[Any]]:
         for name, raw in GIVEN.items()
     }
     outs = leaves(eval(call, {"lib": lib, "F": lib.nn.functional, **tensors}))
+    if isinstance(outs[0], bool):
+        return [((), "", outs[0])], []
     values = [(tuple(o.shape), str(o.dtype).removeprefix("torch."), o.detach().numpy()) for o in outs]
     flowing = [o for o in outs if o.requires_grad]
     if not flowing:
@@ -93,3 +97,14 @@ def test_logarithms_of_determinants(scale: float) -> None:
         ds.linalg.slogdet(ds.tensor(raw)), torch.linalg.slogdet(torch.tensor(raw)), strict=True
     ):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize("data", ["x", None, [1, "a"], {"a": 1}, np.array(["a"])])
+def test_a_tensor_holds_numbers(data: Any) -> None:
+    with pytest.raises(TypeError, match="a tensor holds numbers, got"):
+        ds.tensor(data)
+
+
+def test_a_dimension_that_is_not_there_is_not_squeezed() -> None:
+    with pytest.raises(IndexError, match="dim has to be from -2 to 1, got 7"):
+        ds.ones(1, 2).squeeze(7)

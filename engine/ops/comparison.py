@@ -169,6 +169,16 @@ def eq(input: Any, other: Any) -> Tensor:
     return binary(EQ, input, other)
 
 
+def equals(input: Any, other: Any) -> Tensor:
+    """`input == other`, element by element. Nothing is equal to None, as a whole."""
+    return NotImplemented if other is None else binary(EQ, input, other)
+
+
+def differs(input: Any, other: Any) -> Tensor:
+    """`input != other`, element by element. All is different from None, as a whole."""
+    return NotImplemented if other is None else binary(NE, input, other)
+
+
 def ne(input: Any, other: Any) -> Tensor:
     """`input != other`, element by element."""
     return binary(NE, input, other)

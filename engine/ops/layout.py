@@ -385,11 +385,17 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def squeeze(input: Any, dim: Any = None) -> Tensor:
-    """Without the dimensions of size 1, or without `dim` (one or several) where it has size 1."""
+    """Without the dimensions of size 1, or without `dim` (one or several) where it has size 1.
+
+    Raises `IndexError` for a `dim` that is not there.
+    """
     rank = len(input.shape)
-    chosen = (
-        range(rank) if dim is None else [d % max(rank, 1) for d in ((dim,) if isinstance(dim, int) else dim)]
-    )
+    wanted = range(rank) if dim is None else (dim,) if isinstance(dim, int) else dim
+    most = max(rank, 1)
+    for d in wanted:
+        if not -most <= d < most:
+            raise located(IndexError(f"dim has to be from {-most} to {most - 1}, got {d}"))
+    chosen = [d % most for d in wanted]
     return reshape(input, tuple(s for i, s in enumerate(input.shape) if s != 1 or i not in chosen))
 
 
@@ -456,9 +462,9 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     return made.clone() if all(n == 1 for n in times) or not writeable(made.array) else made
 
 
-def flip(input: Any, dims: Any) -> Tensor:
-    """Elements in reverse order along `dims`."""
-    chosen = (dims,) if isinstance(dims, int) else tuple(dims)
+def flip(input: Any, dims: Any, *more: int) -> Tensor:
+    """Elements in reverse order along `dims`, several or one after the other."""
+    chosen = (dims, *more) if isinstance(dims, int) else tuple(dims)
     return apply(FLIP, (input,), {"dims": chosen})  # type: ignore[no-any-return]
 
 

@@ -219,5 +219,11 @@ def bmm(input: Any, mat2: Any) -> Tensor:
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
-    """`input @ weight.T + bias`: [..., in] with `weight` [out, in] and `bias` [out] gives [..., out]."""
+    """`input @ weight.T + bias`: [..., in] with `weight` [out, in] and `bias` [out] gives [..., out].
+
+    One row of weights [in] gives [...].
+    """
+    if len(weight.shape) == 1:
+        made = matmul(input, weight)
+        return made if bias is None else made + bias
     return apply(LINEAR, (input, weight, bias))  # type: ignore[no-any-return]
