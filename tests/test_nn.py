@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -174,6 +175,25 @@ def test_attention_masks(weights: bool) -> None:
         "average_attn_weights": (False, False),
     }
     compare(ours, theirs, inputs(((2, 4, 6),) * 3), **both)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "fits"),
+    [
+        ("attn_mask", (4, 3), "[4, 5] or [4, 4, 5]"),
+        ("attn_mask", (3, 4, 5), "[4, 5] or [4, 4, 5]"),
+        ("attn_mask", (5,), "[4, 5] or [4, 4, 5]"),
+        ("key_padding_mask", (2, 4), "[2, 5]"),
+        ("key_padding_mask", (5, 2), "[2, 5]"),
+    ],
+)
+def test_attention_masks_of_a_wrong_shape_are_named(name: str, shape: tuple[int, ...], fits: str) -> None:
+    layer = nn.MultiheadAttention(6, 2, batch_first=True)
+    q, k = ds.zeros(2, 4, 6), ds.zeros(2, 5, 6)
+    said = re.escape(f"{name} needs the shape {fits}, got {list(shape)}")
+    for weights in (True, False):
+        with pytest.raises(ValueError, match=said):
+            layer(q, k, k, need_weights=weights, **{name: ds.zeros(*shape)})
 
 
 def test_weighted_losses() -> None:

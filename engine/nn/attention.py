@@ -152,13 +152,26 @@ class MultiheadAttention(Module):
         """All masks as numbers to add to scores [batch, heads, queries, keys], or None."""
         if causal and attn_mask is None:
             attn_mask = beside(q, np.triu(np.ones((q.shape[2], k.shape[2]), bool), 1))
+        (batch, _, queries, _), keys = q.shape, k.shape[2]
+        if attn_mask is not None:
+            _of_shape("attn_mask", attn_mask, (queries, keys), (batch * self.num_heads, queries, keys))
+        if padding is not None:
+            _of_shape("key_padding_mask", padding, (batch, keys))
         mask = None if attn_mask is None else _added(attn_mask, q.dtype)
         if mask is not None and mask.ndim == 3:
             mask = reshape(mask, -1, self.num_heads, *mask.shape[1:])
         if padding is not None:
-            keys = reshape(_added(padding, q.dtype), padding.shape[0], 1, 1, -1)
-            mask = keys if mask is None else mask + keys
+            added = reshape(_added(padding, q.dtype), batch, 1, 1, keys)
+            mask = added if mask is None else mask + added
         return mask
+
+
+def _of_shape(name: str, mask: Any, *fit: tuple[int, ...]) -> None:
+    """Raise unless a mask has one of these shapes."""
+    got = tuple(mask.shape)
+    if got not in fit:
+        shapes = " or ".join(str(list(shape)) for shape in fit)
+        raise located(ValueError(f"{name} needs the shape {shapes}, got {list(got)}"))
 
 
 def _added(mask: Any, dtype: Any) -> Tensor:
