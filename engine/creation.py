@@ -12,6 +12,7 @@ from engine.dispatch import apply
 from engine.dtype import as_dtype, get_default_dtype, int64, promoted
 from engine.located import located
 from engine.ops.noise import RAND, RANDINT, RANDN, RANDPERM
+from engine.promotion import common
 from engine.tensor import Tensor, as_tensor
 
 
@@ -273,13 +274,17 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 
 def promote_types(type1: Any, type2: Any) -> Any:
-    """The smallest dtype that holds both."""
-    return np.promote_types(as_dtype(type1), as_dtype(type2))
+    """The dtype that tensors of both meet in.
+
+    >>> promote_types("int64", "float16")
+    dtype('float16')
+    """
+    return promoted(as_dtype(type1), as_dtype(type2))
 
 
 def result_type(tensor1: Any, tensor2: Any) -> Any:
     """The dtype that an op of the two gives."""
-    return promoted(*[t.dtype if hasattr(t, "dtype") else t for t in (tensor1, tensor2)])
+    return common((tensor1, tensor2))
 
 
 def can_cast(from_: Any, to: Any) -> builtins.bool:

@@ -24,6 +24,7 @@ from engine.location import INTERNAL, is_engine_code
 from engine.node import NO_KWARGS, REACH, Node, Watched, behind, keep, leaf, order, settle
 from engine.op import Op
 from engine.pool import LARGE, compute
+from engine.promotion import meet, uneven
 from engine.views import link
 from engine.watched import begin, finish, followed
 from engine.writes import writes
@@ -81,7 +82,7 @@ def unary(op: Op, a: Any) -> Tensor:
     if plain and xa.nbytes >= _late and op.fuses and (late := collect(op, (a,), NO_KWARGS)) is not None:
         return late
     if bus.active:
-        if not plain:
+        if not plain or (op.meets is not None and uneven(op, (xa,))):
             return apply(op, (a,))  # type: ignore[no-any-return]
         if bus.held:
             return apply(op, (a,), NO_KWARGS, [xa], [a.node])  # type: ignore[no-any-return]
@@ -97,7 +98,7 @@ def unary(op: Op, a: Any) -> Tensor:
         return apply(op, (a,))  # type: ignore[no-any-return]
     if plain and type(out) is not _ndarray:
         out = _asarray(out)
-    if out.dtype is not xa.dtype and xa.dtype.kind == "V":
+    if out.dtype is not xa.dtype and (xa.dtype.kind == "V" or (op.meets is not None and uneven(op, (xa,)))):
         return apply(op, (a,))  # type: ignore[no-any-return]
     na = a.node
     node = Node()
@@ -170,7 +171,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     if plain and xa.nbytes >= _late and op.fuses and (late := collect(op, (a, b), NO_KWARGS)) is not None:
         return late
     if bus.active:
-        if not plain:
+        if not plain or (op.meets is not None and uneven(op, (xa, xb))):
             return apply(op, (a, b))  # type: ignore[no-any-return]
         if bus.held:
             return apply(op, (a, b), NO_KWARGS, [xa, xb], [a.node, nb])  # type: ignore[no-any-return]
@@ -186,7 +187,10 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
         return apply(op, (a, b))  # type: ignore[no-any-return]
     if plain and type(out) is not _ndarray:
         out = _asarray(out)
-    if out.dtype is not xa.dtype and xa.dtype.kind == "V":
+    kind = out.dtype
+    if (kind is not xa.dtype or (nb is not None and kind is not xb.dtype)) and (
+        xa.dtype.kind == "V" or (op.meets is not None and uneven(op, (xa, xb)))
+    ):
         return apply(op, (a, b))  # type: ignore[no-any-return]
     na = a.node
     node = Node()
@@ -359,7 +363,14 @@ def apply(
             else:
                 arrays.append(operand)
                 nodes.append(None)
+        named = operands
+        if op.meets is not None and uneven(op, arrays):
+            operands = meet(op, operands)
+            arrays = [getattr(operand, "array", operand) for operand in operands]
+            nodes = [getattr(operand, "node", None) for operand in operands]
+            requires = any(node is not None and node.requires for node in nodes)
     else:
+        named = operands
         for node in nodes:
             if node is not None and node.requires:
                 requires = True
@@ -393,7 +404,9 @@ def apply(
     except Exception as error:  # noqa: BLE001 - explained and raised again
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 
-        out = fail(node, list(operands), arrays, error, frame)
+        if named is not operands:  # what the person wrote, not its casts
+            node.inputs = tuple([getattr(operand, "node", None) for operand in named])
+        out = fail(node, list(named), arrays, error, frame)
         op = node.op  # another where a person gave the result
     if autocast.running:
         autocast.measure(op, arrays, kwargs, out[0] if op.extras else out)

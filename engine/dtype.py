@@ -1,7 +1,7 @@
 """Element types, under PyTorch's names, and the rules by which ops combine them.
 
-Types combine as in NumPy 2: plain Python numbers never change the type of a tensor, and two tensors meet in
-the smallest type that holds both. A raw floating array next to a floating tensor takes the tensor's type.
+Types combine as in PyTorch (`engine.promotion`): whole numbers beside floats become the floats' type, and the default
+floating type where a function needs one. A raw floating array next to a floating tensor takes the tensor's type.
 """
 
 from __future__ import annotations
@@ -78,25 +78,36 @@ def is_floating(dtype: DType) -> builtins.bool:
 # --- dtype rules of the op records: given the dtype of each argument, a plain number, or None ----------
 
 
+def joined(a: DType | None, b: DType | None) -> DType | None:
+    """Where two types of one standing meet; None stands for nothing."""
+    if a is None or b is None or a == b:
+        return b if a is None else a
+    if is_floating(a) != is_floating(b):
+        return a if is_floating(a) else b
+    return float32 if "V" in a.kind + b.kind and float64 not in (a, b) else np.promote_types(a, b)
+
+
 def promoted(*dtypes: Any, **_: Any) -> DType:
     """The type the arguments meet in; plain numbers are weak."""
-    found = [d for d in dtypes if isinstance(d, np.dtype)]
+    met: DType | None = None
+    for kind in dtypes:
+        if isinstance(kind, np.dtype):
+            met = joined(met, kind)
     numbers = [d for d in dtypes if d is not None and not isinstance(d, np.dtype)]
-    if not numbers:
-        return np.result_type(*found)
-    return np.result_type(*found, *numbers)
+    if met is None:
+        return np.result_type(*numbers)
+    if not is_floating(met) and any(type(n) is builtins.float for n in numbers):
+        return _default[0]
+    return np.result_type(met, *numbers) if met.kind == "b" else met
 
 
 def floating(*dtypes: Any, **_: Any) -> DType:
-    """As `promoted`, integers becoming what NumPy's floating functions make of them."""
+    """As `promoted`, whole numbers becoming the default floating type."""
     met = promoted(*dtypes)
-    return met if is_floating(met) else np.sqrt(np.ones((), met)).dtype
+    return met if is_floating(met) else _default[0]
 
 
-def divided(*dtypes: Any, **_: Any) -> DType:
-    """The type of a true division."""
-    met = promoted(*dtypes)
-    return met if is_floating(met) else float64
+divided = floating  # the type of a true division
 
 
 def first(*dtypes: Any, **_: Any) -> DType:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.dtype import divided, floating, promoted
+
 Shape = tuple[int, ...]
 # A shape rule is given what stands for each argument (its shape, the plain number, or None) and the op's
 # attributes; it returns the shape of the result, or raises ShapeClash.
@@ -61,8 +63,10 @@ class Op:
         "family",
         "formula",
         "forward",
+        "fractions",
         "fuses",
         "keeps",
+        "meets",
         "name",
         "on_numpy",
         "onnx",
@@ -111,6 +115,7 @@ class Op:
         phase: int = 0,
         custom: bool = False,
         fuses: bool | None = None,
+        meets: int | None = None,
     ) -> None:
         if family not in FAMILIES:
             raise ValueError(f"op {name!r}: no family {family!r}; there are {', '.join(FAMILIES)}")
@@ -154,6 +159,11 @@ class Op:
         alone = outputs != 1 or extras or custom or view or check
         self.fuses = (
             family in ("elementwise", "activation", "reduce") and not alone if fuses is None else fuses
+        )
+        # Its arguments from this one on meet in one type, a floating one for `fractions` (`engine.promotion`); None: they need not.
+        self.fractions = dtype in (floating, divided)
+        self.meets = (
+            0 if meets is None and (self.fractions or (dtype is promoted and len(arg_names) > 1)) else meets
         )
         self._partials: dict[Any, Callable[..., Any]] = {}
         self._vjps: dict[Any, Callable[..., Any]] = {}

@@ -228,3 +228,11 @@ def test_numpys_warnings_are_not_the_programs() -> None:
     code = f"import dsviz as ds; print(({HUGE} * 10 - {HUGE} * 10).isnan().all().item())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_short_line_has_the_gradient_of_its_running_product(count: int) -> None:
+    x = Tensor(np.arange(2.0, 2.0 + count), requires_grad=True)
+    (found,) = grad(x.cumprod(0).sum(), x)
+    products = np.cumprod(x.array)
+    np.testing.assert_allclose(found.numpy(), [products[i:].sum() / x.array[i] for i in range(count)])

@@ -130,6 +130,7 @@ def _where_dtype(condition: Any, input: Any, other: Any) -> Any:
 @op(
     "where",
     **{**ELEMENTWISE, "dtype": _where_dtype},
+    meets=1,
     onnx="Where",
     formula="input where condition, else other",
     vjp=_where_vjp,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine import dtype, shapes
 from engine.backend import writeable
 from engine.dispatch import apply
@@ -235,7 +233,7 @@ def FLIP(xp: Any, input: Any, *, dims: tuple[int, ...]) -> Any:
 
 
 def _joined_dtype(*dtypes: Any, dim: int) -> Any:
-    return np.result_type(*dtypes)
+    return dtype.promoted(*dtypes)
 
 
 def _cat_shape(*inputs: Any, dim: int) -> Shape:
@@ -285,6 +283,7 @@ def _cat_vjp(xp: Any, g: Any, out: Any, *inputs: Any, dim: int) -> Any:
     "cat",
     family="shape",
     dtype=_joined_dtype,
+    meets=0,
     shape=_cat_shape,
     origin=_cat_origin,
     onnx="Concat",
@@ -333,6 +332,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *inputs: Any, dim: int) -> Any:
     "stack",
     family="shape",
     dtype=_joined_dtype,
+    meets=0,
     shape=_stack_shape,
     origin=_stack_origin,
     formula="tensors side by side along a new dim",

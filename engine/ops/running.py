@@ -67,12 +67,13 @@ def _raw_vjp(g: Any, out: Any, input: Any, d: int) -> Any:
         for parts in zip(*(a.reshape(-1, long) for a in (made, g, out, x)), strict=True):
             parts[0][...] = _line(*(p.astype(np.float64) for p in parts[1:]))
     else:
+        rows, g, out, x = (a.reshape(long, -1) for a in (made, g, out, x))
         later = g[-1].copy()
         for i in range(long - 1, 0, -1):
-            np.multiply(out[i - 1], later, out=made[i])
+            np.multiply(out[i - 1], later, out=rows[i])
             later *= x[i]
             later += g[i - 1]
-        made[0] = later
+        rows[0] = later
     return np.ascontiguousarray(np.moveaxis(made, to, d))
 
 

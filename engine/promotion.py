@@ -1,0 +1,97 @@
+"""Where arguments of different types meet: PyTorch's rules, by casts that stand in the graph.
+
+A float wins over whole numbers, whatever its width; among the same kind the wider one wins; a tensor without dimensions
+gives way to one that has some; a plain number is weak, and makes whole numbers the default floating type if it is a float.
+(https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc) NumPy would make float64 of most of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.dtype import get_default_dtype, is_floating, joined
+from engine.dtype import int64 as _int64
+
+if TYPE_CHECKING:
+    from engine.op import Op
+
+
+_NUMBERS = "iufV"  # V: bfloat16
+
+
+def uneven(op: Op, arrays: Sequence[Any]) -> bool:
+    """Whether `op` asks for one type and these arguments, arrays and plain numbers, have to be cast for it.
+
+    Truths beside others are no reason: every type takes them as 0 and 1.
+    """
+    seen = truth = None
+    fraction = op.fractions
+    for array in arrays[op.meets :]:
+        kind = getattr(array, "dtype", None)
+        if kind is None:
+            fraction = fraction or type(array) is float
+        elif kind.kind == "b":
+            truth = kind
+        elif kind.kind not in _NUMBERS:
+            return False  # texts and the like: the op says what it cannot do
+        elif seen is None:
+            seen = kind
+        elif kind is not seen and kind != seen:
+            return True
+    seen = truth if seen is None else seen
+    return fraction and seen is not None and seen.kind in "biu"
+
+
+def common(arguments: Sequence[Any], fractions: bool = False) -> np.dtype[Any] | None:
+    """The type that arrays, tensors and plain numbers meet in; with `fractions` a floating one. None without any of them."""
+    shaped: np.dtype[Any] | None = None
+    single: np.dtype[Any] | None = None
+    number: type | None = None
+    for value in arguments:
+        kind = getattr(value, "dtype", None)
+        if kind is None:
+            if (
+                type(value) is float
+                or (type(value) is int and number is not float)
+                or (type(value) is bool and number is None)
+            ):
+                number = type(value)
+        elif value.ndim:
+            shaped = joined(shaped, kind)
+        else:
+            single = joined(single, kind)
+    met = shaped if shaped is not None and not _lifts(single, shaped) else joined(shaped, single)
+    if number is float and (met is None or not is_floating(met)):
+        met = get_default_dtype()
+    elif number is int and (met is None or met.kind == "b"):
+        met = _int64
+    elif number is bool and met is None:
+        met = np.dtype(bool)
+    return get_default_dtype() if fractions and met is not None and not is_floating(met) else met
+
+
+def _lifts(single: np.dtype[Any] | None, shaped: np.dtype[Any]) -> bool:
+    """Whether a type without dimensions is of a higher kind than one with: truths, whole numbers, floats."""
+    return single is not None and _rank(single) > _rank(shaped)
+
+
+def _rank(kind: np.dtype[Any]) -> int:
+    return 2 if is_floating(kind) else 0 if kind.kind == "b" else 1
+
+
+def meet(op: Op, operands: Sequence[Any]) -> list[Any]:
+    """The operands, tensors and plain numbers, with a cast of each that is not of the type they meet in."""
+    from engine.ops.cast import cast  # an op itself
+
+    target = common(operands[op.meets :], op.fractions)
+    met = list(operands)
+    kinds = [getattr(value, "dtype", None) for value in operands]
+    others = any(kind is not None and kind.kind != "b" for kind in kinds[op.meets :])
+    for i in range(op.meets or 0, len(met)):
+        kind = kinds[i]
+        if kind is not None and kind != target and not (kind.kind == "b" and others):
+            met[i] = cast(met[i], dtype=target)
+    return met
