@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine import distributions as distributions
     from engine import func as func
     from engine import random as random
+    from engine import special as special
     from engine import testing as testing
     from engine import utils as utils
     from engine.func import vmap as vmap
@@ -56,6 +57,7 @@ __all__ = [
     "random",
     "record",
     "serve",
+    "special",
     "testing",
     "utils",
     "vmap",
@@ -72,6 +74,7 @@ _LAZY = {
     "func": ("engine.func", None),
     "onnx": ("engine.onnx", None),
     "random": ("engine.random", None),
+    "special": ("engine.special", None),
     "testing": ("engine.testing", None),
     "utils": ("engine.utils", None),
     "vmap": ("engine.func", "vmap"),

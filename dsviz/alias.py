@@ -14,7 +14,7 @@ from types import ModuleType
 
 # The engine's parts that go by our name, with all that is inside them.
 PARTS = (
-    "amp", "autograd", "backends", "cuda", "distributions", "func", "linalg", "nn", "onnx", "optim", "testing", "utils",
+    "amp", "autograd", "backends", "cuda", "distributions", "func", "linalg", "nn", "onnx", "optim", "special", "testing", "utils",
 )  # fmt: skip
 
 

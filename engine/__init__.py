@@ -176,6 +176,9 @@ from engine.ops import (
     assemble as _assemble,
 )
 from engine.ops import (
+    bessel as _bessel,
+)
+from engine.ops import (
     blend as _blend,
 )
 from engine.ops import (
@@ -213,6 +216,12 @@ from engine.ops import (
 )
 from engine.ops import (
     statistics as _statistics,
+)
+from engine.ops import (
+    strided as _strided,
+)
+from engine.ops import (
+    whole as _whole,
 )
 from engine.ops.activation import (
     elu,
@@ -256,6 +265,7 @@ from engine.ops.arithmetic import (
 )
 from engine.ops.assemble import *  # noqa: F403
 from engine.ops.attention import scaled_dot_product_attention
+from engine.ops.bessel import *  # noqa: F403
 from engine.ops.blend import *  # noqa: F403
 from engine.ops.cast import clone
 from engine.ops.cdist import *  # noqa: F403
@@ -377,7 +387,9 @@ from engine.ops.sort import argsort, sort, topk
 from engine.ops.special import *  # noqa: F403
 from engine.ops.split import chunk, split, unbind
 from engine.ops.statistics import *  # noqa: F403
+from engine.ops.strided import *  # noqa: F403
 from engine.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan
+from engine.ops.whole import *  # noqa: F403
 from engine.partition import Partition, partition
 from engine.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from engine.reuse import report as reuse_report
@@ -393,6 +405,7 @@ from engine.trace import Graph, trace
 
 if TYPE_CHECKING:
     from engine import distributions as distributions
+    from engine import special as special
     from engine import testing as testing
     from engine import utils as utils
 
@@ -794,6 +807,9 @@ __all__ = [
 for _part in (
     _aliases,
     _also,
+    _bessel,
+    _strided,
+    _whole,
     _assemble,
     _blend,
     _cdist,
@@ -814,7 +830,7 @@ for _part in (
     __all__ += _part.__all__
 
 # Subpackages few programs use, loaded when asked for. Not in __all__, which `import dsviz` goes through.
-_LAZY = ("distributions", "func", "testing", "utils")
+_LAZY = ("distributions", "func", "special", "testing", "utils")
 
 
 def __getattr__(name: str) -> _Any:

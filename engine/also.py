@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,21 +10,106 @@ import numpy as np
 
 from engine import linalg
 from engine.creation import empty
+from engine.located import located
 from engine.tensor import Tensor, tensor
 
 __all__ = [
     "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "ShortTensor",
-    "cholesky", "det", "inverse", "logdet", "matrix_exp", "matrix_rank", "pinverse", "qr", "slogdet",
-    "svd",
+    "cholesky", "cholesky_inverse", "cholesky_solve", "conj", "conj_physical", "det", "from_dlpack", "frombuffer",
+    "imag", "inverse", "is_conj", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
+    "pinverse", "qr", "real", "resolve_conj", "resolve_neg", "slogdet", "svd", "to_dlpack",
 ]  # fmt: skip
 
 cholesky = linalg.cholesky
 det = linalg.det
 inverse = linalg.inv
-matrix_rank = linalg.matrix_rank
 pinverse = linalg.pinv
 qr = linalg.qr
 slogdet = linalg.slogdet
+
+
+cholesky_inverse = linalg.cholesky_inverse
+cholesky_solve = linalg.cholesky_solve
+
+
+def matrix_rank(input: Any, tol: Any = None, symmetric: bool = False) -> Tensor:
+    """`linalg.matrix_rank` with the names of old."""
+    return linalg.matrix_rank(input, tol, symmetric)
+
+
+def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Tensor:
+    """`linalg.lu_solve` with the arguments in the order of old."""
+    return linalg.lu_solve(LU_data, LU_pivots, b)
+
+
+lu_unpack = linalg.lu_unpack
+
+
+def mvlgamma(input: Any, p: int) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension `p`. Raises `RuntimeError` for a `p` below 1.
+
+    >>> import engine as ds
+    >>> ds.mvlgamma(ds.tensor([1.0]), 1).tolist()
+    [0.0]
+    """
+    from engine import lgamma
+    from engine import tensor as made
+
+    if not isinstance(p, int) or p < 1:
+        raise located(RuntimeError(f"mvlgamma: p has to be 1 or more, got {p!r}"))
+    halves = made(np.arange(p) / 2, dtype=input.dtype, device=input.device)
+    return lgamma(input.unsqueeze(-1) - halves).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+def real(input: Tensor) -> Tensor:
+    """Itself: every number is real."""
+    return input
+
+
+conj = conj_physical = resolve_conj = resolve_neg = real
+
+
+def is_conj(input: Tensor) -> bool:
+    """Never: every number is real."""
+    return False
+
+
+def imag(input: Tensor) -> Tensor:
+    """Raises `RuntimeError`, as PyTorch's for a real tensor."""
+    raise located(RuntimeError(f"imag: numbers are real here, got a tensor of {input.dtype}"))
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """The bytes of a buffer as numbers; memory is shared, and read only where the buffer is.
+
+    Raises `ValueError` for a buffer that has not so many.
+
+    >>> import engine as ds
+    >>> ds.frombuffer(bytes([1, 2, 3]), dtype=ds.uint8, offset=1).tolist()
+    [2, 3]
+    """
+    try:
+        found = np.frombuffer(buffer, dtype=np.dtype(dtype), count=count, offset=offset)
+    except ValueError as error:
+        raise located(ValueError(f"frombuffer: {error}")) from None
+    made = Tensor(found)
+    return made.requires_grad_() if requires_grad else made
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of another library's, by its `__dlpack__`. Raises `TypeError` for what has none."""
+    if isinstance(ext_tensor, Tensor):
+        return Tensor(ext_tensor.array)
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise located(TypeError(f"from_dlpack: {type(ext_tensor).__name__} has no __dlpack__"))
+    return Tensor(np.from_dlpack(ext_tensor))
+
+
+def to_dlpack(tensor: Tensor) -> Any:
+    """The capsule of a tensor's memory, for libraries that take one."""
+    return tensor.array.__dlpack__()
 
 
 class SVD(NamedTuple):
@@ -101,12 +187,30 @@ def _in_place(name: str) -> Callable[..., Tensor]:
     return change
 
 
+def _over(name: str) -> Callable[..., Tensor]:
+    def change(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        from engine.nn import functional
+
+        return getattr(functional, name)(input, *args, **kwargs)  # type: ignore[no-any-return]
+
+    change.__name__ = change.__qualname__ = name
+    change.__doc__ = f"`{name[:-1]}` of `input`, in place."
+    return change
+
+
+# And these activations, which are no methods.
+for _name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "rrelu_", "selu_", "threshold_"):
+    globals()[_name] = _over(_name)
+    __all__ += [_name]
+
 # Every in-place method without an argument that has to be there is a function of the same name.
 for _name in (
-    "abs_", "acos_", "asin_", "atan_", "ceil_", "celu_", "clamp_", "cos_", "cosh_", "detach_", "elu_", "erf_", "exp_",
-    "exp2_", "expm1_", "fill_", "floor_", "frac_", "hardtanh_", "leaky_relu_", "log_", "log10_", "log1p_", "log2_",
-    "nan_to_num_", "neg_", "reciprocal_", "relu_", "round_", "rsqrt_", "selu_", "sigmoid_", "sin_", "sinh_", "sqrt_",
-    "square_", "tan_", "tanh_", "trunc_", "zero_",
+    "abs_", "acos_", "asin_", "atan_", "ceil_", "clamp_", "cos_", "cosh_", "detach_", "erf_", "exp_",
+    "exp2_", "expm1_", "fill_", "floor_", "frac_", "log_", "log10_", "log1p_", "log2_",
+    "nan_to_num_", "neg_", "reciprocal_", "relu_", "round_", "rsqrt_", "sigmoid_", "sin_", "sinh_", "sqrt_",
+    "square_", "tan_", "tanh_", "trunc_", "zero_", "acosh_", "addmv_", "arccos_", "arccosh_", "arcsin_", "arcsinh_",
+    "arctan_", "arctanh_", "asinh_", "atanh_", "clamp_max_", "clamp_min_", "clip_", "deg2rad_", "erfc_", "fix_", "gcd_",
+    "i0_", "index_put_", "lcm_", "ldexp_", "logit_", "negative_", "rad2deg_", "resize_as_", "sinc_", "xlogy_",
 ):  # fmt: skip
     if hasattr(Tensor, _name):
         globals()[_name] = _in_place(_name)

@@ -415,9 +415,30 @@ def lstsq(A: Any, B: Any) -> Solution:
     return Solution(X.squeeze(-1) if vector else X, left, matrix_rank(A), svdvals(A.detach()))
 
 
-def matrix_rank(A: Any) -> Tensor:
-    """How many independent rows there are, as a number without gradient."""
-    return beside(A, np.asarray(np.linalg.matrix_rank(np.asarray(A.detach().cpu().array)), np.int64))
+def matrix_rank(
+    A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+) -> Tensor:
+    """How many singular values are above `atol` and above `rtol` times the largest, as a number without gradient.
+
+    `rtol` is the larger side times the dtype's epsilon where neither is given; `tol` is the older name of `atol`.
+    """
+    raw = np.asarray(A.detach().cpu().array)
+    values = np.linalg.svd(raw, compute_uv=False, hermitian=hermitian)
+    absolute, relative = (
+        None if v is None else np.asarray(getattr(v, "array", v))[..., None]
+        for v in (tol if atol is None else atol, rtol)
+    )
+    share: Any = relative
+    if share is None:
+        share = (
+            0.0
+            if absolute is not None and np.all(absolute > 0)
+            else max(raw.shape[-2:]) * np.finfo(raw.dtype).eps
+        )
+    least = np.maximum(
+        0.0 if absolute is None else absolute, share * values.max(-1, keepdims=True, initial=0.0)
+    )
+    return beside(A, np.asarray((values > least).sum(-1), np.int64))
 
 
 def cond(A: Any) -> Tensor:
@@ -472,3 +493,10 @@ def multi_dot(tensors: Sequence[Any]) -> Tensor:
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
     """Sums of products along `dim`."""
     return reduction.sum(mul(x, y), dim)
+
+
+from engine import lu as _lu  # noqa: E402 - made of what is above
+from engine.lu import *  # noqa: E402, F403
+
+__all__ += _lu.__all__
+__all__.remove("lu_unpack")

@@ -9,6 +9,7 @@ from engine.ops import (
     aliases,
     arithmetic,
     assemble,
+    bessel,
     blend,
     cast,
     close,
@@ -29,7 +30,9 @@ from engine.ops import (
     shrink,
     special,
     statistics,
+    strided,
     trigonometric,
+    whole,
 )
 from engine.ops import diagonal as diagonals
 from engine.ops import gather as gathering
@@ -354,6 +357,20 @@ class Methods:
     mH = property(assemble.adjoint)  # noqa: N815 - PyTorch's name
     H = property(assemble.adjoint)
     split_with_sizes = splitting.split
+
+    as_strided = strided.as_strided
+    frexp = whole.frexp
+    gcd = whole.gcd
+    i0 = bessel.i0
+    index_reduce = strided.index_reduce
+    is_same_size = strided.is_same_size
+    is_signed = strided.is_signed
+    lcm = whole.lcm
+    narrow_copy = strided.narrow_copy
+    nextafter = whole.nextafter
+    put = strided.put
+    unsafe_chunk = strided.unsafe_chunk
+    unsafe_split = strided.unsafe_split
 
     # The names NumPy has for what gradient rules call, so that one rule serves arrays and Tensors.
 

@@ -16,6 +16,7 @@ from engine import autograd, backend, dispatch
 from engine.backend import Array, Device
 from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
 from engine.jit.shared import shared
+from engine.latecomers import Latecomers
 from engine.located import located
 from engine.location import user_frame
 from engine.methods import Methods
@@ -28,7 +29,7 @@ from engine.text import tensor_text
 from engine.writing import Writing
 
 
-class Tensor(Writing, Methods):
+class Tensor(Writing, Methods, Latecomers):
     """A multi-dimensional array that remembers how it was computed.
 
     Made by `ds.tensor`, the other creating functions, and every op. `array` is the NumPy or CuPy array itself.

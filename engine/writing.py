@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.ops import (
     activation,
     arithmetic,
+    bessel,
     blend,
     comparison,
     diagonal,
@@ -22,7 +23,9 @@ from engine.ops import (
     scatter,
     special,
     statistics,
+    strided,
     trigonometric,
+    whole,
 )
 from engine.ops.inplace import put, replace
 from engine.ops.noise import random_fill
@@ -134,6 +137,12 @@ class Writing:
     le_ = less_equal_ = _by(comparison.le)
     lerp_ = _by(pairwise.lerp)
     lgamma_ = _by(special.lgamma)
+    gcd_ = _by(whole.gcd)
+    i0_ = _by(bessel.i0)
+    index_reduce_ = _by(strided.index_reduce)
+    lcm_ = _by(whole.lcm)
+    nextafter_ = _by(whole.nextafter)
+    put_ = _by(strided.put)
     log_ = _by(exponential.log)
     log10_ = _by(exponential.log10)
     log1p_ = _by(exponential.log1p)

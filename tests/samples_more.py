@@ -140,6 +140,10 @@ SAMPLES: list[Row] = [
     flat("addcdiv", "div", ((3, 4), (3, 4), POSITIVE), value=2.0),
     flat("fmax", "maximum", (AWAY, OTHER)),
     flat("fmin", "minimum", (AWAY, OTHER)),
+    fixed("gcd", "gcd", (INTS, INTS[::-1].copy())),
+    fixed("lcm", "lcm", (INTS, INTS[::-1].copy())),
+    fixed("nextafter", "nextafter", (AWAY, OTHER)),
+    flat("i0", "bessel_i", (AWAY,)),
     flat("xlogy", "log", (np.array([0.0, 1.5, 2.0]), np.array([0.3, 0.7, 2.0]))),
     flat("logit", "logit", (CHANCES,)),
     flat("logit", "logit", (CHANCES,), 1e-2),
@@ -413,6 +417,12 @@ SAMPLES: list[Row] = [
     algebra("solve", "solve", (SQUARE, (2, 3, 2))),
     algebra("solve", "solve", (SYMMETRIC, (3,))),
     algebra("det", "det", (SQUARE,)),
+    Row(
+        "lu",
+        lambda a: linalg.lu(a).L * linalg.lu(a).U,
+        None if torch is None else lambda a: torch.linalg.lu(a).L * torch.linalg.lu(a).U,
+        (SQUARE,),
+    ),
     Row(
         "slogdet",
         lambda a: linalg.slogdet(a)[1],

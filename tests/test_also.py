@@ -62,7 +62,18 @@ def test_the_old_constructors(name: str) -> None:
 
 
 def test_in_place_functions_change_their_argument() -> None:
+    given: dict[str, tuple[Any, ...]] = {
+        **dict.fromkeys(("clamp_", "clip_", "clamp_max_", "clamp_min_", "fill_"), (0.1,)),
+        "addmv_": (ds.ones(2, 2), ds.ones(2)),
+        "index_put_": ((ds.tensor([0]),), ds.ones(1)),
+        "ldexp_": (ds.tensor([1, 2]),),
+        "resize_as_": (ds.ones(1, 2),),
+        "threshold_": (0.3, 0.0),
+        "xlogy_": (ds.ones(2),),
+    }
     for name in (n for n in also.__all__ if n.endswith("_")):
-        x = ds.tensor([0.5, 0.25])
-        more = (0.1,) if name in ("clamp_", "fill_") else ()
+        x = ds.tensor([2, 4]) if name in ("gcd_", "lcm_") else ds.tensor([0.5, 0.25])
+        more = (ds.tensor([2, 3]),) if name in ("gcd_", "lcm_") else given.get(name, ())
+        if "cosh" in name:
+            x += 1
         assert getattr(ds, name)(x, *more) is x, name
