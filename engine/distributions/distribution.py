@@ -100,7 +100,7 @@ class Distribution:
 
         >>> import engine as ds
         >>> ds.distributions.Normal(ds.zeros(3), 1.0).expand((2, 3)).batch_shape
-        Size([2, 3])
+        (2, 3)
         """
         new, old = tuple(batch_shape), tuple(self.batch_shape)
         try:

@@ -38,8 +38,8 @@ class Transform:
 
     >>> import engine as ds
     >>> exp = ds.distributions.ExpTransform()
-    >>> exp.inv(exp(ds.tensor([0.5]))).tolist()
-    [0.5]
+    >>> exp.inv(exp(ds.tensor([0.0]))).tolist()
+    [0.0]
     """
 
     domain: Any = constraints.real

@@ -33,7 +33,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     >>> import engine as ds
     >>> layer = ds.nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs=[5, 10])
     >>> layer(ds.randn(3, 8), ds.tensor([1, 7, 19])).output.shape
-    Size([3])
+    (3,)
     """
 
     def __init__(

@@ -104,7 +104,7 @@ def is_signed(input: Any) -> bool:
     return bool(input.dtype.kind not in "ub")
 
 
-def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> list[Tensor]:
+def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
     """The derivative along each of `dim` (all of them) by central differences; at the edges by those of `edge_order`.
 
     `spacing` is the distance of neighbours, one for each dimension, or a vector of places for each.
@@ -127,7 +127,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
                 f"gradient: spacing has to be one for each of {len(dims)} dimensions, got {len(spaces)}"
             )
         )
-    return [_along(input, d, space, edge_order) for d, space in zip(dims, spaces, strict=True)]
+    return tuple([_along(input, d, space, edge_order) for d, space in zip(dims, spaces, strict=True)])
 
 
 def _along(input: Any, d: int, space: Any, edge_order: int) -> Tensor:
