@@ -164,6 +164,7 @@ def _old(name: str, dtype: Any) -> Callable[..., Tensor]:
         return tensor(data[0], dtype=dtype)
 
     make.__name__ = make.__qualname__ = name
+    make.element_type = np.dtype(dtype)  # type: ignore[attr-defined]
     make.__doc__ = f"A tensor of {np.dtype(dtype)}: of data, or empty of the sizes given. `tensor(data, dtype=...)` is newer."
     return make
 

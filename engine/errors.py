@@ -70,8 +70,8 @@ class EngineError(Exception):
     arguments: list[tuple[str, Shape | None]]
 
 
-class ShapeMismatchError(EngineError, ValueError):
-    """Shapes that do not fit an op.
+class ShapeMismatchError(EngineError, ValueError, RuntimeError):
+    """Shapes that do not fit an op; to PyTorch a RuntimeError.
 
     `expected` and `got` are the shapes of the first line; `clash` the (argument, dimension) pairs that
     disagree; `origins` has, for each argument, the way back to where its clashing dimension was decided.
@@ -83,8 +83,8 @@ class ShapeMismatchError(EngineError, ValueError):
     origins: list[list[Origin]]
 
 
-class DtypeMismatchError(EngineError, TypeError):
-    """Element types an op cannot work with."""
+class DtypeMismatchError(EngineError, TypeError, RuntimeError):
+    """Element types an op cannot work with; to PyTorch now a TypeError, now a RuntimeError."""
 
 
 class DeviceMismatchError(EngineError, RuntimeError):

@@ -334,8 +334,10 @@ class Tensor(Writing, Methods, Latecomers):
         return cast(self, dtype=dtype, device=device, copy=copy)
 
     def type(self, dtype: Any = None) -> Any:
-        """Cast to `dtype`, or the dtype's name when none is given."""
-        return str(self.dtype) if dtype is None else cast(self, dtype=dtype)
+        """Cast to `dtype` (or to that of `FloatTensor` and its like), or the dtype's name when none is given."""
+        if dtype is None:
+            return str(self.dtype)
+        return cast(self, dtype=getattr(dtype, "element_type", dtype))
 
     def type_as(self, other: Tensor) -> Tensor:
         """Cast to the dtype of `other`."""

@@ -30,7 +30,7 @@ def tensor_text(tensor: Tensor) -> str:
         max_line_width=printing["linewidth"],
         suppress_small=printing["suppress_small"],
     )
-    notes = []
+    notes = [f"size={value.shape}"] if not value.size and value.ndim > 1 else []
     if tensor.dtype not in (get_default_dtype(), int64, bool_):
         notes.append(f"dtype={tensor.dtype}")
     if tensor.is_cuda:

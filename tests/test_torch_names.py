@@ -421,3 +421,11 @@ def test_what_load_state_dict_found_is_said() -> None:
     assert repr(net.load_state_dict(net.state_dict())) == "<All keys matched successfully>"
     found = net.load_state_dict({"weight": ds.ones(2, 2), "other": ds.ones(1)}, strict=False)
     assert repr(found) == "LoadResult(missing_keys=['bias'], unexpected_keys=['other'])"
+
+
+def test_old_names_of_types_empty_tensors_and_errors_are_pytorchs() -> None:
+    assert ds.arange(3).type(ds.DoubleTensor).dtype == ds.float64
+    assert str(ds.zeros(2, 0)) == str(torch.zeros(2, 0)) == "tensor([], size=(2, 0))"
+    assert str(ds.zeros(0)) == str(torch.zeros(0)) == "tensor([])"
+    with pytest.raises(RuntimeError, match="Expected"):
+        ds.ones(2, 3) @ ds.ones(2, 3)
