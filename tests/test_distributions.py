@@ -356,6 +356,13 @@ def test_transforms_lead_into_their_constraints(name: str) -> None:
         np.testing.assert_allclose(back(back.inv(y)).numpy(), y.numpy(), rtol=1e-7, atol=1e-9)
 
 
+def test_they_print_their_parameters() -> None:
+    normal = ds.distributions.Normal(ds.zeros(2), 1.0)
+    assert repr(normal) == "Normal(loc: (2,), scale: (2,))"
+    assert repr(ds.distributions.Exponential(2.0)) == "Exponential(rate: 2.0)"
+    assert repr(ds.distributions.Independent(normal, 1)) == "Independent(Normal(loc: (2,), scale: (2,)), 1)"
+
+
 def test_a_divergence_of_the_persons_own() -> None:
     D = ds.distributions
 

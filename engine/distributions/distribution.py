@@ -235,6 +235,13 @@ class Distribution:
         self._value(value)
 
     def __repr__(self) -> str:
+        words = []
+        for name in self.arg_constraints if isinstance(self.arg_constraints, dict) else ():
+            value = self.__dict__.get(name)
+            if isinstance(value, Tensor):
+                words.append(f"{name}: {value.detach() if value.numel() == 1 else tuple(value.shape)}")
+        if words:
+            return f"{type(self).__name__}({', '.join(words)})"
         return f"{type(self).__name__}(batch_shape={list(self.batch_shape)}, event_shape={list(self.event_shape)})"
 
 

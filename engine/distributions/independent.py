@@ -90,3 +90,6 @@ class Independent(Distribution):
     def entropy(self) -> Tensor:
         """The base's, summed over the dimensions of the event."""
         return self._summed(self.base_dist.entropy())
+
+    def __repr__(self) -> str:
+        return f"Independent({self.base_dist!r}, {self.reinterpreted_batch_ndims})"
