@@ -49,6 +49,13 @@ class Generator:
         with self._lock:
             self.seed, self.counter = state
 
+    def __getstate__(self) -> tuple[int, int]:
+        return self.get_state()
+
+    def __setstate__(self, state: tuple[int, int]) -> None:
+        self._lock = reentrant()
+        self.set_state(state)
+
     def draw(self, count: int) -> tuple[int, int]:
         """Reserve `count` numbers; returns the seed and the counter they start at."""
         # One block of four words for each number: more than any distribution takes of the stream.

@@ -48,6 +48,9 @@ class Parameters:
     def __next__(self) -> Parameter:
         return next(self._iterator)[1]
 
+    def __reduce__(self) -> Any:
+        return Parameters, (self.module, self.recurse)
+
     def again(self) -> list[Parameter]:
         """The parameters there are now."""
         return [parameter for _, parameter in self.module.named_parameters(recurse=self.recurse)]

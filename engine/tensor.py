@@ -491,6 +491,21 @@ class Tensor(Writing, Methods, Latecomers):
             out.node.grad = node.grad.detach().clone()
         return out
 
+    def __copy__(self) -> Tensor:
+        out: Tensor = type(self).__new__(type(self))
+        out.array, out.node = self.array, self.node
+        return out
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # What made it stays behind: it arrives as a leaf, as PyTorch's does.
+        value = backend.move(self.array, "cpu")
+        more = {"persistent": self.persistent} if isinstance(self, Buffer) else None
+        return (
+            _arrived,
+            (type(self), value, str(self.device), self.node.role, self.requires_grad),
+            more and (None, more),
+        )
+
     @property
     def T(self) -> Tensor:
         """All dimensions in reverse order."""
@@ -619,3 +634,14 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 dispatch.bind(Tensor, Parameter)
 autograd.bind(Tensor)
+
+
+def _arrived(kind: type[Tensor], value: Any, device: str, role: str, requires: bool) -> Tensor:
+    """A tensor out of a pickle, from here or from another process."""
+    out = kind.__new__(kind)
+    out.array = value if device == "cpu" else backend.move(value, device)
+    frame = user_frame(2)
+    out.node = leaf(
+        value.shape, value.dtype, role or "input", requires=requires, code=frame.f_code, lasti=frame.f_lasti
+    )
+    return out
