@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+
+import engine
 
 if TYPE_CHECKING:
     from dsviz.session import Session
@@ -52,6 +57,15 @@ def session_of(tmp_path: Path) -> Iterator[Callable[[str], Session]]:
     yield start
     for session in started:
         session.close()
+
+
+def pytest_runtest_setup() -> None:
+    """Every test draws the same numbers in every run, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    engine.manual_seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.hookimpl(wrapper=True)

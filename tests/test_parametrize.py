@@ -61,7 +61,9 @@ def test_orthogonal_stays_orthogonal_while_it_is_learned(shape: tuple[int, int])
         optimizer.step()
     w = layer.weight.detach().numpy()
     product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
-    np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)
+    np.testing.assert_allclose(
+        product, np.eye(len(product)), atol=1e-9
+    )  # as exact as the inverse in Cayley's map
 
 
 def test_several_are_applied_one_after_another_and_removed() -> None:
