@@ -48,16 +48,20 @@ export class Memory {
     else this.since = now;
     this.timer = setTimeout(() => {
       this.timer = 0;
-      this.live.ask("memory", { axis: this.axis }).then((view) => {
-        this.draw(view);
-        if (view.x.length || this.live.offline) this.used = true;
-        const streams = this.on.streams();
-        if (dash() && !streams) this.redraw();
-        else if (this.used) this.sketch(view);
-        if (streams && !running) this.refresh(); // it stands, but what it did is still coming
-        if (!this.live.offline && !dash()) this.load();
-      }, () => undefined);
+      // In a task of its own: the answer comes in one with nodes that are given their places.
+      this.live.ask("memory", { axis: this.axis }).then((view) => setTimeout(() => this.told(view, running)), () => undefined);
     }, running ? 600 : 160);
+  }
+
+  /** Show what the server told; `running`: it was asked while nodes streamed in. */
+  told(view, running) {
+    this.draw(view);
+    if (view.x.length || this.live.offline) this.used = true;
+    const streams = this.on.streams();
+    if (dash() && !streams) this.redraw();
+    else if (this.used) this.sketch(view);
+    if (streams && !running) this.refresh(); // it stands, but what it did is still coming
+    if (!this.live.offline && !dash()) this.load();
   }
 
   /** Draw the timeline ourselves. */
