@@ -403,12 +403,13 @@ class Stepper:
             _say(f"  {name} = {value!r}")
 
     def _made(self, node: int) -> str:
-        with self.session.store.lock:
-            record = self.session.store.nodes.get(node)
+        store = self.session.store
+        with store.lock:
+            record = store.nodes.get(node)
             if isinstance(record, Leaf):
                 return f"{record.name or record.role} (node {node})"
             if isinstance(record, Op):
-                return f"{self.session.store.text(record.op)} (node {node})"
+                return f"{store.text(record.op)} (node {node})"
         return f"node {node}" if node else "not a tensor"
 
     def _value(self, node: int) -> str:

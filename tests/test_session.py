@@ -387,3 +387,35 @@ def test_a_program_that_has_not_begun_can_be_stopped(tmp_path):
         stop = session.stop(WAIT)  # at once: it has not even connected
         assert (stop.state, session.state) == ("stopped", "stopped")
         assert session.restart(WAIT).reason == "entry"
+
+
+class Ordered:
+    """The session's lock, which nobody may ask for who holds the store's: two threads would wait for each other."""
+
+    def __init__(self, session: Session) -> None:
+        self._lock = threading.RLock()
+        self._session = session
+        self._is_owned = self._lock._is_owned  # type: ignore[attr-defined]
+        self._release_save = self._lock._release_save  # type: ignore[attr-defined]
+        self._acquire_restore = self._lock._acquire_restore  # type: ignore[attr-defined]
+        self.release = self._lock.release
+
+    def acquire(self, *args: Any) -> bool:
+        store = self._session._present.lock
+        assert self._is_owned() or not store._is_owned(), "the session's lock comes before the store's"
+        return self._lock.acquire(*args)
+
+    __enter__ = acquire
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_the_sessions_lock_is_taken_before_the_stores(session: Session) -> None:
+    session.next(WAIT)
+    session._changed = threading.Condition(Ordered(session))  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="comes before"), session.store.lock:
+        session.store  # noqa: B018
+    assert session.state_message()["stop"]["slot"] is not None
+    assert session.settings_message()
+    session.add_breakpoint("op", name="nothing_of_the_kind")

@@ -22,8 +22,11 @@ class Messages(Watches):
             message = self._stall.text
         shown = now.as_dict() if now else None
         if shown is not None and now is not None:
-            with self.store.lock:
-                slot = self.store.structure.slot_of.get(now.node)
+            store = (
+                self.store
+            )  # asked before its lock is taken: it takes the session's, which always comes first
+            with store.lock:
+                slot = store.structure.slot_of.get(now.node)
             shown["slot"] = None if slot is None else slot.id
         return {
             "t": "state",
