@@ -107,9 +107,6 @@ def floating(*dtypes: Any, **_: Any) -> DType:
     return met if is_floating(met) else _default[0]
 
 
-divided = floating  # the type of a true division
-
-
 def first(*dtypes: Any, **_: Any) -> DType:
     """The type of the first argument."""
     return dtypes[0]  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.dtype import divided, floating, promoted
+from engine.dtype import floating, promoted
 
 Shape = tuple[int, ...]
 # A shape rule is given what stands for each argument (its shape, the plain number, or None) and the op's
@@ -161,7 +161,7 @@ class Op:
             family in ("elementwise", "activation", "reduce") and not alone if fuses is None else fuses
         )
         # Its arguments from this one on meet in one type, a floating one for `fractions` (`engine.promotion`); None: they need not.
-        self.fractions = dtype in (floating, divided)
+        self.fractions = dtype is floating
         self.meets = (
             0 if meets is None and (self.fractions or (dtype is promoted and len(arg_names) > 1)) else meets
         )

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.dtype import get_default_dtype, is_floating, joined
-from engine.dtype import int64 as _int64
+from engine.dtype import floating, get_default_dtype, is_floating, joined, promoted
 
 if TYPE_CHECKING:
     from engine.op import Op
@@ -49,28 +48,24 @@ def common(arguments: Sequence[Any], fractions: bool = False) -> np.dtype[Any] |
     """The type that arrays, tensors and plain numbers meet in; with `fractions` a floating one. None without any of them."""
     shaped: np.dtype[Any] | None = None
     single: np.dtype[Any] | None = None
-    number: type | None = None
+    numbers: list[Any] = []
     for value in arguments:
         kind = getattr(value, "dtype", None)
         if kind is None:
-            if (
-                type(value) is float
-                or (type(value) is int and number is not float)
-                or (type(value) is bool and number is None)
-            ):
-                number = type(value)
+            if type(value) in (bool, int, float):
+                numbers.append(value)
         elif value.ndim:
             shaped = joined(shaped, kind)
         else:
             single = joined(single, kind)
     met = shaped if shaped is not None and not _lifts(single, shaped) else joined(shaped, single)
-    if number is float and (met is None or not is_floating(met)):
-        met = get_default_dtype()
-    elif number is int and (met is None or met.kind == "b"):
-        met = _int64
-    elif number is bool and met is None:
-        met = np.dtype(bool)
-    return get_default_dtype() if fractions and met is not None and not is_floating(met) else met
+    if met is None:
+        if not numbers:
+            return None
+        met = promoted(*numbers)
+        return get_default_dtype() if fractions or is_floating(met) else met
+    met = promoted(met, *numbers)
+    return floating(met) if fractions else met
 
 
 def _lifts(single: np.dtype[Any] | None, shaped: np.dtype[Any]) -> bool:

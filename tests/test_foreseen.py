@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from foreseeing import apart, equal
 
 import dsviz as ds
 from dsviz import nn
@@ -60,19 +61,6 @@ def trained(forward: Callable[[Any, Any], Any] = lambda net, x: net(x), turns: i
         optimizer.step()
         found += [loss.numpy(force=True), x.grad.numpy()]
     return [*found, *(p.numpy(force=True) for p in net.parameters()), *(b.numpy() for b in net.buffers())]
-
-
-def apart(monkeypatch: pytest.MonkeyPatch, run: Callable[[], list[Any]]) -> list[Any]:
-    """What `run` gives with every op computed by itself."""
-    with monkeypatch.context() as patch:
-        patch.setattr(foreseen, "ENOUGH", 1 << 60)
-        return run()
-
-
-def equal(found: list[Any], expected: list[Any]) -> None:
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected, strict=True):
-        assert np.array_equal(a, b, equal_nan=True)
 
 
 @pytest.fixture

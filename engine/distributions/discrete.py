@@ -181,16 +181,10 @@ class Categorical(Distribution):
         return -(self.logits.clamp(min=lowest) * self.probs).sum(-1)
 
 
-class OneHotCategorical(Distribution):
-    """One of k, as a vector of zeros and one 1."""
+class Chosen:
+    """What those share that are made of a choice between k."""
 
-    has_enumerate_support = True
-    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}  # noqa: RUF012
-    support = constraints.one_hot
-
-    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self._categorical = Categorical(probs, logits, validate_args)
-        super().__init__(self._categorical.batch_shape, self.probs.shape[-1:], validate_args)
+    _categorical: Categorical
 
     @property
     def probs(self) -> Tensor:
@@ -201,6 +195,18 @@ class OneHotCategorical(Distribution):
     def logits(self) -> Tensor:
         """Their logarithms."""
         return self._categorical.logits
+
+
+class OneHotCategorical(Chosen, Distribution):
+    """One of k, as a vector of zeros and one 1."""
+
+    has_enumerate_support = True
+    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}  # noqa: RUF012
+    support = constraints.one_hot
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+        self._categorical = Categorical(probs, logits, validate_args)
+        super().__init__(self._categorical.batch_shape, self.probs.shape[-1:], validate_args)
 
     @property
     def mode(self) -> Tensor:

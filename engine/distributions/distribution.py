@@ -249,3 +249,19 @@ def drawn(shape: Sequence[int], dtype: Any, draw: Callable[[np.random.Generator]
     """Numbers that `draw` takes from the default generator, as a tensor of `dtype`."""
     count = max(1, int(np.prod(shape)))
     return Tensor(np.asarray(draw(random.generator(*random.draw(count)))).astype(dtype, copy=False))
+
+
+class Centred:
+    """What those share that lie alike on both sides of `loc`."""
+
+    loc: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """`loc`."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """`loc`."""
+        return self.loc

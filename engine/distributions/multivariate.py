@@ -6,13 +6,13 @@ from typing import Any
 
 import engine as ds
 from engine.distributions import constraints
-from engine.distributions.distribution import Distribution, above_zero, require
+from engine.distributions.distribution import Centred, Distribution, above_zero, require
 from engine.distributions.normal import LOG_TWO_PI
 from engine.located import located
 from engine.tensor import Tensor
 
 
-class MultivariateNormal(Distribution):
+class MultivariateNormal(Centred, Distribution):
     """Normal vectors of mean `loc`, and a covariance, its inverse or its Cholesky factor: exactly one of the three."""
 
     has_rsample = True
@@ -52,16 +52,6 @@ class MultivariateNormal(Distribution):
         super().__init__(batch, (size,), validate_args)
 
     @property
-    def mean(self) -> Tensor:
-        """`loc`."""
-        return self.loc  # type: ignore[no-any-return]
-
-    @property
-    def mode(self) -> Tensor:
-        """`loc`."""
-        return self.loc  # type: ignore[no-any-return]
-
-    @property
     def precision_matrix(self) -> Tensor:
         """The inverse of the covariance."""
         return ds.linalg.inv(self.covariance_matrix)
@@ -97,7 +87,7 @@ class MultivariateNormal(Distribution):
         return found.expand(*self.batch_shape)  # type: ignore[no-any-return]
 
 
-class LowRankMultivariateNormal(Distribution):
+class LowRankMultivariateNormal(Centred, Distribution):
     """Normal vectors of the covariance `cov_factor cov_factorᵀ + diag(cov_diag)`.
 
     `cov_factor` is [..., n, rank] and `cov_diag` [..., n].
@@ -133,16 +123,6 @@ class LowRankMultivariateNormal(Distribution):
         super().__init__(batch, (size,), validate_args)
         if self._checks:
             require(self, "cov_diag", self.cov_diag, above_zero, "above 0")
-
-    @property
-    def mean(self) -> Tensor:
-        """`loc`."""
-        return self.loc  # type: ignore[no-any-return]
-
-    @property
-    def mode(self) -> Tensor:
-        """`loc`."""
-        return self.loc  # type: ignore[no-any-return]
 
     @property
     def variance(self) -> Tensor:

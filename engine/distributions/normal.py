@@ -7,13 +7,13 @@ from typing import Any
 
 import engine as ds
 from engine.distributions import constraints
-from engine.distributions.distribution import Distribution, above_zero, require, together
+from engine.distributions.distribution import Centred, Distribution, above_zero, require, together
 from engine.tensor import Tensor
 
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
-class Normal(Distribution):
+class Normal(Centred, Distribution):
     """Normal numbers of mean `loc` and standard deviation `scale`. Raises `ValueError` for a scale not above 0.
 
     >>> import engine as ds
@@ -30,16 +30,6 @@ class Normal(Distribution):
         super().__init__(self.loc.shape, validate_args=validate_args)
         if self._checks:
             require(self, "scale", self.scale, above_zero, "above 0")
-
-    @property
-    def mean(self) -> Tensor:
-        """`loc`."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """`loc`."""
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:
@@ -74,7 +64,42 @@ class Normal(Distribution):
         return 0.5 + 0.5 * LOG_TWO_PI + self.scale.log()
 
 
-class HalfNormal(Distribution):
+class Folded:
+    """What those share that are the sizes of numbers that lie alike on both sides of 0, of `base_dist`."""
+
+    base_dist: Any
+    _value: Any  # of Distribution
+
+    @property
+    def scale(self) -> Tensor:
+        """That of the numbers whose sizes these are."""
+        return self.base_dist.scale  # type: ignore[no-any-return]
+
+    @property
+    def mode(self) -> Tensor:
+        """0."""
+        return ds.zeros_like(self.scale)
+
+    def log_prob(self, value: Any) -> Tensor:
+        """The logarithm of the density; minus infinity below 0, where values are not checked."""
+        value = self._value(value)
+        found = self.base_dist.log_prob(value) + math.log(2)
+        return ds.where(value >= 0, found, ds.full_like(found, -math.inf))  # type: ignore[no-any-return]
+
+    def cdf(self, value: Any) -> Tensor:
+        """The probability of what is at most `value`."""
+        return 2 * self.base_dist.cdf(self._value(value)) - 1  # type: ignore[no-any-return]
+
+    def icdf(self, value: Any) -> Tensor:
+        """The inverse of `cdf`."""
+        return self.base_dist.icdf((self._value(value, inside=False) + 1) / 2)  # type: ignore[no-any-return]
+
+    def entropy(self) -> Tensor:
+        """The entropy, in nats."""
+        return self.base_dist.entropy() - math.log(2)  # type: ignore[no-any-return]
+
+
+class HalfNormal(Folded, Distribution):
     """The sizes of normal numbers of mean 0."""
 
     has_rsample = True
@@ -86,19 +111,9 @@ class HalfNormal(Distribution):
         super().__init__(self.base_dist.batch_shape, validate_args=validate_args)
 
     @property
-    def scale(self) -> Tensor:
-        """That of the normal numbers."""
-        return self.base_dist.scale
-
-    @property
     def mean(self) -> Tensor:
         """The mean."""
         return self.scale * math.sqrt(2 / math.pi)
-
-    @property
-    def mode(self) -> Tensor:
-        """0."""
-        return ds.zeros_like(self.scale)
 
     @property
     def variance(self) -> Tensor:
@@ -107,22 +122,4 @@ class HalfNormal(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """The sizes of normal draws."""
-        return self.base_dist.rsample(sample_shape).abs()
-
-    def log_prob(self, value: Any) -> Tensor:
-        """The logarithm of the density; minus infinity below 0, where values are not checked."""
-        value = self._value(value)
-        found = self.base_dist.log_prob(value) + math.log(2)
-        return ds.where(value >= 0, found, ds.full_like(found, -math.inf))  # type: ignore[no-any-return]
-
-    def cdf(self, value: Any) -> Tensor:
-        """The probability of what is at most `value`."""
-        return 2 * self.base_dist.cdf(self._value(value)) - 1
-
-    def icdf(self, value: Any) -> Tensor:
-        """The inverse of `cdf`."""
-        return self.base_dist.icdf((self._value(value, inside=False) + 1) / 2)
-
-    def entropy(self) -> Tensor:
-        """The entropy, in nats."""
-        return self.base_dist.entropy() - math.log(2)
+        return self.base_dist.rsample(sample_shape).abs()  # type: ignore[no-any-return]

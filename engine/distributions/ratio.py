@@ -11,7 +11,7 @@ import engine as ds
 from engine.distributions import constraints
 from engine.distributions.count import _Tried
 from engine.distributions.discrete import one_of
-from engine.distributions.distribution import Distribution, above_zero, drawn, require, together
+from engine.distributions.distribution import Centred, Distribution, above_zero, drawn, require, together
 from engine.grad_mode import no_grad
 from engine.tensor import Tensor
 
@@ -63,7 +63,7 @@ class FisherSnedecor(Distribution):
         return scale + a * ratio.log() + (a - 1) * value.log() - (a + b) * ds.log1p(ratio * value)  # type: ignore[no-any-return]
 
 
-class VonMises(Distribution):
+class VonMises(Centred, Distribution):
     """Angles from -π to π around `loc`, closer as `concentration` grows."""
 
     arg_constraints = {"loc": constraints.real, "concentration": constraints.positive}  # noqa: RUF012
@@ -74,16 +74,6 @@ class VonMises(Distribution):
         super().__init__(self.loc.shape, validate_args=validate_args)
         if self._checks:
             require(self, "concentration", self.concentration, above_zero, "above 0")
-
-    @property
-    def mean(self) -> Tensor:
-        """`loc`."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """`loc`."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:

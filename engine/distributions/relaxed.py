@@ -6,7 +6,7 @@ from typing import Any
 
 import engine as ds
 from engine.distributions import constraints
-from engine.distributions.discrete import Categorical, logits_of, one_of, share
+from engine.distributions.discrete import Categorical, Chosen, logits_of, one_of, share
 from engine.distributions.distribution import Distribution, require, together
 from engine.distributions.transformed_distribution import TransformedDistribution
 from engine.distributions.transforms import ExpTransform, SigmoidTransform
@@ -54,18 +54,10 @@ class LogitRelaxedBernoulli(Distribution):
         return self.temperature.log() + away - 2 * F.softplus(away)
 
 
-class RelaxedBernoulli(TransformedDistribution):
-    """Numbers from 0 to 1, near one of both ends as `temperature` goes to 0."""
+class _Relaxed(TransformedDistribution):
+    """What both share: the parameters are those of what is transformed."""
 
-    arg_constraints = LogitRelaxedBernoulli.arg_constraints
-    support = constraints.unit_interval
     has_rsample = True
-
-    def __init__(
-        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
-    ) -> None:
-        base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args)
-        super().__init__(base, SigmoidTransform(), validate_args)
 
     @property
     def temperature(self) -> Tensor:
@@ -74,16 +66,29 @@ class RelaxedBernoulli(TransformedDistribution):
 
     @property
     def probs(self) -> Tensor:
-        """The probability of 1."""
+        """The probabilities."""
         return self.base_dist.probs  # type: ignore[attr-defined, no-any-return]
 
     @property
     def logits(self) -> Tensor:
-        """Its logit."""
+        """Their logits, or logarithms."""
         return self.base_dist.logits  # type: ignore[attr-defined, no-any-return]
 
 
-class ExpRelaxedCategorical(Distribution):
+class RelaxedBernoulli(_Relaxed):
+    """Numbers from 0 to 1, near one of both ends as `temperature` goes to 0."""
+
+    arg_constraints = LogitRelaxedBernoulli.arg_constraints
+    support = constraints.unit_interval
+
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args)
+        super().__init__(base, SigmoidTransform(), validate_args)
+
+
+class ExpRelaxedCategorical(Chosen, Distribution):
     """The logarithms of `RelaxedOneHotCategorical`."""
 
     has_rsample = True
@@ -97,16 +102,6 @@ class ExpRelaxedCategorical(Distribution):
         self._categorical = Categorical(probs, logits, validate_args)
         self.temperature = _temperature(temperature, self.logits)
         super().__init__(self._categorical.batch_shape, self.probs.shape[-1:], validate_args)
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Their logarithms."""
-        return self._categorical.logits
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws with a gradient: Gumbel's noise added to the logits."""
@@ -123,7 +118,7 @@ class ExpRelaxedCategorical(Distribution):
         return score + ds.lgamma(ds.tensor(float(k), dtype=kind)) + self.temperature.log() * (k - 1)  # type: ignore[no-any-return]
 
 
-class RelaxedOneHotCategorical(TransformedDistribution):
+class RelaxedOneHotCategorical(_Relaxed):
     """Shares that sum to 1, near a one-hot vector as `temperature` goes to 0.
 
     >>> import engine as ds
@@ -134,25 +129,9 @@ class RelaxedOneHotCategorical(TransformedDistribution):
 
     arg_constraints = ExpRelaxedCategorical.arg_constraints
     support = constraints.simplex
-    has_rsample = True
 
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args)
         super().__init__(base, ExpTransform(), validate_args)
-
-    @property
-    def temperature(self) -> Tensor:
-        """How smooth."""
-        return self.base_dist.temperature  # type: ignore[attr-defined, no-any-return]
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities."""
-        return self.base_dist.probs  # type: ignore[attr-defined, no-any-return]
-
-    @property
-    def logits(self) -> Tensor:
-        """Their logarithms."""
-        return self.base_dist.logits  # type: ignore[attr-defined, no-any-return]

@@ -8,7 +8,7 @@ from typing import Any
 import engine as ds
 from engine.distributions import constraints
 from engine.distributions.distribution import above_zero, require, together
-from engine.distributions.normal import Normal
+from engine.distributions.normal import Folded, Normal
 from engine.distributions.positive import Exponential, Gamma
 from engine.distributions.spread import EULER, Cauchy, Uniform
 from engine.distributions.transformed_distribution import TransformedDistribution
@@ -63,7 +63,7 @@ class LogNormal(TransformedDistribution):
         return self.base_dist.entropy() + self.loc
 
 
-class HalfCauchy(TransformedDistribution):
+class HalfCauchy(Folded, TransformedDistribution):
     """The sizes of Cauchy numbers around 0."""
 
     arg_constraints = {"scale": constraints.positive}  # noqa: RUF012
@@ -74,42 +74,14 @@ class HalfCauchy(TransformedDistribution):
         super().__init__(Cauchy(0.0, scale, validate_args), AbsTransform(), validate_args)
 
     @property
-    def scale(self) -> Tensor:
-        """That of the Cauchy numbers."""
-        return self.base_dist.scale  # type: ignore[attr-defined, no-any-return]
-
-    @property
     def mean(self) -> Tensor:
         """Infinite."""
         return ds.full_like(self.scale, math.inf)
 
     @property
-    def mode(self) -> Tensor:
-        """0."""
-        return ds.zeros_like(self.scale)
-
-    @property
     def variance(self) -> Tensor:
         """Infinite."""
         return ds.full_like(self.scale, math.inf)
-
-    def log_prob(self, value: Any) -> Tensor:
-        """The logarithm of the density; minus infinity below 0, where values are not checked."""
-        value = self._value(value)
-        found = self.base_dist.log_prob(value) + math.log(2)
-        return ds.where(value >= 0, found, ds.full_like(found, -math.inf))  # type: ignore[no-any-return]
-
-    def cdf(self, value: Any) -> Tensor:
-        """The probability of what is at most `value`."""
-        return 2 * self.base_dist.cdf(self._value(value)) - 1
-
-    def icdf(self, value: Any) -> Tensor:
-        """The inverse of `cdf`."""
-        return self.base_dist.icdf((self._value(value, inside=False) + 1) / 2)
-
-    def entropy(self) -> Tensor:
-        """The entropy, in nats."""
-        return self.base_dist.entropy() - math.log(2)
 
 
 class Pareto(TransformedDistribution):

@@ -8,7 +8,7 @@ from typing import Any
 from engine.distributions import constraints
 from engine.distributions.distribution import Distribution
 from engine.distributions.independent import Independent
-from engine.distributions.transforms import ComposeTransform, Transform, summed
+from engine.distributions.transform import ComposeTransform, Transform, summed
 from engine.grad_mode import no_grad
 from engine.located import located
 from engine.tensor import Tensor

@@ -9,7 +9,7 @@ import numpy as np
 import engine as ds
 from engine.distributions import constraints
 from engine.distributions.count import _Tried
-from engine.distributions.discrete import Categorical, one_of
+from engine.distributions.discrete import Categorical, Chosen, one_of
 from engine.distributions.distribution import Distribution, above_zero, drawn, require, together
 from engine.located import located
 from engine.nn import functional as F
@@ -69,7 +69,7 @@ class NegativeBinomial(_Tried):
         return likely + ways  # type: ignore[no-any-return]
 
 
-class Multinomial(Distribution):
+class Multinomial(Chosen, Distribution):
     """How often each of k kinds came up in `total_count` draws.
 
     >>> import engine as ds
@@ -92,16 +92,6 @@ class Multinomial(Distribution):
         one_of("Multinomial", probs, logits)
         self._categorical = Categorical(probs, logits, validate_args)
         super().__init__(self._categorical.batch_shape, self.probs.shape[-1:], validate_args)
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities, which sum to 1."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Their logarithms."""
-        return self._categorical.logits
 
     @property
     def support(self) -> Any:

@@ -76,7 +76,7 @@ def _div_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 
 @op(
     "div",
-    **{**ELEMENTWISE, "dtype": dtype.divided},
+    **{**ELEMENTWISE, "dtype": dtype.floating},
     quiet=True,
     onnx="Div",
     formula="input / other",
@@ -207,7 +207,7 @@ def _reciprocal_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 
 @op(
     "reciprocal",
-    **{**UNARY, "dtype": dtype.divided},
+    **{**UNARY, "dtype": dtype.floating},
     quiet=True,
     onnx="Reciprocal",
     formula="1 / input",

@@ -80,7 +80,7 @@ def _mean_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool)
     return spread(xp, g * (1 / builtins.max(_count(input.shape, dim), 1)), input.shape, dim, keepdim)
 
 
-@op("mean", **{**REDUCE, "dtype": types.divided}, onnx="ReduceMean", formula="Σ input / n", vjp=_mean_vjp)
+@op("mean", **{**REDUCE, "dtype": types.floating}, onnx="ReduceMean", formula="Σ input / n", vjp=_mean_vjp)
 def MEAN(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Mean; nan of nothing."""
     count = _count(input.shape, dim)
@@ -267,7 +267,7 @@ def _var_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool, 
 
 @op(
     "var",
-    **{**REDUCE, "dtype": types.divided},
+    **{**REDUCE, "dtype": types.floating},
     formula="Σ (input - mean)² / (n - correction)",
     vjp=_var_vjp,
     saves=("input",),
