@@ -6,6 +6,7 @@ from typing import Any
 
 from engine import backend
 from engine.backend import Device
+from engine.backends import cuda
 from engine.config import current
 from engine.located import located
 
@@ -60,7 +61,10 @@ def set_printoptions(
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Taken for PyTorch's sake: the same program gives the same bits on the CPU whatever this says."""
+    """The same bits each time, of a GPU's convolutions too where `backends.cudnn.deterministic` was switched off.
+
+    On the CPU the same program gives the same bits whatever this says.
+    """
     global _deterministic
     _deterministic = bool(mode)
 
@@ -71,11 +75,16 @@ def are_deterministic_algorithms_enabled() -> bool:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Taken for PyTorch's sake: float32 products are always whole. Raises `ValueError` for an unknown word."""
+    """Whether a GPU may round float32 to TF32 before it multiplies two matrices: "highest" forbids it.
+
+    It is the same switch as `backends.cuda.matmul.allow_tf32`. On the CPU float32 products are always whole.
+    Raises `ValueError` for an unknown word.
+    """
     global _precision
     if precision not in ("highest", "high", "medium"):
         raise located(ValueError(f"precision has to be 'highest', 'high' or 'medium', got {precision!r}"))
     _precision = precision
+    cuda.matmul.allow_tf32 = precision != "highest"
 
 
 def get_float32_matmul_precision() -> str:

@@ -45,6 +45,7 @@ def switches(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What a precision sets, put back afterwards."""
     for room in (ds.backends.cudnn, ds.backends.cuda.matmul):
         monkeypatch.setattr(room, "allow_tf32", room.allow_tf32)
+    monkeypatch.setattr(ds.backends.cudnn, "deterministic", ds.backends.cudnn.deterministic)
     return monkeypatch
 
 
@@ -86,6 +87,7 @@ def test_precision_is_set_before_anything_is_made(
     assert half[0]["loss"] != full[0]["loss"]
     gpu.gpu_of("dsviz").set("tf32")
     assert (ds.backends.cudnn.allow_tf32, ds.backends.cuda.matmul.allow_tf32) == (True, True)
+    assert not ds.backends.cudnn.deterministic
 
 
 def test_the_gpu_and_what_computes_are_named(device_library: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,15 +55,17 @@ def test_threads_of_matrix_products() -> None:
     assert ds.get_num_threads() == before
 
 
-def test_what_needs_nothing_here_is_taken_and_remembered() -> None:
+def test_what_needs_nothing_here_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     ds.use_deterministic_algorithms(True)
     assert ds.are_deterministic_algorithms_enabled()
     ds.use_deterministic_algorithms(False)
     ds.set_float32_matmul_precision("high")
     assert ds.get_float32_matmul_precision() == "high"
+    assert ds.backends.cuda.matmul.allow_tf32
     ds.set_float32_matmul_precision("highest")
-    ds.backends.cudnn.benchmark = True
-    ds.backends.cudnn.deterministic = True
+    assert not ds.backends.cuda.matmul.allow_tf32
+    monkeypatch.setattr(ds.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(ds.backends.cudnn, "deterministic", True)
     assert not ds.backends.mps.is_available()
     ds.set_default_device("cpu")
     assert ds.get_default_device() == ds.device("cpu")

@@ -22,6 +22,7 @@ from engine.backend import require_cupy
 from engine.pool import pool as parked
 
 MIB = 1 << 20
+ANY = "any of cuDNN's algorithms (cudnn.deterministic = False)"
 
 
 class Gpu(ABC):
@@ -33,7 +34,11 @@ class Gpu(ABC):
         self.unused = self.free()
 
     def set(self, precision: str) -> None:
-        """Products and convolutions in full float32, or with inputs rounded as TF32 has them."""
+        """Products and convolutions in full float32, or with inputs rounded as TF32 has them.
+
+        Convolutions by whatever cuDNN thinks fastest, as PyTorch has it and this engine does when it is told.
+        """
+        self.lib.backends.cudnn.deterministic = False
         allowed = precision == "tf32"
         self.lib.backends.cuda.matmul.allow_tf32 = allowed
         self.lib.backends.cudnn.allow_tf32 = allowed
@@ -200,7 +205,7 @@ def described(found: dict[str, dict[str, Any]], precision: str) -> str:
             (who, version), *rest = facts["versions"].items()
             inside = ", ".join(f"{key.removeprefix('its ')} {value}" for key, value in rest)
             parts.append(f"{who} {version} ({inside})")
-    return ", ".join([*parts, f"Python {platform.python_version()}", PRECISIONS[precision]])
+    return ", ".join([*parts, f"Python {platform.python_version()}", ANY, PRECISIONS[precision]])
 
 
 if __name__ == "__main__":

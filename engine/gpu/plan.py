@@ -7,9 +7,11 @@ CPU's time each with cuDNN 9.19, where a GPU is done in 60. Numbers of attribute
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from engine.backend import require_cupy
 from engine.gpu.library import DOUBLE, FLOAT, TYPES, Library, Unsupported
 from engine.ops.window import Sizes, Window
 from engine.shapes import steps
@@ -18,7 +20,7 @@ from engine.shapes import steps
 CONVOLUTION, ENGINE, CONFIG, HEURISTICS, PLAN = 1, 2, 3, 4, 5
 FORWARD, WEIGHTS, DATA, GRAPH, PACK, TENSOR = 10, 11, 12, 15, 16, 17
 # cudnnBackendAttributeType_t
-HANDLE, DATA_TYPE, INT64, FLOAT_TYPE, DOUBLE_TYPE, POINTER, MODE, HEURISTIC, NOTE, DESCRIPTOR = 0, 1, 3, 4, 5, 6, 7, 8, 11, 15  # fmt: skip
+HANDLE, DATA_TYPE, INT64, FLOAT_TYPE, DOUBLE_TYPE, POINTER, MODE, HEURISTIC, NOTE, DESCRIPTOR, TEXT = 0, 1, 3, 4, 5, 6, 7, 8, 11, 15, 24  # fmt: skip
 # cudnnBackendNumericalNote_t
 TENSOR_CORE, DOWN_CONVERTED, NONDETERMINISTIC = 0, 1, 4
 CROSS_CORRELATION = 1
@@ -31,6 +33,23 @@ OPERATIONS = {
 HEURISTIC_A, FALLBACK = 3, 2
 MOST = 1 << 30  # bytes of room a computation may take
 X, W, Y = 1, 2, 3  # how the arrays are named to the plan
+# Of how many ways the time is taken, how often each runs for it, and what a later one has to take less than of the
+# time of an earlier one, which cuDNN thinks faster: what is measured of so short a time is not exact.
+TRIED, TURNS, BETTER = 4, 8, 0.95
+
+
+class Wanted(NamedTuple):
+    """A computation: "forward", "data" or "weights", the shapes and type of its arrays, and what is asked of its numbers."""
+
+    what: str
+    x: Sizes
+    weight: Sizes
+    y: Sizes
+    window: Window
+    kind: str
+    last: bool  # the channels are last in memory in all three arrays; else their elements are in order
+    exact: bool  # float32 is multiplied as float32
+    careful: bool  # the same bits each time
 
 
 class Descriptor:
@@ -125,14 +144,24 @@ class Prepared:
             )
 
 
-def _tensor(lib: Library, name: int, shape: Sizes, kind: str) -> Descriptor:
+def _tensor(lib: Library, name: int, shape: Sizes, kind: str, last: bool) -> Descriptor:
     made = Descriptor(lib, TENSOR).set(901, DATA_TYPE, enum(TYPES[kind])).set(902, INT64, longs(*shape))
     return (
-        made.set(903, INT64, longs(*steps(shape)))
+        made.set(903, INT64, longs(*(strides_last(shape) if last else steps(shape))))
         .set(906, INT64, longs(name))
         .set(900, INT64, longs(16))
         .finish()
     )
+
+
+def strides_last(shape: Sizes) -> Sizes:
+    """The strides, in elements, of [samples, channels, spatial...] with the channels last in memory.
+
+    >>> strides_last((2, 3, 5, 7))
+    (105, 1, 21, 3)
+    """
+    whole, *between, _ = steps((shape[0], *shape[2:], shape[1]))
+    return (whole, 1, *between)
 
 
 def _configurations(lib: Library, graph: Descriptor) -> Iterator[Descriptor]:
@@ -156,17 +185,15 @@ def _notes(lib: Library, configuration: Descriptor) -> set[int]:
     return set(found[: min(16, engine.get(1303, NOTE, found))])
 
 
-def prepare(
-    lib: Library, what: str, x: Sizes, weight: Sizes, y: Sizes, w: Window, kind: str, exact: bool
-) -> Prepared:
-    """A way to compute "forward", "data" or "weights" for arrays of these shapes with their elements in order.
-
-    The same bits come each time it runs; `exact`: float32 is multiplied as float32. Raises `Unsupported`.
-    """
+def _graph(lib: Library, wanted: Wanted) -> tuple[Descriptor, list[Descriptor]]:
+    """The computation as cuDNN takes it, and what has to stay as long as that."""
+    what, x, weight, y, w, kind = wanted[:6]
     if len(x) == 3:  # one spatial dimension is two, the second of size 1
         x, weight, y = (*x, 1), (*weight, 1), (*y, 1)
         w = Window((*w.kernel, 1), (*w.stride, 1), (*w.padding, (0, 0)), (*w.dilation, 1))
-    source, filters, result = (_tensor(lib, *each, kind) for each in ((X, x), (W, weight), (Y, y)))
+    source, filters, result = (
+        _tensor(lib, *each, kind, wanted.last) for each in ((X, x), (W, weight), (Y, y))
+    )
     before, after = zip(*w.padding, strict=True)
     convolution = Descriptor(lib, CONVOLUTION).set(100, DATA_TYPE, enum(DOUBLE if kind == "d" else FLOAT))
     convolution.set(101, MODE, enum(CROSS_CORRELATION)).set(106, INT64, longs(len(w.kernel)))
@@ -180,7 +207,15 @@ def prepare(
     operation.set(alpha, number, (scale * 1)(1)).set(beta, number, (scale * 1)(0)).finish()
     graph = Descriptor(lib, GRAPH).set(800, HANDLE, pointers(lib.handle()))
     graph.set(801, DESCRIPTOR, pointers(operation.value)).finish()
-    refused = {NONDETERMINISTIC, *((TENSOR_CORE, DOWN_CONVERTED) if kind == "f" and exact else ())}
+    return graph, [source, filters, result, convolution, operation, graph]
+
+
+def _ways(lib: Library, wanted: Wanted) -> Iterator[Prepared]:
+    """Every way to compute it that gives the numbers asked for, the one thought fastest first."""
+    graph, alive = _graph(lib, wanted)
+    refused = {NONDETERMINISTIC} if wanted.careful else set()
+    if wanted.kind == "f" and wanted.exact:
+        refused |= {TENSOR_CORE, DOWN_CONVERTED}
     for configuration in _configurations(lib, graph):
         try:
             if refused & _notes(lib, configuration):
@@ -192,7 +227,40 @@ def prepare(
         except Unsupported:
             continue
         if room[0] <= MOST:
-            return Prepared(
-                lib, plan, room[0], [source, filters, result, convolution, operation, graph, configuration]
-            )
-    raise Unsupported("there is no way to compute it that gives the same bits each time")
+            yield Prepared(lib, plan, room[0], [*alive, configuration])
+
+
+def prepare(lib: Library, wanted: Wanted, arrays: tuple[int, int, int] | None = None) -> Prepared:
+    """A way to compute what is wanted: the one cuDNN thinks fastest.
+
+    With the addresses of `arrays` (x, weight, y) the first few are run on them, and the one that took least is it.
+    Raises `Unsupported` where there is none.
+    """
+    best = None
+    for way in itertools.islice(_ways(lib, wanted), TRIED if arrays is not None else 1):
+        if arrays is None:
+            return way
+        took = _time(way, arrays)
+        if best is None or took < best[0] * BETTER:
+            best = took, way
+    if best is None:
+        raise Unsupported("there is no way to compute it that gives the numbers asked for")
+    return best[1]
+
+
+def _time(way: Prepared, arrays: tuple[int, int, int]) -> float:
+    """Milliseconds that it takes run after run, by the GPU's clock; infinite where it cannot be run."""
+    cuda = require_cupy().cuda
+    try:
+        room = cuda.alloc(way.room) if way.room else None
+        at = 0 if room is None else room.ptr
+        way.run(*arrays, at)  # its kernel is loaded
+        start, end = cuda.Event(), cuda.Event()
+        start.record()
+        for _ in range(TURNS):
+            way.run(*arrays, at)
+        end.record()
+        end.synchronize()
+        return float(cuda.get_elapsed_time(start, end)) / TURNS
+    except (RuntimeError, MemoryError):  # too little memory for its room is one of them
+        return float("inf")

@@ -129,10 +129,12 @@ def spread(xp: Any, g: Any, weight: Any, bias: Any, w: Window, groups: int, size
     """
     if xp is np and bias is None and (fast := convolution.spread(g, weight, w, groups, size)) is not None:
         return fast
-    if on_gpu(xp) and bias is None:
+    if on_gpu(xp):
         from engine.gpu import convolution as gpu
 
         if (made := gpu.spread(g, weight, w, groups, size)) is not None:
+            if bias is not None:
+                made += along(bias, made.ndim)
             return made
     g, weight, met = widened(xp, g, weight)
     samples, filters = g.shape[:2]

@@ -1,0 +1,154 @@
+"""Convolutions on a GPU by cuDNN: what is asked of it, which of its ways is taken, and that the numbers are right.
+
+A stand-in for the library (`fake_cudnn.py`) computes with NumPy what the engine describes to it.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import fake_cudnn
+import numpy as np
+import pytest
+import strict_cupy
+from fake_cudnn import Way
+
+import dsviz as ds
+from dsviz import nn
+from engine.gpu import capture, convolution, library
+from engine.gpu.plan import DOWN_CONVERTED, NONDETERMINISTIC, TENSOR_CORE, strides_last
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """`gpu(cudnn)` puts that library behind the stand-in for CuPy."""
+    with strict_cupy.installed() as cupy:
+
+        def install(cudnn: fake_cudnn.Cudnn) -> fake_cudnn.Cudnn:
+            class Event:
+                def record(self) -> None:
+                    self.at = cudnn.clock
+
+                def synchronize(self) -> None:
+                    pass
+
+            cuda = cupy.cuda
+            monkeypatch.setattr(cuda, "Event", Event, raising=False)
+            monkeypatch.setattr(cuda, "get_elapsed_time", lambda a, b: b.at - a.at, raising=False)
+            monkeypatch.setattr(cuda, "alloc", lambda size: types.SimpleNamespace(ptr=16), raising=False)
+            monkeypatch.setattr(
+                cuda, "get_current_stream", lambda: types.SimpleNamespace(ptr=0), raising=False
+            )
+            made = library.Library(cudnn)  # type: ignore[arg-type]
+            monkeypatch.setattr(library, "library", lambda: made)
+            monkeypatch.setattr(convolution, "_plans", {})
+            return cudnn
+
+        yield install
+
+
+@pytest.fixture
+def switches(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`switches(deterministic=False, ...)` sets them for one test."""
+
+    def put(**wanted: Any) -> None:
+        for name, value in wanted.items():
+            monkeypatch.setattr(ds.backends.cudnn, name, value)
+
+    return put
+
+
+CASES: dict[str, tuple[tuple[int, ...], Any]] = {
+    "3x3": ((2, 3, 6, 5), lambda: nn.Conv2d(3, 4, 3, padding=1)),
+    "1x1": ((2, 3, 4, 4), lambda: nn.Conv2d(3, 5, 1, bias=False)),
+    "strided": ((1, 4, 7, 7), lambda: nn.Conv2d(4, 6, 3, stride=2, dilation=2, padding=2)),
+    "groups": ((2, 4, 5, 5), lambda: nn.Conv2d(4, 4, 3, groups=2)),
+    "line": ((2, 3, 9), lambda: nn.Conv1d(3, 4, 3, stride=2)),
+    "volume": ((1, 2, 4, 4, 4), lambda: nn.Conv3d(2, 3, 2)),
+    "transposed": ((2, 3, 4, 4), lambda: nn.ConvTranspose2d(3, 2, 3, stride=2)),
+}
+
+
+def computed(device: str, shape: tuple[int, ...], make: Any) -> list[Any]:
+    """What a layer gives, and the gradients."""
+    ds.manual_seed(0)
+    layer = make().to(device)
+    x = ds.tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32), device=device)
+    x.requires_grad = True
+    out = layer(x)
+    (out * out).sum().backward()
+    return [t.detach().cpu().numpy() for t in (out, x.grad, *(p.grad for p in layer.parameters()))]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_convolution_and_its_gradients_by_cudnn(name: str, gpu: Any) -> None:
+    cudnn = gpu(fake_cudnn.Cudnn())
+    shape, make = CASES[name]
+    for here, there in zip(computed("cpu", shape, make), computed("cuda", shape, make), strict=True):
+        np.testing.assert_allclose(here, there, rtol=2e-5, atol=2e-5)
+    assert len(cudnn.ran) == 3
+
+
+WAYS = (
+    Way(1, (TENSOR_CORE, DOWN_CONVERTED)), Way(2, (NONDETERMINISTIC,), takes=0.1), Way(3, takes=0.9), Way(4, takes=0.5),
+    Way(5, (TENSOR_CORE,), takes=0.01),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "engine"),
+    [
+        ({"allow_tf32": False}, 3),  # as it is unless somebody says otherwise: the same bits each time
+        ({"allow_tf32": False, "deterministic": False}, 2),
+        ({"deterministic": False}, 1),
+        ({}, 1),
+        ({"allow_tf32": False, "benchmark": True}, 4),
+        ({"allow_tf32": False, "deterministic": False, "benchmark": True}, 2),
+    ],
+    ids=str,
+)
+def test_which_way_is_taken(asked: dict[str, bool], engine: int, gpu: Any, switches: Any) -> None:
+    cudnn = gpu(fake_cudnn.Cudnn(*WAYS))
+    switches(**asked)
+    shape, make = CASES["3x3"]
+    computed("cuda", shape, make)
+    cudnn.ran.clear()
+    computed("cuda", shape, make)
+    assert cudnn.ran == [engine] * 3  # and without asking or timing again
+
+
+def test_deterministic_algorithms_are_those_of_cudnn_too(gpu: Any, switches: Any) -> None:
+    cudnn = gpu(fake_cudnn.Cudnn(*WAYS))
+    switches(deterministic=False, allow_tf32=False)
+    ds.use_deterministic_algorithms(True)
+    try:
+        computed("cuda", *CASES["3x3"])
+    finally:
+        ds.use_deterministic_algorithms(False)
+    assert set(cudnn.ran) == {3}
+
+
+def test_no_time_is_taken_while_a_step_is_recorded(
+    gpu: Any, switches: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn = gpu(fake_cudnn.Cudnn(*WAYS))
+    switches(benchmark=True, allow_tf32=False)
+    monkeypatch.setattr(capture, "recording", True)
+    computed("cuda", *CASES["3x3"])
+    assert cudnn.ran == [3] * 3
+
+
+def test_what_cudnn_does_not_do_is_computed_all_the_same(gpu: Any, switches: Any) -> None:
+    cudnn = gpu(fake_cudnn.Cudnn(Way(1, (NONDETERMINISTIC,))))
+    shape, make = CASES["3x3"]
+    for here, there in zip(computed("cpu", shape, make), computed("cuda", shape, make), strict=True):
+        np.testing.assert_allclose(here, there, rtol=2e-5, atol=2e-5)
+    assert not cudnn.ran
+
+
+def test_strides_of_channels_that_are_last() -> None:
+    for shape in ((2, 3, 5, 7), (2, 3, 5), (1, 4, 2, 3, 6)):
+        plain = np.empty((shape[0], *shape[2:], shape[1]), np.int8)
+        assert np.moveaxis(plain, -1, 1).strides == strides_last(shape)
