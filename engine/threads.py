@@ -1,9 +1,12 @@
-"""How many threads a matrix product takes: those of the BLAS library that NumPy brings along."""
+"""How many threads a matrix product takes, and a loop in C: those of the BLAS library that NumPy brings along, and OpenMP's."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -52,10 +55,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Set the threads of a matrix product. Raises `ValueError` below 1, `TypeError` for what is no whole number.
+    """Set the threads of a matrix product and of other kernels. Raises `ValueError` below 1, `TypeError` for what is no whole number.
 
-    Where NumPy comes with another library than OpenBLAS this changes nothing; set OMP_NUM_THREADS there.
+    oneDNN's kernels follow in the Python thread that calls this. Where NumPy comes with another library than OpenBLAS, its
+    products do not; set OMP_NUM_THREADS there.
     """
+    global _asked
     if isinstance(threads, bool) or not isinstance(threads, int):
         raise located(TypeError(f"set_num_threads takes a whole number, got {type(threads).__name__}"))
     if threads < 1:
@@ -63,6 +68,61 @@ def set_num_threads(threads: int) -> None:
     library = _library()
     if library is not None:
         library[0](threads)
+    _asked = threads
+    for put in _followers:
+        put(threads)
+
+
+_asked: int | None = None  # what was set last
+_followers: list[Callable[[int], object]] = []
+
+
+def follow(put: Callable[[int], object]) -> None:
+    """Have `put` set the threads of another library, too, whenever somebody sets them."""
+    _followers.append(put)
+    if _asked is not None:
+        put(_asked)
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """Within this, a library of OpenMP that is opened lets its threads sleep between kernels instead of spinning.
+
+    Spinning threads of this library and of NumPy's take the cores from each other, and both from other programs: a
+    small network was found a hundred times as slow. Whoever set a policy of his own keeps it.
+    """
+    policy = "OMP_WAIT_POLICY"
+    if policy in os.environ or "GOMP_SPINCOUNT" in os.environ:
+        yield
+        return
+    os.environ[policy] = "PASSIVE"
+    try:
+        yield
+    finally:
+        del os.environ[policy]
+
+
+# A child process has none of its parent's threads, and a library of OpenMP would wait for them forever.
+_forked = False
+
+
+def _leave() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave)
+
+
+def forked() -> bool:
+    """Whether this process is a child made by fork, where threads of OpenMP cannot be had."""
+    return _forked
+
+
+def team() -> int:
+    """Threads that a loop in C may take: as many as a product, but one in a child made by fork."""
+    return 1 if _forked else get_num_threads()
 
 
 def get_num_interop_threads() -> int:

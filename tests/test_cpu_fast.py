@@ -188,6 +188,19 @@ def test_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_it
+def test_its_threads_follow_those_of_the_products() -> None:
+    found, before = library.library(), ds.get_num_threads()
+    assert found is not None
+    most = found.lib.omp_get_max_threads()
+    try:
+        ds.set_num_threads(1)
+        assert found.lib.omp_get_max_threads() == 1
+    finally:
+        ds.set_num_threads(before)
+        found.lib.omp_set_num_threads(most)
+
+
+@needs_it
 def test_other_types_stay_with_numpy() -> None:
     before = len(convolution._cache)
     x, w = normal(1, 2, 5, 6), normal(3, 2, 2, 2)

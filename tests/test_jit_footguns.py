@@ -427,7 +427,69 @@ def test_a_compiler_that_fails_is_no_error_of_the_program(tmp_path: Path) -> Non
     assert said(program(tmp_path, CC=str(broken))).split()[1:3] == ["0", "False"]
 
 
+def test_a_compiler_without_openmp_serves(tmp_path: Path) -> None:
+    single = tmp_path / "cc"
+    single.write_text(
+        f'#!/bin/sh\nfor word; do [ "$word" = -fopenmp ] && exit 1; done\nexec {compiler()} "$@"\n'
+    )
+    single.chmod(0o755)
+    # A turn later than with threads, as it is compiled twice, unless the first failed at once.
+    assert said(program(tmp_path, CC=str(single))).split()[1] in ("2", "3")
+
+
 # --- threads ----------------------------------------------------------------------------------------------
+
+
+def test_no_bit_depends_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "SHARE", 1)
+    x, w, b = leaf(203, 96), leaf(96, seed=1), leaf(96, seed=2)
+
+    @ds.jit
+    def norm(x: Any) -> Any:
+        centred = x - x.mean(dim=-1, keepdim=True)
+        return centred / ds.sqrt((centred * centred).mean(dim=-1, keepdim=True) + 1e-5) * w + b
+
+    def run() -> list[Any]:
+        y = norm(x)
+        return [value(y), *map(value, ds.autograd.grad((y * y * y).sum(), [x, w, b]))]
+
+    warm(run)
+    found = []
+    for threads in (1, 2, 3, 7):
+        monkeypatch.setattr(plan, "team", lambda threads=threads: threads)
+        before = hits()
+        found.append(run())
+        assert hits() > before
+    for other in found[1:]:
+        for a, b_ in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b_)
+
+
+FORKED = """\
+import os, sys, numpy as np, dsviz as ds
+from engine.jit import plan
+plan.SHARE = 1
+x = ds.tensor(np.random.default_rng(0).standard_normal((256, 512)).astype("float32"))
+run = ds.jit(lambda x: ds.tanh(x * 0.5 + 1.5) * x)
+ds.set_num_threads(2)
+for _ in range(3):
+    here = run(x).numpy()
+    plan.plans.wait()
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(run(x).numpy(), here) and ds.jit_report()["hits"] > 1 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), ds.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_made_by_fork_computes_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.split()[0] == "0", done.stderr
 
 
 def test_threads_share_functions_and_tensors() -> None:

@@ -11,14 +11,14 @@ import functools
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from engine.config import current
 from engine.locks import reentrant
+from engine.threads import follow, forked, resting
 
 PACKAGE = "onednn-cpu-gomp"
 VERSION = (3, 2)
@@ -51,30 +51,12 @@ class Refused(Exception):  # noqa: N818 - it never reaches the person
     """oneDNN does not do this; NumPy does."""
 
 
-@contextmanager
-def _resting() -> Iterator[None]:
-    """Within this, a library that is opened lets its threads sleep between kernels instead of spinning.
-
-    Spinning threads of this library and of NumPy's take the cores from each other, and both from other programs: a
-    small network was found a hundred times as slow. Whoever set a policy of his own keeps it.
-    """
-    policy = "OMP_WAIT_POLICY"
-    if policy in os.environ or "GOMP_SPINCOUNT" in os.environ:
-        yield
-        return
-    os.environ[policy] = "PASSIVE"
-    try:
-        yield
-    finally:
-        del os.environ[policy]
-
-
 class Library:
     """The opened library with an engine and a stream of its own; one thread at a time."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        with _resting():
+        with resting():
             self.lib = lib = ctypes.CDLL(path)
         lib.dnnl_version.restype = ctypes.POINTER(_Version)
         version = lib.dnnl_version().contents
@@ -93,6 +75,9 @@ class Library:
         self.check(lib.dnnl_engine_create(ctypes.byref(self.engine), CPU, ctypes.c_size_t(0)))
         self.check(lib.dnnl_stream_create(ctypes.byref(self.stream), self.engine, IN_ORDER))
         self.lock = reentrant()
+        threads = getattr(lib, "omp_set_num_threads", None)  # of the library of OpenMP it is linked with
+        if threads is not None:
+            follow(threads)
 
     @staticmethod
     def check(status: int) -> None:
@@ -259,25 +244,12 @@ def _opened() -> Library | None:
     return None
 
 
-# A child process has none of the library's threads, and would wait for them forever.
-_forked = False
-
-
-def _leave() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave)
-
-
 def library() -> Library | None:
     """The library where it is installed and `ds.graph_config(cpu_fast=...)` allows it, else None.
 
     None as well for what a finaliser or a signal's handler computes while its thread is in the middle of a kernel.
     """
-    found = None if _forked or not current().cpu_fast else _opened()
+    found = None if forked() or not current().cpu_fast else _opened()
     return None if found is None or found.lock._is_owned() else found
 
 

@@ -18,7 +18,7 @@ from engine.jit.symbol import Unsupported
 from engine.locks import reentrant
 from engine.native.compiler import Compilation, compiler
 from engine.pool import pool
-from engine.threads import get_num_threads
+from engine.threads import team
 
 if TYPE_CHECKING:
     from engine.jit.derive import Backward, Derived
@@ -33,8 +33,9 @@ AT_ONCE = 2  # compilers at work
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = (
     "-O3", "-march=native", *WIDE, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd",
-    "-fPIC", "-shared", "-std=gnu11", "-w", "-pthread",
+    "-fPIC", "-shared", "-std=gnu11", "-w",
 )  # fmt: skip
+THREADED = (*FLAGS, "-fopenmp")  # which some compilers lack: Apple's, and clang without its own library
 
 COUNTING, COMPILING, READY, PLAIN = "counting", "compiling", "compiled", "plain"
 
@@ -56,7 +57,7 @@ class Kernel:
 
     def __call__(self, given: Sequence[Any], made: Sequence[Any], numbers: Any, rows: int, row: int) -> None:
         """Fill `made`. Raises `MemoryError`."""
-        threads = min(get_num_threads(), max(rows * row // SHARE, 1))
+        threads = min(team(), max(rows * row // SHARE, 1))
         if self.flat:
             rows, row = rows * row, 1
         ins = (_Pointers * (len(given) or 1))(*[a.ctypes.data for a in given])
@@ -70,7 +71,7 @@ class Plan:
 
     __slots__ = (
         "backwards", "cached", "derived", "domain", "dtype", "error", "forward", "hits", "inputs", "job", "live",
-        "misses", "name", "of", "place", "reason", "runs", "state", "steps",
+        "misses", "name", "of", "place", "reason", "runs", "state", "steps", "threaded",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +94,7 @@ class Plan:
         self.forward: Kernel | None = None
         self.backwards: dict[tuple[int, ...], Variant] = {}
         self.name = ""
+        self.threaded = False  # whether it is compiled with threads
 
     def ready(self, asked: bool) -> bool:
         """One more run: whether the kernel is there. Starts the compiler when it is time, and never waits for it."""
@@ -132,10 +134,15 @@ class Plan:
                 return
             plans.compiled += 1
             self.place.compiled += 1
-            self.job = Compilation(self.derived.text, FLAGS)
-            self.name = self.job.name
-            plans.jobs.append(self.job)
+            self._compile(plans.threaded)
             self.state = COMPILING
+
+    def _compile(self, threaded: bool) -> None:
+        assert self.derived is not None
+        self.job = Compilation(self.derived.text, THREADED if threaded else FLAGS)
+        self.threaded = threaded
+        self.name = self.job.name
+        plans.jobs.append(self.job)
 
     def _look(self) -> None:
         job, derived = self.job, self.derived
@@ -144,10 +151,14 @@ class Plan:
         if not job.poll():
             return
         self.job = None
+        if job.library is None and self.threaded:
+            self._compile(False)
+            return
         if job.library is None:
             self._plain(job.error)
             plans.failed(job.error)
             return
+        plans.threaded = self.threaded
         self.cached = job.cached
         self.forward = Kernel(job.library.forward, derived.flat)
         if derived.backward is not None:
@@ -214,6 +225,7 @@ class Plans:
         self.failures = 0
         self.jobs: list[Compilation] = []
         self.refused = ""  # why nothing is compiled
+        self.threaded = True  # until a compiler turns out to know none
 
     def find(self, key: Any) -> Plan | None:
         """The plan for `key`."""
@@ -276,6 +288,7 @@ class Plans:
             self._plans.clear()
             self._places.clear()
             self.compiled = self.failures = 0
+            self.threaded = True
             if compiler() is not None:
                 self.refused = ""
 

@@ -120,10 +120,17 @@ INLINE double power_(double x, double y) { return pow(x, y); }
 """
 
 HEAD = """#include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #define INLINE static inline __attribute__((always_inline))
+#ifdef _OPENMP
+extern int omp_get_thread_num(void);
+#define TEAM _Pragma("omp parallel for schedule(static) num_threads(threads) if(threads > 1)")
+#define MEMBER omp_get_thread_num()
+#else
+#define TEAM
+#define MEMBER 0
+#endif
 """
 
 BOTH = """

@@ -14,6 +14,7 @@ from engine.jit.steps import Layout
 from engine.jit.symbol import DEAR, EACH, ROW, UNIFORM, Symbol, Tape
 
 PIECE = 2048
+PIECES = 16  # at most, of the rows, in which columns are summed
 
 INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "eq": "==", "ne": "!=", "gt": ">", "ge": ">=", "lt": "<",
@@ -159,7 +160,7 @@ class Function:
         """The function that does a range of the rows, and the one that shares them out to threads."""
         lines = [
             f"static void {self.name}_part(void **in, void **out, const double *args, const long C,",
-            "  const long lo, const long hi, T *scratch) {",
+            "  const long lo, const long hi, T *scratch, T *columns) {",
         ]
         numbers = sorted({s.value for s in self.used if s.op == "input"})
         for k in numbers:
@@ -167,7 +168,7 @@ class Function:
             lines.append(f"const {kind} *i{k} = in[{k}];")
         for i, o in enumerate(self.outputs):
             if o.form == "column":
-                lines.append(f"T *restrict o{i} = scratch + C * {self.scratch + self.columns.index(i)};")
+                lines.append(f"T *restrict o{i} = columns + C * {self.columns.index(i)};")
             else:
                 lines.append(f"T *restrict o{i} = out[{i}];")
         lines += [f"T *restrict k{n} = scratch + C * {n};" for n in range(self.scratch)]
@@ -265,49 +266,37 @@ class Function:
         ]
 
     def _entry(self) -> str:
-        room = self.scratch + len(self.columns)
+        count = len(self.columns)
         join = "".join(
-            f"{{ T *o = out[{i}]; memset(o, 0, C * sizeof(T)); for (int t = 0; t < threads; t++) {{ "
-            f"const T *p = scratch + t * each + C * {self.scratch + n}; for (long c = 0; c < C; c++) o[c] += p[c]; }} }}\n"
+            f"T *o{n} = out[{i}];\nmemset(o{n}, 0, C * sizeof(T));\nfor (long p = 0; p < pieces; p++)\n"
+            f"  for (long c = 0; c < C; c++) o{n}[c] += columns[(p * {count} + {n}) * C + c];\n"
             for n, i in enumerate(self.columns)
         )
         return (
             ENTRY.replace("NAME", self.name)
-            .replace("ROOM", str(room))
+            .replace("SCRATCH", str(self.scratch))
+            .replace("COLUMNS", str(count))
             .replace("JOIN", join)
+            .replace("PIECES", f"rows < {8 * PIECES} ? (rows + 7) / 8 : {PIECES}" if count else "threads")
             .replace("ALIGN", "16" if self.flat else "1")
         )
 
 
 ENTRY = """
-struct NAME_work { void **in, **out; const double *args; long C, lo, hi; T *scratch; };
-static void *NAME_thread(void *given) {
-  struct NAME_work *w = given;
-  NAME_part(w->in, w->out, w->args, w->C, w->lo, w->hi, w->scratch);
-  return 0;
-}
-/* 0, or 1 where there was no memory. Rows are shared out evenly, so that results do not depend on luck. */
+/* 0, or 1 where there was no memory. What is summed over rows is so in pieces that their number alone decides: no bit
+   depends on the number of threads. */
 int NAME(void **in, void **out, const double *args, long rows, long C, int threads) {
-  if (threads > 64) threads = 64;
-  if (threads > rows) threads = rows > 1 ? (int)rows : 1;
-  const long each = ROOM * C;
-  T *scratch = 0;
-  if (each && !(scratch = calloc(threads * each, sizeof(T)))) return 1;
-  struct NAME_work work[64];
-  pthread_t ids[64];
-  int started[64];
-  const long share = ((rows + threads - 1) / threads + ALIGN - 1) / ALIGN * ALIGN;
-  for (int t = 0; t < threads; t++) {
-    long lo = t * share, hi = lo + share;
-    work[t] = (struct NAME_work){in, out, args, C, lo < rows ? lo : rows, hi < rows ? hi : rows, scratch + t * each};
-  }
-  for (int t = 1; t < threads; t++) started[t] = !pthread_create(&ids[t], 0, NAME_thread, &work[t]);
-  NAME_thread(&work[0]);
-  for (int t = 1; t < threads; t++) {
-    if (started[t]) pthread_join(ids[t], 0);
-    else NAME_thread(&work[t]);
+  threads = threads > 64 ? 64 : threads;
+  const long pieces = PIECES, share = ((rows + pieces - 1) / pieces + ALIGN - 1) / ALIGN * ALIGN;
+  T *scratch = 0, *columns = 0;
+  if (SCRATCH && !(scratch = malloc(threads * SCRATCH * C * sizeof(T)))) return 1;
+  if (COLUMNS && !(columns = calloc(pieces * COLUMNS * C, sizeof(T)))) return free(scratch), 1;
+  TEAM for (long p = 0; p < pieces; p++) {
+    const long lo = p * share < rows ? p * share : rows, hi = lo + share < rows ? lo + share : rows;
+    NAME_part(in, out, args, C, lo, hi, scratch + SCRATCH * C * MEMBER, columns + COLUMNS * C * p);
   }
 JOIN  free(scratch);
+  free(columns);
   return 0;
 }
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.native import cache
+from engine.threads import resting
 
 if TYPE_CHECKING:
     import subprocess
@@ -152,7 +153,8 @@ class Compilation:
 
     def _open(self, path: Path) -> bool:
         try:
-            self.library = ctypes.CDLL(str(path))
+            with resting():
+                self.library = ctypes.CDLL(str(path))
         except OSError as error:
             self.error = str(error)
             return False

@@ -2,7 +2,8 @@
 
 Times each row at the size it has in the table and, where its sizes can be multiplied, with about a million numbers, in
 turns and by the processor's time on one thread; prints the worst by ours divided by PyTorch's. A row whose sizes are
-written into it cannot be enlarged, and is counted as such. Options: `--worst 25`, `--turns 5`, `--small`, `--large`.
+written into it cannot be enlarged, and is counted as such. Options: `--worst 25`, `--turns 5`, `--small`, `--large`, and
+`--threads 2`: by the wall, which only a machine that does nothing else tells truly.
 All rows take about ten minutes a size; `--part 2/4` does the second of four parts of them. A row has fewer turns
 the longer one takes.
 """
@@ -19,8 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+THREADS = int(sys.argv[sys.argv.index("--threads") + 1]) if "--threads" in sys.argv[:-1] else 1
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # before any library reads them
+    os.environ[_variable] = str(THREADS)  # before any library reads them
+clock = time.process_time if THREADS == 1 else time.perf_counter
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -92,11 +95,11 @@ def timed(row: Any, arrays: list[Any], turns: int, size: str) -> Timed | None:
         run = step(lib, call, arrays)
         try:
             made = run()  # the first time may load, compile and allocate
-            began = time.process_time()
+            began = clock()
             run()
         except Exception:  # noqa: BLE001 - sizes that are written into the row
             return None
-        runs.insert(0, (run, made, time.process_time() - began))
+        runs.insert(0, (run, made, clock() - began))
         if runs[-1][2] > SLOW:
             return None
     if shapes(runs[0][1]) != shapes(runs[1][1]):
@@ -106,10 +109,10 @@ def timed(row: Any, arrays: list[Any], turns: int, size: str) -> Timed | None:
     for turn in range(max(1, min(turns, int(ENOUGH / (count * (runs[0][2] + runs[1][2])))))):
         for i in (0, 1) if turn % 2 == 0 else (1, 0):
             run = runs[i][0]
-            began = time.process_time()
+            began = clock()
             for _ in range(count):
                 run()
-            times[i].append((time.process_time() - began) / count)
+            times[i].append((clock() - began) / count)
     ratio = statistics.median(a / b for a, b in zip(*times, strict=True))
     return Timed(str(row), size, *(statistics.median(t) * 1e6 for t in times), ratio)
 
@@ -119,12 +122,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only rows whose name begins so")
     parser.add_argument("--worst", type=int, default=25)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="of both; with more than one by the wall")
     parser.add_argument("--part", default="1/1", help="2/4: the second of four parts of the rows")
     parser.add_argument("--small", action="store_true", help="only as in the table")
     parser.add_argument("--large", action="store_true", help="only a million numbers")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     rows = [
         r
         for r in SAMPLES
