@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine import amp, random
+from engine import amp, late, random
 from engine.backend import cupy, require_cupy
 
 __all__ = [
@@ -72,6 +72,7 @@ def is_bf16_supported() -> bool:
 
 def synchronize(device: Any = None) -> None:
     """Wait until the GPU has done all it was given. Raises `RuntimeError` without one."""
+    late.settle()
     require_cupy().cuda.runtime.deviceSynchronize()
 
 

@@ -79,7 +79,7 @@ def unary(op: Op, a: Any) -> Tensor:
     xa = a.array
     plain = type(xa) is _ndarray
     large = plain and xa.nbytes >= LARGE
-    if plain and xa.nbytes >= _late and op.fuses and (late := collect(op, (a,), NO_KWARGS)) is not None:
+    if xa.nbytes >= _late and op.fuses and (late := collect(op, (a,), NO_KWARGS)) is not None:
         return late
     if bus.active:
         if not plain or (op.meets is not None and uneven(op, (xa,))):
@@ -168,7 +168,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     if not plain and nb is not None and type(xb) is not type(xa):
         return apply(op, (a, b))  # type: ignore[no-any-return]
     large = plain and xa.nbytes >= LARGE
-    if plain and xa.nbytes >= _late and op.fuses and (late := collect(op, (a, b), NO_KWARGS)) is not None:
+    if xa.nbytes >= _late and op.fuses and (late := collect(op, (a, b), NO_KWARGS)) is not None:
         return late
     if bus.active:
         if not plain or (op.meets is not None and uneven(op, (xa, xb))):

@@ -78,7 +78,7 @@ export function jit(told, _seen, { on, state: page, why }) {
   const state = { counting: "op by op, counted", compiling: "the compiler works", compiled: "compiled", plain: "op by op" };
   return [facts(h("b", {}, `${count(told.compiled)} regions compiled`), fact("runs by kernels", count(told.hits)), fact("op by op", count(told.misses)), told.compiler ? fact("by", told.compiler) : "", told.refused ? h("span", {}, told.refused) : ""),
     grid(["Begins at", "Ops", "Shape", "State", "Hits", "Misses", "Why it is another, or plain"], told.regions.slice().reverse().map((row) => [
-      place(row), row.ops.join(" "), mono(`${shapeText(row.shape)} ${row.dtype}`), `${state[row.state]}${row.cached ? ", from disk" : ""}`, count(row.hits), count(row.misses), row.error || row.reason]), [4, 5])];
+      place(row), row.ops.join(" "), mono(`${shapeText(row.shape)} ${row.dtype}${row.device === "cuda" ? " on a GPU" : ""}`), `${state[row.state]}${row.cached ? ", from disk" : ""}`, count(row.hits), count(row.misses), row.error || row.reason]), [4, 5])];
 }
 
 /** How values and structure moved over the iterations. */

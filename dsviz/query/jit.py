@@ -19,8 +19,8 @@ def sentences(told: dict[str, Any]) -> list[str]:
         lines.append(f"no more is compiled: {told['refused']}")
     for region in reversed(told["regions"]):
         lines.append(
-            f"{os.path.basename(region['file'])}:{region['line']} {ops(region)} {region['shape']} {region['dtype']}: "
-            f"{state(region)}"
+            f"{os.path.basename(region['file'])}:{region['line']} {ops(region)} {region['shape']} {region['dtype']}"
+            f"{' on a GPU' if region['device'] == 'cuda' else ''}: {state(region)}"
         )
         if region["reason"]:
             lines.append(f"    another region here because {region['reason']}")

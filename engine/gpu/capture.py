@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import backend
+from engine import backend, late
 from engine.amp import autocast
 from engine.bus import bus
 from engine.located import located
@@ -37,12 +37,14 @@ class Recorded:
         # Memory of its own: what a launch works in is nobody else's between two launches.
         self.memory = cupy.cuda.MemoryPool()
         self.kept: list[Any] = []
+        late.settle()
         cupy.cuda.runtime.deviceSynchronize()
         stream, aside = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
         with stream, cupy.cuda.using_allocator(self.memory.malloc), _constants(cupy, aside, self.kept):
             stream.begin_capture()
             try:
                 self.outputs = function(*given)
+                late.settle()  # what is put off belongs to what is recorded
             except Exception:
                 with contextlib.suppress(Exception):  # a recording that failed cannot be ended properly
                     stream.end_capture()

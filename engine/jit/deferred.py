@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from engine import late
+from engine.backend import CPU, Device, device_of
 from engine.tensor import Parameter, Tensor
 
 _slot: Any = Tensor.__dict__["array"]
@@ -51,7 +54,15 @@ class Lazy(Tensor):
     @property
     def is_cuda(self) -> bool:
         """Whether the value lives on a GPU."""
-        return False
+        return self.device is not CPU
+
+    @property
+    def device(self) -> Device:
+        """Where the value lives."""
+        how = getattr(self, "how", None)
+        if how is None:  # computed by another thread at this moment
+            return device_of(self.array)
+        return CPU if how[0].far is None else Device("cuda", how[0].far)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of dimension `dim`."""
@@ -97,6 +108,16 @@ class Lent(Tensor):
         """Element type."""
         return raw(self).dtype
 
+    @property
+    def device(self) -> Device:
+        """Where the value lives."""
+        return device_of(raw(self))
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the value lives on a GPU."""
+        return not isinstance(raw(self), np.ndarray)
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of dimension `dim`."""
         return self.shape if dim is None else self.shape[dim]
@@ -129,6 +150,8 @@ class LentParameter(Parameter):
     shape = Lent.shape
     ndim = Lent.ndim
     dtype = Lent.dtype
+    device = Lent.device
+    is_cuda = Lent.is_cuda
     size = Lent.size
     dim = Lent.dim
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from engine.jit.source import Function, Output, _needed, program
+from engine.jit import cuda, source
+from engine.jit.passes import Output, Passes, Traits, needed
 from engine.jit.steps import Input, Layout, Step
 from engine.jit.symbol import DEAR, ROW, Symbol, Tape, Unsupported
 from engine.op import Op
@@ -30,7 +31,7 @@ class Backward(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """The C of a region. The forward kernel writes the steps `live`, then `extra` values for each row.
+    """The C or the CUDA of a region. The forward kernel writes the steps `live`, then `extra` values for each row.
 
     For gradients the inputs `inputs` are kept and the results of the steps `results`.
     """
@@ -41,9 +42,9 @@ class Derived(NamedTuple):
     live: tuple[int, ...]
     forms: tuple[str, ...]
     extra: int
-    flat: bool
+    traits: Traits
     backward: Backward | None
-    backward_flat: bool
+    backward_traits: Traits | None
 
 
 class Standin:
@@ -56,12 +57,13 @@ class Standin:
 
 def derive(
     steps: Sequence[Step], inputs: Sequence[Input], domain: tuple[int, ...], dtype: Any, live: tuple[int, ...],
-    of: tuple[int, ...],
+    of: tuple[int, ...], far: bool = False,
 ) -> Derived:  # fmt: skip
-    """The kernels for `steps`, of which `live` are wanted, and gradients come to the steps `of`.
+    """The kernels for `steps`, of which `live` are wanted, and gradients come to the steps `of`; `far`: for a GPU.
 
     Raises `Unsupported` where a rule does something no C is written for.
     """
+    write: Any = cuda if far else source
     tape = Tape(domain, dtype)
     given = [tape.input(k, i.shape, i.layout.level, i.layout.truth) for k, i in enumerate(inputs)]
     made: list[Symbol] = []
@@ -79,28 +81,28 @@ def derive(
     written = [Output(made[i], _form(made[i], tape)) for i in live]
     layouts = [i.layout for i in inputs]
     backward = None
-    functions = []
+    functions: list[Passes] = []
     extra: list[Symbol] = []
     if of:
         gradients = _gradients(tape, steps, inputs, made, more, given, of)
-        backward, function, extra = _backward(tape, layouts, made, live, of, gradients)
+        backward, function, extra = _backward(write.Function, tape, layouts, made, live, of, gradients)
         functions.append(function)
-    outputs = [*written, *(Output(s, "row") for s in extra)]
-    forward = Function("forward", tape, layouts, outputs)
+    outputs = [*written, *(Output(s, "row", exact=True) for s in extra)]
+    forward = write.Function("forward", tape, layouts, outputs)
     kept, results = _kept(steps, inputs, live)
     if backward is not None:
         kept |= set(backward.inputs)
         results |= {live[n] for n in backward.outputs if n < len(live)}
     return Derived(
-        program([forward, *functions], tape.dtype.itemsize == 4),
+        write.program([forward, *functions], tape),
         frozenset(kept),
         frozenset(results),
         live,
         tuple(o.form for o in written),
         len(extra),
-        forward.flat,
+        forward.traits,
         backward,
-        bool(functions) and functions[0].flat,
+        functions[0].traits if functions else None,
     )
 
 
@@ -218,11 +220,11 @@ def _kept(steps: Sequence[Step], inputs: Sequence[Input], live: tuple[int, ...])
 
 
 def _backward(
-    tape: Tape, layouts: list[Layout], made: list[Symbol], live: tuple[int, ...], of: tuple[int, ...],
+    kind: type[Passes], tape: Tape, layouts: list[Layout], made: list[Symbol], live: tuple[int, ...], of: tuple[int, ...],
     gradients: dict[int, Symbol],
-) -> tuple[Backward, Function, list[Symbol]]:  # fmt: skip
+) -> tuple[Backward, Passes, list[Symbol]]:  # fmt: skip
     """The backward kernel on a tape of its own, where what the forward kernel wrote down is an input."""
-    forward = {s.index for s in _needed(made)}
+    forward = {s.index for s in needed(made)}
     results = {made[i].index: n for n, i in reversed(list(enumerate(live)))}
     extra: list[Symbol] = []
     numbers: dict[int, int] = {}  # of `extra` among the forward kernel's outputs
@@ -249,14 +251,14 @@ def _backward(
                 found = read(
                     "gradient", s.value - len(layouts), s, Layout("row" if s.level == ROW else "full")
                 )
-        elif s.index in results and s.index in forward and any(n.op in DEAR for n in _needed([s])):
+        elif s.index in results and s.index in forward and any(n.op in DEAR for n in needed([s])):
             found = read("output", results[s.index], s, Layout("row" if s.level == ROW else "full"))
         elif s.index in forward and s.op in ("sum", "max", "min"):
             if s.index not in numbers:
                 numbers[s.index] = len(live) + len(extra)
                 extra.append(s)
             number = numbers[s.index]
-            found = read("output", number, s, Layout("row"))
+            found = read("output", number, s, Layout("row", exact=True))
         else:
             args = tuple(copy(a) for a in s.args)
             found = fresh._made(s.op, args, s.value, s.shape, s.level)
@@ -288,6 +290,6 @@ def _backward(
     for s in fresh.symbols:
         if s.op == "input":
             s.value = place[s.value]
-    function = Function("backward", fresh, [forms[n] for n in order], written)
+    function = kind("backward", fresh, [forms[n] for n in order], written)
     backward = Backward(of, tuple(reads), tuple(outputs), tuple(gradients), tuple(o.form for o in written))
     return backward, function, extra

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.jit.plan import Plan, empty
+from engine.backend import arrived, namespace, require_cupy
+from engine.jit.plan import Plan
 from engine.node import Node, keep
 from engine.pending import Product
 
@@ -80,16 +81,21 @@ class Kept:
             held = coming[i]
             if type(held) is Product:
                 held = held.value()
-            if type(held) is not np.ndarray or held.dtype != dtype:
+            if (
+                type(held) is not (require_cupy().ndarray if self.plan.far else np.ndarray)
+                or held.dtype != dtype
+            ):
                 return None
-            given.append(np.ascontiguousarray(held))
-        made = [
-            empty(form, self.domain, dtype, self.parents[k].shape if form == "column" else None)
-            for k, form in zip(backward.to, backward.forms, strict=True)
-        ]
+            given.append(held if held.flags.c_contiguous else namespace(held).ascontiguousarray(held))
         row = self.domain[-1]
         rows = math.prod(self.domain[:-1])
-        variant.kernel(given, made, self.plan.numbers(self.numbers), rows, row)
+        if not variant.kernel.serves(rows, row):
+            return None
+        made = [
+            self.plan.empty(form, self.domain, self.parents[k].shape if form == "column" else None)
+            for k, form in zip(backward.to, backward.forms, strict=True)
+        ]
+        variant.kernel(given, made, self.numbers, rows, row)
         for inner in taken:
             del grads[inner]
         if not retain:
@@ -126,7 +132,8 @@ class Kept:
 
     def restore(self) -> None:
         """Give the nodes what their ops would have saved, so that each stands for itself."""
-        value = values_of(self.plan.steps, self.arrays, self.numbers, self._known())
+        xp = require_cupy() if self.plan.far else np
+        value = values_of(self.plan.steps, self.arrays, self.numbers, self._known(), xp)
         for i, node in self._alive():
             node.again = None
             if i not in self.spent:
@@ -173,9 +180,9 @@ class Kept:
 
 
 def values_of(
-    steps: Sequence[Step], arrays: Sequence[Any], numbers: Sequence[Any], known: dict[int, Any]
+    steps: Sequence[Step], arrays: Sequence[Any], numbers: Sequence[Any], known: dict[int, Any], xp: Any = np
 ) -> Any:
-    """A function that computes the value of an argument by NumPy, each once."""
+    """A function that computes the value of an argument op by op, each once."""
 
     def value(argument: tuple[str, Any]) -> Any:
         kind, v = argument
@@ -191,13 +198,13 @@ def values_of(
             return extras[v[0]][v[1]]
         if v not in known:
             made = computed(v)
-            known[v] = np.asarray(made[0] if steps[v].op.extras else made)
+            known[v] = arrived(made[0] if steps[v].op.extras else made, xp)
         return known[v]
 
     def computed(i: int) -> Any:
         inputs = [value(a) for a in steps[i].args]
         with np.errstate(all="ignore"):
-            return steps[i].op.on_numpy(*inputs, **dict(steps[i].kwargs))
+            return steps[i].op.on(xp)(*inputs, **dict(steps[i].kwargs))
 
     extras: dict[int, Any] = {}
 

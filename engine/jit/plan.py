@@ -12,16 +12,19 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.backend import require_cupy
 from engine.config import current
 from engine.jit.steps import Input, Step
-from engine.jit.symbol import Unsupported
+from engine.jit.symbol import HALF, SINGLE, Unsupported
 from engine.locks import reentrant
 from engine.native.compiler import Compilation, compiler
 from engine.pool import pool
 from engine.threads import team
 
 if TYPE_CHECKING:
+    from engine.gpu import generated
     from engine.jit.derive import Backward, Derived
+    from engine.jit.passes import Traits
 
 PLANS = 1024  # that are remembered, the ones used longest ago are forgotten
 VARIANTS = 8  # compiled for one place; a place that needs more is not worth it
@@ -47,13 +50,18 @@ class Kernel:
 
     __slots__ = ("_function", "flat")
 
-    def __init__(self, function: Any, flat: bool) -> None:
+    def __init__(self, library: Any, name: str, traits: Traits) -> None:
+        function = getattr(library, name)
         function.argtypes = (
             ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_int,
         )  # fmt: skip
         function.restype = ctypes.c_int
         self._function = function
-        self.flat = flat
+        self.flat = traits.flat
+
+    def serves(self, rows: int, row: int) -> bool:
+        """Whether it is a good way to compute so many rows of this length."""
+        return True
 
     def __call__(self, given: Sequence[Any], made: Sequence[Any], numbers: Any, rows: int, row: int) -> None:
         """Fill `made`. Raises `MemoryError`."""
@@ -61,8 +69,9 @@ class Kernel:
         if self.flat:
             rows, row = rows * row, 1
         ins = (_Pointers * (len(given) or 1))(*[a.ctypes.data for a in given])
+        values = (ctypes.c_double * (len(numbers) or 1))(*numbers)
         outs = (_Pointers * len(made))(*[a.ctypes.data for a in made])
-        if self._function(ins, outs, numbers, rows, row, threads):
+        if self._function(ins, outs, values, rows, row, threads):
             raise MemoryError(f"no memory for {row} numbers a row beside the result")
 
 
@@ -70,14 +79,15 @@ class Plan:
     """One region in all its particulars."""
 
     __slots__ = (
-        "backwards", "cached", "derived", "domain", "dtype", "error", "forward", "hits", "inputs", "job", "live",
+        "backwards", "cached", "derived", "domain", "dtype", "error", "far", "forward", "hits", "inputs", "job", "live",
         "misses", "name", "of", "place", "reason", "runs", "state", "steps", "threaded",
     )  # fmt: skip
 
     def __init__(
         self, place: Place, steps: tuple[Step, ...], inputs: tuple[Input, ...], domain: tuple[int, ...], dtype: Any,
-        live: tuple[int, ...],
+        live: tuple[int, ...], far: bool = False,
     ) -> None:  # fmt: skip
+        self.far = far  # whether it runs on a GPU
         self.place, self.steps, self.inputs, self.domain, self.dtype, self.live = (
             place, steps, inputs, domain, dtype, live,
         )  # fmt: skip
@@ -89,9 +99,9 @@ class Plan:
         self.error = ""  # why it stays plain
         self.runs = self.hits = self.misses = 0
         self.cached = False
-        self.job: Compilation | None = None
+        self.job: Compilation | generated.Compilation | None = None
         self.derived: Derived | None = None
-        self.forward: Kernel | None = None
+        self.forward: Kernel | generated.Kernel | None = None
         self.backwards: dict[tuple[int, ...], Variant] = {}
         self.name = ""
         self.threaded = False  # whether it is compiled with threads
@@ -125,24 +135,40 @@ class Plan:
             from engine.jit.derive import derive  # most programs compile nothing
 
             try:
-                self.derived = derive(self.steps, self.inputs, self.domain, self.dtype, self.live, self.of)
+                self.derived = derive(
+                    self.steps, self.inputs, self.domain, self.dtype, self.live, self.of, self.far
+                )
             except Unsupported as what:
                 self._plain(f"no C is written for {what}")
                 return
-            if not worth(self.derived, self.steps):
+            if not worth(self.derived, self.steps, self.far):
                 self._plain("there is nothing to gain")
                 return
             plans.compiled += 1
             self.place.compiled += 1
-            self._compile(plans.threaded)
+            self._compile(plans.threaded and not self.far)
             self.state = COMPILING
 
     def _compile(self, threaded: bool) -> None:
         assert self.derived is not None
-        self.job = Compilation(self.derived.text, THREADED if threaded else FLAGS)
+        self.job = self._compilation(self.derived.text, THREADED if threaded else FLAGS)
         self.threaded = threaded
         self.name = self.job.name
         plans.jobs.append(self.job)
+
+    def _compilation(self, text: str, flags: tuple[str, ...]) -> Compilation | generated.Compilation:
+        if not self.far:
+            return Compilation(text, flags)
+        from engine.gpu import generated  # a program on the CPU does not wait for it
+
+        return generated.Compilation(text)
+
+    def _kernel(self, library: Any, name: str, traits: Traits) -> Kernel | generated.Kernel:
+        if not self.far:
+            return Kernel(library, name, traits)
+        from engine.gpu import generated
+
+        return generated.Kernel(library, name, traits, self.dtype.char)
 
     def _look(self) -> None:
         job, derived = self.job, self.derived
@@ -156,14 +182,15 @@ class Plan:
             return
         if job.library is None:
             self._plain(job.error)
-            plans.failed(job.error)
+            plans.failed(job.error, self.far)
             return
-        plans.threaded = self.threaded
+        if not self.far:
+            plans.threaded = self.threaded
         self.cached = job.cached
-        self.forward = Kernel(job.library.forward, derived.flat)
-        if derived.backward is not None:
+        self.forward = self._kernel(job.library, "forward", derived.traits)
+        if derived.backward is not None and derived.backward_traits is not None:
             self.backwards[self.of] = Variant(
-                derived.backward, Kernel(job.library.backward, derived.backward_flat)
+                derived.backward, self._kernel(job.library, "backward", derived.backward_traits)
             )
         self.state = READY
 
@@ -174,9 +201,14 @@ class Plan:
         """The gradient kernel for gradients that come to the steps `of`; None where it is not there."""
         return self.backwards.get(of)
 
-    def numbers(self, values: Sequence[float]) -> Any:
-        """The plain numbers of a run, as the kernel takes them."""
-        return (ctypes.c_double * (len(values) or 1))(*values)
+    def empty(
+        self, form: str, domain: tuple[int, ...], shape: tuple[int, ...] | None = None, exact: bool = False
+    ) -> Any:
+        """A fresh array for an output of a kernel; `exact`: in the type that is computed in."""
+        if shape is None:
+            shape = domain if form == "full" else (*domain[:-1], 1) if form == "row" else domain[-1:]
+        dtype = SINGLE if exact and self.dtype == HALF else self.dtype
+        return require_cupy().empty(shape, dtype) if self.far else pool.empty(shape, dtype)
 
 
 class Variant:
@@ -184,21 +216,14 @@ class Variant:
 
     __slots__ = ("backward", "kernel")
 
-    def __init__(self, backward: Backward, kernel: Kernel) -> None:
+    def __init__(self, backward: Backward, kernel: Kernel | generated.Kernel) -> None:
         self.backward, self.kernel = backward, kernel
 
 
-def worth(derived: Derived, steps: tuple[Step, ...]) -> bool:
-    """Whether a kernel does more than one op of NumPy's in one go."""
+def worth(derived: Derived, steps: tuple[Step, ...], far: bool) -> bool:
+    """Whether a kernel does more than one op of NumPy's in one go. On a GPU an op alone has a kernel of its own."""
     op = steps[0].op
-    return len(steps) > 1 or bool(op.extras) or (op.family == "activation" and not op.ufunc)
-
-
-def empty(form: str, domain: tuple[int, ...], dtype: Any, shape: tuple[int, ...] | None = None) -> Any:
-    """A fresh array for an output of a kernel."""
-    if shape is None:
-        shape = domain if form == "full" else (*domain[:-1], 1) if form == "row" else domain[-1:]
-    return pool.empty(shape, dtype)
+    return len(steps) > 1 or (not far and (bool(op.extras) or (op.family == "activation" and not op.ufunc)))
 
 
 class Place:
@@ -222,10 +247,11 @@ class Plans:
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._places: OrderedDict[Any, Place] = OrderedDict()
         self.compiled = 0
-        self.failures = 0
-        self.jobs: list[Compilation] = []
+        self.failures = [0, 0]  # on the CPU and on a GPU, as what follows
+        self.jobs: list[Compilation | generated.Compilation] = []
         self.refused = ""  # why nothing is compiled
         self.threaded = True  # until a compiler turns out to know none
+        self.refused_far = ""
 
     def find(self, key: Any) -> Plan | None:
         """The plan for `key`."""
@@ -266,11 +292,14 @@ class Plans:
         self.jobs = [job for job in self.jobs if not job.poll()]
         return len(self.jobs)
 
-    def failed(self, why: str) -> None:
+    def failed(self, why: str, far: bool) -> None:
         """A compilation failed. After three without a success none is tried again."""
-        self.failures += 1
-        if self.failures >= 3 and not any(p.state == READY for p in self.all()):
-            self.refused = why
+        self.failures[far] += 1
+        if self.failures[far] >= 3 and not any(p.state == READY and p.far == far for p in self.all()):
+            if far:
+                self.refused_far = why
+            else:
+                self.refused = why
 
     def all(self) -> list[Plan]:
         """The plans, the one used last at the end."""
@@ -287,7 +316,7 @@ class Plans:
         with self._lock:
             self._plans.clear()
             self._places.clear()
-            self.compiled = self.failures = 0
+            self.compiled, self.failures, self.refused_far = 0, [0, 0], ""
             self.threaded = True
             if compiler() is not None:
                 self.refused = ""

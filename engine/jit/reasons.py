@@ -13,6 +13,8 @@ def difference(before: Plan | None, now: Plan) -> str:
     """What changed; "" for the first region of its place."""
     if before is None:
         return ""
+    if before.far != now.far:
+        return f"the values are on {'a GPU' if now.far else 'the CPU'} now"
     if before.dtype != now.dtype:
         return f"the type is {now.dtype} instead of {before.dtype}"
     for a, b in zip(before.steps, now.steps, strict=False):

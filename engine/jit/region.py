@@ -7,8 +7,10 @@ is looked up, which holds all its result depends on. By a kernel, or op by op: t
 
 from __future__ import annotations
 
+import functools
 import math
 import weakref
+from contextlib import ExitStack, nullcontext
 from sys import _getframe
 from typing import Any
 
@@ -16,15 +18,17 @@ import numpy as np
 
 from engine import late
 from engine.amp import autocast
+from engine.backend import arrived, cupy, require_cupy
 from engine.bus import bus
 from engine.config import current
 from engine.grad_mode import state
 from engine.jit.deferred import LENT, OWN, Lazy, Lent, LentParameter, fill, raw
 from engine.jit.kept import Kept
-from engine.jit.plan import READY, Place, Plan, empty, plans
+from engine.jit.plan import READY, Place, Plan, plans
 from engine.jit.rules import Rule, rule_of, word
 from engine.jit.shared import shared
 from engine.jit.steps import Input, Layout, Step
+from engine.jit.symbol import HALF
 from engine.location import INTERNAL, is_engine_code
 from engine.locks import reentrant
 from engine.native.compiler import compiler
@@ -46,6 +50,13 @@ QUIET = frozenset(["ignore", "warn"])
 _ndarray = np.ndarray
 
 
+def gpu_stream() -> int:
+    """The stream that CuPy launches on."""
+    from engine.gpu.library import stream  # a program on the CPU does not wait for it
+
+    return stream()
+
+
 class Region:
     """Ops that are put off, by the thread that called them."""
 
@@ -56,6 +67,7 @@ class Region:
         "domain",
         "done",
         "dtype",
+        "far",
         "keys",
         "layouts",
         "lent",
@@ -67,14 +79,19 @@ class Region:
         "place",
         "rows",
         "steps",
+        "stream",
         "used",
     )  # fmt: skip
 
     whole = False  # in a gradient, until it is computed: see Kept
 
-    def __init__(self, place: Place, domain: tuple[int, ...], dtype: Any, asked: bool) -> None:
+    def __init__(
+        self, place: Place, domain: tuple[int, ...], dtype: Any, asked: bool, far: Any = None
+    ) -> None:
         self.lock = reentrant()
         self.place, self.domain, self.dtype, self.asked = place, domain, dtype, asked
+        self.far = far  # the GPU its arrays are on, None for the CPU ...
+        self.stream = 0 if far is None else gpu_stream()  # ... and the stream its ops were called on
         self.done = False
         self.steps: list[Step] = []
         self.keys: list[Any] = []
@@ -133,11 +150,10 @@ class Region:
                 if own is not None:
                     tensor.__class__ = own
             plan = self._plan(live)
-            values: dict[int, Any] | None = None
-            if plan.ready(self.asked):
-                values = self._by_kernel(plan)
-            if values is None:
-                values = self._by_ops(live)
+            with self._there():
+                values = self._by_kernel(plan) if plan.ready(self.asked) else None
+                if values is None:
+                    values = self._by_ops(live)
             for i, out in enumerate(outs):
                 if out is not None:
                     fill(out, values[i])
@@ -148,6 +164,16 @@ class Region:
             self._forget(plan, len(live))
 
     restore = settle
+
+    def _there(self) -> Any:
+        """The GPU and the stream that the ops were called on, should somebody look from others."""
+        if self.far is None or (self.stream == gpu_stream() and not several()):
+            return nullcontext()
+        cuda = require_cupy().cuda
+        there = ExitStack()
+        there.enter_context(cuda.Device(self.far))
+        there.enter_context(cuda.ExternalStream(self.stream))
+        return there
 
     def _forget(self, plan: Plan, live: int) -> None:
         place = self.place
@@ -164,6 +190,7 @@ class Region:
             ),
             live,
             self.dtype.char,
+            self.far is not None,
             len(self.domain),
             self.domain if strided else self.domain[-1] if self.rows else None,
         )
@@ -173,7 +200,12 @@ class Region:
                 Input(layout, array.shape, parent.requires)
                 for layout, array, parent in zip(self.layouts, self.arrays, self.parents, strict=True)
             )
-            found = plans.add(key, Plan(self.place, tuple(self.steps), inputs, self.domain, self.dtype, live))
+            found = plans.add(
+                key,
+                Plan(
+                    self.place, tuple(self.steps), inputs, self.domain, self.dtype, live, self.far is not None
+                ),
+            )  # fmt: skip
         return found
 
     def _by_kernel(self, plan: Plan) -> dict[int, Any] | None:
@@ -181,15 +213,17 @@ class Region:
         assert derived is not None
         assert forward is not None
         domain, row = self.domain, self.domain[-1]
-        made = [
-            empty(form, domain, self.dtype, domain if form == "full" else self.steps[i].shape)
-            for i, form in zip(derived.live, derived.forms, strict=True)
-        ]
-        results = list(made)
-        made += [empty("row", domain, self.dtype) for _ in range(derived.extra)]
         rows = math.prod(domain[:-1])
+        if not forward.serves(rows, row):
+            return None
         try:
-            forward(self.arrays, made, plan.numbers(self.numbers), rows, row)
+            made = [
+                plan.empty(form, domain, domain if form == "full" else self.steps[i].shape)
+                for i, form in zip(derived.live, derived.forms, strict=True)
+            ]
+            results = list(made)
+            made += [plan.empty("row", domain, exact=True) for _ in range(derived.extra)]
+            forward(self.arrays, made, self.numbers, rows, row)
         except MemoryError:
             return None
         if any(step.requires for step in self.steps):
@@ -218,6 +252,7 @@ class Region:
                 if kind == "step":
                     uses[v] = uses.get(v, 0) + 1
         values: dict[int, Any] = {}
+        xp = np if self.far is None else require_cupy()
         for i, (step, node) in enumerate(zip(self.steps, self.nodes, strict=True)):
             arrays = [
                 values[v] if kind == "step" else self.arrays[v] if kind == "input" else self.numbers[v]
@@ -233,11 +268,11 @@ class Region:
                 ):
                     out = compute(op.on_numpy, *arrays)
                 else:
-                    out = op.on_numpy(*arrays, **dict(step.kwargs))
+                    out = op.on(xp)(*arrays, **dict(step.kwargs))
             extras: tuple[Any, ...] = ()
             if op.extras:
                 out, extras = out[0], out[1:]
-            values[i] = out = out if type(out) is _ndarray else np.asarray(out)
+            values[i] = out = out if type(out) is _ndarray else arrived(out, xp)
             if node.requires:
                 keep(node, op, arrays, list(node.inputs), out, extras)
                 node.again = None
@@ -273,26 +308,63 @@ def fits(array: Any, shape: tuple[int, ...]) -> bool:
     return array.dtype.isnative and bool(array.flags.aligned) and all(s % size == 0 for s in array.strides)
 
 
+def fits_far(array: Any) -> bool:
+    """Whether a kernel on a GPU can read an array."""
+    module = cupy()
+    return (
+        module is not None
+        and type(array) is module.ndarray
+        and not plans.refused_far
+        and hasattr(module, "RawModule")  # the stand-in of most tests compiles nothing
+        and (not several() or array.data.device_id == module.cuda.runtime.getDevice())
+        and all(s % array.itemsize == 0 for s in array.strides)
+    )
+
+
+def in_use() -> int:
+    """The number of the GPU in use."""
+    return int(require_cupy().cuda.runtime.getDevice())
+
+
+@functools.cache
+def several() -> bool:
+    """Whether there is more than one GPU."""
+    return bool(require_cupy().cuda.runtime.getDeviceCount() > 1)
+
+
 def collect(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> Tensor | None:
     """`op` put off, as a tensor that is computed when somebody looks; None where it has to be computed now."""
     mine = state.__dict__
     if (
         (bus.active and (autocast.running or current().trace_level)) or mine["no_jit"] or mine["phase"] or mine["silent"] or mine["stepwise"]
-        or mine["stream"] is not None or plans.refused or (not mine["asked_jit"] and current().jit_threshold is None)
+        or mine["stream"] is not None or (not mine["asked_jit"] and current().jit_threshold is None)
     ):  # fmt: skip
         return None
     region: Region | None = mine["region"]
     shapes: list[Any] = []
+    near = far = False  # whether there is an array on the CPU, and one on a GPU
     for a in args:
         kind = type(a)
         if kind is Lazy:
             if region is None or a.how[0] is not region:
                 return None
+            if region.far is None:
+                near = True
+            else:
+                far = True
             node = a.node
             shapes.append((node.shape, node.dtype))
         elif kind is Tensor or kind is Parameter:
             array = a.array
-            if type(array) is not _ndarray or not fits(array, ()) or shared.has(array):
+            if type(array) is _ndarray:
+                if not fits(array, ()):
+                    return None
+                near = True
+            elif fits_far(array):
+                far = True
+            else:
+                return None
+            if shared.has(array):
                 return None
             shapes.append((array.shape, array.dtype))
         elif kind is float or (kind is int and -(1 << 53) < a < 1 << 53):
@@ -301,9 +373,20 @@ def collect(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -
             if region is None or id(a) not in region.lent:
                 return None
             array = raw(a)
+            if type(array) is _ndarray:
+                near = True
+            else:
+                far = True
             shapes.append((array.shape, array.dtype))
         else:
             return None
+    if near == far or (near and plans.refused):
+        return None
+    if region is not None and (
+        far != (region.far is not None) or (far and region.stream != gpu_stream()) or (far and several() and region.far != in_use())
+    ):  # fmt: skip
+        region.settle()
+        return collect(op, args, kwargs) if state.region is None else None
     frame = _getframe(2)
     code = frame.f_code
     while (INTERNAL.get(code.co_filename) or is_engine_code(code)) and frame.f_back is not None:
@@ -313,7 +396,7 @@ def collect(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -
     if region is None and not late.again(frame) and not mine["asked_jit"]:
         return None
     rule = rule_of(op, tuple(shapes), kwargs)
-    if rule is None:
+    if rule is None or (near and rule.dtype == HALF):
         return None
     if region is not None and (
         region.dtype != rule.dtype or len(region.steps) >= LONGEST or not region.takes(rule, args)
@@ -333,7 +416,9 @@ def collect(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -
         place.visits += 1
         if place.dull >= DULL and place.visits % AGAIN:
             return None
-        region = mine["region"] = Region(place, domain, rule.dtype, bool(mine["asked_jit"]))
+        region = mine["region"] = Region(
+            place, domain, rule.dtype, bool(mine["asked_jit"]), in_use() if far else None
+        )
         late.regions.add(region)
     with region.lock:
         if region.done:

@@ -9,8 +9,8 @@ from typing import Any
 def report() -> dict[str, Any]:
     """The compiler, and the regions that ran, the most used last. Read as `ds.jit_report()`.
 
-    `compiler` is its path, None where there is none, and `refused` says why nothing is compiled. Each region has
-    `file` and `line` of its first op, `ops`, `shape`, `dtype`, `state` ("counting", "compiling", "compiled" or
+    `compiler` is its path, None where there is none, and `refused` says why nothing is compiled, on the CPU and on a GPU.
+    Each region has `file` and `line` of its first op, `ops`, `shape`, `dtype`, `device` ("cpu" or "cuda"), `state` ("counting", "compiling", "compiled" or
     "plain"), `runs`, `hits` (runs by its kernel) and `misses`, `cached` (the kernel came from the disk), `reason`
     (what is different from the region before it at the same place) and `error` (why it stays plain).
     """
@@ -22,7 +22,7 @@ def report() -> dict[str, Any]:
     plans = module.plans.all()
     return {
         "compiler": compiler(),
-        "refused": module.plans.refused,
+        "refused": "; ".join(why for why in (module.plans.refused, module.plans.refused_far) if why),
         "compiled": sum(plan.state == module.READY for plan in plans),
         "hits": sum(plan.hits for plan in plans),
         "misses": sum(plan.misses for plan in plans),
@@ -33,6 +33,7 @@ def report() -> dict[str, Any]:
                 "ops": [step.op.name for step in plan.steps],
                 "shape": list(plan.domain),
                 "dtype": str(plan.dtype),
+                "device": "cuda" if plan.far else "cpu",
                 "state": plan.state,
                 "runs": plan.runs,
                 "hits": plan.hits,

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.jit.symbol import EACH, ROW, UNIFORM, Symbol, Tape
+from engine.jit.symbol import EACH, HALF, ROW, UNIFORM, Symbol, Tape
 from engine.op import Op
 
 REMEMBERED = 4096
 
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
+FLOATS = (np.dtype("float32"), np.dtype("float64"), HALF)  # half precision on a GPU only
 TRUTH = np.dtype("bool")
 
 

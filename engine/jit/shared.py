@@ -1,4 +1,4 @@
-"""Memory that the program can write to without an op: NumPy arrays it gave to a tensor or took from one.
+"""Memory that the program can write to without an op: arrays it gave to a tensor or took from one.
 
 What is computed later than it is written would see such a write. So nothing is put off that reads memory noted here,
 as long as anybody but its tensor has it.
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import owner
+from engine.backend import is_array, owner
 
 
 class Shared:
@@ -23,7 +23,7 @@ class Shared:
 
     def note(self, array: Any) -> None:
         """The program has `array`, or a view of it."""
-        if type(array) is not np.ndarray:
+        if not is_array(array):
             return
         memory = owner(array)
         key = id(memory)

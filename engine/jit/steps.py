@@ -12,12 +12,14 @@ class Layout(NamedTuple):
     """How an input lies: `form` is "full", "last" (the same in each row), "row", "one" or "strided".
 
     `shape` and `strides` (in elements) are told for "strided" only; elsewhere the kernel serves any number of rows.
+    `exact`: in the type that is computed in, not the one that arrays hold.
     """
 
     form: str
     truth: bool = False
     shape: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
+    exact: bool = False
 
     @property
     def level(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+HALF, SINGLE = np.dtype("float16"), np.dtype("float32")
 UNIFORM, ROW, EACH = 0, 1, 2  # how often a value is another: never, with the row, with the element
 
 # What takes so long that it is kept for later passes over a row instead of computed again.
@@ -89,11 +90,13 @@ class Symbol:
             return self
         if self.truth and kind == self.tape.dtype:
             return self.tape.each("where", self, 1.0, 0.0)
+        if not self.truth and kind == SINGLE and self.tape.dtype == HALF:
+            return self  # half precision is computed in float
         raise Unsupported(f"a cast to {kind}")
 
     def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Symbol:
         """Sum over the rows, in the type of the region."""
-        if dtype is not None:
+        if dtype is not None and not (dtype == SINGLE and self.tape.dtype == HALF):
             raise Unsupported(f"a sum in {dtype}")
         return self.tape.reduced("sum", self, axis, keepdims)
 
