@@ -25,6 +25,7 @@ from engine.iteration import iteration
 from engine.located import located
 from engine.memory import memory
 from engine.node import BACKWARD, Node, blank
+from engine.op import OPS
 from engine.pending import PUT_OFF, Masked, Product, Remade, there
 from engine.pool import LARGE, compute, owns
 from engine.watched import begin_backward, finish_backward
@@ -370,7 +371,7 @@ def _plain(
             else:
                 # The first sum makes an array nobody else has; later ones add to it in place.
                 if type(held) is not _ndarray:
-                    made = held + pg
+                    made = OPS["add"].on(backend.namespace(held))(held, pg)
                 elif pg.nbytes >= LARGE and getrefcount(pg) == _ALONE and owns(pg) and alike(held, pg):
                     made = total(held, pg, pg)
                 else:

@@ -181,7 +181,12 @@ class Op:
         """`forward` with `xp` bound."""
         bound = self._partials.get(xp)
         if bound is None:
-            bound = self._partials[xp] = partial(self.forward, xp)
+            bound = partial(self.forward, xp)
+            if xp.__name__ == "cupy":
+                from engine.gpu import twins  # a program on the CPU does not wait for it
+
+                bound = twins.forward(self, bound)
+            self._partials[xp] = bound
         return bound
 
     def vjp_on(self, xp: Any) -> Callable[..., Any]:
@@ -189,7 +194,12 @@ class Op:
         bound = self._vjps.get(xp)
         if bound is None:
             assert self.vjp is not None
-            bound = self._vjps[xp] = partial(self.vjp, xp)
+            bound = partial(self.vjp, xp)
+            if xp.__name__ == "cupy":
+                from engine.gpu import twins
+
+                bound = twins.vjp(self, bound)
+            self._vjps[xp] = bound
         return bound
 
     def __repr__(self) -> str:

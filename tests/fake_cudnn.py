@@ -78,6 +78,9 @@ class Cudnn:
     def _cudnnSetStream(self, handle: Any, stream: Any) -> int:
         return SUCCESS
 
+    def _cudnnCreateTensorDescriptor(self, place: Any) -> int:
+        return NOT_SUPPORTED  # nothing of the older interface
+
     def _cudnnBackendCreateDescriptor(self, kind: int, place: Any) -> int:
         place._obj.value = made = next(self.numbers)
         self.held[made] = {-1: kind}

@@ -1,4 +1,4 @@
-"""Launches of the kernels in `kernels.cu`, compiled when one is first wanted for an element type."""
+"""Launches of the kernels in `kernels.cu` and `images.cu`, compiled when one is first wanted for an element type."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from engine.backend import cupy, require_cupy
 # What arrays hold, and what sums are made in.
 KINDS = {"f": ("float", "float"), "d": ("double", "double"), "e": ("__half", "float")}
 THREADS, BLOCKS = 256, 4096
+FIRST = {"kernels": "relu", "images": "turn"}  # a kernel of each file
 
 
 @functools.cache
-def _module(kind: str) -> Any:
+def _module(kind: str, file: str) -> Any:
     holds, sums = KINDS[kind]
     options = ["-std=c++17", f"-DELEMENT={holds}", f"-DSUM={sums}"]
     if kind == "e":
         options.append("-DHALF")
-    code = (Path(__file__).parent / "kernels.cu").read_text(encoding="utf-8")
+    code = (Path(__file__).parent / f"{file}.cu").read_text(encoding="utf-8")
     return require_cupy().RawModule(code=code, options=tuple(options))
 
 
 @functools.cache
-def kernel(name: str, kind: str) -> Any:
-    """The function `name` for arrays of dtype character `kind`."""
-    return _module(kind).get_function(name)
+def kernel(name: str, kind: str, file: str = "kernels") -> Any:
+    """The function `name` of a file for arrays of dtype character `kind`."""
+    return _module(kind, file).get_function(name)
 
 
 @functools.cache
-def compiled(kind: str) -> bool:
-    """Whether the kernels can be had for this type; where they cannot, a warning says why once and CuPy does the work."""
+def compiled(kind: str, file: str = "kernels") -> bool:
+    """Whether a file's kernels can be had for this type; where they cannot, a warning says why and CuPy does the work."""
     if not hasattr(cupy(), "RawModule"):  # the stand-in of the tests compiles nothing
         return False
     try:
-        kernel("relu", kind)
+        kernel(FIRST[file], kind, file)
     except Exception as error:  # noqa: BLE001 - a compiler or headers that are not there show up as one of many
         reason = str(error).strip().splitlines()
         warnings.warn(
@@ -60,13 +61,17 @@ def serves(*arrays: Any) -> bool:
 
 def ordered(array: Any) -> Any:
     """The array with its elements in order: itself where they are; None stays None."""
-    return array if array is None or array.flags.c_contiguous else require_cupy().ascontiguousarray(array)
+    if array is None or array.flags.c_contiguous:
+        return array
+    from engine.gpu.layout import lie  # made of this
+
+    return lie(array, False)
 
 
-def each(name: str, kind: str, count: int, *arguments: Any) -> None:
+def each(name: str, kind: str, count: int, *arguments: Any, file: str = "kernels") -> None:
     """Launch a kernel whose threads stride over `count` elements; whole numbers are given in the width it takes."""
     blocks = min(BLOCKS, -(-count // THREADS))
-    kernel(name, kind)((blocks,), (THREADS,), arguments)
+    kernel(name, kind, file)((blocks,), (THREADS,), arguments)
 
 
 def rows(name: str, kind: str, count: int, columns: int, *arguments: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.backend import require_cupy
 from engine.gpu import library as cudnn
-from engine.gpu.launch import ordered
+from engine.gpu.layout import lie
 from engine.gpu.library import Library, Unsupported
 
 SPATIAL = 1  # cudnnBatchNormMode_t
@@ -73,7 +73,7 @@ def normalise(
 
 def gradients(g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float) -> Any:
     """The gradients of `normalise` for the images, the weight and the bias."""
-    g = ordered(g)
+    g = lie(g, False)
     if weight is None:
         return None
     ready = _ready(x, g, weight, mean, rstd)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.backend import require_cupy
@@ -115,11 +115,14 @@ _ONE, _THREE = ctypes.c_int64(1), ctypes.c_int64(3)
 class Prepared:
     """A way to compute it that cuDNN chose, with the room it needs."""
 
-    __slots__ = ("_alive", "_names", "_plan", "lib", "room")
+    __slots__ = ("_alive", "_names", "_plan", "last", "lib", "room")
 
-    def __init__(self, lib: Library, plan: Descriptor, room: int, alive: list[Descriptor]) -> None:
+    def __init__(
+        self, lib: Library, plan: Descriptor, room: int, last: bool, alive: list[Descriptor]
+    ) -> None:
         self.lib = lib
         self.room = room
+        self.last = last  # whether its arrays have their channels last
         self._plan = plan
         self._alive = alive
         self._names = longs(X, W, Y)
@@ -227,18 +230,18 @@ def _ways(lib: Library, wanted: Wanted) -> Iterator[Prepared]:
         except Unsupported:
             continue
         if room[0] <= MOST:
-            yield Prepared(lib, plan, room[0], [*alive, configuration])
+            yield Prepared(lib, plan, room[0], wanted.last, [*alive, configuration])
 
 
-def prepare(lib: Library, wanted: Wanted, arrays: tuple[int, int, int] | None = None) -> Prepared:
+def prepare(lib: Library, wanted: Wanted, arrays: Sequence[int] = ()) -> Prepared:
     """A way to compute what is wanted: the one cuDNN thinks fastest.
 
     With the addresses of `arrays` (x, weight, y) the first few are run on them, and the one that took least is it.
     Raises `Unsupported` where there is none.
     """
     best = None
-    for way in itertools.islice(_ways(lib, wanted), TRIED if arrays is not None else 1):
-        if arrays is None:
+    for way in itertools.islice(_ways(lib, wanted), TRIED if arrays else 1):
+        if not arrays:
             return way
         took = _time(way, arrays)
         if best is None or took < best[0] * BETTER:
@@ -248,17 +251,17 @@ def prepare(lib: Library, wanted: Wanted, arrays: tuple[int, int, int] | None = 
     return best[1]
 
 
-def _time(way: Prepared, arrays: tuple[int, int, int]) -> float:
+def _time(way: Prepared, arrays: Sequence[int]) -> float:
     """Milliseconds that it takes run after run, by the GPU's clock; infinite where it cannot be run."""
     cuda = require_cupy().cuda
     try:
         room = cuda.alloc(way.room) if way.room else None
         at = 0 if room is None else room.ptr
-        way.run(*arrays, at)  # its kernel is loaded
+        way.run(arrays[0], arrays[1], arrays[2], at)  # its kernel is loaded
         start, end = cuda.Event(), cuda.Event()
         start.record()
         for _ in range(TURNS):
-            way.run(*arrays, at)
+            way.run(arrays[0], arrays[1], arrays[2], at)
         end.record()
         end.synchronize()
         return float(cuda.get_elapsed_time(start, end)) / TURNS

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from engine.backend import cupy
 from engine.gpu import launch
 from engine.gpu.launch import int32, int64, ordered
+from engine.gpu.layout import is_last, lie, room_for, turnable
 from engine.ops.window import Sizes, Window
 
 
@@ -26,7 +29,18 @@ def maximum(x: Any, w: Window) -> Any:
     """(largest, places) of `x` [..., height, width]."""
     size, out_size = x.shape[-2:], w.out(x.shape[-len(w.kernel) :])
     shape = _geometry(w, size, out_size) if len(w.kernel) == 2 else None
-    if shape is None or not x.size or not launch.serves(x):
+    if shape is None or not x.size:
+        return None
+    if x.ndim == 4 and not x.flags.c_contiguous and is_last(x) and turnable(x):
+        whole = (*x.shape[:2], *out_size)
+        out, places = room_for(whole, x.dtype, True), room_for(whole, np.dtype(np.uint8), True)
+        launch.each(
+            "max_pool_last", x.dtype.char, out.size, x, out, places, int64(out.size), int32(x.shape[1]), *shape,
+            file="images",
+        )  # fmt: skip
+        return out, places
+    x = ordered(x)
+    if not launch.serves(x):
         return None
     module = cupy()
     out = module.empty((*x.shape[:-2], *out_size), x.dtype)
@@ -38,6 +52,21 @@ def maximum(x: Any, w: Window) -> Any:
 def scatter(g: Any, places: Any, w: Window, size: Sizes) -> Any:
     """Each element of `g` where `places` says it came from, in planes of spatial `size`."""
     shape = _geometry(w, size, g.shape[-2:]) if len(w.kernel) == 2 else None
+    if (
+        shape is not None
+        and g.size
+        and places.ndim == 4
+        and not places.flags.c_contiguous
+        and is_last(places)
+    ):
+        if places.dtype.char != "B" or not turnable(g):
+            return None
+        g, to = lie(g, True), room_for((*g.shape[:-2], *size), g.dtype, True)
+        launch.each(
+            "max_pool_gradient_last", g.dtype.char, to.size, g, places, to, int64(to.size), int32(g.shape[1]), *shape,
+            file="images",
+        )  # fmt: skip
+        return to
     g = ordered(g)
     usable = places.dtype.char == "B" and places.flags.c_contiguous
     if shape is None or not g.size or not usable or not launch.serves(g):

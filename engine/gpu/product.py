@@ -73,6 +73,11 @@ def stacked(a: Any, b: Any) -> Any:
     return out
 
 
+def scales(kind: str) -> tuple[int, int]:
+    """Where the factors 1 and 0 are, in the type that a product of arrays of this type takes them in."""
+    return (_DOUBLE if kind == "d" else _SINGLE)[1]  # type: ignore[no-any-return]
+
+
 def _numbers(kind: str) -> tuple[int, int, Any, Any]:
     """The type of the arrays, that of the sums, and the factors 1 and 0."""
     from engine.backends import cuda
@@ -81,7 +86,7 @@ def _numbers(kind: str) -> tuple[int, int, Any, Any]:
     return (
         what,
         TF32 if kind == "f" and cuda.matmul.allow_tf32 else sums,
-        *(_DOUBLE if kind == "d" else _SINGLE)[1],
+        *scales(kind),
     )
 
 

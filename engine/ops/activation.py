@@ -52,11 +52,6 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
             return fast
         positive = np.greater(out, 0, out=pool.like(out, np.bool_)) if out.ndim else out > 0
         return np.multiply(g, positive, out=g) if spare else compute(np.multiply, g, positive)
-    if on_gpu(xp):
-        from engine.gpu import elementwise as gpu
-
-        if (fast := gpu.gradient("relu_gradient", g, out)) is not None:
-            return fast
     return g * (out > 0)
 
 
@@ -72,11 +67,6 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
 def RELU(xp: Any, input: Any) -> Any:
     """Negative values become 0."""
     if xp is not np:
-        if on_gpu(xp):
-            from engine.gpu import elementwise as gpu
-
-            if (fast := gpu.unary("relu", input)) is not None:
-                return fast
         return xp.maximum(input, 0)
     if input.size >= loop.ENOUGH and (input.flags.c_contiguous or is_last(input)):
         made = pool.like(input)

@@ -14,7 +14,7 @@ from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.op import Op, op
 from engine.ops import convolve
-from engine.ops.nested import nested
+from engine.ops.nested import nested, on_gpu
 from engine.ops.window import Window, each, frozen, window
 from engine.pending import Remade, there
 from engine.shapes import sizes
@@ -189,6 +189,11 @@ def _to_bias(xp: Any, g: Any, bias: Any) -> Any:
     """The gradient of the bias, where one is wanted."""
     if bias is None or not getattr(bias, "requires", False):
         return None
+    if on_gpu(xp):
+        from engine.gpu.layout import flat, is_last
+
+        if is_last(g):
+            return xp.sum(flat(g), axis=(0, 1, 2))
     return xp.sum(xp.sum(g.reshape(*g.shape[:2], -1), axis=2), axis=0)
 
 
