@@ -133,6 +133,15 @@ class Bus:
             self._incurious = tuple(s for s in self._incurious if s in self.op_finish)
             self._refresh()
 
+    def _replace(self, before: Sink, after: Sink, kinds: tuple[str, ...]) -> None:
+        with self._lock:
+            if before in self._incurious:
+                self._incurious = (*self._incurious, after)
+            for kind in kinds:
+                self._change(kind, lambda sinks: tuple(after if sink is before else sink for sink in sinks))
+            self._incurious = tuple(s for s in self._incurious if s in self.op_finish)
+            self._refresh()
+
     def _change(self, kind: str, changed: Callable[[tuple[Sink, ...]], tuple[Sink, ...]]) -> None:
         """Other sinks for `kind`; what a finaliser changes while these are made is not undone."""
         while True:
@@ -165,6 +174,11 @@ class Handle:
     def close(self) -> None:
         """End the subscription. Closing twice is harmless."""
         self._bus._detach(self._sink, self._kinds)
+
+    def replace(self, sink: Sink) -> None:
+        """Have `sink` called from here on in the place of the one that was: what happens is told to one of the two."""
+        self._bus._replace(self._sink, sink, self._kinds)
+        self._sink = sink
 
     def __enter__(self) -> Handle:
         return self

@@ -52,6 +52,8 @@ class Memory:
     of `None` and a buffer for a change of its category.
     """
 
+    __slots__ = ("_alive", "_ids", "_wait", "mark", "nbytes", "waiting")
+
     def __init__(self) -> None:
         self._alive: dict[int, Buffer] = {}
         self.waiting: deque[Any] = deque()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,29 @@ def finish(node: Node, out: Any) -> None:
             bus.failed("op_finish", sink)
     node.made = node.arrays = node.fates = None
 
+
+def raised(kind: str, sink: Any, error: Exception) -> None:
+    """`sink` raised `error`, called by the compiled core: what the loops above do then."""
+    try:
+        raise error
+    except Exception:  # noqa: BLE001 - see above
+        bus.failed(kind, sink)
+
+
+def explained(
+    node: Node, args: tuple[Any, ...], arrays: list[Any], error: Exception, frame: FrameType
+) -> Any:
+    """An op raised `error`, called by the compiled core: what `followed` does then."""
+    try:
+        raise error
+    except Exception as again:  # noqa: BLE001 - explained and raised again
+        from engine.explain import fail
+
+        return fail(node, list(args), arrays, again, frame)
+
+
+# What stands in a traceback where `followed` runs, or what runs in its place.
+FOLLOWED = (followed.__code__, explained.__code__)
 
 _NONE = frozenset((type(None), Node, Watched, float, int, bool))  # among what is saved: no arrays
 

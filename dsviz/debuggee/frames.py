@@ -60,6 +60,8 @@ class Places:
 class Walker:
     """Walks one thread's frames. Its `out` gets each definition before the first use in that thread."""
 
+    __slots__ = ("_kinds", "_told_frames", "_told_texts", "calls", "out", "places")
+
     def __init__(self, places: Places, out: Definitions) -> None:
         self.places = places
         self.out = out

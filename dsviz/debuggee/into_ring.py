@@ -40,6 +40,8 @@ _SMALL, _TURN, _ENTERED, _LEFT = (MARK | what << 8 for what in (SMALL, TURN, ENT
 class RingOutlet:
     """Where one thread's events go: encoded, into its ring. Those that may wait go together with the next one."""
 
+    __slots__ = ("_encode", "_pack", "_put", "_waiting", "later", "ring", "summarizes", "words")
+
     def __init__(self, ring: RingWriter) -> None:
         self.ring = ring
         self._encode = events.encoded

@@ -13,6 +13,7 @@ from typing import Any
 
 from dsviz.debuggee.attributes import NO_ATTRS, simple_attrs
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, Places, Walker
+from dsviz.debuggee.into_ring import RingOutlet
 from dsviz.debuggee.outlets import Outlet
 from dsviz.debuggee.probes import Pending
 from dsviz.wire.short import Called, Kind
@@ -107,6 +108,11 @@ class Site:
 class Lane:
     """One thread's outlet and what it has told already."""
 
+    __slots__ = (
+        "_kinds", "_now", "before", "calls", "clock", "cost", "decided", "dtypes", "event", "framed", "later", "ops",
+        "outlet", "packs", "pending", "ran", "sites", "spot", "spot_of", "spots", "tracer", "walker", "words",
+    )  # fmt: skip
+
     def __init__(self, tracer: Any, places: Places, outlet: Outlet, now: Callable[[], int]) -> None:
         self.tracer = tracer
         self.outlet = outlet
@@ -119,6 +125,8 @@ class Lane:
         self.later = outlet.later
         self.ran = outlet.ran
         self.words = outlet.words
+        # What the compiled core may write itself.
+        self.packs = isinstance(outlet, RingOutlet) and type(outlet).ran is RingOutlet.ran
         self.walker = Walker(places, outlet)
         self.ops: dict[Any, int] = {}
         self.dtypes: dict[Any, int] = {}

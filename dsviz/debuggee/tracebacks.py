@@ -15,12 +15,11 @@ from types import CodeType, FrameType, TracebackType
 
 from engine import dispatch
 from engine.module import Module
-from engine.watched import followed
+from engine.watched import FOLLOWED
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CALL = Module.__call__.__code__
 _APPLIED = (dispatch.unary.__code__, dispatch.binary.__code__)
-_FOLLOWED = followed.__code__
 
 Place = tuple[int, int]  # the offset of an instruction, its line
 
@@ -63,7 +62,7 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
                     places[at] = alone
         elif codes[at] in _APPLIED:
             *_, watched, alone, _ = sorted(calls(codes[at], "apply"), key=itemgetter(1))
-            if codes[at + 1 : at + 2] == [_FOLLOWED]:
+            if at + 1 < len(codes) and codes[at + 1] in FOLLOWED:
                 places[at] = alone
                 frames[at + 1], places[at + 1] = _applying(), _failing()
             elif entry.tb_lineno == watched[1]:

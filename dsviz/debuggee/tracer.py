@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dsviz import events
+from dsviz.debuggee import core
 from dsviz.debuggee.attributes import NO_ATTRS, clash_of, ids_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places
 from dsviz.debuggee.lanes import Lane, Spot
@@ -49,6 +50,11 @@ class Tracer:
     `outlet()` makes the outlet of the thread that calls it. Times count from `began` (perf_counter_ns).
     `values` sends arrays at level 2. `owner` is the thread that runs the program, where another one makes this.
     """
+
+    __slots__ = (
+        "_bus", "_handles", "_lane", "_lanes", "_lock", "_outlet", "_resting", "_sampled", "_values", "began", "every",
+        "level", "on_rest", "owner", "places",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -87,11 +93,22 @@ class Tracer:
                 for handle in handles:
                     handle.close()
                 return
+            core.use()
             self._handles = [self._subscribe(kind) for kind in ALWAYS]
             self._sampled = [self._subscribe(kind) for kind in self._wanted()]
 
     def _subscribe(self, kind: str) -> Any:
-        return self._bus.subscribe(getattr(self, "_" + kind), kind, arguments=False)
+        sink = core.sink(self, kind) or getattr(self, "_" + kind)
+        return self._bus.subscribe(sink, kind, arguments=False)
+
+    def _look_for_core(self) -> None:
+        """Go on with the compiled sinks where the compiler is done by now."""
+        with self._lock:
+            if self.level and not self._resting and core.use():
+                for kind, handle in zip(SAMPLED, self._sampled, strict=True):
+                    sink = core.sink(self, kind)
+                    if sink is not None:
+                        handle.replace(sink)
 
     def set_values(self, values: Values | None) -> None:
         """Send arrays by these rules from here on, or none."""
@@ -255,12 +272,16 @@ class Tracer:
         words = lane.words
         words[NODE], words[PLACE] = id, spot.place
         if self.level == 2:
-            if self._values is not None:
-                self._values.inputs(lane.outlet, node)
-            if node.phase == OPTIMIZER:
-                lane.before = None if not node.arrays else sampled(node.arrays[0])
+            self._look_before(lane, node)
         if timed:
             lane.cost += (perf_counter_ns() - timed) * (SAMPLE + 1)
+
+    def _look_before(self, lane: Lane, node: Node) -> None:
+        """Level 2: what there is to keep of the arguments of a node that is about to run."""
+        if self._values is not None:
+            self._values.inputs(lane.outlet, node)
+        if node.phase == OPTIMIZER:
+            lane.before = None if not node.arrays else sampled(node.arrays[0])
 
     def _op_finish(self, kind: str, node: Node) -> None:
         id = node.id
@@ -325,10 +346,15 @@ class Tracer:
                     node.duration, node.start - self.began, inputs, node.fates, attrs,
                 )
             )  # fmt: skip
-        if self.level == 2 and (self._values is None or not self._values.output(lane.outlet, node)):
-            self._summary(lane, node)
+        if self.level == 2:
+            self._look_after(lane, node)
         if timed:
             lane.cost += (perf_counter_ns() - timed) * (SAMPLE + 1)
+
+    def _look_after(self, lane: Lane, node: Node) -> None:
+        """Level 2: what there is to keep of the result of a node that has run."""
+        if self._values is None or not self._values.output(lane.outlet, node):
+            self._summary(lane, node)
 
     def _in_full(
         self, lane: Lane, node: Node, spot: Spot, inputs: tuple[int, ...], attrs: dict[str, Any]
@@ -456,6 +482,8 @@ class Tracer:
     def _iteration(self, kind: str, index: int) -> None:
         self.lane().event(events.Iteration(index, perf_counter_ns() - self.began))
         self._sample(index)
+        if not core.used() and index & (index - 1) == 0:  # ever more seldom
+            self._look_for_core()
 
     def _root(self, kind: str, root: tuple[Node, Any]) -> None:
         node, array = root

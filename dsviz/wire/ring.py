@@ -51,6 +51,11 @@ class RingWriter:
     `on_full()` may say that nobody reads any more (True), so that the writer stops waiting.
     """
 
+    __slots__ = (
+        "_bytes", "_end", "_lengths", "_limit", "_lost", "_map", "_on_full", "_on_gap", "_owed", "_words", "capacity",
+        "closed", "head", "path", "thread",
+    )  # fmt: skip
+
     def __init__(
         self,
         path: str,

@@ -1,0 +1,934 @@
+/* What an op costs while somebody watches, compiled: the functions of `engine.watched`, as they are written there.
+
+   Each takes the way that nearly every op goes and leaves any other to the function of Python it stands for, before it
+   has done anything. Whoever changes one changes the other; `tests/test_core.py` runs both. */
+
+#include "slots.h"
+
+static PyObject *Watched, *Backward, *Node, *Buffer, *Product, *Op, *ndarray; /* types */
+static PyObject *bus, *memory, *iteration, *switches, *writes, *state, *config, *internal, *ids, *orders, *no_kwargs;
+static PyObject *py_begin, *py_finish, *py_begin_backward, *py_finish_backward, *py_leaf, *py_raised, *py_explained;
+static PyObject *settle, *compute, *asarray;
+static PyObject *zero, *nothing; /* 0 and () */
+static int64_t LARGE, REACH;
+
+/* Offsets: of a node of any kind, of one that is watched, of a backward one, and of the rest. */
+static struct { Py_ssize_t op, inputs, kwargs, code, lasti, order, depth, stamp, requires, saved, shape, dtype; } n;
+static struct {
+    Py_ssize_t arrays, call, duration, fates, id, iteration, made, nbytes, outputs, phase, place, saved_bytes, scalars,
+        start, twin;
+} w;
+static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, nbytes, outputs, place, start, twin; } b;
+static struct { Py_ssize_t category, id, key, nbytes, node, reused, told; } u;
+static struct { Py_ssize_t alive, waiting, mark, nbytes, ids, wait; } m;
+static struct { Py_ssize_t op_start, op_finish, buffer, buffers; } s;
+static struct { Py_ssize_t arg_names, on_numpy, pooled, vjp, cross, saves_args, saves_out; } o;
+static Py_ssize_t i_index, i_closed, w_count, any_switch;
+
+#define NAMES(X)                                                                                                    \
+    X(__dict__) X(call) X(silent) X(phase) X(twin) X(trace_level) X(grad) X(co_filename) X(nbytes) X(base) X(shape) \
+    X(dtype) X(id) X(role) X(code) X(lasti) X(requires) X(popleft) X(appendleft) X(before) X(born) X(track) X(tell) \
+    X(forward) X(op_start) X(op_finish) X(activations) X(gradients) X(saved) X(kept) X(inputs) X(kwargs) X(op)
+NAMES(NAMED)
+
+static inline int is_node(PyObject *node) { return (PyObject *)Py_TYPE(node) == Watched || (PyObject *)Py_TYPE(node) == Node; }
+static inline int is_array(PyObject *array) { return (PyObject *)Py_TYPE(array) == ndarray; }
+
+/* An attribute of a node of any kind, a new reference. */
+static PyObject *of(PyObject *node, Py_ssize_t slot, PyObject *name)
+{
+    if ((PyObject *)Py_TYPE(node) == Watched && AT(node, slot) != NULL) return Py_NewRef(AT(node, slot));
+    return PyObject_GetAttr(node, name);
+}
+
+/* Whether a gradient flows to a node; -1 with an exception. */
+static int requires_of(PyObject *node)
+{
+    if (is_node(node)) return truth(AT(node, n.requires));
+    PyObject *found = PyObject_GetAttr(node, s_requires);
+    int yes = found == NULL ? -1 : truth(found);
+    Py_XDECREF(found);
+    return yes;
+}
+
+static int64_t bytes_of(PyObject *array)
+{
+    PyObject *found = PyObject_GetAttr(array, s_nbytes);
+    int64_t size = found == NULL ? -1 : PyLong_AsLongLong(found);
+    Py_XDECREF(found);
+    return size;
+}
+
+static int level(void)
+{
+    PyObject *now = NULL, *found;
+    if (PyContextVar_Get(config, NULL, &now) < 0 || now == NULL) return -1;
+    found = PyObject_GetAttr(now, s_trace_level);
+    Py_DECREF(now);
+    long level = found == NULL ? -1 : PyLong_AsLong(found);
+    Py_XDECREF(found);
+    return (int)level;
+}
+
+/* Call the sinks of a kind; one that raises is detached, as `Bus.failed` says. */
+static int tell(Py_ssize_t sinks_of, PyObject *kind, PyObject *node)
+{
+    PyObject *sinks = AT(bus, sinks_of);
+    if (sinks == NULL || !PyTuple_CheckExact(sinks)) return 0;
+    Py_INCREF(sinks);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(sinks); i++) {
+        PyObject *sink = PyTuple_GET_ITEM(sinks, i), *words[] = {kind, node};
+        PyObject *result = PyObject_Vectorcall(sink, words, 2, NULL);
+        if (result == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_Exception)) goto failed;
+            PyObject *error = taken();
+            result = PyObject_CallFunctionObjArgs(py_raised, kind, sink, error, NULL);
+            Py_XDECREF(error);
+            if (result == NULL) goto failed;
+        }
+        Py_DECREF(result);
+    }
+    Py_DECREF(sinks);
+    return 0;
+failed:
+    Py_DECREF(sinks);
+    return -1;
+}
+
+/* --- engine.memory --- */
+
+static int add_bytes(PyObject *size, int sign)
+{
+    PyObject *held = AT(memory, m.nbytes);
+    PyObject *sum = sign > 0 ? PyNumber_Add(held, size) : PyNumber_Subtract(held, size);
+    if (sum == NULL) return -1;
+    put(memory, m.nbytes, sum);
+    return 0;
+}
+
+/* `Memory.born`: the new buffer, or None. */
+static PyObject *born_of(PyObject *array, PyObject *category, PyObject *node, PyObject *id)
+{
+    PyObject *base = PyObject_GetAttr(array, s_base);
+    if (base == NULL) return NULL;
+    Py_DECREF(base);
+    if (base != Py_None) return PyObject_CallMethodObjArgs(memory, s_born, array, category, node, NULL);
+    PyObject *alive = AT(memory, m.alive), *buffer = NULL, *key = PyLong_FromVoidPtr(array), *known, *value;
+    if (key == NULL) return NULL;
+    known = PyDict_GetItemWithError(alive, key);
+    if (known != NULL && PyWeakref_Check(known) && referred(known) == array) {
+        Py_DECREF(key);
+        return Py_NewRef(Py_None);
+    }
+    if (PyErr_Occurred()) goto failed;
+    PyObject *words[] = {array, AT(memory, m.wait)};
+    buffer = PyObject_Vectorcall(Buffer, words, 2, NULL);
+    if (buffer == NULL) goto failed;
+    if ((value = PyIter_Next(AT(memory, m.ids))) == NULL) goto failed;
+    put(buffer, u.id, value);
+    if ((value = PyObject_GetAttr(array, s_nbytes)) == NULL) goto failed;
+    put(buffer, u.nbytes, value);
+    put_new(buffer, u.key, key);
+    put_new(buffer, u.category, category);
+    put_new(buffer, u.node, id);
+    put_new(buffer, u.told, Py_True);
+    put_new(buffer, u.reused, Py_False);
+    if (PyDict_SetItem(alive, key, buffer) < 0 || add_bytes(AT(buffer, u.nbytes), 1) < 0) goto failed;
+    Py_DECREF(key);
+    return buffer;
+failed:
+    Py_DECREF(key);
+    Py_XDECREF(buffer);
+    return NULL;
+}
+
+/* `Memory.kept`: the buffer that is to be told, or None. */
+static PyObject *kept_of(PyObject *array, PyObject *node)
+{
+    PyObject *base = PyObject_GetAttr(array, s_base);
+    if (base == NULL) return NULL;
+    Py_DECREF(base);
+    if (base == Py_None) {
+        PyObject *key = PyLong_FromVoidPtr(array);
+        if (key == NULL) return NULL;
+        PyObject *known = PyDict_GetItemWithError(AT(memory, m.alive), key);
+        Py_DECREF(key);
+        if (known == NULL && PyErr_Occurred()) return NULL;
+        if (known != NULL && (PyObject *)Py_TYPE(known) == Buffer && referred(known) == array) {
+            PyObject *category = AT(known, u.category);
+            if (category != s_activations) {
+                int same = category == NULL ? 0 : PyObject_RichCompareBool(category, s_activations, Py_EQ);
+                if (same < 0) return NULL;
+                if (!same) return Py_NewRef(Py_None);
+            }
+            Py_INCREF(known);
+            put_new(known, u.category, s_saved);
+            if (truth(AT(known, u.told)) > 0) return known; /* else it is told with its beginning */
+            Py_DECREF(known);
+            return Py_NewRef(Py_None);
+        }
+    }
+    return PyObject_CallMethodObjArgs(memory, s_kept, array, node, NULL);
+}
+
+/* Put back what was taken from the queue, in its order. */
+static int back_again(PyObject *waiting, PyObject *later)
+{
+    for (Py_ssize_t i = PyList_GET_SIZE(later) - 1; i >= 0; i--) {
+        PyObject *done = PyObject_CallMethodOneArg(waiting, s_appendleft, PyList_GET_ITEM(later, i));
+        if (done == NULL) return -1;
+        Py_DECREF(done);
+    }
+    return 0;
+}
+
+/* `Memory.before`: the buffers that were released until an op began. */
+static PyObject *before_of(PyObject *node)
+{
+    PyObject *waiting = AT(memory, m.waiting), *gone = PyList_New(0), *later = PyList_New(0), *buffer = NULL;
+    int64_t before = number(AT(memory, m.mark));
+    if (gone == NULL || later == NULL) goto failed;
+    while (PyObject_Size(waiting) > 0) {
+        buffer = PyObject_CallMethodNoArgs(waiting, s_popleft);
+        if (buffer == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_IndexError)) goto failed;
+            PyErr_Clear(); /* another thread told the last of them */
+            break;
+        }
+        if ((PyObject *)Py_TYPE(buffer) != Buffer || AT(buffer, u.told) != Py_True ||
+            AT(buffer, u.key) == NULL) { /* Python tells that */
+            PyObject *done = PyObject_CallMethodOneArg(waiting, s_appendleft, buffer), *mark, *rest;
+            if (done == NULL) goto failed;
+            Py_DECREF(done);
+            if (back_again(waiting, later) < 0) goto failed;
+            if ((mark = PyLong_FromLongLong(before > 0 ? before : 0)) == NULL) goto failed;
+            put(memory, m.mark, mark);
+            if ((rest = PyObject_CallMethodOneArg(memory, s_before, node)) == NULL) goto failed;
+            done = PySequence_InPlaceConcat(gone, rest);
+            Py_DECREF(rest);
+            if (done == NULL) goto failed;
+            Py_DECREF(done);
+            Py_DECREF(buffer);
+            Py_DECREF(later);
+            return gone;
+        }
+        if (--before < 0) {
+            if (PyList_Append(later, buffer) < 0) goto failed;
+        } else {
+            PyObject *alive = AT(memory, m.alive), *key = AT(buffer, u.key);
+            if (PyList_Append(gone, buffer) < 0 || add_bytes(AT(buffer, u.nbytes), -1) < 0) goto failed;
+            if (PyDict_GetItemWithError(alive, key) == buffer) {
+                if (PyDict_DelItem(alive, key) < 0) goto failed;
+            } else if (PyErr_Occurred()) goto failed;
+        }
+        Py_CLEAR(buffer);
+    }
+    if (back_again(waiting, later) < 0) goto failed;
+    Py_DECREF(later);
+    return gone;
+failed:
+    Py_XDECREF(gone);
+    Py_XDECREF(later);
+    Py_XDECREF(buffer);
+    return NULL;
+}
+
+/* --- before and after an op --- */
+
+static int set_mark(void)
+{
+    Py_ssize_t size = PyObject_Size(AT(memory, m.waiting));
+    PyObject *mark = size < 0 ? NULL : PyLong_FromSsize_t(size);
+    if (mark == NULL) return -1;
+    put(memory, m.mark, mark);
+    return 0;
+}
+
+/* Number the node's arguments that nothing recorded made, and note the plain numbers among them. */
+static int look_at_inputs(PyObject *node, PyObject *arrays)
+{
+    PyObject *inputs = Py_NewRef(AT(node, n.inputs)), *op = AT(node, n.op);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); i++) {
+        PyObject *parent = PyTuple_GET_ITEM(inputs, i), *array = PySequence_GetItem(arrays, i), *done = NULL;
+        if (array == NULL) goto failed;
+        if (parent == Py_None) {
+            if (array != Py_None) {
+                PyObject *names = AT(op, o.arg_names), *name = NULL;
+                Py_ssize_t many = PyTuple_GET_SIZE(names); /* more than none: there is an argument */
+                name = PyTuple_GET_ITEM(names, i < many ? i : many - 1);
+                if (AT(node, w.scalars) == Py_None) {
+                    PyObject *scalars = PyDict_New();
+                    if (scalars == NULL) { Py_DECREF(array); goto failed; }
+                    put(node, w.scalars, scalars);
+                }
+                if (PyDict_SetItem(AT(node, w.scalars), name, array) < 0) { Py_DECREF(array); goto failed; }
+            }
+        } else {
+            PyObject *id = of(parent, w.id, s_id);
+            if (id == NULL) { Py_DECREF(array); goto failed; }
+            if (number(id) == 0 && (done = PyObject_CallFunctionObjArgs(py_leaf, parent, array, NULL)) == NULL) {
+                Py_DECREF(id);
+                Py_DECREF(array);
+                goto failed;
+            }
+            Py_XDECREF(done);
+            Py_DECREF(id);
+        }
+        Py_DECREF(array);
+    }
+    Py_DECREF(inputs);
+    return 0;
+failed:
+    Py_DECREF(inputs);
+    return -1;
+}
+
+/* Tell that a node starts, which has its number now. */
+static int start(PyObject *node, Py_ssize_t begun)
+{
+    PyObject *value;
+    if (set_mark() < 0) return -1;
+    if (tell(s.op_start, s_op_start, node) < 0) return -1;
+    if ((value = now()) == NULL) return -1;
+    put(node, begun, value);
+    return 0;
+}
+
+static int begin_of(PyObject *node, PyObject *arrays)
+{
+    PyObject *mine, *value, *phase;
+    int answer;
+    put_new(node, w.id, zero);
+    put_new(node, w.duration, zero);
+    put_new(node, w.nbytes, zero);
+    put_new(node, w.saved_bytes, zero);
+    put_new(node, w.start, zero);
+    put_new(node, w.phase, zero);
+    put_new(node, w.place, Py_None);
+    put_new(node, w.made, Py_None);
+    put_new(node, w.scalars, Py_None);
+    put_new(node, w.arrays, Py_None);
+    put_new(node, w.twin, Py_None);
+    put_new(node, w.outputs, Py_None);
+    put_new(node, w.fates, Py_None);
+    if ((mine = PyObject_GetAttr(state, s___dict__)) == NULL) return -1; /* of this thread */
+    if ((value = PyDict_GetItemWithError(mine, s_call)) == NULL) goto failed;
+    put_new(node, w.call, value);
+    put_new(node, w.iteration, AT(iteration, i_index));
+    if ((value = PyDict_GetItemWithError(mine, s_silent)) == NULL) goto failed;
+    answer = truth(value) ? 0 : level();
+    if (answer <= 0) {
+        Py_DECREF(mine);
+        return answer;
+    }
+    phase = PyDict_GetItemWithError(mine, s_phase);
+    if (phase == NULL) goto failed;
+    if (truth(phase)) {
+        put_new(node, w.phase, phase);
+        if ((value = PyDict_GetItemWithError(mine, s_twin)) == NULL) goto failed;
+        put_new(node, w.twin, value);
+    } else if (truth(AT(iteration, i_closed))) {
+        PyObject *done = PyObject_CallMethodNoArgs(iteration, s_forward);
+        if (done == NULL) goto failed;
+        Py_DECREF(done);
+        put_new(node, w.iteration, AT(iteration, i_index));
+    }
+    Py_CLEAR(mine);
+    if (truth(AT(switches, any_switch))) {
+        PyObject *silent = PyObject_CallMethodOneArg(switches, s_silent, node);
+        answer = silent == NULL ? -1 : truth(silent);
+        Py_XDECREF(silent);
+        if (answer) return answer < 0 ? -1 : 0;
+    }
+    if (look_at_inputs(node, arrays) < 0) return -1;
+    if ((value = PyIter_Next(ids)) == NULL) return -1;
+    put(node, w.id, value);
+    if ((value = PySequence_Tuple(arrays)) == NULL) return -1;
+    put(node, w.arrays, value);
+    return start(node, w.start) < 0 ? -1 : 1;
+failed:
+    Py_XDECREF(mine);
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_KeyError, "a thread's state");
+    return -1;
+}
+
+/* Whether what is saved on a node can be told here: arrays, nodes and plain numbers. */
+static int plainly_saved(PyObject *saved)
+{
+    if (saved == NULL || saved == Py_None) return 1;
+    if (!PyTuple_CheckExact(saved)) return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(saved); i++) {
+        PyObject *one = PyTuple_GET_ITEM(saved, i);
+        if (!(is_array(one) || one == Py_None || is_node(one) || PyFloat_CheckExact(one) || PyLong_CheckExact(one) ||
+              PyBool_Check(one)))
+            return 0;
+    }
+    return 1;
+}
+
+static int finish_of(PyObject *node, PyObject *out)
+{
+    PyObject *saved = AT(node, n.saved), *gone = NULL, *born = NULL, *kept = NULL, *value;
+    if (!is_array(out) || !plainly_saved(saved)) {
+        value = PyObject_CallFunctionObjArgs(py_finish, node, out, NULL);
+        Py_XDECREF(value);
+        return value == NULL ? -1 : 0;
+    }
+    int following = truth(AT(bus, s.buffers));
+    gone = Py_NewRef(nothing), born = Py_NewRef(nothing), kept = Py_NewRef(nothing);
+    Py_XINCREF(saved);
+    if (following && PyObject_Size(AT(memory, m.waiting)) > 0) Py_SETREF(gone, before_of(node));
+    if (gone == NULL) goto failed;
+    if ((value = PyObject_GetAttr(out, s_nbytes)) == NULL) goto failed;
+    put(node, w.nbytes, value);
+    if (following) {
+        PyObject *category = truth(AT(node, w.phase)) ? s_gradients : s_activations;
+        PyObject *buffer = born_of(out, category, node, AT(node, w.id));
+        if (buffer == NULL) goto failed;
+        if (buffer != Py_None) Py_SETREF(born, PyTuple_Pack(1, buffer));
+        Py_DECREF(buffer);
+        if (born == NULL) goto failed;
+    }
+    if (saved != NULL && saved != Py_None && PyTuple_GET_SIZE(saved)) {
+        int64_t size = 0;
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(saved); i++) {
+            PyObject *array = PyTuple_GET_ITEM(saved, i), *buffer;
+            if (!is_array(array)) continue;
+            size += bytes_of(array);
+            if (!following) continue;
+            if ((buffer = kept_of(array, node)) == NULL) goto failed;
+            /* Its own is told with its beginning. */
+            if (buffer != Py_None && number(AT(buffer, u.node)) != number(AT(node, w.id))) {
+                PyObject *one = PyTuple_Pack(1, buffer), *more = one == NULL ? NULL : PySequence_Concat(kept, one);
+                Py_XDECREF(one);
+                Py_SETREF(kept, more);
+            }
+            Py_DECREF(buffer);
+            if (kept == NULL) goto failed;
+        }
+        if (size) {
+            if ((value = PyLong_FromLongLong(size)) == NULL) goto failed;
+            put(node, w.saved_bytes, value);
+        }
+    }
+    if (PyObject_Size(gone) > 0 || PyTuple_GET_SIZE(born) || PyTuple_GET_SIZE(kept)) {
+        if ((value = PyTuple_Pack(3, gone, born, kept)) == NULL) goto failed;
+        put(node, w.fates, value);
+        if (PyObject_Size(AT(bus, s.buffer)) > 0) {
+            if ((value = PyObject_CallMethodOneArg(memory, s_tell, node)) == NULL) goto failed;
+            Py_DECREF(value);
+        }
+    }
+    Py_CLEAR(gone);
+    Py_CLEAR(born);
+    Py_CLEAR(kept);
+    Py_CLEAR(saved);
+    put_new(node, w.made, out);
+    if (tell(s.op_finish, s_op_finish, node) < 0) return -1;
+    put_new(node, w.made, Py_None);
+    put_new(node, w.arrays, Py_None);
+    put_new(node, w.fates, Py_None);
+    return 0;
+failed:
+    Py_XDECREF(gone);
+    Py_XDECREF(born);
+    Py_XDECREF(kept);
+    Py_XDECREF(saved);
+    return -1;
+}
+
+/* --- what Python calls --- */
+
+static int counted(Py_ssize_t count, Py_ssize_t wanted)
+{
+    if (count == wanted) return 1;
+    PyErr_Format(PyExc_TypeError, "takes %zd arguments, got %zd", wanted, count);
+    return 0;
+}
+
+/* Whether a node has inputs, and an op that names each of them. */
+static int nameable(PyObject *node)
+{
+    PyObject *inputs = AT(node, n.inputs), *op = AT(node, n.op), *names;
+    if (inputs == NULL || !PyTuple_CheckExact(inputs) || op == NULL || (PyObject *)Py_TYPE(op) != Op) return 0;
+    names = AT(op, o.arg_names);
+    return names != NULL && PyTuple_CheckExact(names) && (PyTuple_GET_SIZE(names) || !PyTuple_GET_SIZE(inputs));
+}
+
+static PyObject *begin(PyObject *self, PyObject *const *words, Py_ssize_t count)
+{
+    if (!counted(count, 2)) return NULL;
+    if ((PyObject *)Py_TYPE(words[0]) != Watched || !nameable(words[0]))
+        return PyObject_Vectorcall(py_begin, words, 2, NULL);
+    int loud = begin_of(words[0], words[1]);
+    return loud < 0 ? NULL : PyBool_FromLong(loud);
+}
+
+static PyObject *finish(PyObject *self, PyObject *const *words, Py_ssize_t count)
+{
+    if (!counted(count, 2)) return NULL;
+    if ((PyObject *)Py_TYPE(words[0]) != Watched) return PyObject_Vectorcall(py_finish, words, 2, NULL);
+    if (finish_of(words[0], words[1]) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* The person's frame, `depth` or more calls up; its code. */
+static PyObject *persons(long depth, PyObject **code)
+{
+    PyObject *frame = frame_at(depth);
+    while (frame != NULL) {
+        *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
+        PyObject *name = PyObject_GetAttr(*code, s_co_filename), *engine, *outer;
+        if (name == NULL) break;
+        engine = PyDict_GetItemWithError(internal, name);
+        if (engine != NULL) Py_INCREF(engine);
+        else if (!PyErr_Occurred()) engine = PyObject_GetItem(internal, name); /* a file that is new */
+        Py_DECREF(name);
+        if (engine == NULL) break;
+        int within = truth(engine);
+        Py_DECREF(engine);
+        if (within <= 0) return frame;
+        outer = (PyObject *)PyFrame_GetBack((PyFrameObject *)frame);
+        if (outer == NULL) return frame;
+        Py_DECREF(*code);
+        Py_SETREF(frame, outer);
+    }
+    if (frame != NULL) Py_DECREF(*code);
+    Py_XDECREF(frame);
+    return NULL;
+}
+
+/* What an op makes of its arrays; an error is explained, and where a person gives the result, the op is another. */
+static PyObject *computed(PyObject *node, PyObject *op, PyObject *args, PyObject *arrays, PyObject *frame)
+{
+    Py_ssize_t count = PyList_GET_SIZE(arrays);
+    PyObject *out = NULL, *words[4] = {NULL, NULL, NULL, NULL};
+    words[1] = PyList_GET_ITEM(arrays, 0);
+    if (count > 1) words[2] = PyList_GET_ITEM(arrays, 1);
+    for (int i = 1; i < 4; i++) Py_XINCREF(words[i]);
+    PyObject *function = AT(op, o.on_numpy);
+    int64_t size = bytes_of(words[1]);
+    if (size >= LARGE && truth(AT(op, o.pooled))) {
+        words[0] = function;
+        out = PyObject_Vectorcall(compute, words, count + 1, NULL);
+    } else if (size >= 0)
+        out = PyObject_Vectorcall(function, words + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    for (int i = 1; i < 4; i++) Py_XDECREF(words[i]);
+    if (out == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyObject *error = taken();
+        out = PyObject_CallFunctionObjArgs(py_explained, node, args, arrays, error, frame, NULL);
+        Py_XDECREF(error);
+    }
+    if (out != NULL && !is_array(out)) Py_SETREF(out, PyObject_CallOneArg(asarray, out));
+    return out;
+}
+
+static int flows_to(PyObject *nodes, Py_ssize_t i)
+{
+    PyObject *source = PyList_GET_ITEM(nodes, i);
+    return source == Py_None ? 0 : requires_of(source);
+}
+
+/* What is saved of argument `i` under `rule`, borrowed; NULL with an exception. */
+static PyObject *saved_of(PyObject *rule, PyObject *arrays, PyObject *nodes, Py_ssize_t i)
+{
+    PyObject *array = PyList_GET_ITEM(arrays, i), *source = PyList_GET_ITEM(nodes, i);
+    if (rule == Py_None) return source == Py_None ? array : source;
+    if (!PyTuple_CheckExact(rule)) {
+        PyErr_SetString(PyExc_TypeError, "a rule of what is saved is a tuple");
+        return NULL;
+    }
+    if (!PyTuple_GET_SIZE(rule)) return array;
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(rule); k++) {
+        int64_t user = number(PyTuple_GET_ITEM(rule, k));
+        int flows = user >= 0 && user < PyList_GET_SIZE(nodes) ? flows_to(nodes, user) : 0;
+        if (flows) return flows < 0 ? NULL : array;
+    }
+    return Py_None;
+}
+
+/* `engine.node.keep`. */
+static int keep_on(PyObject *node, PyObject *op, PyObject *arrays, PyObject *nodes, PyObject *out)
+{
+    Py_ssize_t count = PyList_GET_SIZE(nodes), rules = 0;
+    PyObject *saved = PyTuple_New(count + 1), *rule = AT(op, o.saves_args);
+    int cross = truth(AT(op, o.cross)) && count == 2;
+    if (saved == NULL) return -1;
+    if (!cross && (rule == NULL || !PyTuple_CheckExact(rule) || (rules = PyTuple_GET_SIZE(rule)) == 0)) goto failed;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *one;
+        if (cross) {
+            int flows = flows_to(nodes, 1 - i);
+            one = flows < 0 ? NULL : flows ? PyList_GET_ITEM(arrays, i) : Py_None;
+        } else
+            one = saved_of(PyTuple_GET_ITEM(rule, i < rules ? i : rules - 1), arrays, nodes, i);
+        if (one == NULL) goto failed;
+        PyTuple_SET_ITEM(saved, i, Py_NewRef(one));
+    }
+    PyTuple_SET_ITEM(saved, count, Py_NewRef(!cross && truth(AT(op, o.saves_out)) ? out : Py_None));
+    put(node, n.saved, saved);
+    return 0;
+failed:
+    Py_DECREF(saved);
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "an op without rules of what it saves");
+    return -1;
+}
+
+/* `engine.node.settle`, where nothing has to be copied; 0: left to Python. */
+static int settled(PyObject *node, PyObject *nodes)
+{
+    int64_t depth = 0;
+    PyObject *value;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(nodes); i++) {
+        PyObject *source = PyList_GET_ITEM(nodes, i);
+        if (source == Py_None) continue;
+        if (!is_node(source) || (truth(AT(source, n.requires)) && AT(source, n.op) != Py_None)) return 0;
+        int64_t behind = number(AT(source, n.depth));
+        if (behind < 0 || behind >= REACH) return 0;
+        if (behind >= depth) depth = behind + 1;
+    }
+    if ((value = PyLong_FromLongLong(depth)) == NULL) return -1;
+    put(node, n.depth, value);
+    return 1; /* its inputs are those it has */
+}
+
+/* Whether a gradient flows through: what it needs is kept, or what error messages need. */
+static int saved_on(PyObject *node, PyObject *op, PyObject *arrays, PyObject *nodes, PyObject *out)
+{
+    int flows = 0, done;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(nodes) && !flows; i++)
+        if ((flows = flows_to(nodes, i)) < 0) return -1;
+    if (flows && AT(op, o.vjp) != Py_None) {
+        PyObject *grad = PyObject_GetAttr(state, s_grad);
+        flows = grad == NULL ? -1 : truth(grad);
+        Py_XDECREF(grad);
+        if (flows < 0) return -1;
+        if (flows) {
+            put_new(node, n.requires, Py_True);
+            return keep_on(node, op, arrays, nodes, out);
+        }
+    }
+    if ((done = settled(node, nodes)) == 0) {
+        PyObject *words[] = {node, nodes}, *result = PyObject_Vectorcall(settle, words, 2, NULL);
+        Py_XDECREF(result);
+        return result == NULL ? -1 : 0;
+    }
+    return done < 0 ? -1 : 0;
+}
+
+static PyObject *followed(PyObject *self, PyObject *const *words, Py_ssize_t count)
+{
+    if (!counted(count, 4)) return NULL;
+    PyObject *op = words[0], *args = words[1], *arrays = words[2], *nodes = words[3];
+    PyObject *code = NULL, *node = NULL, *out = NULL, *value, *result = NULL;
+    PyObject *frame = persons(2, &code);
+    if (frame == NULL) return NULL;
+    Py_INCREF(op);
+    if ((node = ((PyTypeObject *)Watched)->tp_alloc((PyTypeObject *)Watched, 0)) == NULL) goto done;
+    put_new(node, n.op, op);
+    put_new(node, n.kwargs, no_kwargs);
+    put_new(node, n.code, code);
+    if ((value = PyLong_FromLong(instruction_of(frame))) == NULL) goto done;
+    put(node, n.lasti, value);
+    if ((value = PyList_AsTuple(nodes)) == NULL) goto done;
+    put(node, n.inputs, value);
+    put_new(node, n.requires, Py_False);
+    put_new(node, n.stamp, AT(writes, w_count));
+    put_new(node, n.saved, nothing);
+    put_new(node, n.depth, zero);
+    put_new(node, n.order, zero);
+    put_new(node, n.shape, Py_None);
+    put_new(node, n.dtype, Py_None);
+    int loud = begin_of(node, arrays);
+    if (loud < 0) goto done;
+    if ((out = computed(node, op, args, arrays, frame)) == NULL) goto done;
+    Py_INCREF(AT(node, n.op));
+    Py_SETREF(op, AT(node, n.op)); /* another where a person gave the result */
+    if (loud) {
+        PyObject *ended = now();
+        value = ended == NULL ? NULL : PyNumber_Subtract(ended, AT(node, w.start));
+        Py_XDECREF(ended);
+        if (value == NULL) goto done;
+        put(node, w.duration, value);
+    }
+    if ((value = PyIter_Next(orders)) == NULL) goto done;
+    put(node, n.order, value);
+    if ((value = PyObject_GetAttr(out, s_shape)) == NULL) goto done;
+    put(node, n.shape, value);
+    if ((value = PyObject_GetAttr(out, s_dtype)) == NULL) goto done;
+    put(node, n.dtype, value);
+    if (saved_on(node, op, arrays, nodes, out) < 0) goto done;
+    if (loud && finish_of(node, out) < 0) goto done;
+    result = PyTuple_Pack(2, node, out);
+done:
+    Py_DECREF(op);
+    Py_XDECREF(frame);
+    Py_XDECREF(code);
+    Py_XDECREF(node);
+    Py_XDECREF(out);
+    return result;
+}
+
+/* The shape and dtype of each of the arguments that takes a gradient, None for the others. */
+static PyObject *expected(PyObject *inputs)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(inputs);
+    PyObject *outputs = PyList_New(count);
+    for (Py_ssize_t i = 0; outputs != NULL && i < count; i++) {
+        PyObject *parent = PyTuple_GET_ITEM(inputs, i), *one = NULL;
+        int flows = parent == Py_None ? 0 : requires_of(parent);
+        if (flows > 0) {
+            PyObject *shape = PyObject_GetAttr(parent, s_shape), *dtype = PyObject_GetAttr(parent, s_dtype);
+            if (shape != NULL && dtype != NULL) one = PyTuple_Pack(2, shape, dtype);
+            Py_XDECREF(shape);
+            Py_XDECREF(dtype);
+        } else if (flows == 0)
+            one = Py_NewRef(Py_None);
+        if (one == NULL) Py_CLEAR(outputs);
+        else PyList_SET_ITEM(outputs, i, one);
+    }
+    return outputs;
+}
+
+static PyObject *begin_backward(PyObject *self, PyObject *const *words, Py_ssize_t count)
+{
+    if (!counted(count, 3)) return NULL;
+    PyObject *node = words[0], *g = words[1], *sources = words[2], *came, *back = NULL, *value, *number_of;
+    if ((PyObject *)Py_TYPE(node) != Watched || AT(node, w.id) == NULL || !PyTuple_CheckExact(AT(node, n.inputs)))
+        return PyObject_Vectorcall(py_begin_backward, words, 3, NULL);
+    came = PyDict_GetItemWithError(sources, node);
+    if (came != NULL) {
+        Py_INCREF(came);
+        if (PyDict_DelItem(sources, node) < 0) { Py_DECREF(came); return NULL; }
+    } else if (PyErr_Occurred()) return NULL;
+    if (number(AT(node, w.id)) == 0) goto silent;
+    if ((value = PyObject_GetAttr(node, s_role)) == NULL) goto failed;
+    int role = truth(value), traced = role ? 0 : level();
+    Py_DECREF(value);
+    if (role < 0 || traced < 0) goto failed;
+    if (role || !traced) goto silent;
+    if ((back = ((PyTypeObject *)Backward)->tp_alloc((PyTypeObject *)Backward, 0)) == NULL) goto failed;
+    put_new(back, n.op, AT(node, n.op));
+    put_new(back, n.kwargs, AT(node, n.kwargs));
+    put_new(back, b.twin, node);
+    put_new(back, b.call, AT(node, w.call));
+    put_new(back, n.code, AT(node, n.code));
+    put_new(back, n.lasti, AT(node, n.lasti));
+    put_new(back, b.iteration, AT(iteration, i_index));
+    value = came == NULL ? PyTuple_Pack(1, Py_None) : PySequence_Tuple(came);
+    if (value == NULL) goto failed;
+    put(back, n.inputs, value);
+    put_new(back, n.shape, Py_None);
+    put_new(back, n.dtype, Py_None);
+    put_new(back, b.made, Py_None);
+    put_new(back, b.place, Py_None);
+    put_new(back, b.fates, Py_None);
+    put_new(back, b.duration, zero);
+    put_new(back, b.nbytes, zero);
+    put_new(back, b.start, zero);
+    put_new(back, b.id, zero);
+    if (truth(AT(switches, any_switch))) {
+        PyObject *silent = PyObject_CallMethodOneArg(switches, s_silent, back);
+        int quiet = silent == NULL ? -1 : truth(silent);
+        Py_XDECREF(silent);
+        if (quiet < 0) goto failed;
+        if (quiet) goto silent;
+    }
+    if ((number_of = PyIter_Next(ids)) == NULL) goto failed;
+    put(back, b.id, number_of);
+    if ((value = PyList_CheckExact(g) ? PyList_AsTuple(g) : PyTuple_Pack(1, g)) == NULL) goto failed;
+    put(back, b.arrays, value);
+    if ((value = expected(AT(node, n.inputs))) == NULL) goto failed;
+    put(back, b.outputs, value);
+    if (start(back, b.start) < 0) goto failed;
+    Py_XDECREF(came);
+    return back;
+silent:
+    Py_XDECREF(came);
+    Py_XDECREF(back);
+    Py_RETURN_NONE;
+failed:
+    Py_XDECREF(came);
+    Py_XDECREF(back);
+    return NULL;
+}
+
+/* Whether each gradient can be told here: an array, one that was put off, or none. */
+static int plain_results(PyObject *result, PyObject *inputs)
+{
+    if (!PyTuple_CheckExact(result) || !PyTuple_CheckExact(inputs)) return 0;
+    if (PyTuple_GET_SIZE(result) != PyTuple_GET_SIZE(inputs)) return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(result); i++) {
+        PyObject *one = PyTuple_GET_ITEM(result, i);
+        if (!(is_array(one) || one == Py_None || (PyObject *)Py_TYPE(one) == Product)) return 0;
+    }
+    return 1;
+}
+
+static PyObject *finish_backward(PyObject *self, PyObject *const *words, Py_ssize_t count)
+{
+    if (!counted(count, 2)) return NULL;
+    PyObject *back = words[0], *result = words[1], *twin, *value;
+    if ((PyObject *)Py_TYPE(back) != Backward || (twin = AT(back, b.twin)) == NULL || !is_node(twin) ||
+        !plain_results(result, AT(twin, n.inputs)))
+        return PyObject_Vectorcall(py_finish_backward, words, 2, NULL);
+    PyObject *ended = now(), *gone = Py_NewRef(nothing), *born = Py_NewRef(nothing), *first = NULL;
+    PyObject *useful = NULL, *outputs = NULL, *inputs = Py_NewRef(AT(twin, n.inputs));
+    if (ended == NULL || (value = PyNumber_Subtract(ended, AT(back, b.start))) == NULL) goto failed;
+    put(back, b.duration, value);
+    int following = truth(AT(bus, s.buffers));
+    if (following && PyObject_Size(AT(memory, m.waiting)) > 0) Py_SETREF(gone, before_of(back));
+    if (gone == NULL) goto failed;
+    Py_ssize_t many = PyTuple_GET_SIZE(result);
+    int64_t size = 0;
+    if ((useful = PyTuple_New(many)) == NULL || (outputs = PyList_New(many)) == NULL) goto failed;
+    for (Py_ssize_t i = 0; i < many; i++) {
+        PyObject *g = PyTuple_GET_ITEM(result, i), *parent = PyTuple_GET_ITEM(inputs, i), *shape, *dtype, *pair;
+        int flows = g == Py_None || parent == Py_None ? 0 : requires_of(parent);
+        if (flows < 0) goto failed;
+        if (!flows) {
+            PyTuple_SET_ITEM(useful, i, Py_NewRef(Py_None));
+            PyList_SET_ITEM(outputs, i, Py_NewRef(Py_None));
+            continue;
+        }
+        PyTuple_SET_ITEM(useful, i, Py_NewRef(g));
+        shape = PyObject_GetAttr(g, s_shape), dtype = PyObject_GetAttr(g, s_dtype);
+        pair = shape == NULL || dtype == NULL ? NULL : PyTuple_Pack(2, shape, dtype);
+        Py_XDECREF(shape);
+        Py_XDECREF(dtype);
+        if (pair == NULL) goto failed;
+        PyList_SET_ITEM(outputs, i, pair);
+        size += bytes_of(g);
+        if (PyErr_Occurred()) goto failed;
+        if (first == NULL) first = pair;
+        if (following && is_array(g)) {
+            PyObject *buffer = born_of(g, s_gradients, back, AT(back, b.id));
+            if (buffer == NULL) goto failed;
+            if (buffer != Py_None) {
+                PyObject *one = PyTuple_Pack(1, buffer), *more = one == NULL ? NULL : PySequence_Concat(born, one);
+                Py_XDECREF(one);
+                Py_SETREF(born, more);
+            }
+            Py_DECREF(buffer);
+            if (born == NULL) goto failed;
+        }
+    }
+    if (PyObject_Size(gone) > 0 || PyTuple_GET_SIZE(born)) {
+        if ((value = PyTuple_Pack(3, gone, born, nothing)) == NULL) goto failed;
+        put(back, b.fates, value);
+        if (PyObject_Size(AT(bus, s.buffer)) > 0) {
+            if ((value = PyObject_CallMethodOneArg(memory, s_tell, back)) == NULL) goto failed;
+            Py_DECREF(value);
+        }
+    }
+    if (first == NULL) {
+        put_new(back, n.shape, nothing);
+        put_new(back, n.dtype, AT(twin, n.dtype));
+    } else {
+        put_new(back, n.shape, PyTuple_GET_ITEM(first, 0));
+        put_new(back, n.dtype, PyTuple_GET_ITEM(first, 1));
+    }
+    put(back, b.outputs, outputs);
+    outputs = NULL;
+    if ((value = PyLong_FromLongLong(size)) == NULL) goto failed;
+    put(back, b.nbytes, value);
+    if (many == 1) put_new(back, b.made, PyTuple_GET_ITEM(useful, 0));
+    else put_new(back, b.made, useful);
+    Py_CLEAR(useful);
+    Py_CLEAR(gone);
+    Py_CLEAR(born);
+    if (tell(s.op_finish, s_op_finish, back) < 0) goto failed;
+    put_new(back, b.made, Py_None);
+    put_new(back, b.arrays, Py_None);
+    put_new(back, b.fates, Py_None);
+    Py_DECREF(ended);
+    Py_DECREF(inputs);
+    Py_RETURN_NONE;
+failed:
+    Py_XDECREF(ended);
+    Py_XDECREF(gone);
+    Py_XDECREF(born);
+    Py_XDECREF(useful);
+    Py_XDECREF(outputs);
+    Py_XDECREF(inputs);
+    return NULL;
+}
+
+/* --- binding --- */
+
+#define SLOT(into, type, name) if (((into) = slot_of(type, name)) < 0) return -1;
+
+static int bound(PyObject *from)
+{
+    struct { const char *name; PyObject **into; } all[] = {
+        {"Watched", &Watched}, {"Backward", &Backward}, {"Node", &Node}, {"Buffer", &Buffer}, {"Product", &Product},
+        {"Op", &Op},        {"ndarray", &ndarray}, {"bus", &bus}, {"memory", &memory}, {"iteration", &iteration}, {"switches", &switches},
+        {"writes", &writes}, {"state", &state}, {"config", &config}, {"internal", &internal}, {"ids", &ids},
+        {"order", &orders}, {"NO_KWARGS", &no_kwargs}, {"begin", &py_begin}, {"finish", &py_finish},
+        {"begin_backward", &py_begin_backward}, {"finish_backward", &py_finish_backward}, {"leaf", &py_leaf},
+        {"raised", &py_raised}, {"explained", &py_explained}, {"settle", &settle},
+        {"compute", &compute}, {"asarray", &asarray}, {"getframe", &getframe},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (given(from, all[i].name, all[i].into) < 0) return -1;
+    LARGE = number(PyDict_GetItemString(from, "LARGE")), REACH = number(PyDict_GetItemString(from, "REACH"));
+    if (LARGE < 0 || REACH < 0) {
+        PyErr_SetString(PyExc_TypeError, "bind() misses LARGE or REACH");
+        return -1;
+    }
+    SLOT(n.op, Node, "op") SLOT(n.inputs, Node, "inputs") SLOT(n.kwargs, Node, "kwargs") SLOT(n.code, Node, "code")
+    SLOT(n.lasti, Node, "lasti") SLOT(n.order, Node, "order") SLOT(n.depth, Node, "depth")
+    SLOT(n.stamp, Node, "stamp") SLOT(n.requires, Node, "requires") SLOT(n.saved, Node, "saved")
+    SLOT(n.shape, Node, "shape") SLOT(n.dtype, Node, "dtype")
+    SLOT(w.arrays, Watched, "arrays") SLOT(w.call, Watched, "call") SLOT(w.duration, Watched, "duration")
+    SLOT(w.fates, Watched, "fates") SLOT(w.id, Watched, "id") SLOT(w.iteration, Watched, "iteration")
+    SLOT(w.made, Watched, "made") SLOT(w.nbytes, Watched, "nbytes") SLOT(w.outputs, Watched, "outputs")
+    SLOT(w.phase, Watched, "phase") SLOT(w.place, Watched, "place") SLOT(w.saved_bytes, Watched, "saved_bytes")
+    SLOT(w.scalars, Watched, "scalars") SLOT(w.start, Watched, "start") SLOT(w.twin, Watched, "twin")
+    SLOT(b.arrays, Backward, "arrays") SLOT(b.call, Backward, "call") SLOT(b.duration, Backward, "duration")
+    SLOT(b.fates, Backward, "fates") SLOT(b.id, Backward, "id") SLOT(b.iteration, Backward, "iteration")
+    SLOT(b.made, Backward, "made") SLOT(b.nbytes, Backward, "nbytes") SLOT(b.outputs, Backward, "outputs")
+    SLOT(b.place, Backward, "place") SLOT(b.start, Backward, "start") SLOT(b.twin, Backward, "twin")
+    SLOT(u.category, Buffer, "category") SLOT(u.id, Buffer, "id") SLOT(u.key, Buffer, "key")
+    SLOT(u.nbytes, Buffer, "nbytes") SLOT(u.node, Buffer, "node") SLOT(u.reused, Buffer, "reused")
+    SLOT(u.told, Buffer, "told")
+    PyObject *of_memory = (PyObject *)Py_TYPE(memory), *of_bus = (PyObject *)Py_TYPE(bus);
+    SLOT(m.alive, of_memory, "_alive") SLOT(m.waiting, of_memory, "waiting") SLOT(m.mark, of_memory, "mark")
+    SLOT(m.nbytes, of_memory, "nbytes") SLOT(m.ids, of_memory, "_ids") SLOT(m.wait, of_memory, "_wait")
+    SLOT(s.op_start, of_bus, "op_start") SLOT(s.op_finish, of_bus, "op_finish") SLOT(s.buffer, of_bus, "buffer")
+    SLOT(s.buffers, of_bus, "buffers")
+    SLOT(o.arg_names, Op, "arg_names") SLOT(o.on_numpy, Op, "on_numpy") SLOT(o.pooled, Op, "pooled")
+    SLOT(o.vjp, Op, "vjp") SLOT(o.cross, Op, "cross") SLOT(o.saves_args, Op, "saves_args")
+    SLOT(o.saves_out, Op, "saves_out")
+    SLOT(i_index, (PyObject *)Py_TYPE(iteration), "index") SLOT(i_closed, (PyObject *)Py_TYPE(iteration), "closed")
+    SLOT(w_count, (PyObject *)Py_TYPE(writes), "count") SLOT(any_switch, (PyObject *)Py_TYPE(switches), "any")
+    return 0;
+}
+
+/* bind(objects, clock): what `engine.core` hands over, once; `clock` None means the system's. */
+static PyObject *bind(PyObject *self, PyObject *const *words, Py_ssize_t count)
+{
+    if (!counted(count, 2) || !PyDict_Check(words[0])) return NULL;
+    if (bound(words[0]) < 0) return NULL;
+    PyObject *clock = words[1] == Py_None ? NULL : Py_NewRef(words[1]);
+    Py_XSETREF(clock_of, clock);
+    Py_RETURN_NONE;
+}
+
+#define FAST(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
+static PyMethodDef methods[] = {FAST(bind), FAST(begin), FAST(finish), FAST(followed), FAST(begin_backward),
+                                FAST(finish_backward), {NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "engine_core", NULL, -1, methods};
+
+static int named(void)
+{
+    NAMES(NAME)
+    zero = PyLong_FromLong(0);
+    nothing = PyTuple_New(0);
+    return zero == NULL || nothing == NULL ? -1 : 0;
+}
+
+PyMODINIT_FUNC PyInit_engine_core(void)
+{
+    return named() < 0 ? NULL : PyModule_Create(&module);
+}

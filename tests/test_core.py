@@ -1,0 +1,228 @@
+"""The compiled core: what is told is the same to the byte, nothing leaks, and where it cannot be had Python serves."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import core_programs
+import pytest
+
+import dsviz as ds
+from dsviz import events as ev
+from dsviz.debuggee import core
+from dsviz.debuggee.into_ring import RingOutlet
+from dsviz.debuggee.tracer import Tracer
+from dsviz.wire.ring import _TAIL, RingReader, RingWriter
+from dsviz.wire.short import Reading
+from engine import core as engines
+from engine import dispatch, watched
+from engine.bus import bus
+from engine.native import compiler
+from engine.native.extension import SWITCH, Extension
+
+SCRIPT = Path(core_programs.__file__)
+WAYS = ("python", "compiled", "late")
+
+
+@pytest.fixture(scope="module")
+def buildable() -> None:
+    """Skips where there is no compiler, or no headers of Python's."""
+    for extension in (engines.extension, core.extension):
+        if extension.build() is None:
+            assert extension.why != "the compiler failed"
+            pytest.skip(f"no compiled core here: {extension.why}")
+
+
+@pytest.fixture
+def compiled(buildable: None) -> Iterator[None]:
+    """Ops are followed by the compiled core."""
+    assert core.use(wait=True)
+    yield
+    core.leave()
+
+
+@pytest.fixture(scope="module")
+def told(buildable: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What each way told of each program."""
+    folder = tmp_path_factory.mktemp("told")
+    environment = {name: value for name, value in os.environ.items() if name != SWITCH}
+    environment["PYTHONPATH"] = os.pathsep.join((str(SCRIPT.parents[1]), str(SCRIPT.parent)))
+    running = {
+        way: subprocess.Popen(
+            [sys.executable, str(SCRIPT), way, str(folder / way)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for way in WAYS
+    }
+    for way, process in running.items():
+        said = process.communicate()[1]
+        assert process.returncode == 0, f"{way}: {said}"
+    return {way: pickle.loads((folder / way).read_bytes()) for way in WAYS}
+
+
+def without_releases(rings: list[Any]) -> list[Any]:
+    """What rings say but for when buffers were released."""
+    said = []
+    for head, _, _, _, _, content in rings:
+        at, records = 0, []
+        while at < min(head, len(content)):
+            size = int.from_bytes(content[at : at + 4], "little")
+            records.append(content[at + 4 : at + 4 + size])
+            at += size + 7 & ~3
+        # A small ring holds gaps, which are no events here.
+        events = Reading().events([record for record in records if not record.startswith(b"{")])
+        assert len(events) > 20
+        said.append([repr(event) for event in events if type(event) is not ev.Released])
+    return said
+
+
+@pytest.mark.parametrize("program", [*core_programs.PROGRAMS, *core_programs.PROBED])
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_what_is_told_is_the_same_to_the_byte(
+    way: str, program: str, told: dict[str, dict[str, Any]]
+) -> None:
+    compared = 0
+    for name, mine in told[way].items():
+        if name.startswith(program + ","):
+            pure = told["python"][name]
+            assert mine["crumbs"] == pure["crumbs"]
+            assert mine["inside"] == pure["inside"]
+            if program not in core_programs.LOOSE:
+                assert mine["rings"] == pure["rings"]
+            elif not any(ring[4] for ring in pure["rings"]):
+                assert without_releases(mine["rings"]) == without_releases(pure["rings"])
+            compared += len(pure["rings"][0][5]) > 0 and pure["rings"][0][0] > 0
+    assert compared == len(core_programs.WAYS)
+
+
+def test_nothing_leaks(compiled: None, tmp_path: Path) -> None:
+    ring = RingWriter(str(tmp_path / "ring"), 8 << 20)
+    tracer = Tracer(bus, lambda: RingOutlet(ring), level=1)
+    net = ds.Sequential(ds.Linear(2, 3), ds.Tanh(), ds.Linear(3, 1))
+    x = ds.ones(2, requires_grad=True)
+
+    def work() -> None:
+        for _ in range(40):
+            y = x
+            for _ in range(5):
+                y = y * 1.5 + x
+            net(y).sum().backward()
+            x.grad = None
+            for parameter in net.parameters():
+                parameter.grad = None
+            for _ in range(2):
+                try:
+                    y + ds.ones(3)
+                except ValueError:
+                    y - 1
+        ring._words[_TAIL] = ring.head  # read
+
+    blocks = []
+    for _ in range(6):
+        work()
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+    tracer.close()
+    ring.close()
+    # Caches fill at first; an object an op would be 800 and more a turn.
+    assert blocks[-1] - blocks[2] < 200, blocks
+
+
+def test_its_times_are_those_of_the_clock(compiled: None, tmp_path: Path) -> None:
+    ring = RingWriter(str(tmp_path / "ring"), 1 << 20)
+    tracer = Tracer(bus, lambda: RingOutlet(ring), level=1)
+    x = ds.ones(64, 64, requires_grad=True)
+    for _ in range(40):
+        (x @ x).sum().backward()
+    ended = perf_counter_ns() - tracer.began
+    cost = tracer.lane().cost
+    tracer.close()
+    reader = RingReader(ring.path)
+    ops = [event for event in Reading().events(list(reader.read())) if isinstance(event, ev.Op)]
+    assert len(ops) == 160
+    assert all(a.start + a.duration <= b.start for a, b in itertools.pairwise(ops))
+    assert all(op.duration > 0 for op in ops)
+    assert ops[-1].start + ops[-1].duration <= ended
+    assert 0 < cost < ended
+    assert tracer.overhead > 0
+    reader.close()
+    ring.close()
+
+
+def test_the_functions_are_put_in_place_and_back(compiled: None) -> None:
+    assert core.used()
+    assert engines.used()
+    assert dispatch.followed is watched.followed is not engines._PYTHON["followed"]
+    assert core.why() == ""
+    core.leave()
+    assert dispatch.followed is watched.followed is engines._PYTHON["followed"]
+    assert not core.used()
+
+
+def test_a_sink_takes_the_place_of_another() -> None:
+    seen: list[str] = []
+    handle = bus.subscribe(lambda kind, node: seen.append("first"), "op_start", arguments=False)
+    other = bus.subscribe(lambda kind, node: seen.append("other"), "op_start", arguments=False)
+    x = ds.ones(2)
+    x + 1
+    handle.replace(lambda kind, node: seen.append("second"))
+    x + 1
+    handle.close()
+    x + 1
+    other.close()
+    assert seen == ["first", "other", "second", "other", "other"]
+    assert not bus.op_start
+
+
+def test_it_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    extension = Extension("engine_core", engines.extension.source)
+    monkeypatch.setenv(SWITCH, "0")
+    assert extension.ready() is None
+    assert extension.build() is None
+    assert extension.why == "DSVIZ_CORE=0 refuses it"
+
+
+def test_where_it_cannot_be_had_it_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    wrong = tmp_path / "wrong.c"
+    wrong.write_text("this is no C\n")
+    if compiler.compiler() is not None:
+        failing = Extension("wrong", str(wrong))
+        assert failing.build() is None
+        assert failing.why in ("the compiler failed",) or "headers" in failing.why
+    with monkeypatch.context() as patched:
+        patched.setattr(compiler, "compiler", lambda: None)
+        without = Extension("wrong", str(wrong))
+        assert without.ready() is None
+        assert without.why == "there is no C compiler"
+    monkeypatch.setattr(compiler, "compiler", lambda: "/bin/true")
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"include": str(tmp_path)})
+    headless = Extension("wrong", str(wrong))
+    assert headless.ready() is None
+    assert headless.why == f"Python's headers are not in {tmp_path}"
+
+
+def test_what_it_is_handed_is_checked(compiled: None) -> None:
+    module = engines.extension.ready()
+    assert module is not None
+    for call in (lambda: module.bind({}, None), lambda: module.begin(1), lambda: module.followed(1, 2, 3)):
+        with pytest.raises(TypeError):
+            call()
+    ours = core.extension.ready()
+    assert ours is not None
+    with pytest.raises(TypeError, match="a tracer"):
+        ours.sinks(object())
+    with pytest.raises(TypeError, match="misses Watched"):
+        ours.bind({}, None)
