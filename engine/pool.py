@@ -311,7 +311,7 @@ def compute(ufunc: Any, first: Any, *others: Any) -> Any:
     """
     if first.nbytes < LARGE or first.dtype.kind != "f":
         return ufunc(first, *others)
-    if ufunc is np.matmul:
+    if ufunc is product.plain:
         return stacked(first, others[0])
     plain = first.flags.c_contiguous
     if not plain and not is_last(first):
@@ -341,10 +341,12 @@ def matmul(a: Any, b: Any, out: Any = None) -> Any:
         times(a, b)(a, b, out)
         return out
     if b.ndim != 2 or a.ndim < 2 or a.dtype != b.dtype or a.shape[-1] != b.shape[0]:
-        return np.matmul(a, b)
+        return product.plain(a, b)
     if a.ndim == 2 and a.shape[0] * b.size < product.ENOUGH and a.shape[0] * b.shape[1] * a.itemsize < LARGE:
-        return np.matmul(a, b)  # the usual case, of little
+        return product.plain(a, b)  # the usual case, of little
     shape = (*a.shape[:-1], b.shape[1])
+    if a.ndim > 2 and a.size * b.shape[1] >= product.ENOUGH:
+        a = np.ascontiguousarray(a)
     if a.ndim > 2 and a.flags.c_contiguous:  # one product of many rows is faster than many of few
         made = pool.empty(shape, a.dtype)
         matmul(a.reshape(-1, a.shape[-1]), b, made.reshape(-1, shape[-1]))
@@ -355,15 +357,15 @@ def matmul(a: Any, b: Any, out: Any = None) -> Any:
         if product.multiply(a, b, made):
             return made
         return np.matmul(a, b, out=made)
-    return np.matmul(a, b, out=pool.empty(shape, a.dtype)) if large else np.matmul(a, b)
+    return product.plain(a, b, pool.empty(shape, a.dtype) if large else None)
 
 
 def stacked(a: Any, b: Any) -> Any:
     """`a @ b` of any arrays, those of many matrices by oneDNN."""
     if type(b) is not np.ndarray or not product.stackable(a, b):
-        return np.matmul(a, b)
+        return product.plain(a, b)
     made = np.empty((*a.shape[:-1], b.shape[-1]), np.float32)
-    return made if product.multiply_all(a, b, made) else np.matmul(a, b, out=made)
+    return made if product.multiply_all(a, b, made) else product.plain(a, b, made)
 
 
 def times(a: Any, b: Any) -> Any:
@@ -371,4 +373,4 @@ def times(a: Any, b: Any) -> Any:
 
     A loop over many alike asks once.
     """
-    return product.multiplied if product.worth(a, b) else np.matmul
+    return product.multiplied if product.worth(a, b) else product.plain

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from engine.dnn import packed, product
 from engine.dnn.compiled import Compiled
 from engine.dnn.library import address, library
+from engine.threads import alone
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 ONEDNN, PLAIN, TURNED, ROW = range(4)
@@ -242,11 +244,12 @@ def whole(
     record, kind = made
     gates, room = np.empty((batch, rows), np.float32), np.empty((2, batch, rows), np.float32)
     cell, after = np.empty((batch, hidden), np.float32), np.empty((batch, hidden), np.float32)
-    found.cell_whole(
-        ctypes.addressof(record), kind, features, address(input), address(h), address(c), address(weight_ih),
-        address(weight_hh), None if bias_ih is None else address(bias_ih), None if bias_hh is None else address(bias_hh),
-        address(gates), address(cell), address(after), address(room),
-    )  # fmt: skip
+    with _alone(batch * rows * max(hidden, features)):
+        found.cell_whole(
+            ctypes.addressof(record), kind, features, address(input), address(h), address(c), address(weight_ih),
+            address(weight_hh), None if bias_ih is None else address(bias_ih),
+            None if bias_hh is None else address(bias_hh), address(gates), address(cell), address(after), address(room),
+        )  # fmt: skip
     return gates, cell, after
 
 
@@ -285,8 +288,16 @@ def step_back(
     record = _cell(batch, hidden, False) if _whole(weight) else None
     if record is None:
         return False
-    found.cell_whole_back(ctypes.addressof(record), address(weight), *rest, address(to_before), address(room))
+    with _alone(batch * hidden * 4 * hidden):
+        found.cell_whole_back(
+            ctypes.addressof(record), address(weight), *rest, address(to_before), address(room)
+        )
     return True
+
+
+def _alone(multiplications: int) -> Any:
+    """What NumPy's library makes a step's products in, which have at most so many."""
+    return alone if multiplications > product.SHARED else nullcontext()
 
 
 _FLOAT = np.dtype(np.float32)
@@ -319,10 +330,11 @@ def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool, bias: 
         return False
     found, record = made
     laid, gates = _laid(weight.T, record.forth_ends), np.empty(bare.shape[1:], np.float32)
-    found.cell_forward(
-        ctypes.addressof(record), address(laid), len(bare), address(bare), address(states), address(kept), address(gates),
-        None if bias is None else address(bias),
-    )  # fmt: skip
+    with alone:
+        found.cell_forward(
+            ctypes.addressof(record), address(laid), len(bare), address(bare), address(states), address(kept),
+            address(gates), None if bias is None else address(bias),
+        )  # fmt: skip
     return True
 
 
@@ -339,8 +351,9 @@ def backward(
     if to_out is not None:
         to_out = np.ascontiguousarray(to_out, np.float32)
     laid, room = _laid(weight, record.back_ends), np.empty_like(to_state)
-    found.cell_backward(
-        ctypes.addressof(record), address(laid), len(bare), address(bare), address(kept),
-        None if to_out is None else address(to_out), address(into), address(to_state), address(to_cell), address(room),
-    )  # fmt: skip
+    with alone:
+        found.cell_backward(
+            ctypes.addressof(record), address(laid), len(bare), address(bare), address(kept),
+            None if to_out is None else address(to_out), address(into), address(to_state), address(to_cell), address(room),
+        )  # fmt: skip
     return True

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.dnn import library as dnn
 from engine.dnn.library import Cache, Library, Primitive, address, library
+from engine.threads import alone
 
 # Multiplications from which it pays: a call through ctypes takes about 6 us. Of many small matrices, more.
 ENOUGH, STACKED = 1 << 21, 1 << 23
@@ -18,6 +19,21 @@ FEW, LIGHT, EARLY, MOST = 256, 1 << 24, 8, 4096
 # Rows and columns from which a matrix is no vector.
 WIDE = 8
 _FLOAT = np.dtype(np.float32)  # asked for as np.float32 it would be looked up each time
+
+
+# Multiplications from which NumPy's library takes several threads, if it may.
+SHARED = 1 << 18
+
+
+def plain(a: Any, b: Any, out: Any = None) -> Any:
+    """`np.matmul`, of matrices too small for several threads by one.
+
+    The threads of NumPy's library cost more than they do there: see `engine.threads.alone`.
+    """
+    if a.ndim > 1 and b.ndim > 1 and SHARED < a.shape[-2] * a.shape[-1] * b.shape[-1] < ENOUGH:
+        with alone:
+            return np.matmul(a, b, out=out)
+    return np.matmul(a, b, out=out)
 
 
 def _laid(x: Any) -> tuple[bytes, int] | None:
@@ -74,7 +90,7 @@ def _early(key: tuple[Any, ...], a: Any, b: Any, out: Any) -> bool:
 def multiplied(a: Any, b: Any, out: Any) -> None:
     """`out = a @ b`, by NumPy where oneDNN does not do it."""
     if not multiply(a, b, out):
-        np.matmul(a, b, out=out)
+        plain(a, b, out)
 
 
 def _matrices(x: Any) -> bool:

@@ -20,6 +20,7 @@ from engine.located import located
 from engine.op import op
 from engine.ops.diagonal import DIAGONAL_ZEROS
 from engine.ops.nested import nested
+from engine.pool import stacked
 from engine.shapes import sizes
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def product(
 
     lead, r, k, m = shape(batch), math.prod(shape(rows)), math.prod(shape(inner)), math.prod(shape(columns))
     x, y = x.reshape(*lead, r, k), y.reshape(*lead, k, m)
-    made = xp.matmul(x, y) if inner else x * y
+    made = x * y if not inner else stacked(x, y) if xp is np else xp.matmul(x, y)
     return made.reshape(lead + shape(rows) + shape(columns)), (*batch, *rows, *columns)
 
 

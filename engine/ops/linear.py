@@ -100,6 +100,9 @@ def MATMUL(xp: Any, input: Any, other: Any) -> Any:
     return xp.matmul(input, other)
 
 
+MATMUL.on_numpy = fast.plain
+
+
 def linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
     """The gradients of input, weight and bias; None for those that are not needed."""
     to_input = None if weight is None else product(xp, g, weight)
@@ -132,7 +135,7 @@ def LINEAR(xp: Any, input: Any, weight: Any, bias: Any) -> Any:
     if bias is not None and bias.shape != weight.shape[:1]:
         shapes.linear(input.shape, weight.shape, bias.shape)
     if weight.size >= LARGE and xp is np and turns(input, weight):
-        turned = np.matmul(weight, input.T).T
+        turned = fast.plain(weight, input.T).T
         return np.ascontiguousarray(turned) if bias is None else np.add(turned, bias, order="C")
     out = product(xp, input, weight.T)
     if bias is None:
@@ -155,7 +158,7 @@ def mapped(xp: Any, input: Any, weight: Any) -> Any:
     """
     turned = weight.T
     if weight.size >= LARGE and xp is np and turns(input, weight):
-        return lambda x, out: np.matmul(weight, x.T).T
+        return lambda x, out: fast.plain(weight, x.T).T
     if xp is np and input.dtype.char in "fd":
         multiply = pool.times(input, turned)
         return lambda x, out: (multiply(x, turned, out), out)[1]
