@@ -59,6 +59,10 @@ from engine.custom import custom_op, register_derivative
 from engine.dtype import (
     bfloat16,
     bool,
+    cdouble,
+    cfloat,
+    complex64,
+    complex128,
     double,
     float,
     float16,
@@ -185,6 +189,9 @@ from engine.ops import (
     cdist as _cdist,
 )
 from engine.ops import (
+    complex as _complex,
+)
+from engine.ops import (
     ctc as _ctc,
 )
 from engine.ops import (
@@ -291,6 +298,7 @@ from engine.ops.comparison import (
     ne,
     where,
 )
+from engine.ops.complex import *  # noqa: F403
 from engine.ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from engine.ops.ctc import *  # noqa: F403
 from engine.ops.diagonal import diag, diag_embed, diagonal, tril, triu
@@ -562,11 +570,15 @@ __all__ = [
     "bus",
     "can_cast",
     "cat",
+    "cdouble",
     "ceil",
     "celu",
+    "cfloat",
     "chunk",
     "clamp",
     "clone",
+    "complex64",
+    "complex128",
     "configure",
     "conv1d",
     "conv2d",
@@ -813,6 +825,7 @@ for _part in (
     _assemble,
     _blend,
     _cdist,
+    _complex,
     _ctc,
     _extra_loss,
     _fold,

@@ -15,9 +15,9 @@ from engine.tensor import Tensor, tensor
 
 __all__ = [
     "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "ShortTensor",
-    "cholesky", "cholesky_inverse", "cholesky_solve", "conj", "conj_physical", "det", "from_dlpack", "frombuffer",
-    "imag", "inverse", "is_conj", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
-    "pinverse", "qr", "real", "resolve_conj", "resolve_neg", "slogdet", "svd", "to_dlpack",
+    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "from_dlpack", "frombuffer",
+    "inverse", "is_conj", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
+    "pinverse", "qr", "slogdet", "svd", "to_dlpack",
 ]  # fmt: skip
 
 cholesky = linalg.cholesky
@@ -61,22 +61,9 @@ def mvlgamma(input: Any, p: int) -> Tensor:
     return lgamma(input.unsqueeze(-1) - halves).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
 
 
-def real(input: Tensor) -> Tensor:
-    """Itself: every number is real."""
-    return input
-
-
-conj = conj_physical = resolve_conj = resolve_neg = real
-
-
 def is_conj(input: Tensor) -> bool:
-    """Never: every number is real."""
+    """Never: `conj` computes at once, there is no mark to be resolved."""
     return False
-
-
-def imag(input: Tensor) -> Tensor:
-    """Raises `RuntimeError`, as PyTorch's for a real tensor."""
-    raise located(RuntimeError(f"imag: numbers are real here, got a tensor of {input.dtype}"))
 
 
 def frombuffer(

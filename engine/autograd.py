@@ -19,6 +19,7 @@ from engine import backend
 from engine.amp import autocast
 from engine.anomaly import anomaly
 from engine.bus import bus
+from engine.complexes import fitted
 from engine.dnn.loop import total
 from engine.grad_mode import state
 from engine.iteration import iteration
@@ -176,6 +177,8 @@ def seeds_of(outputs: list[Tensor], given: Any, create_graph: bool) -> list[Any]
                     "no gradient flows to this tensor: nothing it was made from requires one, or it was made under no_grad"
                 )
             )
+        if t.dtype.kind == "c":
+            _complex_seed(t, g)
         if g is None:
             g = backend.namespace(t.array).ones_like(t.array)
         elif not create_graph or not isinstance(g, Tensor):
@@ -190,6 +193,23 @@ def seeds_of(outputs: list[Tensor], given: Any, create_graph: bool) -> list[Any]
             g = Tensor(g)
         seeds.append(g)
     return seeds
+
+
+def _complex_seed(tensor: Tensor, g: Any) -> None:
+    """Raise `RuntimeError` unless a complex tensor is given the complex gradient it starts with."""
+    if g is None:
+        raise located(
+            RuntimeError(
+                f"a gradient can be made only for real outputs, this one is {tensor.dtype}: a complex number is neither "
+                "larger nor smaller than another. Take .abs(), .real or another real number of it as the loss, or give `gradient`"
+            )
+        )
+    if g.dtype != tensor.dtype:
+        raise located(
+            RuntimeError(
+                f"the gradient to start with is {g.dtype}, the tensor {tensor.dtype}: a complex tensor needs one of its own type"
+            )
+        )
 
 
 def run(
@@ -346,7 +366,7 @@ def _plain(
             if parent.shape != shape and pg.shape != parent.shape:
                 pg = sum_to(np, pg, parent.shape)
             if pg.dtype is not parent.dtype and pg.dtype != parent.dtype:
-                pg = (pg.value() if type(pg) in PUT_OFF else pg).astype(parent.dtype)
+                pg = fitted(pg.value() if type(pg) in PUT_OFF else pg, parent.dtype)
             if sources is not None and back is not None:
                 sources.setdefault(parent, []).append(back)
             held = grads.get(parent)
@@ -480,7 +500,7 @@ def _differentiable(
             if pg.shape != parent.shape:
                 pg = sum_to(functions, pg, parent.shape)
             if pg.dtype != parent.dtype:
-                pg = pg.to(parent.dtype)
+                pg = (pg.real if pg.is_complex() and parent.dtype.kind != "c" else pg).to(parent.dtype)
             held = grads.get(parent)
             if held is None:
                 grads[parent] = pg

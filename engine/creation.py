@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 import numpy as np
 
 from engine import backend, random
 from engine.dispatch import apply
-from engine.dtype import as_dtype, get_default_dtype, int64, promoted
+from engine.dtype import as_dtype, get_default_dtype, int64, promoted, real_of
 from engine.located import located
+from engine.ops.complex import view_as_complex
 from engine.ops.noise import RAND, RANDINT, RANDN, RANDPERM
 from engine.promotion import common
 from engine.tensor import Tensor, as_tensor
@@ -147,6 +149,8 @@ def full_like(
 def _drawn(
     op: Any, shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, generator: Any, **more: Any
 ) -> Tensor:
+    if dtype.kind == "c":
+        return _drawn_complex(op, shape, dtype, device, requires_grad, generator)
     count = 1
     for size in shape:
         count *= size
@@ -157,6 +161,15 @@ def _drawn(
     target = backend.default_device() if device is None else device
     if target is not backend.CPU:
         made = made.to(device=target)
+    return made.requires_grad_() if requires_grad else made
+
+
+def _drawn_complex(
+    op: Any, shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, generator: Any
+) -> Tensor:
+    """Both parts drawn; normal ones have the variance 1 together."""
+    parts = _drawn(op, (*shape, 2), real_of(dtype), device, False, generator)
+    made = view_as_complex(parts if op is RAND else parts * math.sqrt(0.5)).detach()
     return made.requires_grad_() if requires_grad else made
 
 
@@ -288,8 +301,8 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
 
 
 def can_cast(from_: Any, to: Any) -> builtins.bool:
-    """Whether a value keeps its kind: bool to whole numbers to floats, never back."""
-    kinds = "biuf"
+    """Whether a value keeps its kind: bool to whole numbers to floats to complex numbers, never back."""
+    kinds = "biufc"
     a, b = as_dtype(from_).kind, as_dtype(to).kind
     return kinds.index(a) <= kinds.index(b) or {a, b} == {"i", "u"}
 
@@ -300,8 +313,8 @@ def is_floating_point(input: Tensor) -> builtins.bool:
 
 
 def is_complex(input: Tensor) -> builtins.bool:
-    """False: there are no complex tensors."""
-    return False
+    """Whether the elements are complex numbers."""
+    return input.is_complex()
 
 
 def is_nonzero(input: Tensor) -> builtins.bool:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import backend, late
+from engine import backend, complexes, late
 from engine.amp import autocast
 from engine.bus import bus
 from engine.config import current
-from engine.dtype import get_default_dtype, is_floating
+from engine.dtype import complex_of, differentiable, get_default_dtype, is_floating, real_of
 from engine.grad_mode import state
 from engine.jit.shared import shared
 from engine.location import INTERNAL, is_engine_code
 from engine.node import NO_KWARGS, REACH, Node, Watched, behind, keep, leaf, order, settle
-from engine.op import Op
+from engine.op import LINEAR, Op
 from engine.pool import LARGE, compute
 from engine.promotion import meet, uneven
 from engine.views import link
@@ -299,21 +299,27 @@ def as_operands(args: tuple[Any, ...]) -> Any:
             operands.append(arg.item())
         elif isinstance(arg, (list, tuple)):
             made = np.asarray([backend.move(a.array, "cpu") if isinstance(a, Tensor) else a for a in arg])
-            operands.append(made.astype(get_default_dtype()) if made.dtype == np.float64 else made)
+            wide = made.dtype == np.float64 or made.dtype == np.complex128
+            narrow = complex_of(get_default_dtype()) if made.dtype.kind == "c" else get_default_dtype()
+            operands.append(made.astype(narrow) if wide else made)
             raw = True
         else:
             operands.append(arg)
             raw = raw or backend.is_array(arg)
     if raw:
-        beside = [a.array.dtype for a in operands if isinstance(a, Tensor) and is_floating(a.array.dtype)]
+        beside = [
+            real_of(a.array.dtype)
+            for a in operands
+            if isinstance(a, Tensor) and differentiable(a.array.dtype)
+        ]
         weak = np.result_type(*beside) if beside else None
         far = [a.array for a in operands if isinstance(a, Tensor) and type(a.array) is not _ndarray]
         for i, arg in enumerate(operands):
             if backend.is_array(arg):
                 if far:
                     arg = backend.move(arg, backend.device_of(far[0]))
-                if weak is not None and arg.dtype != weak and is_floating(arg.dtype):
-                    arg = arg.astype(weak)
+                if weak is not None and differentiable(arg.dtype) and real_of(arg.dtype) != weak:
+                    arg = arg.astype(complex_of(weak) if arg.dtype.kind == "c" else weak)
                 operands[i] = constant(arg)
     return operands
 
@@ -422,8 +428,14 @@ def apply(
         if type(out) is not _ndarray:
             out = _asarray(out) if isinstance(out, _generic) else backend.arrived(out, xp)
         first = arrays[0] if arrays else None
-        if type(first) is _ndarray and out.dtype is not first.dtype and first.dtype.kind == "V":
-            out = _kept_narrow(op, kwargs, arrays, out)
+        if type(first) is not _ndarray:
+            if out.dtype.kind == "c":
+                complexes.arm()
+        elif out.dtype is not first.dtype:
+            if first.dtype.kind == "V":
+                out = _kept_narrow(op, kwargs, arrays, out)
+            elif out.dtype.kind == "c":
+                complexes.arm()
         node.shape = out.shape
         node.dtype = out.dtype
     else:
@@ -483,7 +495,7 @@ def parts(node: Node, arrays: tuple[Any, ...]) -> tuple[Tensor, ...]:
         piece.dtype = array.dtype
         piece.inputs = (node,)
         piece.kwargs = {"index": index}
-        piece.requires = requires and is_floating(array.dtype)
+        piece.requires = requires and differentiable(array.dtype)
         if known:
             piece.id = node.id
         piece.code = node.code
@@ -507,6 +519,7 @@ PART = Op(
     dtype=lambda *dtypes, index: dtypes[index],
     vjp=lambda xp, g, out, input, *, index: g,
     arg_names=("input",),
+    complex=LINEAR,
 )
 
 

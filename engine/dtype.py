@@ -18,6 +18,8 @@ DType = np.dtype[Any]
 float16: DType = np.dtype("float16")
 float32: DType = np.dtype("float32")
 float64: DType = np.dtype("float64")
+complex64: DType = np.dtype("complex64")
+complex128: DType = np.dtype("complex128")
 int8: DType = np.dtype("int8")
 int16: DType = np.dtype("int16")
 int32: DType = np.dtype("int32")
@@ -26,6 +28,7 @@ uint8: DType = np.dtype("uint8")
 bool: DType = np.dtype("bool")
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
+cfloat, cdouble = complex64, complex128
 # NumPy has no bfloat16 of its own: `as_dtype` asks the package ml_dtypes for it when it is first used.
 bfloat16 = "bfloat16"
 
@@ -46,11 +49,13 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def as_dtype(dtype: Any) -> DType:
-    """`dtype` (a dtype, its name, or Python's float, int or bool) as a dtype; float is the default dtype."""
+    """`dtype` (a dtype, its name, or Python's float, complex, int or bool); float is the default dtype, complex its pair."""
     if dtype is builtins.float:
         return _default[0]
     if dtype is builtins.int:
         return int64
+    if dtype is builtins.complex:
+        return complex_of(_default[0])
     if isinstance(dtype, str) and dtype == "bfloat16":
         return _bfloat16()
     return np.dtype(dtype)  # type: ignore[no-any-return]
@@ -70,9 +75,36 @@ def _bfloat16() -> DType:
 
 
 def is_floating(dtype: DType) -> builtins.bool:
-    """Whether values of `dtype` can have gradients."""
+    """Whether values of `dtype` are real numbers with a fraction."""
     kind = dtype.kind
     return kind == "f" or (kind == "V" and dtype.name == "bfloat16")  # a dtype's name is slow to make
+
+
+def differentiable(dtype: DType) -> builtins.bool:
+    """Whether values of `dtype` can have gradients: floats and complex numbers."""
+    return dtype.kind == "c" or is_floating(dtype)
+
+
+def complex_of(dtype: DType) -> DType:
+    """The complex type whose parts are of `dtype`, or hold it; a complex type itself.
+
+    >>> complex_of(float32), complex_of(int8)
+    (dtype('complex64'), dtype('complex64'))
+    """
+    if dtype.kind == "c":
+        return dtype
+    return complex128 if dtype == float64 else complex64
+
+
+def real_of(dtype: DType) -> DType:
+    """The type of the parts of complex numbers of `dtype`; any other type itself.
+
+    >>> real_of(complex64), real_of(float16)
+    (dtype('float32'), dtype('float16'))
+    """
+    if dtype.kind != "c":
+        return dtype
+    return float32 if dtype.itemsize == 8 else float64
 
 
 # --- dtype rules of the op records: given the dtype of each argument, a plain number, or None ----------
@@ -82,6 +114,8 @@ def joined(a: DType | None, b: DType | None) -> DType | None:
     """Where two types of one standing meet; None stands for nothing."""
     if a is None or b is None or a == b:
         return b if a is None else a
+    if "c" in a.kind + b.kind:
+        return complex128 if any(d in (complex128, float64) for d in (a, b)) else complex64
     if is_floating(a) != is_floating(b):
         return a if is_floating(a) else b
     return float32 if "V" in a.kind + b.kind and float64 not in (a, b) else np.promote_types(a, b)
@@ -94,9 +128,11 @@ def promoted(*dtypes: Any, **_: Any) -> DType:
         if isinstance(kind, np.dtype):
             met = joined(met, kind)
     numbers = [d for d in dtypes if d is not None and not isinstance(d, np.dtype)]
+    if any(type(n) is builtins.complex for n in numbers):
+        return complex_of(met if met is not None and differentiable(met) else _default[0])
     if met is None:
         return np.result_type(*numbers)
-    if not is_floating(met) and any(type(n) is builtins.float for n in numbers):
+    if not differentiable(met) and any(type(n) is builtins.float for n in numbers):
         return _default[0]
     return np.result_type(met, *numbers) if met.kind == "b" else met
 
@@ -104,7 +140,7 @@ def promoted(*dtypes: Any, **_: Any) -> DType:
 def floating(*dtypes: Any, **_: Any) -> DType:
     """As `promoted`, whole numbers becoming the default floating type."""
     met = promoted(*dtypes)
-    return met if is_floating(met) else _default[0]
+    return met if differentiable(met) else _default[0]
 
 
 def first(*dtypes: Any, **_: Any) -> DType:

@@ -22,6 +22,7 @@ from engine.tensor import Tensor
 KINDS = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "U16": "uint16", "I32": "int32", "U32": "uint32",
     "I64": "int64", "U64": "uint64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "C64": "complex64", "C128": "complex128",
 }  # fmt: skip
 NAMES = {name: code for code, name in KINDS.items()}
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit

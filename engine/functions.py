@@ -15,6 +15,7 @@ from engine.ops.arithmetic import abs, maximum, minimum, sign, sqrt, square
 from engine.ops.arithmetic import abs as absolute
 from engine.ops.arithmetic import floor_divide as floor_divide
 from engine.ops.comparison import where
+from engine.ops.complex import conj, imag, real
 from engine.ops.exponential import erf, exp, expm1, log, log1p
 from engine.ops.trigonometric import cos, cosh, sin, sinh
 from engine.tensor import Tensor
@@ -22,9 +23,9 @@ from engine.tensor import Tensor
 nan = float("nan")
 
 __all__ = [
-    "abs", "absolute", "broadcast_to", "concatenate", "cos", "cosh", "cumsum", "erf", "exp", "expand_dims",
-    "expm1", "flip", "floor_divide", "log", "log1p", "maximum", "mean", "minimum", "nan", "ones_like", "relu",
-    "reshape", "sign", "sin", "sinh", "sqrt", "square", "stack", "sum", "swapaxes", "tanh", "transpose", "where",
+    "abs", "absolute", "broadcast_to", "concatenate", "conj", "cos", "cosh", "cumsum", "erf", "exp", "expand_dims",
+    "expm1", "flip", "floor_divide", "imag", "log", "log1p", "maximum", "mean", "minimum", "nan", "ones_like", "real",
+    "relu", "reshape", "sign", "sin", "sinh", "sqrt", "square", "stack", "sum", "swapaxes", "tanh", "transpose", "where",
     "zeros", "zeros_like",
 ]  # fmt: skip
 

@@ -32,8 +32,6 @@ class Latecomers:
     cholesky = _of("engine.linalg", "cholesky")
     cholesky_inverse = _of("engine.also", "cholesky_inverse")
     cholesky_solve = _of("engine.also", "cholesky_solve")
-    conj = conj_physical = resolve_conj = resolve_neg = _of("engine.also", "real")
-    is_conj = _of("engine.also", "is_conj")
     logdet = _of("engine.also", "logdet")
     lu_solve = _of("engine.also", "lu_solve")
     matrix_exp = _of("engine.also", "matrix_exp")
@@ -44,16 +42,6 @@ class Latecomers:
     qr = _of("engine.also", "qr")
     slogdet = _of("engine.also", "slogdet")
     svd = _of("engine.also", "svd")
-
-    @property
-    def real(self: Any) -> Tensor:
-        """Itself: every number is real."""
-        return self  # type: ignore[no-any-return]
-
-    @property
-    def imag(self: Any) -> Tensor:
-        """Raises `RuntimeError`, as PyTorch's for a real tensor."""
-        raise located(RuntimeError(f"imag: numbers are real here, got a tensor of {self.dtype}"))
 
     # --- memory ---
 

@@ -11,13 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine import dtype, shapes
+from engine.backend import move
+from engine.complexes import arm
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
-from engine.op import op
+from engine.op import HOLOMORPHIC, LINEAR, VALUE, op
 from engine.ops import reduction
 from engine.ops.arithmetic import abs, div, mul
+from engine.ops.assemble import adjoint
 from engine.ops.blend import cross, matrix_power
+from engine.ops.complex import conj, real
 from engine.ops.diagonal import tril, triu
 from engine.ops.layout import transpose, unsqueeze
 from engine.ops.length import norm as vector_norm_of
@@ -28,7 +32,7 @@ from engine.shapes import sizes
 from engine.tensor import Tensor, beside
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "lstsq", "matrix_exp", "matrix_norm", "matrix_power",
+    "cholesky", "cond", "cross", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matrix_exp", "matrix_norm", "matrix_power",
     "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
     "vecdot", "vector_norm",
 ]  # fmt: skip
@@ -61,6 +65,12 @@ def _t(xp: Any, x: Any) -> Any:
     return xp.swapaxes(x, -1, -2)
 
 
+def _h(xp: Any, x: Any) -> Any:
+    """The transpose, complex numbers conjugated."""
+    turned = _t(xp, x)
+    return xp.conj(turned) if x.dtype.kind == "c" else turned
+
+
 MATRIX: dict[str, Any] = {
     "family": "linear",
     "shape": _square,
@@ -75,7 +85,7 @@ def _inv_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return -(back @ g @ back)
 
 
-@op("inv", **MATRIX, formula="input⁻¹", vjp=_inv_vjp, saves=("out",))
+@op("inv", complex=HOLOMORPHIC, **MATRIX, formula="input⁻¹", vjp=_inv_vjp, saves=("out",))
 def INV(xp: Any, input: Any) -> Any:
     """Inverse of square matrices."""
     try:
@@ -101,7 +111,7 @@ def _solve_vjp(xp: Any, g: Any, out: Any, A: Any, B: Any) -> Any:
 
 
 @op(
-    "solve", **{**MATRIX, "shape": _solve_shape, "origin": None, "dtype": dtype.floating},
+    "solve", complex=HOLOMORPHIC, **{**MATRIX, "shape": _solve_shape, "origin": None, "dtype": dtype.floating},
     formula="X with A X = B", vjp=_solve_vjp, saves=("A", "out"),
 )  # fmt: skip
 def SOLVE(xp: Any, A: Any, B: Any) -> Any:
@@ -128,7 +138,7 @@ def _flat(a: Any, volume: Any) -> bool:
     n = a.shape[-1]
     if n > 64 or not np.isfinite(volume).all():
         return False
-    most = np.sqrt(np.square(a).sum(-1)).prod(-1)
+    most = np.sqrt(np.square(np.abs(a)).sum(-1)).prod(-1)
     return bool((np.abs(volume) <= most * (16 * n * np.finfo(a.dtype).eps)).any())
 
 
@@ -138,11 +148,12 @@ def _cofactors(a: Any) -> Any:
     n = a.shape[-1]
     others = np.where(np.eye(n, dtype=bool), 1, values[..., None, :]).prod(-1)
     turned = (_numbers(np, np.linalg.det, u) * _numbers(np, np.linalg.det, v))[..., None, None]
-    return turned * ((u * others[..., None, :]) @ v)
+    return turned * ((u.conj() * others[..., None, :]) @ v.conj())
 
 
 @op(
     "det",
+    complex=HOLOMORPHIC,
     **{**MATRIX, "shape": _number, "origin": None},
     formula="det input",
     vjp=_det_vjp,
@@ -158,7 +169,7 @@ def _two_numbers(a: Any) -> Any:
 
 
 def _two_kinds(a: Any) -> Any:
-    return dtype.floating(a), dtype.floating(a)
+    return dtype.floating(a), dtype.real_of(dtype.floating(a))
 
 
 def _log_det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
@@ -167,6 +178,7 @@ def _log_det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 
 @op(
     "slogdet",
+    complex=VALUE,
     **{**MATRIX, "shape": _two_numbers, "dtype": _two_kinds, "origin": None},
     outputs=2,
     formula="sign det input, ln |det input|",
@@ -198,13 +210,13 @@ def _constant(xp: Any, array: Any, like: Any) -> Any:
 
 
 def _cholesky_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
-    low = _t(xp, nested(xp, INV, out))
-    inside = _phi(xp, _t(xp, out) @ g)
-    made = low @ inside @ _t(xp, low)
-    return (made + _t(xp, made)) * 0.5
+    low = _h(xp, nested(xp, INV, out))
+    inside = _phi(xp, _h(xp, out) @ g)
+    made = low @ inside @ _h(xp, low)
+    return (made + _h(xp, made)) * 0.5
 
 
-@op("cholesky", **MATRIX, formula="L with L Lᵀ = input", vjp=_cholesky_vjp, saves=("out",))
+@op("cholesky", complex=LINEAR, **MATRIX, formula="L with L Lᴴ = input", vjp=_cholesky_vjp, saves=("out",))
 def CHOLESKY(xp: Any, input: Any) -> Any:
     """Lower triangular factor of symmetric positive matrices."""
     try:
@@ -218,8 +230,8 @@ def _eigh_shape(a: Any) -> Any:
     return shape[:-1], shape
 
 
-def _same_dtypes(d: Any, **_: Any) -> Any:
-    return d, d
+def _eigh_dtypes(d: Any, **_: Any) -> Any:
+    return dtype.real_of(d), d
 
 
 def _eigh_vjp(xp: Any, g: Any, out: Any, input: Any, *, values: Any, vectors: Any) -> Any:
@@ -235,22 +247,65 @@ def _eigh_vjp(xp: Any, g: Any, out: Any, input: Any, *, values: Any, vectors: An
         apart = xp.expand_dims(L, -2) - xp.expand_dims(L, -1)
         # Vectors of one eigenvalue turn into one another freely: what depends on that has no gradient.
         equal = apart == 0
-        inside = (_t(xp, V) @ to_vectors) * xp.where(equal, 0.0, 1.0 / xp.where(equal, 1.0, apart))
+        inside = (_h(xp, V) @ to_vectors) * xp.where(equal, 0.0, 1.0 / xp.where(equal, 1.0, apart))
     if to_values is not None:
         eye = _constant(xp, np.eye(n), to_values)
         spread = xp.expand_dims(to_values, -1) * eye
         inside = spread if inside is None else inside + spread
-    made = V @ inside @ _t(xp, V)
-    return (made + _t(xp, made)) * 0.5
+    made = V @ inside @ _h(xp, V)
+    return (made + _h(xp, made)) * 0.5
 
 
 @op(
-    "eigh", family="linear", shape=_eigh_shape, dtype=_same_dtypes, outputs=2, extras=("values", "vectors"),
-    vjp=_eigh_vjp, saves=("input",), check=True, formula="λ, V with input = V diag(λ) Vᵀ",
+    "eigh", complex=LINEAR, family="linear", shape=_eigh_shape, dtype=_eigh_dtypes, outputs=2, extras=("values", "vectors"),
+    vjp=_eigh_vjp, saves=("input",), check=True, formula="λ, V with input = V diag(λ) Vᴴ",
 )  # fmt: skip
 def EIGH(xp: Any, input: Any) -> Any:
-    """Eigenvalues, in order, and eigenvectors of symmetric matrices (the lower triangle counts)."""
+    """Eigenvalues, in order, and eigenvectors of symmetric or Hermitian matrices (the lower triangle counts)."""
     values, vectors = _numbers(xp, lambda a: tuple(xp.linalg.eigh(a)), input)
+    return (values, vectors), values, vectors
+
+
+def _eig_dtypes(d: Any, **_: Any) -> Any:
+    kind = dtype.complex_of(dtype.floating(d))
+    return kind, kind
+
+
+def _eig_vjp(xp: Any, g: Any, out: Any, input: Any, *, values: Any, vectors: Any) -> Any:
+    # Boeddeker et al. 2017, "On the computation of complex-valued gradients"; lengths and phases of vectors are free,
+    # so that no gradient comes of them.
+    to_values, to_vectors = g
+    if hasattr(to_vectors if to_values is None else to_values, "node"):
+        values, vectors = apply(EIG, (input,))
+    n, turned = values.shape[-1], _h(xp, vectors)
+    eye = _constant(xp, np.eye(n), vectors)
+    inside: Any = None
+    if to_values is not None:
+        inside = xp.expand_dims(to_values, -1) * eye
+    if to_vectors is not None:
+        along = turned @ to_vectors
+        lengths = xp.expand_dims(xp.real(xp.sum(along * eye, axis=-2)), -2)
+        apart = xp.conj(xp.expand_dims(values, -2) - xp.expand_dims(values, -1)) + eye
+        equal = apart == 0
+        turns = (along - turned @ (vectors * lengths)) * xp.where(
+            equal, 0.0, (1 - eye) / xp.where(equal, 1.0, apart)
+        )
+        inside = turns if inside is None else inside + turns
+    return nested(xp, SOLVE, turned, inside @ turned)
+
+
+@op(
+    "eig", complex=LINEAR, family="linear", shape=_eigh_shape, dtype=_eig_dtypes, outputs=2, extras=("values", "vectors"),
+    vjp=_eig_vjp, saves=("input",), check=True, formula="λ, V with input V = V diag(λ)",
+    source="Boeddeker et al. 2017, arXiv:1701.00392",
+)  # fmt: skip
+def EIG(xp: Any, input: Any) -> Any:
+    """Eigenvalues, in no order, and eigenvectors of length 1 of any square matrices, all complex."""
+    arm()
+    kind = dtype.complex_of(dtype.floating(input.dtype))
+    raw = move(input, "cpu")
+    made = np.linalg.eig(raw.astype(np.float32) if raw.dtype == np.float16 else raw)  # CuPy has none
+    values, vectors = (xp.asarray(part.astype(kind)) for part in made)
     return (values, vectors), values, vectors
 
 
@@ -332,21 +387,35 @@ def slogdet(A: Any) -> SignLog:
 
 
 def cholesky(A: Any, *, upper: bool = False) -> Tensor:
-    """L with `L Lᵀ = A`, or its transpose. Raises `RuntimeError` for a matrix that is not positive definite."""
+    """L with `L Lᵀ = A` (`L Lᴴ` of complex ones), or its transpose. Raises `RuntimeError` for a matrix that is not positive definite."""
     found = apply(CHOLESKY, (A,))
-    return transpose(found, -1, -2) if upper else found
+    return adjoint(found) if upper else found
 
 
 def eigh(A: Any, UPLO: str = "L") -> Eigen:
-    """Eigenvalues, in order, and eigenvectors of symmetric matrices."""
-    lower = tril(A, -1) if UPLO == "L" else transpose(triu(A, 1), -1, -2)
-    eye = beside(A, np.eye(A.shape[-1], dtype=A.dtype))
-    symmetric = lower + transpose(lower, -1, -2) + A * eye
+    """Eigenvalues, in order, and eigenvectors of symmetric or Hermitian matrices, of which one triangle counts."""
+    lower = tril(A, -1) if UPLO == "L" else adjoint(triu(A, 1))
+    diagonal = real(A)
+    eye = beside(A, np.eye(A.shape[-1], dtype=diagonal.dtype))
+    symmetric = lower + adjoint(lower) + diagonal * eye
     return Eigen(*apply(EIGH, (symmetric,)))
 
 
+def eig(A: Any) -> Eigen:
+    """Eigenvalues and eigenvectors, the columns of a matrix, of any square matrices [..., n, n]; complex, in no order.
+
+    The length of a vector is 1 and its phase is free: what a loss makes of either has no gradient.
+    """
+    return Eigen(*apply(EIG, (A,)))
+
+
+def eigvals(A: Any) -> Tensor:
+    """Eigenvalues of any square matrices, complex, in no order."""
+    return eig(A).eigenvalues  # type: ignore[no-any-return]
+
+
 def eigvalsh(A: Any, UPLO: str = "L") -> Tensor:
-    """Eigenvalues of symmetric matrices, in order."""
+    """Eigenvalues of symmetric or Hermitian matrices, in order."""
     return eigh(A, UPLO).eigenvalues  # type: ignore[no-any-return]
 
 
@@ -361,18 +430,18 @@ def svd(A: Any, full_matrices: bool = False) -> Decomposition:
             ValueError("full_matrices=True is not there; the default gives the part that A determines")
         )
     if rows < columns:
-        turned = svd(transpose(A, -1, -2))
-        return Decomposition(transpose(turned.Vh, -1, -2), turned.S, transpose(turned.U, -1, -2))
+        turned = svd(adjoint(A))
+        return Decomposition(adjoint(turned.Vh), turned.S, adjoint(turned.U))
     # The eigenvectors of AᵀA would lose half of the digits; those of [[0, Aᵀ], [A, 0]] lose none.
     from engine.ops.layout import cat
     from engine.ops.pad import pad
 
-    upper = pad(transpose(A, -1, -2), (columns, 0))
+    upper = pad(adjoint(A), (columns, 0))
     lower = pad(A, (0, rows))
     values, vectors = apply(EIGH, (cat([upper, lower], -2),))
     S = values[..., -columns:].flip((-1,))
     chosen = vectors[..., -columns:].flip((-1,)) * float(np.sqrt(2))
-    return Decomposition(chosen[..., columns:, :], S, transpose(chosen[..., :columns, :], -1, -2))
+    return Decomposition(chosen[..., columns:, :], S, adjoint(chosen[..., :columns, :]))
 
 
 def svdvals(A: Any) -> Tensor:
@@ -392,26 +461,26 @@ def qr(A: Any, mode: str = "reduced") -> Factors:
         )
     # R is the Cholesky factor of AᵀA up to signs; the signs are those of LAPACK's Householder vectors.
     raw = np.linalg.qr(np.asarray(A.detach().cpu().array))[1]
-    signs = beside(A, np.where(np.diagonal(raw, axis1=-2, axis2=-1) < 0, -1, 1).astype(A.dtype))
-    R = cholesky(matmul(transpose(A, -1, -2), A), upper=True) * unsqueeze(signs, -1)
+    signs = beside(A, np.where(np.diagonal(raw, axis1=-2, axis2=-1).real < 0, -1, 1).astype(A.dtype))
+    R = cholesky(matmul(adjoint(A), A), upper=True) * unsqueeze(signs, -1)
     return Factors(matmul(A, inv(R)), R)
 
 
 def pinv(A: Any, rcond: float = 1e-15) -> Tensor:
     """Pseudo-inverse of matrices of full rank."""
-    turned = transpose(A, -1, -2)
+    turned = adjoint(A)
     if A.shape[-2] >= A.shape[-1]:
         return solve(matmul(turned, A), turned)
-    return transpose(pinv(turned), -1, -2)
+    return adjoint(pinv(turned))
 
 
 def lstsq(A: Any, B: Any) -> Solution:
     """The X that makes `A X - B` smallest, for `A` of full column rank."""
     vector = len(B.shape) == 1
     b = unsqueeze(B, -1) if vector else B
-    turned = transpose(A, -1, -2)
+    turned = adjoint(A)
     X = solve(matmul(turned, A), matmul(turned, b))
-    left = reduction.sum((matmul(A, X) - b) ** 2, -2)
+    left = reduction.sum(abs(matmul(A, X) - b) ** 2, -2)
     return Solution(X.squeeze(-1) if vector else X, left, matrix_rank(A), svdvals(A.detach()))
 
 
@@ -491,8 +560,8 @@ def multi_dot(tensors: Sequence[Any]) -> Tensor:
 
 
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
-    """Sums of products along `dim`."""
-    return reduction.sum(mul(x, y), dim)
+    """Sums of products along `dim`, `x` conjugated."""
+    return reduction.sum(mul(conj(x), y), dim)
 
 
 from engine import lu as _lu  # noqa: E402 - made of what is above

@@ -13,6 +13,7 @@ from engine.linalg import INV, _constant, _square, _t, cholesky, inv, solve, sol
 from engine.located import located
 from engine.op import op
 from engine.ops.arithmetic import pow
+from engine.ops.assemble import adjoint
 from engine.ops.diagonal import diagonal as _diagonal
 from engine.ops.diagonal import tril, triu
 from engine.ops.gather import gather
@@ -227,8 +228,8 @@ def _told(A: Any, compute: Any, check_errors: bool) -> Checked:
 
 def cholesky_solve(B: Any, L: Any, upper: bool = False) -> Tensor:
     """X with `L Lᵀ X = B` (`Lᵀ L X = B` if `upper`)."""
-    low = transpose(L, -1, -2) if upper else L
-    return solve_triangular(transpose(low, -1, -2), solve_triangular(low, B, upper=False), upper=True)
+    low = adjoint(L) if upper else L
+    return solve_triangular(adjoint(low), solve_triangular(low, B, upper=False), upper=True)
 
 
 def cholesky_inverse(L: Any, upper: bool = False) -> Tensor:

@@ -14,6 +14,7 @@ from engine.ops import (
     cast,
     close,
     comparison,
+    complex,
     exponential,
     indexing,
     layout,
@@ -268,7 +269,7 @@ class Methods:
     isclose = pairwise.isclose
     isneginf = pairwise.isneginf
     isposinf = pairwise.isposinf
-    isreal = pairwise.isreal
+    isreal = complex.isreal
     ldexp = pairwise.ldexp
     lerp = pairwise.lerp
     logaddexp = pairwise.logaddexp
@@ -277,7 +278,7 @@ class Methods:
     nan_to_num = pairwise.nan_to_num
     positive = pairwise.positive
     rad2deg = pairwise.rad2deg
-    sgn = pairwise.sgn
+    sgn = complex.sgn
     signbit = pairwise.signbit
     sinc = pairwise.sinc
     xlogy = pairwise.xlogy
@@ -356,6 +357,14 @@ class Methods:
     unfold = placed.unfold_dim
     mH = property(assemble.adjoint)  # noqa: N815 - PyTorch's name
     H = property(assemble.adjoint)
+
+    angle = complex.angle
+    conj = complex.conj
+    conj_physical = complex.conj_physical
+    resolve_conj = complex.resolve_conj
+    resolve_neg = complex.resolve_neg
+    imag = property(complex.imag, complex.set_imag)
+    real = property(complex.real, complex.set_real)
     split_with_sizes = splitting.split
 
     as_strided = strided.as_strided

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine import complexes
 from engine.location import line_of
 from engine.pending import seen
 
@@ -207,6 +208,8 @@ def leaf(
     origin: Node | None = None,
 ) -> Node:
     """A node for a value no op made; `origin` is what it is a copy of, for error messages only."""
+    if dtype.kind == "c":
+        complexes.arm()
     node = Node()
     node.op = None
     node.inputs = () if origin is None else (behind(origin),)

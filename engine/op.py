@@ -36,6 +36,15 @@ POOLED = frozenset(
 
 OPS: dict[str, Op] = {}
 
+# What an op does for complex numbers, as its record says in `complex`; None: it is for real numbers only, and says so.
+# Or a rule of its own, called as `vjp` where anything is complex. See `engine.complexes`.
+LINEAR = "linear"  # the gradient rule holds as it is written
+HOLOMORPHIC = "holomorphic"  # the rule gives the derivative, of which the gradient takes the conjugate
+VALUE = "value"  # it computes, without a gradient
+
+# Called for each op that is made once there are complex numbers.
+on_made: list[Callable[[Op], None]] = []
+
 
 class Op:
     """One op. Make one with `op(...)`.
@@ -55,6 +64,7 @@ class Op:
         "attr_names",
         "broadcasts",
         "check",
+        "complex",
         "cross",
         "custom",
         "doc",
@@ -116,6 +126,7 @@ class Op:
         custom: bool = False,
         fuses: bool | None = None,
         meets: int | None = None,
+        complex: str | Callable[..., Any] | None = None,
     ) -> None:
         if family not in FAMILIES:
             raise ValueError(f"op {name!r}: no family {family!r}; there are {', '.join(FAMILIES)}")
@@ -145,6 +156,7 @@ class Op:
         self.source = source
         self.phase = phase
         self.custom = custom  # a person's own
+        self.complex = complex
         self.saves_out = "out" in saves
         self.keeps = bool(saves or extras)
         # For each argument: for whose gradient it is kept. None: never kept. (): for any.
@@ -176,6 +188,8 @@ class Op:
         # Attributes by name, for the reference: what forward takes beyond its arguments.
         parameters = [name for name, _ in parameters_of(forward)][1 + len(arg_names) :]
         self.attr_names = tuple(p for p in parameters if p not in arg_names)
+        for widen in on_made:
+            widen(self)
 
     def on(self, xp: Any) -> Callable[..., Any]:
         """`forward` with `xp` bound."""

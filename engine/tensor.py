@@ -14,7 +14,7 @@ import numpy as np
 
 from engine import autograd, backend, dispatch
 from engine.backend import Array, Device
-from engine.dtype import DType, as_dtype, get_default_dtype, is_floating
+from engine.dtype import DType, as_dtype, complex_of, differentiable, get_default_dtype, is_floating
 from engine.jit.shared import shared
 from engine.latecomers import Latecomers
 from engine.located import located
@@ -89,8 +89,14 @@ class Tensor(Writing, Methods, Latecomers):
         return isinstance(self.array, np.ndarray)
 
     def is_complex(self) -> bool:
-        """False: there are no complex tensors."""
+        """Whether the elements are complex numbers."""
+        return bool(self.array.dtype.kind == "c")
+
+    def is_conj(self) -> bool:
+        """False: `conj()` computes at once, there is no mark to be resolved."""
         return False
+
+    is_neg = is_conj
 
     def is_nonzero(self) -> Any:
         """Whether the one element is not 0."""
@@ -180,9 +186,11 @@ class Tensor(Writing, Methods, Latecomers):
                     f"{node.op.name} ({node.filename}:{node.line}). Use detach() for a copy outside the graph"
                 )
             )
-        if value and not is_floating(self.dtype):
+        if value and not differentiable(self.dtype):
             raise located(
-                RuntimeError(f"only floating tensors can require gradients, this one is {self.dtype}")
+                RuntimeError(
+                    f"only floating and complex tensors can require gradients, this one is {self.dtype}"
+                )
             )
         if node.op is not None:
             # For the gradient it is a leaf from now on; where it came from stays known to error messages.
@@ -391,6 +399,14 @@ class Tensor(Writing, Methods, Latecomers):
         """Cast to bfloat16. Raises `TypeError` where the package ml_dtypes, which has that type, is not installed."""
         return cast(self, dtype="bfloat16")
 
+    def cfloat(self) -> Tensor:
+        """Cast to complex64."""
+        return cast(self, dtype="complex64")
+
+    def cdouble(self) -> Tensor:
+        """Cast to complex128."""
+        return cast(self, dtype="complex128")
+
     # --- others like it ---
 
     def new_tensor(
@@ -446,6 +462,9 @@ class Tensor(Writing, Methods, Latecomers):
 
     def __float__(self) -> Any:
         return float(self.item())
+
+    def __complex__(self) -> Any:
+        return complex(self.item())
 
     def __int__(self) -> Any:
         return int(self.item())
@@ -533,8 +552,9 @@ class Parameter(Tensor):
             if not backend.is_array(data)
             else data
         )
-        if not isinstance(data, Tensor) and array.dtype == np.float64:
-            array = array.astype(get_default_dtype())
+        if not isinstance(data, Tensor) and array.dtype in (np.float64, np.complex128):
+            kind = get_default_dtype()
+            array = array.astype(complex_of(kind) if array.dtype.kind == "c" else kind)
         frame = user_frame(2)
         if not isinstance(data, Tensor):
             shared.note(array)
@@ -589,6 +609,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = np.array(_plain(data))
         if array.dtype == np.float64 and dtype is None:
             array = np.array(array, get_default_dtype())
+        elif array.dtype == np.complex128 and dtype is None:
+            array = np.array(array, complex_of(get_default_dtype()))
     if array.dtype.kind in "OUSmM":
         raise located(TypeError(f"a tensor holds numbers, got {data!r:.80}"))
     if dtype is not None:

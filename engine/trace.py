@@ -63,7 +63,7 @@ def record(node: Node) -> Node:
 
 
 def statistics(array: Any) -> dict[str, float]:
-    """`min`, `max`, `mean` and `std` of the finite elements, and how many are not `finite`.
+    """`min`, `max`, `mean` and `std` of the finite elements (the magnitudes of complex ones), and how many are not `finite`.
 
     >>> import numpy as np
     >>> statistics(np.array([1.0, 3.0, np.inf]))
@@ -73,7 +73,7 @@ def statistics(array: Any) -> dict[str, float]:
     finite = array[xp.isfinite(array)] if array.dtype.kind in "fc" else array.ravel()
     found = {"not_finite": float(array.size - finite.size)}
     if finite.size:
-        wide = finite.astype(xp.float64)
+        wide = (xp.abs(finite) if finite.dtype.kind == "c" else finite).astype(xp.float64)
         found = {
             "min": float(wide.min()), "max": float(wide.max()), "mean": float(wide.mean()),
             "std": float(wide.std()), **found,

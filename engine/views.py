@@ -52,7 +52,7 @@ def _below(tensor: Tensor, but: Tensor | None) -> None:
 def _replaced(base: Tensor, view: Tensor) -> Tensor:
     """`base` with the elements that `view` shows replaced by `view`."""
     from engine.dispatch import apply
-    from engine.ops import indexing, layout
+    from engine.ops import complex, indexing, layout
 
     op, attrs = view.how
     made: Any
@@ -66,6 +66,14 @@ def _replaced(base: Tensor, view: Tensor) -> Tensor:
         made = apply(layout.TRANSPOSE, (view,), attrs)
     elif op is layout.RESHAPE:
         made = apply(layout.RESHAPE, (view,), {"shape": tuple(base.shape)})
+    elif op is complex.REAL:
+        made = complex.complex(view, complex.imag(base))
+    elif op is complex.IMAG:
+        made = complex.complex(complex.real(base), view)
+    elif op is complex.VIEW_AS_REAL:
+        made = complex.view_as_complex(view)
+    elif op is complex.VIEW_AS_COMPLEX:
+        made = complex.view_as_real(view)
     else:
         raise located(
             RuntimeError(

@@ -12,6 +12,7 @@ from engine.ops import (
     bessel,
     blend,
     comparison,
+    complex,
     diagonal,
     exponential,
     indexing,
@@ -170,7 +171,8 @@ class Writing:
     scatter_ = _by(scatter.scatter)
     scatter_add_ = _by(scatter.scatter_add)
     scatter_reduce_ = _by(placed.scatter_reduce)
-    sgn_ = _by(pairwise.sgn)
+    sgn_ = _by(complex.sgn)
+    conj_physical_ = _by(complex.conj)
     sigmoid_ = _by(activation.sigmoid)
     sign_ = _by(arithmetic.sign)
     sin_ = _by(trigonometric.sin)

@@ -36,5 +36,6 @@ class Row:
                 rng = np.random.default_rng([i, *given])
                 made.append(rng.standard_normal(given).astype(dtype))
             else:
-                made.append(given.astype(dtype) if given.dtype.kind == "f" else given)
+                wide = {"f": dtype, "c": {"float32": "complex64"}.get(dtype, "complex128")}
+                made.append(given.astype(wide.get(given.dtype.kind, given.dtype)))
         return made

@@ -6,6 +6,7 @@ from typing import Any
 
 import samples_arrange
 import samples_basic
+import samples_complex
 import samples_layout
 import samples_more
 import samples_normal
@@ -21,6 +22,7 @@ PARTS = (
     samples_normal,
     samples_arrange,
     samples_more,
+    samples_complex,
 )
 
 SAMPLES: list[Row] = [row for part in PARTS for row in part.SAMPLES]

@@ -37,7 +37,7 @@ def device_library() -> Iterator[None]:
 def run(row: Row, device: str) -> tuple[list[Any], list[Any]]:
     inputs = [ds.Tensor(a).to(device=device) for a in row.arrays()]
     for t in inputs:
-        t.requires_grad = t.dtype.kind == "f"
+        t.requires_grad = t.dtype.kind in "fc"
     ds.manual_seed(0)
     with ds.device(device):
         made = row.ours(*inputs)
@@ -46,7 +46,8 @@ def run(row: Row, device: str) -> tuple[list[Any], list[Any]]:
     found: list[Any] = []
     if flowing:
         wanted = [t for t in inputs if t.requires_grad]
-        found = list(ds.autograd.grad(flowing, wanted, allow_unused=True))
+        seeds = [ds.ones_like(o) for o in flowing]
+        found = list(ds.autograd.grad(flowing, wanted, seeds, allow_unused=True))
     if inputs and row.op != "move":
         assert [o.device.type for o in outs] == [device] * len(outs)
     return [o.detach().cpu().numpy() for o in outs], [None if g is None else g.cpu().numpy() for g in found]

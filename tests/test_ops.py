@@ -21,7 +21,7 @@ rows = pytest.mark.parametrize("row", SAMPLES, ids=[f"{i}-{row}" for i, row in e
 
 
 def tensors(row: Row, dtype: str = "float64") -> list[Tensor]:
-    return [Tensor(a, requires_grad=a.dtype.kind == "f") for a in row.arrays(dtype)]
+    return [Tensor(a, requires_grad=a.dtype.kind in "fc") for a in row.arrays(dtype)]
 
 
 def results(value: Any) -> list[Any]:
@@ -29,12 +29,23 @@ def results(value: Any) -> list[Any]:
 
 
 def floating(values: list[Any]) -> list[Any]:
-    return [v for v in values if v.dtype.kind == "f" and v.requires_grad]
+    return [v for v in values if v.dtype.kind in "fc" and v.requires_grad]
 
 
 def seeds(values: list[Any], salt: int) -> list[Any]:
     rng = np.random.default_rng(salt)
-    return [rng.standard_normal(v.shape).astype(v.dtype) for v in values]
+    return [drawn(rng, v) for v in values]
+
+
+def drawn(rng: Any, like: Any) -> Any:
+    """Normal numbers of the shape and type of `like`."""
+    numbers = rng.standard_normal(like.shape).astype(like.dtype)
+    return numbers + 1j * rng.standard_normal(like.shape) if like.dtype.kind == "c" else numbers
+
+
+def along(a: Any, b: Any) -> float:
+    """How far `a` reaches along `b`, both real or complex: the change of a real loss of gradient `a` in a step `b`."""
+    return float(np.real(a * np.conj(b)).sum())
 
 
 def test_every_op_has_a_sample() -> None:
@@ -95,8 +106,8 @@ def test_gradients_are_those_of_differences(row: Row) -> None:
     weights = seeds(outs, 1)
 
     def value(arrays: list[Any]) -> float:
-        made = [r for r in results(row.ours(*[Tensor(a) for a in arrays])) if r.dtype.kind == "f"]
-        return float(sum((m.array * w).sum() for m, w in zip(made, weights, strict=True)))
+        made = [r for r in results(row.ours(*[Tensor(a) for a in arrays])) if r.dtype.kind in "fc"]
+        return sum(along(m.array, w) for m, w in zip(made, weights, strict=True))
 
     check(value, inputs, gradients(outs, inputs, [Tensor(w) for w in weights]))
 
@@ -110,7 +121,7 @@ def test_second_gradients_are_those_of_differences(row: Row) -> None:
     weights = [Tensor(w) for w in seeds(outs, 1)]
 
     def first(arrays: list[Any], create: bool) -> list[Any]:
-        points = [Tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+        points = [Tensor(a, requires_grad=a.dtype.kind in "fc") for a in arrays]
         made = floating(results(row.ours(*points)))
         return [points, gradients(made, points, weights, create)]
 
@@ -122,7 +133,7 @@ def test_second_gradients_are_those_of_differences(row: Row) -> None:
 
     def value(arrays: list[Any]) -> float:
         found = first(arrays, False)[1]
-        return float(sum((found[i].array * d).sum() for i, d in zip(again, directions, strict=True)))
+        return sum(along(found[i].array, d) for i, d in zip(again, directions, strict=True))
 
     seconds = gradients([firsts[i] for i in again], points, [Tensor(d) for d in directions])
     check(value, points, seconds, 2e-6)
@@ -142,14 +153,14 @@ def check(value: Any, inputs: list[Tensor], found: list[Any], tolerance: float =
     step = 1e-6
     arrays = [t.array for t in inputs]
     for i, g in enumerate(found):
-        if arrays[i].dtype.kind != "f":
+        if arrays[i].dtype.kind not in "fc":
             continue
-        direction = np.random.default_rng(i).standard_normal(arrays[i].shape)
+        direction = drawn(np.random.default_rng(i), arrays[i])
         there, back = list(arrays), list(arrays)
         there[i] = arrays[i] + step * direction
         back[i] = arrays[i] - step * direction
         difference = (value(there) - value(back)) / (2 * step)
-        expected = 0.0 if g is None else float((g.array * direction).sum())
+        expected = 0.0 if g is None else along(g.array, direction)
         assert expected == pytest.approx(difference, rel=tolerance * 100, abs=tolerance * 10)
 
 
@@ -173,7 +184,7 @@ def test_pytorch_says_the_same(row: Row) -> None:
         assert OPS[row.op]  # an inner part, or PyTorch cannot do it
         return
     inputs = tensors(row)
-    others = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in row.arrays()]
+    others = [torch.tensor(a, requires_grad=a.dtype.kind in "fc") for a in row.arrays()]
     ours, theirs = results(row.ours(*inputs)), row.theirs(*others)
     theirs = [theirs] if isinstance(theirs, torch.Tensor) else list(theirs)
     for a, b in zip(ours, theirs, strict=True):

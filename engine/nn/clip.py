@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import late
 from engine.backend import namespace
+from engine.dtype import real_of
 from engine.located import located
 from engine.tensor import Tensor
 from engine.writes import writes
@@ -39,7 +40,7 @@ def clip_grad_norm_(
         for g in found:
             g *= scale
             writes.note(g, "clip_grad_norm_")
-    return Tensor(np.asarray(total, found[0].dtype), role="constant")
+    return Tensor(np.asarray(total, real_of(found[0].dtype)), role="constant")
 
 
 def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
@@ -48,7 +49,7 @@ def get_total_norm(tensors: Any, norm_type: float = 2.0, error_if_nonfinite: boo
     if not found:
         return Tensor(np.zeros((), np.float32), role="constant")
     total = _total(found, norm_type, error_if_nonfinite)
-    return Tensor(np.asarray(total, found[0].dtype), role="constant")
+    return Tensor(np.asarray(total, real_of(found[0].dtype)), role="constant")
 
 
 def _total(found: list[Any], norm_type: float, error_if_nonfinite: bool) -> float:
@@ -66,5 +67,9 @@ def _total(found: list[Any], norm_type: float, error_if_nonfinite: bool) -> floa
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
     """Hold every element of the gradients between -`clip_value` and `clip_value`."""
     for g in _gradients(parameters):
+        if g.dtype.kind == "c":
+            raise located(
+                RuntimeError(f"clip_grad_value_: {g.dtype} numbers have no order; clip_grad_norm_ takes them")
+            )
         namespace(g).clip(g, -clip_value, clip_value, out=g)
         writes.note(g, "clip_grad_value_")

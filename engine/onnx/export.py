@@ -312,10 +312,17 @@ def _written(
         for number, name in zip(inputs, names, strict=True):
             changed = {axis.dim for axis in axes if axis.input == name}
             w.varying[Ref(number)] = tuple(d in changed for d in range(len(w.shapes[Ref(number)])))
+    complex_ones = {ref.number for ref, kind in w.dtypes.items() if kind.kind == "c"}
     wrong: dict[str, list[str]] = {}
     for call in calls:
         w.scope = lines.get(call.number, NOWHERE).module
         try:
+            if call.number in complex_ones or any(
+                a.number in complex_ones for a in call.args if isinstance(a, Ref)
+            ):
+                raise Unsupported(
+                    "it has no ONNX form for complex numbers; compute with real and imaginary parts"
+                )
             w.define(call, lower(w, call))
         except Unsupported as reason:
             wrong.setdefault(f"{call.op}: {reason}", []).append(lines.get(call.number, NOWHERE).line)

@@ -13,7 +13,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply, unary
 from engine.dnn import elementwise, loop
 from engine.located import located
-from engine.op import op
+from engine.op import HOLOMORPHIC, op
 from engine.ops.arithmetic import UNARY
 from engine.ops.exponential import erf_in_place, erf_of, pieces
 from engine.ops.inplace import over
@@ -91,6 +91,7 @@ def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 
 @op(
     "sigmoid",
+    complex=HOLOMORPHIC,
     **ACTIVATION,
     onnx="Sigmoid",
     formula="1 / (1 + e^-input)",
@@ -134,7 +135,16 @@ def _tanh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return slope
 
 
-@op("tanh", **ACTIVATION, ufunc="tanh", onnx="Tanh", formula="tanh input", vjp=_tanh_vjp, saves=("out",))
+@op(
+    "tanh",
+    complex=HOLOMORPHIC,
+    **ACTIVATION,
+    ufunc="tanh",
+    onnx="Tanh",
+    formula="tanh input",
+    vjp=_tanh_vjp,
+    saves=("out",),
+)
 def TANH(xp: Any, input: Any) -> Any:
     """Hyperbolic tangent."""
     return xp.tanh(input)
@@ -236,7 +246,15 @@ def _silu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (s * (input * (1 - s) + 1))
 
 
-@op("silu", **ACTIVATION, quiet=True, formula="input sigmoid(input)", vjp=_silu_vjp, saves=("input",))
+@op(
+    "silu",
+    complex=HOLOMORPHIC,
+    **ACTIVATION,
+    quiet=True,
+    formula="input sigmoid(input)",
+    vjp=_silu_vjp,
+    saves=("input",),
+)
 def SILU(xp: Any, input: Any) -> Any:
     """The input times its sigmoid, also called swish."""
     return input * sigmoid_of(xp, input)

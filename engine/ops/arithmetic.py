@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
 from engine.located import located
-from engine.op import op
+from engine.op import HOLOMORPHIC, LINEAR, op
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -35,7 +36,7 @@ def _both(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return g, g
 
 
-@op("add", **ELEMENTWISE, ufunc="add", onnx="Add", formula="input + other", vjp=_both)
+@op("add", complex=LINEAR, **ELEMENTWISE, ufunc="add", onnx="Add", formula="input + other", vjp=_both)
 def ADD(xp: Any, input: Any, other: Any) -> Any:
     """Sum."""
     return xp.add(input, other)
@@ -45,7 +46,7 @@ def _sub_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return g, -g if getattr(other, "requires", False) else None
 
 
-@op("sub", **ELEMENTWISE, ufunc="subtract", onnx="Sub", formula="input - other", vjp=_sub_vjp)
+@op("sub", complex=LINEAR, **ELEMENTWISE, ufunc="subtract", onnx="Sub", formula="input - other", vjp=_sub_vjp)
 def SUB(xp: Any, input: Any, other: Any) -> Any:
     """Difference."""
     return xp.subtract(input, other)
@@ -57,6 +58,7 @@ def _mul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 
 @op(
     "mul",
+    complex=HOLOMORPHIC,
     **ELEMENTWISE,
     ufunc="multiply",
     onnx="Mul",
@@ -76,6 +78,7 @@ def _div_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 
 @op(
     "div",
+    complex=HOLOMORPHIC,
     **{**ELEMENTWISE, "dtype": dtype.floating},
     quiet=True,
     onnx="Div",
@@ -93,7 +96,7 @@ def _neg_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return -g
 
 
-@op("neg", **UNARY, ufunc="negative", onnx="Neg", formula="-input", vjp=_neg_vjp)
+@op("neg", complex=LINEAR, **UNARY, ufunc="negative", onnx="Neg", formula="-input", vjp=_neg_vjp)
 def NEG(xp: Any, input: Any) -> Any:
     """Negation."""
     return xp.negative(input)
@@ -118,8 +121,21 @@ def _pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return to_input, g * (out * log)
 
 
+def _complex_pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    if not hasattr(other, "dtype"):
+        return (g * xp.conj(input ** (other - 1) * other) if other != 0 else g * 0.0), None
+    # At 0 the logarithm is not finite, where nothing to the power of a positive number stays nothing.
+    none = other == 0
+    to_input = g * xp.conj(xp.where(none, 0.0, other * input ** xp.where(none, 1.0, other - 1)))
+    if not hasattr(input, "dtype"):
+        return None, g * xp.conj(out * (cmath.log(input) if input else 0.0))
+    zero = input == 0
+    return to_input, g * xp.conj(xp.where(zero, 0.0, out * xp.log(xp.where(zero, 1.0, input))))
+
+
 @op(
     "pow",
+    complex=_complex_pow_vjp,
     **{**ELEMENTWISE, "quiet": True},
     onnx="Pow",
     formula="input ** other",
@@ -148,7 +164,15 @@ def _square_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (input * 2)
 
 
-@op("square", **UNARY, ufunc="square", formula="input ** 2", vjp=_square_vjp, saves=("input",))
+@op(
+    "square",
+    complex=HOLOMORPHIC,
+    **UNARY,
+    ufunc="square",
+    formula="input ** 2",
+    vjp=_square_vjp,
+    saves=("input",),
+)
 def SQUARE(xp: Any, input: Any) -> Any:
     """Square."""
     return xp.square(input)
@@ -160,6 +184,7 @@ def _sqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 
 @op(
     "sqrt",
+    complex=HOLOMORPHIC,
     **{**UNARY, "dtype": dtype.floating},
     quiet=True,
     onnx="Sqrt",
@@ -190,6 +215,7 @@ def _rsqrt_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 
 @op(
     "rsqrt",
+    complex=HOLOMORPHIC,
     **{**UNARY, "dtype": dtype.floating},
     quiet=True,
     formula="1 / √input",
@@ -207,6 +233,7 @@ def _reciprocal_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
 
 @op(
     "reciprocal",
+    complex=HOLOMORPHIC,
     **{**UNARY, "dtype": dtype.floating},
     quiet=True,
     onnx="Reciprocal",
@@ -223,9 +250,21 @@ def _abs_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * xp.sign(input)
 
 
-@op("abs", **UNARY, ufunc="absolute", onnx="Abs", formula="|input|", vjp=_abs_vjp, saves=("input",))
+def _complex_abs_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    size = xp.abs(input)
+    return g * (input / xp.where(size == 0, 1.0, size))
+
+
+def _abs_dtype(input: Any) -> Any:
+    return dtype.real_of(dtype.promoted(input))
+
+
+@op(
+    "abs", **{**UNARY, "dtype": _abs_dtype}, complex=_complex_abs_vjp, ufunc="absolute", onnx="Abs", formula="|input|",
+    vjp=_abs_vjp, saves=("input",),
+)  # fmt: skip
 def ABS(xp: Any, input: Any) -> Any:
-    """Absolute value; its gradient at 0 is 0."""
+    """Absolute value, of complex numbers the magnitude; its gradient at 0 is 0."""
     return xp.absolute(input)
 
 

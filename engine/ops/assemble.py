@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.located import located
+from engine.ops.complex import conj
 from engine.ops.diagonal import diag_embed, diagonal
 from engine.ops.indexing import getitem
 from engine.ops.layout import cat, expand, flip, repeat, reshape, stack, transpose
@@ -151,8 +152,8 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 
 def adjoint(input: Any) -> Tensor:
-    """The last two dimensions exchanged (there are no complex tensors)."""
-    return transpose(input, -2, -1)
+    """The last two dimensions exchanged, complex numbers conjugated."""
+    return conj(transpose(input, -2, -1))
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.located import located
 from engine.ops import reduction
 from engine.ops.arithmetic import add, mul
+from engine.ops.complex import conj
 from engine.ops.einsum import einsum
 from engine.ops.layout import broadcast_to, reshape
 from engine.ops.linear import bmm, linear, matmul, mm
@@ -92,8 +93,8 @@ def inner(input: Any, other: Any) -> Tensor:
 
 
 def vdot(input: Any, other: Any) -> Tensor:
-    """The sum of the products of two vectors."""
-    return einsum("i,i->", input, other)
+    """The sum of the products of two vectors, the first conjugated."""
+    return einsum("i,i->", conj(input), other)
 
 
 def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from engine import backend
 from engine.backend import Device
 from engine.dispatch import apply, unary
-from engine.dtype import as_dtype, is_floating
+from engine.dtype import as_dtype, differentiable
 from engine.grad_mode import no_grad
-from engine.op import op
+from engine.location import user_frame
+from engine.op import LINEAR, op
 from engine.ops.arithmetic import UNARY
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 COPY: dict[str, Any] = {**UNARY, "family": "other"}
+LOST = "casting complex numbers to real ones discards the imaginary part; .real says so, .abs() takes the magnitude"
 
 
 def _cast_vjp(xp: Any, g: Any, out: Any, input: Any, *, dtype: str) -> Any:
     return g.astype(input.dtype)
+
+
+def _complex_cast_vjp(xp: Any, g: Any, out: Any, input: Any, *, dtype: str) -> Any:
+    return (xp.real(g) if g.dtype.kind == "c" and input.dtype.kind != "c" else g).astype(input.dtype)
 
 
 def _cast_dtype(input: Any, *, dtype: str) -> Any:
@@ -27,10 +34,13 @@ def _cast_dtype(input: Any, *, dtype: str) -> Any:
 
 
 @op(
-    "cast", **{**COPY, "dtype": _cast_dtype}, quiet=True, onnx="Cast", formula="input as dtype", vjp=_cast_vjp
-)
+    "cast", **{**COPY, "dtype": _cast_dtype}, quiet=True, onnx="Cast", formula="input as dtype", vjp=_cast_vjp,
+    complex=_complex_cast_vjp,
+)  # fmt: skip
 def CAST(xp: Any, input: Any, *, dtype: str) -> Any:
     """The same values in another element type."""
+    if input.dtype.kind == "c" and (kind := as_dtype(dtype)).kind not in "cb":
+        return input.real.astype(kind)
     return input.astype(dtype)
 
 
@@ -38,7 +48,7 @@ def _move_vjp(xp: Any, g: Any, out: Any, input: Any, *, device: str, source: str
     return g.to(device=source) if hasattr(g, "node") else backend.move(g, source)
 
 
-@op("move", **COPY, formula="input on device", vjp=_move_vjp)
+@op("move", **COPY, complex=LINEAR, formula="input on device", vjp=_move_vjp)
 def MOVE(xp: Any, input: Any, *, device: str, source: str) -> Any:
     """The same values on another device."""
     return backend.move(input, device)
@@ -48,7 +58,7 @@ def _clone_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g
 
 
-@op("clone", **COPY, onnx="Identity", formula="input", vjp=_clone_vjp)
+@op("clone", **COPY, complex=LINEAR, onnx="Identity", formula="input", vjp=_clone_vjp)
 def CLONE(xp: Any, input: Any) -> Any:
     """A copy with memory of its own."""
     return input.copy()
@@ -63,7 +73,10 @@ def cast(input: Tensor, *, dtype: Any = None, device: Any = None, copy: bool = F
             changed = apply(MOVE, (changed,), {"device": str(target), "source": str(input.device)})
     if dtype is not None and as_dtype(dtype) != changed.dtype:
         kind = as_dtype(dtype)
-        if is_floating(kind):
+        if changed.dtype.kind == "c" and kind.kind not in "cb":
+            frame = user_frame(2)
+            warnings.warn_explicit(LOST, UserWarning, frame.f_code.co_filename, frame.f_lineno)
+        if differentiable(kind):
             changed = apply(CAST, (changed,), {"dtype": kind.name})
         else:
             with no_grad():  # whole numbers are constant between their steps

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
 from engine.dnn import loop
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.arithmetic import ELEMENTWISE, UNARY
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ TRUTH: dict[str, Any] = {**ELEMENTWISE, "dtype": dtype.truth}
 TRUTH_UNARY: dict[str, Any] = {**UNARY, "dtype": dtype.truth}
 
 
-@op("eq", **TRUTH, ufunc="equal", onnx="Equal", formula="input == other")
+@op("eq", complex=LINEAR, **TRUTH, ufunc="equal", onnx="Equal", formula="input == other")
 def EQ(xp: Any, input: Any, other: Any) -> Any:
     """Whether equal."""
     return xp.equal(input, other)
 
 
-@op("ne", **TRUTH, ufunc="not_equal", formula="input ≠ other")
+@op("ne", complex=LINEAR, **TRUTH, ufunc="not_equal", formula="input ≠ other")
 def NE(xp: Any, input: Any, other: Any) -> Any:
     """Whether different."""
     return xp.not_equal(input, other)
@@ -53,25 +53,25 @@ def GE(xp: Any, input: Any, other: Any) -> Any:
     return xp.greater_equal(input, other)
 
 
-@op("logical_and", **TRUTH, ufunc="logical_and", onnx="And", formula="input ∧ other")
+@op("logical_and", complex=LINEAR, **TRUTH, ufunc="logical_and", onnx="And", formula="input ∧ other")
 def AND(xp: Any, input: Any, other: Any) -> Any:
     """Whether both are true (not 0)."""
     return xp.logical_and(input, other)
 
 
-@op("logical_or", **TRUTH, ufunc="logical_or", onnx="Or", formula="input ∨ other")
+@op("logical_or", complex=LINEAR, **TRUTH, ufunc="logical_or", onnx="Or", formula="input ∨ other")
 def OR(xp: Any, input: Any, other: Any) -> Any:
     """Whether one is true (not 0)."""
     return xp.logical_or(input, other)
 
 
-@op("logical_xor", **TRUTH, ufunc="logical_xor", onnx="Xor", formula="input ⊻ other")
+@op("logical_xor", complex=LINEAR, **TRUTH, ufunc="logical_xor", onnx="Xor", formula="input ⊻ other")
 def XOR(xp: Any, input: Any, other: Any) -> Any:
     """Whether exactly one is true (not 0)."""
     return xp.logical_xor(input, other)
 
 
-@op("logical_not", **TRUTH_UNARY, ufunc="logical_not", onnx="Not", formula="¬input")
+@op("logical_not", complex=LINEAR, **TRUTH_UNARY, ufunc="logical_not", onnx="Not", formula="¬input")
 def NOT(xp: Any, input: Any) -> Any:
     """Whether 0 or false."""
     return xp.logical_not(input)
@@ -101,19 +101,19 @@ def BITNOT(xp: Any, input: Any) -> Any:
     return xp.invert(input)
 
 
-@op("isnan", **TRUTH_UNARY, ufunc="isnan", onnx="IsNaN", formula="input is nan")
+@op("isnan", complex=LINEAR, **TRUTH_UNARY, ufunc="isnan", onnx="IsNaN", formula="input is nan")
 def ISNAN(xp: Any, input: Any) -> Any:
     """Whether not a number."""
     return xp.isnan(input)
 
 
-@op("isinf", **TRUTH_UNARY, ufunc="isinf", onnx="IsInf", formula="|input| = ∞")
+@op("isinf", complex=LINEAR, **TRUTH_UNARY, ufunc="isinf", onnx="IsInf", formula="|input| = ∞")
 def ISINF(xp: Any, input: Any) -> Any:
     """Whether infinite."""
     return xp.isinf(input)
 
 
-@op("isfinite", **TRUTH_UNARY, ufunc="isfinite", formula="|input| < ∞")
+@op("isfinite", complex=LINEAR, **TRUTH_UNARY, ufunc="isfinite", formula="|input| < ∞")
 def ISFINITE(xp: Any, input: Any) -> Any:
     """Whether neither infinite nor nan."""
     return xp.isfinite(input)
@@ -129,6 +129,7 @@ def _where_dtype(condition: Any, input: Any, other: Any) -> Any:
 
 @op(
     "where",
+    complex=LINEAR,
     **{**ELEMENTWISE, "dtype": _where_dtype},
     meets=1,
     onnx="Where",
@@ -155,6 +156,7 @@ def _fill_shape(input: Any, mask: Any, *, value: Any) -> Any:
 
 @op(
     "masked_fill",
+    complex=LINEAR,
     **{**ELEMENTWISE, "dtype": _fill_dtype, "shape": _fill_shape},
     formula="value where mask, else input",
     vjp=_fill_vjp,
@@ -273,4 +275,4 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     """`input` with `value` (a number or a tensor without dimensions) where `mask` is true."""
     if hasattr(value, "node") and value.node.requires:
         return apply(WHERE, (mask, value, input))  # type: ignore[no-any-return]
-    return apply(MASKED_FILL, (input, mask), {"value": float(value) if hasattr(value, "node") else value})  # type: ignore[no-any-return]
+    return apply(MASKED_FILL, (input, mask), {"value": value.item() if hasattr(value, "node") else value})  # type: ignore[no-any-return]

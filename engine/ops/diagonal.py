@@ -11,7 +11,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.nested import nested
 from engine.shapes import check_dim, sizes
 
@@ -54,6 +54,7 @@ def _diagonal_vjp(xp: Any, g: Any, out: Any, input: Any, *, offset: int, dim1: i
 
 @op(
     "diagonal",
+    complex=LINEAR,
     family="shape",
     shape=_diagonal_shape,
     dtype=dtype.first,
@@ -83,6 +84,7 @@ def _zeros_vjp(
 
 @op(
     "diagonal_zeros",
+    complex=LINEAR,
     family="shape",
     shape=_zeros_shape,
     dtype=dtype.first,
@@ -125,7 +127,13 @@ def _tril_vjp(xp: Any, g: Any, out: Any, input: Any, *, diagonal: int) -> Any:
     return nested(xp, TRIL, g, diagonal=diagonal)
 
 
-@op("tril", **TRIANGLE, vjp=_tril_vjp, formula="input[..., i, j] where j ≤ i + diagonal, else 0")
+@op(
+    "tril",
+    complex=LINEAR,
+    **TRIANGLE,
+    vjp=_tril_vjp,
+    formula="input[..., i, j] where j ≤ i + diagonal, else 0",
+)
 def TRIL(xp: Any, input: Any, *, diagonal: int) -> Any:
     """The part on and below a diagonal; 0 above it."""
     return xp.tril(input, diagonal)
@@ -135,7 +143,13 @@ def _triu_vjp(xp: Any, g: Any, out: Any, input: Any, *, diagonal: int) -> Any:
     return nested(xp, TRIU, g, diagonal=diagonal)
 
 
-@op("triu", **TRIANGLE, vjp=_triu_vjp, formula="input[..., i, j] where j ≥ i + diagonal, else 0")
+@op(
+    "triu",
+    complex=LINEAR,
+    **TRIANGLE,
+    vjp=_triu_vjp,
+    formula="input[..., i, j] where j ≥ i + diagonal, else 0",
+)
 def TRIU(xp: Any, input: Any, *, diagonal: int) -> Any:
     """The part on and above a diagonal; 0 below it."""
     return xp.triu(input, diagonal)

@@ -17,7 +17,7 @@ from engine import dtype
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
-from engine.op import op
+from engine.op import HOLOMORPHIC, op
 from engine.ops.diagonal import DIAGONAL_ZEROS
 from engine.ops.nested import nested
 from engine.pool import stacked
@@ -278,6 +278,7 @@ def _to_operand(
 
 @op(
     "einsum",
+    complex=HOLOMORPHIC,
     family="linear",
     shape=_shape,
     dtype=dtype.promoted,

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import dtype
 from engine.dispatch import unary
-from engine.op import op
+from engine.op import HOLOMORPHIC, op
 from engine.ops.arithmetic import UNARY
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def _exp_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * out
 
 
-@op("exp", **FLOAT_UNARY, onnx="Exp", formula="e ** input", vjp=_exp_vjp, saves=("out",))
+@op("exp", complex=HOLOMORPHIC, **FLOAT_UNARY, onnx="Exp", formula="e ** input", vjp=_exp_vjp, saves=("out",))
 def EXP(xp: Any, input: Any) -> Any:
     """Exponential."""
     return xp.exp(input)
@@ -33,7 +33,7 @@ def _expm1_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out + 1)
 
 
-@op("expm1", **FLOAT_UNARY, formula="e ** input - 1", vjp=_expm1_vjp, saves=("out",))
+@op("expm1", complex=HOLOMORPHIC, **FLOAT_UNARY, formula="e ** input - 1", vjp=_expm1_vjp, saves=("out",))
 def EXPM1(xp: Any, input: Any) -> Any:
     """e ** input - 1, exact near 0."""
     return xp.expm1(input)
@@ -43,7 +43,7 @@ def _exp2_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out * math.log(2))
 
 
-@op("exp2", **FLOAT_UNARY, formula="2 ** input", vjp=_exp2_vjp, saves=("out",))
+@op("exp2", complex=HOLOMORPHIC, **FLOAT_UNARY, formula="2 ** input", vjp=_exp2_vjp, saves=("out",))
 def EXP2(xp: Any, input: Any) -> Any:
     """2 ** input."""
     return xp.exp2(input)
@@ -53,7 +53,7 @@ def _log_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / input
 
 
-@op("log", **FLOAT_UNARY, onnx="Log", formula="ln input", vjp=_log_vjp, saves=("input",))
+@op("log", complex=HOLOMORPHIC, **FLOAT_UNARY, onnx="Log", formula="ln input", vjp=_log_vjp, saves=("input",))
 def LOG(xp: Any, input: Any) -> Any:
     """Natural logarithm."""
     return xp.log(input)
@@ -63,7 +63,7 @@ def _log1p_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (input + 1)
 
 
-@op("log1p", **FLOAT_UNARY, formula="ln (1 + input)", vjp=_log1p_vjp, saves=("input",))
+@op("log1p", complex=HOLOMORPHIC, **FLOAT_UNARY, formula="ln (1 + input)", vjp=_log1p_vjp, saves=("input",))
 def LOG1P(xp: Any, input: Any) -> Any:
     """ln (1 + input), exact near 0."""
     return xp.log1p(input)
@@ -73,7 +73,7 @@ def _log2_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (input * math.log(2))
 
 
-@op("log2", **FLOAT_UNARY, formula="log₂ input", vjp=_log2_vjp, saves=("input",))
+@op("log2", complex=HOLOMORPHIC, **FLOAT_UNARY, formula="log₂ input", vjp=_log2_vjp, saves=("input",))
 def LOG2(xp: Any, input: Any) -> Any:
     """Logarithm to the base 2."""
     return xp.log2(input)
@@ -83,7 +83,7 @@ def _log10_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (input * math.log(10))
 
 
-@op("log10", **FLOAT_UNARY, formula="log₁₀ input", vjp=_log10_vjp, saves=("input",))
+@op("log10", complex=HOLOMORPHIC, **FLOAT_UNARY, formula="log₁₀ input", vjp=_log10_vjp, saves=("input",))
 def LOG10(xp: Any, input: Any) -> Any:
     """Logarithm to the base 10."""
     return xp.log10(input)

@@ -11,7 +11,7 @@ from engine import dtype
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.indexing import getitem
 from engine.ops.nested import nested
 from engine.ops.pad import pad
@@ -50,7 +50,7 @@ def _unfold_vjp(
 
 
 @op(
-    "unfold", family="shape", shape=_columns, dtype=dtype.first, vjp=_unfold_vjp,
+    "unfold", complex=LINEAR, family="shape", shape=_columns, dtype=dtype.first, vjp=_unfold_vjp,
     formula="the windows of input as columns",
 )  # fmt: skip
 def UNFOLD(xp: Any, input: Any, *, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Any:
@@ -79,7 +79,7 @@ def _fold_vjp(
 
 
 @op(
-    "fold", family="shape", shape=_image, dtype=dtype.first, vjp=_fold_vjp,
+    "fold", complex=LINEAR, family="shape", shape=_image, dtype=dtype.first, vjp=_fold_vjp,
     formula="columns added where their windows are",
 )  # fmt: skip
 def FOLD(xp: Any, input: Any, *, size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Any:

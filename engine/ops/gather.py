@@ -8,7 +8,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
 from engine.ops.bounds import outside
 
@@ -52,6 +52,7 @@ def _gather_vjp(xp: Any, g: Any, out: Any, input: Any, index: Any, *, dim: int) 
 
 @op(
     "gather",
+    complex=LINEAR,
     family="shape",
     shape=_gather_shape,
     dtype=dtype.first,
@@ -96,6 +97,7 @@ def _zeros_vjp(xp: Any, g: Any, out: Any, input: Any, *, index: Any, shape: Shap
 
 @op(
     "scatter_zeros",
+    complex=LINEAR,
     family="shape",
     shape=_zeros_shape,
     dtype=dtype.first,

@@ -9,10 +9,11 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.backend import is_array, move, namespace
+from engine.complexes import is_complex
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
 from engine.ops.bounds import outside
 from engine.ops.inplace import replace
@@ -128,6 +129,7 @@ def _is_mask(index: Any) -> bool:
 
 @op(
     "getitem",
+    complex=LINEAR,
     family="shape",
     shape=_item_shape,
     dtype=dtype.first,
@@ -152,6 +154,7 @@ def _put_back_vjp(xp: Any, g: Any, out: Any, input: Any, *, shape: Shape, index:
 
 @op(
     "put_back",
+    complex=LINEAR,
     family="shape",
     shape=_put_back_shape,
     dtype=dtype.first,
@@ -199,6 +202,7 @@ def _put_vjp(xp: Any, g: Any, out: Any, input: Any, value: Any, *, index: Any) -
 
 @op(
     "setitem",
+    complex=LINEAR,
     family="shape",
     shape=_put_shape,
     dtype=dtype.first,
@@ -224,6 +228,12 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     place = raw_index(index, input)
     if isinstance(value, (list, tuple)):
         value = np.asarray(value, input.dtype)
+    if is_complex(value) and not is_complex(input):
+        raise located(
+            TypeError(
+                f"complex numbers do not fit into a tensor of {input.dtype}; take .real or .abs() of them"
+            )
+        )
     replace(input, PUT, (input, value), {"index": place})
 
 
@@ -257,6 +267,7 @@ def _embedding_vjp(xp: Any, g: Any, out: Any, weight: Any, input: Any, *, paddin
 
 @op(
     "embedding",
+    complex=LINEAR,
     family="linear",
     shape=_embedding_shape,
     dtype=dtype.first,

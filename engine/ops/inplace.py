@@ -117,7 +117,7 @@ def _write(target: Tensor, name: str, result: Tensor) -> None:
 
 def _holds(kind: str) -> str:
     """The kinds of element type that can be written into one of `kind`."""
-    return {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}.get(kind, kind)
+    return {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}.get(kind, kind)
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from engine.backend import writeable
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -75,6 +75,7 @@ def _reshape_vjp(xp: Any, g: Any, out: Any, input: Any, **_: Any) -> Any:
 
 @op(
     "reshape",
+    complex=LINEAR,
     **LAYOUT,
     shape=_reshape_shape,
     origin=_reshape_origin,
@@ -112,6 +113,7 @@ def _permute_vjp(xp: Any, g: Any, out: Any, input: Any, *, dims: tuple[int, ...]
 
 @op(
     "permute",
+    complex=LINEAR,
     **LAYOUT,
     shape=_permute_shape,
     origin=_permute_origin,
@@ -146,6 +148,7 @@ def _swap_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim0: int, dim1: int) ->
 
 @op(
     "transpose",
+    complex=LINEAR,
     **LAYOUT,
     shape=_swap_shape,
     origin=_swap_origin,
@@ -194,6 +197,7 @@ def _expand_vjp(xp: Any, g: Any, out: Any, input: Any, *, shape: Shape) -> Any:
 
 @op(
     "expand",
+    complex=LINEAR,
     **LAYOUT,
     shape=_expand_shape,
     origin=shapes.broadcast_origin,
@@ -218,6 +222,7 @@ def _flip_vjp(xp: Any, g: Any, out: Any, input: Any, *, dims: tuple[int, ...]) -
 
 @op(
     "flip",
+    complex=LINEAR,
     **{**LAYOUT, "view": False},
     shape=_flip_shape,
     origin=shapes.same_origin,
@@ -281,6 +286,7 @@ def _cat_vjp(xp: Any, g: Any, out: Any, *inputs: Any, dim: int) -> Any:
 
 @op(
     "cat",
+    complex=LINEAR,
     family="shape",
     dtype=_joined_dtype,
     meets=0,
@@ -330,6 +336,7 @@ def _stack_vjp(xp: Any, g: Any, out: Any, *inputs: Any, dim: int) -> Any:
 
 @op(
     "stack",
+    complex=LINEAR,
     family="shape",
     dtype=_joined_dtype,
     meets=0,

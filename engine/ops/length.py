@@ -10,6 +10,7 @@ from engine.dispatch import apply
 from engine.errors import ArgumentProblem
 from engine.located import located
 from engine.op import op
+from engine.ops.arithmetic import abs
 from engine.ops.reduction import REDUCE, Dim, axes, spread
 
 if TYPE_CHECKING:
@@ -71,4 +72,6 @@ def norm(input: Any, p: Any = 2, dim: Dim = None, keepdim: bool = False, dtype: 
         p = 2
     if isinstance(p, str):
         raise located(ValueError(f'p is a number or "fro", got {p!r}'))
+    if getattr(x, "dtype", None) is not None and x.dtype.kind == "c":
+        x = abs(x)
     return apply(NORM, (x,), {"p": float(p), "dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]

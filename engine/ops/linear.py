@@ -13,7 +13,7 @@ from engine.dnn.library import library
 from engine.dnn.loop import sum_rows
 from engine.errors import shape_text
 from engine.located import located
-from engine.op import op
+from engine.op import HOLOMORPHIC, op
 from engine.pending import put_off
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 
 @op(
     "matmul",
+    complex=HOLOMORPHIC,
     family="linear",
     shape=shapes.matmul,
     dtype=dtype.promoted,
@@ -120,6 +121,7 @@ def linear_vjp(xp: Any, g: Any, out: Any, input: Any, weight: Any, bias: Any) ->
 
 @op(
     "linear",
+    complex=HOLOMORPHIC,
     family="linear",
     shape=shapes.linear,
     dtype=dtype.promoted,

@@ -13,7 +13,7 @@ from engine.dispatch import apply
 from engine.dnn import loop
 from engine.errors import Shape
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.inplace import over
 from engine.ops.nested import on_gpu
 from engine.pool import pool
@@ -46,6 +46,7 @@ def kept(seed: int, counter: int, shape: Shape, p: float) -> Any:
 
 @op(
     "dropout",
+    complex=LINEAR,
     family="random",
     shape=shapes.same,
     dtype=types.first,

@@ -11,7 +11,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
 from engine.ops.nested import nested
 from engine.ops.window import pad_zeros
@@ -69,6 +69,7 @@ def _vjp(xp: Any, g: Any, out: Any, input: Any, *, pad: Any, mode: str, value: f
 
 @op(
     "pad",
+    complex=LINEAR,
     family="shape",
     shape=_shape,
     dtype=dtype.first,
@@ -103,6 +104,7 @@ def _back_vjp(xp: Any, g: Any, out: Any, input: Any, *, pad: Any, mode: str) -> 
 
 @op(
     "pad_back",
+    complex=LINEAR,
     family="shape",
     shape=_back_shape,
     dtype=dtype.first,

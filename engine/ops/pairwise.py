@@ -19,7 +19,6 @@ from engine.ops.arithmetic import (
     minimum,
     mul,
     pow,
-    sign,
     sub,
 )
 from engine.ops.comparison import isinf, isnan, where
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "addcdiv", "addcmul", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "copysign", "deg2rad", "float_power", "fmax", "fmin", "fmod",
-    "frac", "heaviside", "hypot", "isclose", "isneginf", "isposinf", "isreal", "ldexp", "lerp", "logaddexp",
-    "logaddexp2", "logit", "nan_to_num", "positive", "rad2deg", "rsub", "sgn", "signbit", "sinc", "xlogy",
+    "frac", "heaviside", "hypot", "isclose", "isneginf", "isposinf", "ldexp", "lerp", "logaddexp",
+    "logaddexp2", "logit", "nan_to_num", "positive", "rad2deg", "rsub", "signbit", "sinc", "xlogy",
 ]  # fmt: skip
 
 
@@ -244,11 +243,6 @@ def rad2deg(input: Any) -> Tensor:
     return mul(input, 180 / math.pi)
 
 
-def sgn(input: Any) -> Tensor:
-    """-1, 0 or 1."""
-    return sign(input)
-
-
 def positive(input: Any) -> Tensor:
     """`input` itself."""
     return input  # type: ignore[no-any-return]
@@ -284,11 +278,6 @@ def isposinf(input: Any) -> Tensor:
 def isneginf(input: Any) -> Tensor:
     """Whether each element is -inf."""
     return isinf(input) & (input < 0)  # type: ignore[no-any-return]
-
-
-def isreal(input: Any) -> Tensor:
-    """True everywhere: there are no complex tensors."""
-    return input == input if input.dtype.kind != "f" else (input == input) | isnan(input)  # type: ignore[no-any-return]
 
 
 def isclose(

@@ -10,9 +10,10 @@ import numpy as np
 
 from engine import dtype as types
 from engine import shapes
+from engine.complexes import is_complex
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem
-from engine.op import op
+from engine.op import HOLOMORPHIC, LINEAR, op
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -61,7 +62,14 @@ def _sum_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool) 
     return spread(xp, g, input.shape, dim, keepdim)
 
 
-@op("sum", **{**REDUCE, "dtype": _sum_dtype}, onnx="ReduceSum", formula="Σ input", vjp=_sum_vjp)
+@op(
+    "sum",
+    complex=LINEAR,
+    **{**REDUCE, "dtype": _sum_dtype},
+    onnx="ReduceSum",
+    formula="Σ input",
+    vjp=_sum_vjp,
+)
 def SUM(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Sum."""
     return input.sum(axis=axes(dim), dtype=_counted(input), keepdims=keepdim)
@@ -80,7 +88,14 @@ def _mean_vjp(xp: Any, g: Any, out: Any, input: Any, *, dim: Any, keepdim: bool)
     return spread(xp, g * (1 / builtins.max(_count(input.shape, dim), 1)), input.shape, dim, keepdim)
 
 
-@op("mean", **{**REDUCE, "dtype": types.floating}, onnx="ReduceMean", formula="Σ input / n", vjp=_mean_vjp)
+@op(
+    "mean",
+    complex=LINEAR,
+    **{**REDUCE, "dtype": types.floating},
+    onnx="ReduceMean",
+    formula="Σ input / n",
+    vjp=_mean_vjp,
+)
 def MEAN(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Mean; nan of nothing."""
     count = _count(input.shape, dim)
@@ -135,6 +150,7 @@ def _others(xp: Any, x: Any, d: int) -> Any:
 
 @op(
     "prod",
+    complex=HOLOMORPHIC,
     **{**REDUCE, "dtype": _sum_dtype},
     onnx="ReduceProd",
     formula="Π input",
@@ -313,6 +329,7 @@ def _along(input: Any, *, dim: int) -> Any:
 
 @op(
     "cumsum",
+    complex=LINEAR,
     **{**REDUCE, "shape": _along, "dtype": _sum_dtype, "origin": shapes.same_origin},
     onnx="CumSum",
     formula="running Σ input",
@@ -328,13 +345,13 @@ def _truth_dtype(input: Any, **_: Any) -> Any:
     return types.bool
 
 
-@op("any", **{**REDUCE, "dtype": _truth_dtype}, formula="∃ input")
+@op("any", complex=LINEAR, **{**REDUCE, "dtype": _truth_dtype}, formula="∃ input")
 def ANY(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Whether any element is true (not 0)."""
     return xp.any(input, axis=axes(dim), keepdims=keepdim)
 
 
-@op("all", **{**REDUCE, "dtype": _truth_dtype}, formula="∀ input")
+@op("all", complex=LINEAR, **{**REDUCE, "dtype": _truth_dtype}, formula="∀ input")
 def ALL(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
     """Whether all elements are true (not 0)."""
     return xp.all(input, axis=axes(dim), keepdims=keepdim)
@@ -453,6 +470,10 @@ def var(
     """Variance over `dim`, divided by n - 1 (`correction=0`: by n)."""
     by = (1 if unbiased else 0) if correction is None else correction
     dim = axis if dim is None else dim
+    if is_complex(input):
+        return var(input.real, dim, keepdim=keepdim or keepdims, correction=by) + var(
+            input.imag, dim, keepdim=keepdim or keepdims, correction=by
+        )
     return apply(VAR, (input,), {"dim": dim, "keepdim": keepdim or keepdims, "correction": by})  # type: ignore[no-any-return]
 
 

@@ -11,7 +11,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
 from engine.ops.nested import nested
 from engine.shapes import check_dim, sizes
@@ -56,6 +56,7 @@ def _interleave_vjp(xp: Any, g: Any, out: Any, input: Any, *, repeats: Any, dim:
 
 @op(
     "repeat_interleave",
+    complex=LINEAR,
     family="shape",
     shape=_interleave_shape,
     dtype=dtype.first,
@@ -84,6 +85,7 @@ def _back_vjp(xp: Any, g: Any, out: Any, input: Any, *, repeats: Any, dim: int) 
 
 @op(
     "deinterleave",
+    complex=LINEAR,
     family="shape",
     shape=_back_shape,
     dtype=dtype.first,
@@ -134,6 +136,7 @@ def _roll_vjp(xp: Any, g: Any, out: Any, input: Any, *, shifts: Any, dims: Any) 
 
 @op(
     "roll",
+    complex=LINEAR,
     family="shape",
     shape=_roll_shape,
     dtype=dtype.first,
@@ -199,6 +202,7 @@ def _unshuffle_vjp(xp: Any, g: Any, out: Any, input: Any, *, downscale_factor: i
 
 @op(
     "pixel_shuffle",
+    complex=LINEAR,
     family="shape",
     shape=_shuffle_shape,
     dtype=dtype.first,
@@ -221,6 +225,7 @@ def PIXEL_SHUFFLE(xp: Any, input: Any, *, upscale_factor: int) -> Any:
 
 @op(
     "pixel_unshuffle",
+    complex=LINEAR,
     family="shape",
     shape=_unshuffle_shape,
     dtype=dtype.first,

@@ -9,7 +9,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import Shape
-from engine.op import op
+from engine.op import HOLOMORPHIC, op
 from engine.shapes import check_dim, sizes
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _raw_vjp(g: Any, out: Any, input: Any, d: int) -> Any:
     made = np.empty_like(g)
     if few:
         for parts in zip(*(a.reshape(-1, long) for a in (made, g, out, x)), strict=True):
-            parts[0][...] = _line(*(p.astype(np.float64) for p in parts[1:]))
+            parts[0][...] = _line(*(p.astype(np.result_type(p.dtype, np.float64)) for p in parts[1:]))
     else:
         rows, g, out, x = (a.reshape(long, -1) for a in (made, g, out, x))
         later = g[-1].copy()
@@ -92,6 +92,7 @@ def _line(g: Any, out: Any, x: Any) -> Any:
 
 @op(
     "cumprod",
+    complex=HOLOMORPHIC,
     family="reduce",
     shape=_along,
     dtype=_dtype,

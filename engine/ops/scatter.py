@@ -8,7 +8,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
 from engine.ops.bounds import outside
 from engine.ops.gather import GATHER
@@ -116,7 +116,7 @@ def _add_vjp(xp: Any, g: Any, out: Any, input: Any, index: Any, src: Any, *, dim
     return g, None, to_source(xp, g, index, src, dim)
 
 
-@op("scatter_add", **SCATTER_LIKE, vjp=_add_vjp, formula="out[..., index[...], ...] += src")
+@op("scatter_add", complex=LINEAR, **SCATTER_LIKE, vjp=_add_vjp, formula="out[..., index[...], ...] += src")
 def SCATTER_ADD(xp: Any, input: Any, index: Any, src: Any, *, dim: int) -> Any:
     """`src` added where `index` points along `dim`; repeats add up."""
     out = input.copy()
@@ -131,7 +131,7 @@ def _write_vjp(xp: Any, g: Any, out: Any, input: Any, index: Any, src: Any, *, d
     return nested(xp, SCATTER, g, index, 0.0, dim=dim), None, to_source(xp, g, index, src, dim)
 
 
-@op("scatter", **SCATTER_LIKE, vjp=_write_vjp, formula="out[..., index[...], ...] = src")
+@op("scatter", complex=LINEAR, **SCATTER_LIKE, vjp=_write_vjp, formula="out[..., index[...], ...] = src")
 def SCATTER(xp: Any, input: Any, index: Any, src: Any, *, dim: int) -> Any:
     """`src` written where `index` points along `dim`.
 

@@ -11,7 +11,7 @@ from engine import shapes
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape
 from engine.located import located
-from engine.op import op
+from engine.op import LINEAR, op
 from engine.pool import pool
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _split_origin(
 
 @op(
     "split",
+    complex=LINEAR,
     family="shape",
     shape=_split_shape,
     dtype=_split_dtype,
@@ -103,6 +104,7 @@ def _unbind_origin(
 
 @op(
     "unbind",
+    complex=LINEAR,
     family="shape",
     shape=_unbind_shape,
     dtype=_unbind_dtype,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.dispatch import binary, unary
-from engine.op import op
+from engine.op import HOLOMORPHIC, op
 from engine.ops.arithmetic import ELEMENTWISE
 from engine.ops.exponential import FLOAT_UNARY
 
@@ -17,7 +17,9 @@ def _sin_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * xp.cos(input)
 
 
-@op("sin", **FLOAT_UNARY, onnx="Sin", formula="sin input", vjp=_sin_vjp, saves=("input",))
+@op(
+    "sin", complex=HOLOMORPHIC, **FLOAT_UNARY, onnx="Sin", formula="sin input", vjp=_sin_vjp, saves=("input",)
+)
 def SIN(xp: Any, input: Any) -> Any:
     """Sine of an angle in radians."""
     return xp.sin(input)
@@ -27,7 +29,9 @@ def _cos_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return -g * xp.sin(input)
 
 
-@op("cos", **FLOAT_UNARY, onnx="Cos", formula="cos input", vjp=_cos_vjp, saves=("input",))
+@op(
+    "cos", complex=HOLOMORPHIC, **FLOAT_UNARY, onnx="Cos", formula="cos input", vjp=_cos_vjp, saves=("input",)
+)
 def COS(xp: Any, input: Any) -> Any:
     """Cosine of an angle in radians."""
     return xp.cos(input)
@@ -37,7 +41,7 @@ def _tan_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * (out * out + 1)
 
 
-@op("tan", **FLOAT_UNARY, onnx="Tan", formula="tan input", vjp=_tan_vjp, saves=("out",))
+@op("tan", complex=HOLOMORPHIC, **FLOAT_UNARY, onnx="Tan", formula="tan input", vjp=_tan_vjp, saves=("out",))
 def TAN(xp: Any, input: Any) -> Any:
     """Tangent of an angle in radians."""
     return xp.tan(input)
@@ -47,7 +51,15 @@ def _asin_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / xp.sqrt(1 - input * input)
 
 
-@op("asin", **FLOAT_UNARY, onnx="Asin", formula="arcsin input", vjp=_asin_vjp, saves=("input",))
+@op(
+    "asin",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Asin",
+    formula="arcsin input",
+    vjp=_asin_vjp,
+    saves=("input",),
+)
 def ASIN(xp: Any, input: Any) -> Any:
     """Angle of a sine, in radians."""
     return xp.arcsin(input)
@@ -57,7 +69,15 @@ def _acos_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return -g / xp.sqrt(1 - input * input)
 
 
-@op("acos", **FLOAT_UNARY, onnx="Acos", formula="arccos input", vjp=_acos_vjp, saves=("input",))
+@op(
+    "acos",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Acos",
+    formula="arccos input",
+    vjp=_acos_vjp,
+    saves=("input",),
+)
 def ACOS(xp: Any, input: Any) -> Any:
     """Angle of a cosine, in radians."""
     return xp.arccos(input)
@@ -67,7 +87,15 @@ def _atan_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (input * input + 1)
 
 
-@op("atan", **FLOAT_UNARY, onnx="Atan", formula="arctan input", vjp=_atan_vjp, saves=("input",))
+@op(
+    "atan",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Atan",
+    formula="arctan input",
+    vjp=_atan_vjp,
+    saves=("input",),
+)
 def ATAN(xp: Any, input: Any) -> Any:
     """Angle of a tangent, in radians."""
     return xp.arctan(input)
@@ -96,7 +124,15 @@ def _sinh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * xp.cosh(input)
 
 
-@op("sinh", **FLOAT_UNARY, onnx="Sinh", formula="sinh input", vjp=_sinh_vjp, saves=("input",))
+@op(
+    "sinh",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Sinh",
+    formula="sinh input",
+    vjp=_sinh_vjp,
+    saves=("input",),
+)
 def SINH(xp: Any, input: Any) -> Any:
     """Hyperbolic sine."""
     return xp.sinh(input)
@@ -106,7 +142,15 @@ def _cosh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g * xp.sinh(input)
 
 
-@op("cosh", **FLOAT_UNARY, onnx="Cosh", formula="cosh input", vjp=_cosh_vjp, saves=("input",))
+@op(
+    "cosh",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Cosh",
+    formula="cosh input",
+    vjp=_cosh_vjp,
+    saves=("input",),
+)
 def COSH(xp: Any, input: Any) -> Any:
     """Hyperbolic cosine."""
     return xp.cosh(input)
@@ -116,17 +160,37 @@ def _asinh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / xp.sqrt(input * input + 1)
 
 
-@op("asinh", **FLOAT_UNARY, onnx="Asinh", formula="arsinh input", vjp=_asinh_vjp, saves=("input",))
+@op(
+    "asinh",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Asinh",
+    formula="arsinh input",
+    vjp=_asinh_vjp,
+    saves=("input",),
+)
 def ASINH(xp: Any, input: Any) -> Any:
     """Inverse hyperbolic sine."""
     return xp.arcsinh(input)
+
+
+def _complex_acosh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / xp.conj(xp.sqrt(input - 1) * xp.sqrt(input + 1))
 
 
 def _acosh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / xp.sqrt(input * input - 1)
 
 
-@op("acosh", **FLOAT_UNARY, onnx="Acosh", formula="arcosh input", vjp=_acosh_vjp, saves=("input",))
+@op(
+    "acosh",
+    complex=_complex_acosh_vjp,
+    **FLOAT_UNARY,
+    onnx="Acosh",
+    formula="arcosh input",
+    vjp=_acosh_vjp,
+    saves=("input",),
+)
 def ACOSH(xp: Any, input: Any) -> Any:
     """Inverse hyperbolic cosine."""
     return xp.arccosh(input)
@@ -136,7 +200,15 @@ def _atanh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (1 - input * input)
 
 
-@op("atanh", **FLOAT_UNARY, onnx="Atanh", formula="artanh input", vjp=_atanh_vjp, saves=("input",))
+@op(
+    "atanh",
+    complex=HOLOMORPHIC,
+    **FLOAT_UNARY,
+    onnx="Atanh",
+    formula="artanh input",
+    vjp=_atanh_vjp,
+    saves=("input",),
+)
 def ATANH(xp: Any, input: Any) -> Any:
     """Inverse hyperbolic tangent."""
     return xp.arctanh(input)

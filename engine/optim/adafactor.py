@@ -27,6 +27,7 @@ class Adafactor(Optimizer):
     """
 
     op = ADAFACTOR_OP
+    by_element = False
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-2, beta2_decay: float = -0.8,

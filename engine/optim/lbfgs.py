@@ -31,6 +31,7 @@ class LBFGS(Optimizer):
     """
 
     op = LBFGS_OP
+    by_element = False
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1, max_iter: int = 20, max_eval: int | None = None,

@@ -28,6 +28,7 @@ class Muon(Optimizer):
     """
 
     op = MUON_OP
+    by_element = False
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95,

@@ -21,6 +21,7 @@ from engine.location import user_frame
 from engine.memory import memory
 from engine.node import OPTIMIZER, Watched, blank, order
 from engine.op import OPS, Op
+from engine.ops.complex import paired, parts_of
 from engine.optim.step_hooks import Hooked
 from engine.restructure import Parameters, fitted, structure
 from engine.tensor import Tensor, UninitializedParameter
@@ -124,6 +125,7 @@ class Optimizer(Hooked):
 
     op: Op
     at_once = False  # whether `together` serves in main memory too
+    by_element = True  # whether each number is updated by itself, so that complex ones are two real ones
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -157,6 +159,12 @@ class Optimizer(Hooked):
                 raise located(
                     ValueError(
                         f"params[{i}] has no size yet: call the lazy module once, then make the optimizer"
+                    )
+                )
+            if parameter.is_complex() and not self.by_element:
+                raise located(
+                    RuntimeError(
+                        f"{type(self).__name__} does not support complex parameters, params[{i}] is {parameter.dtype}"
                     )
                 )
             if not parameter.is_leaf:
@@ -212,6 +220,21 @@ class Optimizer(Hooked):
         """Change the array `parameter` in place."""
         raise located(NotImplementedError(f"{type(self).__name__} has no update"))
 
+    def _update_parts(
+        self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        """`update` of a complex parameter: its real and its imaginary part learn on their own, as in PyTorch."""
+        parts = parts_of(parameter)
+        kept = {
+            name: parts_of(value)
+            if getattr(value, "shape", None) == parameter.shape and value.dtype.kind == "c"
+            else value
+            for name, value in state.items()
+        }
+        self.update(parts, parts_of(gradient), kept, group)
+        for name, value in kept.items():
+            state[name] = paired(value) if getattr(value, "shape", None) == parts.shape else value
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. Returns what `closure` gave, if one was given.
 
@@ -266,8 +289,9 @@ class Optimizer(Hooked):
     ) -> None:
         frame = frame or user_frame(2)
         kept = self.state[parameter]
+        update = self.update if parameter.array.dtype.kind != "c" else self._update_parts
         if not bus.active:
-            self.update(parameter.array, gradient.array, kept, group)
+            update(parameter.array, gradient.array, kept, group)
             writes.note(parameter.array, self.op.name, frame)
             return
         node = blank(Watched)
@@ -281,7 +305,7 @@ class Optimizer(Hooked):
         node.code, node.lasti = frame.f_code, frame.f_lasti
         arrays = [parameter.array, gradient.array]
         loud = begin(node, arrays)
-        self.update(parameter.array, gradient.array, kept, group)
+        update(parameter.array, gradient.array, kept, group)
         writes.note(parameter.array, self.op.name, frame)
         if loud:
             node.duration = perf_counter_ns() - node.start

@@ -1,0 +1,281 @@
+"""Complex tensors: made, printed, kept, written to by their parts, and learned, as PyTorch does. Their ops: samples_complex.py."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine as ds
+from engine import nn
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+
+
+def both(call: Any) -> tuple[Any, Any]:
+    """What `call(library, its nn)` gives here and in PyTorch."""
+    return call(ds), call(torch)
+
+
+def same(call: Any, **near: float) -> None:
+    ours, theirs = both(call)
+    assert str(theirs.dtype) == f"torch.{ours.dtype}"
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), **near)
+
+
+Z = np.array([[1 + 2j, -0.5j, 3.0], [0.25 - 1j, 0, -2 + 0.125j]], np.complex64)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda lib: lib.tensor(1 + 2j),
+        lambda lib: lib.tensor([1, 2.5, 1j]),
+        lambda lib: lib.tensor([1j], dtype=lib.cdouble),
+        lambda lib: lib.zeros(2, dtype=lib.cfloat),
+        lambda lib: lib.full((2,), 1j),
+        lambda lib: lib.full_like(lib.ones(2, dtype=lib.complex64), 2j),
+        lambda lib: lib.eye(2, dtype=lib.complex128),
+        lambda lib: lib.ones(2).to(lib.complex64),
+        lambda lib: lib.arange(3).cfloat() if lib is ds else lib.arange(3).to(lib.cfloat),
+        lambda lib: lib.tensor([1, 2]) * 1j,
+        lambda lib: lib.tensor([1.0, 2.0], dtype=lib.float64) + 1j,
+        lambda lib: lib.tensor([True]) * 2j,
+        lambda lib: lib.tensor(Z).real,
+        lambda lib: lib.tensor(Z).imag,
+        lambda lib: lib.tensor(Z).abs(),
+        lambda lib: lib.tensor(Z.astype(np.complex128)).angle(),
+        lambda lib: lib.tensor(Z).mean(),
+        lambda lib: lib.tensor(Z).new_zeros(3),
+        lambda lib: lib.sgn(lib.tensor(Z)),
+        lambda lib: lib.isreal(lib.tensor(Z)),
+        lambda lib: lib.real(lib.ones(2)),
+        lambda lib: lib.conj(lib.ones(2)),
+        lambda lib: lib.angle(lib.tensor([-1.0, 2.0, float("nan")])),
+        lambda lib: lib.angle(lib.tensor([-1, 2])),
+        lambda lib: lib.linalg.norm(lib.tensor(Z)),
+        lambda lib: lib.as_tensor(Z),
+        lambda lib: lib.from_numpy(Z.copy()),
+        lambda lib: lib.complex(lib.ones(2, dtype=lib.float64), lib.zeros(2, dtype=lib.float64)),
+    ],
+)
+def test_values_and_types_are_pytorchs(make: Any) -> None:
+    same(make, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1 + 2j, 3.5 - 1j], [1 + 2j, -3 - 1j], [0.123456 + 1j * 1e5], 1.5 + 0.25j, [1e10 + 1j], [-0.5, 10.25 + 3j],
+        [[1e-6 + 1j, 2.5], [float("nan"), 1j * float("inf")]], [complex(0.0, -0.0), 1e-9j],
+    ],
+)  # fmt: skip
+def test_they_print_as_pytorchs_do(values: Any) -> None:
+    ours, theirs = both(lambda lib: repr(lib.tensor(values)))
+    assert ours == theirs
+    ours, theirs = both(lambda lib: repr(lib.tensor(values, dtype=lib.complex128)))
+    assert ours.split() == theirs.replace("torch.", "").split()
+
+
+def test_random_ones_have_the_variance_one_together() -> None:
+    ds.manual_seed(0)
+    z = ds.randn(20000, dtype=ds.cfloat)
+    assert z.is_leaf
+    assert z.var().item() == pytest.approx(1, abs=0.05)
+    assert z.real.var().item() == pytest.approx(0.5, abs=0.03)
+    u = ds.rand(100, dtype=ds.cdouble, requires_grad=True)
+    assert u.requires_grad
+    assert u.dtype == ds.complex128
+    assert u.is_leaf
+    assert all(0 <= part < 1 for value in u.tolist() for part in (value.real, value.imag))
+    assert ds.rand_like(z).dtype == ds.randn_like(z).dtype == ds.complex64
+
+
+def test_they_leave_and_come_back() -> None:
+    z = ds.tensor(Z, requires_grad=True)
+    assert z.is_complex()
+    assert not z.is_floating_point()
+    assert ds.is_complex(z)
+    assert z[0, 0].item() == 1 + 2j == complex(z[0, 0])
+    assert z.tolist() == Z.tolist()
+    assert z.detach().numpy().dtype == np.complex64
+    back = pickle.loads(pickle.dumps(z))
+    assert back.requires_grad
+    np.testing.assert_array_equal(back.detach().numpy(), Z)
+    file = io.BytesIO()
+    ds.save({"a": z, "wide": z.detach().to(ds.cdouble)}, file)
+    file.seek(0)
+    found = ds.load(file)
+    assert (found["a"].dtype, found["wide"].dtype) == (ds.complex64, ds.complex128)
+    np.testing.assert_array_equal(found["wide"].numpy(), Z)
+
+
+def test_the_imaginary_part_is_not_lost_in_silence() -> None:
+    z = ds.tensor(Z, requires_grad=True)
+    with pytest.warns(UserWarning, match="discards the imaginary part"):
+        out = z.float()
+    (2 * out).sum().backward()
+    assert z.grad is not None
+    np.testing.assert_array_equal(z.grad.numpy(), np.full(Z.shape, 2 + 0j))
+    real = ds.ones(2, 3)
+    with pytest.raises(TypeError, match="complex numbers do not fit"):
+        real[0] = z[0]
+    with pytest.raises(TypeError, match="does not fit into float32"):
+        real += z.detach()
+    with pytest.raises(TypeError):
+        float(z[0, 0])
+
+
+def test_parts_are_views_and_gradients_know_what_is_written_to_them() -> None:
+    def run(lib: Any) -> list[Any]:
+        z = lib.tensor(Z, requires_grad=True)
+        w = lib.tensor([2.0, 3.0, 4.0], requires_grad=True)
+        a = z * 1
+        a.real[0] = w
+        a.imag.mul_(2.0)
+        lib.view_as_real(a)[1, :, 1] += w
+        b = lib.view_as_real(z) * 1.0
+        lib.view_as_complex(b)[0] *= 1j
+        out = (a * a).real.sum() + (b**3).sum()
+        out.backward()
+        return [a.detach(), b.detach(), z.grad, w.grad]
+
+    for ours, theirs in zip(*both(run), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.resolve_conj().numpy(), rtol=1e-5)
+    plain = ds.zeros(2, dtype=ds.cfloat)
+    plain.real = ds.tensor([1.0, 2.0])
+    plain.imag = 3
+    assert plain.tolist() == [1 + 3j, 2 + 3j]
+
+
+def test_only_a_real_loss_has_a_gradient() -> None:
+    z = ds.tensor(Z, requires_grad=True)
+    with pytest.raises(RuntimeError, match="only for real outputs, this one is complex64"):
+        (z * z).sum().backward()
+    with pytest.raises(RuntimeError, match="only for real outputs"):
+        ds.grad((z * z).sum(), z)
+    with pytest.raises(RuntimeError, match="gradient to start with is float32"):
+        (z * z).backward(ds.ones(2, 3))
+    (z * z).backward(ds.ones(2, 3, dtype=ds.cfloat) * 1j)
+    assert z.grad is not None
+    np.testing.assert_allclose(z.grad.numpy(), 2j * Z.conj())
+    with pytest.raises(RuntimeError, match='the gradient of "slogdet" is not there'):
+        ds.linalg.slogdet(ds.randn(2, 2, dtype=ds.cfloat, requires_grad=True)).logabsdet.backward()
+
+
+def test_real_numbers_among_complex_ones_have_real_gradients_of_any_order() -> None:
+    def run(lib: Any) -> list[Any]:
+        t = lib.tensor([0.5, -1.0, 2.0], requires_grad=True)
+        z = lib.exp(1j * t) * t + lib.tensor([1j, 2.0, -1 + 1j])
+        loss = (z.abs() ** 3).sum() + (z * z.conj() * t).real.sum()
+        (first,) = lib.autograd.grad(loss, t, create_graph=True)
+        (second,) = lib.autograd.grad((first * first).sum(), t)
+        return [first.detach(), second]
+
+    for ours, theirs in zip(*both(run), strict=True):
+        assert ours.dtype == ds.float32
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4)
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "SGD": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
+    "Adam": {"lr": 0.05, "amsgrad": True},
+    "AdamW": {"lr": 0.05},
+    "RMSprop": {"lr": 0.02},
+    "Adagrad": {"lr": 0.1},
+    "NAdam": {"lr": 0.05},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_complex_parameters_learn_as_pytorchs(name: str) -> None:
+    def run(lib: Any) -> Any:
+        weight = lib.nn.Parameter(lib.tensor(Z))
+        scale = lib.nn.Parameter(lib.ones(3))
+        learning = getattr(lib.optim, name)([weight, scale], **OPTIMIZERS[name])
+        for _ in range(4):
+            learning.zero_grad()
+            ((weight * scale - 1j).abs() ** 2).sum().backward()
+            lib.nn.utils.clip_grad_norm_([weight, scale], 2.0)
+            learning.step()
+        kept = learning.state_dict()["state"][0]
+        kinds = sorted(
+            str(getattr(v, "dtype", "")).removeprefix("torch.")
+            for k, v in kept.items()
+            if k != "step" and getattr(v, "ndim", 0)
+        )
+        return weight, kinds
+
+    (ours, kinds), (theirs, other_kinds) = both(run)
+    assert kinds == other_kinds
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_learn_complex_parameters_says_so() -> None:
+    weight = nn.Parameter(ds.tensor(Z))
+    with pytest.raises(
+        RuntimeError, match=r"LBFGS does not support complex parameters, params\[0\] is complex64"
+    ):
+        ds.optim.LBFGS([weight])
+    (weight.abs() ** 2).sum().backward()
+    with pytest.raises(RuntimeError, match="have no order"):
+        nn.utils.clip_grad_value_([weight], 1.0)
+
+
+def test_a_module_keeps_them() -> None:
+    class Mixing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(ds.tensor(Z))
+            self.register_buffer("turn", ds.tensor([1j]))
+
+    model = Mixing()
+    other = Mixing()
+    with ds.no_grad():
+        other.weight.zero_()
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(other.weight.detach().numpy(), Z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.double()
+    assert model.weight.dtype == ds.complex64
+
+
+def test_a_function_of_ones_own_is_given_gradients_by_the_same_convention() -> None:
+    def run(lib: Any) -> Any:
+        class Cube(lib.autograd.Function):  # type: ignore[misc,name-defined]
+            @staticmethod
+            def forward(ctx: Any, z: Any) -> Any:
+                ctx.save_for_backward(z)
+                return z**3
+
+            @staticmethod
+            def backward(ctx: Any, grad: Any) -> Any:
+                (z,) = ctx.saved_tensors
+                return grad * (3 * z**2).conj()
+
+        z = lib.tensor(Z, requires_grad=True)
+        Cube.apply(z).imag.sum().backward()
+        return z.grad
+
+    same(run, rtol=1e-5)
+
+
+def test_an_error_names_the_op_and_the_persons_line() -> None:
+    with pytest.raises(RuntimeError) as told:
+        nn.Sequential(nn.Linear(2, 2, dtype=ds.cfloat), nn.ReLU())(ds.ones(1, 2, dtype=ds.cfloat))
+    assert "\"relu\" not implemented for 'ComplexFloat'" in str(told.value)
+    assert __file__ in str(told.value)
+    with pytest.raises(RuntimeError, match='"floor"'):
+        ds.floor(ds.tensor(1j))
+
+
+def test_norms_of_nothing_complex_stay_as_they_were() -> None:
+    assert ds.tensor([3.0, 4.0]).norm().item() == 5
+    assert ds.tensor([3j, 4.0]).norm().item() == pytest.approx(5)
+    assert math.isclose(ds.linalg.vector_norm(ds.tensor([3j, 4.0]), 1).item(), 7)
