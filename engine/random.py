@@ -7,6 +7,7 @@ so a node that keeps seed and counter can be recomputed and replayed to the same
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,17 @@ def set_rng_state(state: tuple[int, int]) -> None:
     default_generator.set_state(state)
 
 
+# Told of each draw, and of its generator and count, while a step is recorded on a GPU.
+watching: Callable[[tuple[int, int], Generator, int], None] | None = None
+
+
 def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:
     """Reserve `count` numbers of a generator: (seed, counter)."""
-    return (generator or default_generator).draw(count)
+    source = generator or default_generator
+    found = source.draw(count)
+    if watching is not None:
+        watching(found, source, count)
+    return found
 
 
 def generator(seed: int, counter: int) -> np.random.Generator:

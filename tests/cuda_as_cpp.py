@@ -16,7 +16,7 @@ import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import strict_cupy
@@ -193,6 +193,9 @@ class RawModule:
         meets = MEETS.search(self.code[start : after if after > 0 else None]) is not None
 
         def kernel(grid: Any, block: Any, args: tuple[Any, ...]) -> None:
+            if Stream.recorded is not None:
+                Stream.recorded.append((kernel, grid, block, args))
+                return
             values = [value_of(a) for a in args]
             places = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
             sizes = [(ctypes.c_int * 3)(*(*each, 1, 1)[:3]) for each in (grid, block)]
@@ -202,6 +205,39 @@ class RawModule:
         return kernel
 
 
+class Stream:
+    """A stream that records kernels, and nothing else: what is recorded is not run, as on a GPU."""
+
+    ptr = 0
+    recorded: ClassVar[list[Any] | None] = None
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        pass
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        """Nothing: all is done."""
+
+    def begin_capture(self) -> None:
+        """What follows is recorded."""
+        Stream.recorded = []
+
+    def end_capture(self) -> Any:
+        """The recording, with a `launch`."""
+        recorded, Stream.recorded = Stream.recorded or [], None
+
+        def launch() -> None:
+            for kernel, *given in recorded:
+                kernel(*given)
+
+        return types.SimpleNamespace(launch=launch)
+
+
 @contextlib.contextmanager
 def installed() -> Iterator[types.ModuleType]:
     """The stand-in for CuPy with a compiler, for a block."""
@@ -209,9 +245,10 @@ def installed() -> Iterator[types.ModuleType]:
 
     caches = (launch.compiled, launch.kernel, launch._module)
     with strict_cupy.installed() as cupy:
-        stream = types.SimpleNamespace(ptr=0)
         cupy.RawModule = RawModule  # type: ignore[attr-defined]
-        cupy.cuda.get_current_stream = lambda: stream
+        cupy.cuda.Stream, cupy.cuda.get_current_stream = Stream, Stream
+        cupy.cuda.MemoryPool = lambda: types.SimpleNamespace(malloc=None)
+        cupy.cuda.using_allocator = lambda _: contextlib.nullcontext()
         for cache in caches:
             cache.cache_clear()
         try:

@@ -224,6 +224,12 @@ class ndarray:  # noqa: N801 - CuPy's name
         """The numbers, on the CPU."""
         return self.host.copy()
 
+    def set(self, array: np.ndarray[Any, Any], stream: Any = None) -> None:
+        """Numbers of the CPU, copied here."""
+        if array.shape != self.host.shape or array.dtype != self.host.dtype:
+            raise ValueError("the array does not fit")
+        self.host[...] = array
+
     def item(self, *args: int) -> Any:
         """One number."""
         return self.host.item(*args)

@@ -165,16 +165,27 @@ def bounds(index: Any) -> tuple[int, int] | None:
 
 def dropout(x: Any, p: float, seed: int, counter: int) -> Any:
     """(result, what is kept): the elements that NumPy's generator keeps from the same seed."""
-    from engine.random import generator
-
-    capture.refuse("dropout")
     if not _usable(x) or x.dtype.char == "d":
+        capture.refuse("a dropout that is drawn by the CPU")
         return None
-    key = generator(seed, counter).bit_generator.state["state"]["key"]
     module = cupy()
     out, mask = module.empty(x.shape, x.dtype), module.empty(x.shape, bool)
     launch.each(
-        "dropout", x.dtype.char, -(-x.size // 8), x, out, mask, int64(x.size), np.uint64(key[0]), np.uint64(key[1]),
-        np.uint64(counter), np.float32(p), float(1 / (1 - p) if p < 1 else 0.0),
+        "dropout", x.dtype.char, -(-x.size // 8), x, out, mask, int64(x.size), *_drawn(p, seed, counter),
     )  # fmt: skip
     return out, mask
+
+
+def dropped(shape: tuple[int, ...], dtype: Any, p: float, seed: int, counter: int) -> Any:
+    """What a dropout multiplies with, 0 or 1 / (1 - p)."""
+    if 0 in shape or dtype.char not in launch.KINDS or not launch.compiled(dtype.char):
+        capture.refuse("a dropout that is drawn by the CPU")
+        return None
+    out = cupy().empty(shape, dtype)
+    launch.each("dropped", dtype.char, -(-out.size // 8), out, int64(out.size), *_drawn(p, seed, counter))
+    return out
+
+
+def _drawn(p: float, seed: int, counter: int) -> tuple[Any, ...]:
+    key = capture.words(seed, counter)
+    return *key, np.float32(p), float(1 / (1 - p) if p < 1 else 0.0), capture.seeded(seed, counter)

@@ -95,13 +95,14 @@ __global__ void max_pool_gradient(const T* g, const unsigned char* places, T* to
 
 // --- optimizers: many parameters in one launch --------------------------------------------------------------
 // `chunks` holds, for each block, which parameter it works on and from where; `at` the addresses of each one's
-// arrays, `step` of them a parameter.
+// arrays. `told`, where there is any, holds the plain numbers: those of a recorded step, which differ at each launch.
 
 #define CHUNK 4096
 #define OWN(i) for (long long i = from + threadIdx.x; i < from + CHUNK && i < size; i += blockDim.x)
 
 __global__ void sgd(const long long* chunks, const long long* sizes, const long long* at, int count, double lr_, double momentum_,
-                    double damped_, double decay_, int nesterov, int first, int maximize) {
+                    double damped_, double decay_, int nesterov, int first, int maximize, const double* told) {
+    if (told) { lr_ = told[0]; momentum_ = told[1]; damped_ = told[2]; decay_ = told[3]; }
     long long which = chunks[2 * blockIdx.x], from = chunks[2 * blockIdx.x + 1], size = sizes[which];
     T* p = (T*)at[which];
     const T* g = (const T*)at[count + which];
@@ -121,7 +122,9 @@ __global__ void sgd(const long long* chunks, const long long* sizes, const long 
 }
 
 __global__ void adam(const long long* chunks, const long long* sizes, const long long* at, int count, double lr_, double beta1_,
-                     double beta2_, double eps_, double decay_, double step_, double root_, int decoupled, int maximize) {
+                     double beta2_, double eps_, double decay_, double step_, double root_, int decoupled, int maximize,
+                     const double* told) {
+    if (told) { lr_ = told[0]; beta1_ = told[1]; beta2_ = told[2]; eps_ = told[3]; decay_ = told[4]; step_ = told[5]; root_ = told[6]; }
     long long which = chunks[2 * blockIdx.x], from = chunks[2 * blockIdx.x + 1], size = sizes[which];
     T* p = (T*)at[which];
     const T* g = (const T*)at[count + which];
@@ -143,6 +146,43 @@ __global__ void adam(const long long* chunks, const long long* sizes, const long
         if (most) { square = (A)most[i] > square ? (A)most[i] : square; most[i] = (T)square; }
         p[i] = (T)(own - step * (mean / (sqrt(square) / root + eps)));
     }
+}
+
+// --- gradients held within a norm: the sum of squares of each chunk, then of all, then the factor ---------------
+
+__global__ void squares(const long long* chunks, const long long* sizes, const long long* at, double* parts) {
+    __shared__ double own[256];
+    long long which = chunks[2 * blockIdx.x], from = chunks[2 * blockIdx.x + 1], size = sizes[which];
+    const T* g = (const T*)at[which];
+    double sum = 0;
+    OWN(i) { double v = (double)(A)g[i]; sum += v * v; }
+    own[threadIdx.x] = sum;
+    for (int o = 128; o; o >>= 1) {
+        __syncthreads();
+        if (threadIdx.x < o) own[threadIdx.x] += own[threadIdx.x + o];
+    }
+    if (threadIdx.x == 0) parts[blockIdx.x] = own[0];
+}
+
+__global__ void whole_norm(const double* parts, long long n, double* total, T* rounded) {
+    __shared__ double own[256];
+    double sum = 0;
+    for (long long i = threadIdx.x; i < n; i += blockDim.x) sum += parts[i];
+    own[threadIdx.x] = sum;
+    for (int o = 128; o; o >>= 1) {
+        __syncthreads();
+        if (threadIdx.x < o) own[threadIdx.x] += own[threadIdx.x + o];
+    }
+    if (threadIdx.x == 0) { total[0] = sqrt(own[0]); rounded[0] = (T)(A)total[0]; }
+}
+
+// A norm that is not a number makes the gradients that too.
+__global__ void hold(const long long* chunks, const long long* sizes, const long long* at, const double* total, double most) {
+    long long which = chunks[2 * blockIdx.x], from = chunks[2 * blockIdx.x + 1], size = sizes[which];
+    T* g = (T*)at[which];
+    double factor = most / (total[0] + 1e-6);
+    if (factor >= 1) return;
+    OWN(i) g[i] = (T)((A)g[i] * (A)factor);
 }
 
 // --- rows: a block for each, its sums by shuffles and shared memory ---------------------------------------
@@ -320,27 +360,53 @@ __global__ void lstm_step_gradient(const T* bare, const T* c, const T* after, co
 
 __device__ unsigned long long high(unsigned long long a, unsigned long long b) { return __umul64hi(a, b); }
 
+// Eight numbers of the stream, the ones that NumPy draws with `counter`, as bits: those from 8 b on. `told`, where there
+// is any, holds the key and the counter.
+__device__ void draw(unsigned long long* c, long long b, unsigned long long k0, unsigned long long k1, unsigned long long counter,
+                     const unsigned long long* told) {
+    if (told) { k0 = told[0]; k1 = told[1]; counter = told[2]; }
+    c[0] = counter + 1 + b;
+    c[1] = counter + 1 + b < counter + 1;
+    c[2] = c[3] = 0;
+    for (int r = 0; r < 10; r++) {
+        unsigned long long h0 = high(0xD2E7470EE14C6C93ull, c[0]), l0 = 0xD2E7470EE14C6C93ull * c[0];
+        unsigned long long h1 = high(0xCA5A826395121157ull, c[2]), l1 = 0xCA5A826395121157ull * c[2];
+        c[0] = h1 ^ c[1] ^ k0;
+        c[1] = l1;
+        c[2] = h0 ^ c[3] ^ k1;
+        c[3] = l0;
+        k0 += 0x9E3779B97F4A7C15ull;
+        k1 += 0xBB67AE8584CAA73Bull;
+    }
+}
+
+// Whether the j-th of eight numbers, uniform from 0 to 1, reaches p.
+__device__ unsigned char reaches(const unsigned long long* c, int j, float p) {
+    unsigned int word = (unsigned int)(j % 2 ? c[j / 2] >> 32 : c[j / 2]);
+    return (word >> 8) * (1.0f / 16777216.0f) >= p;
+}
+
 __global__ void dropout(const T* x, T* out, unsigned char* mask, long long n, unsigned long long key0, unsigned long long key1,
-                        unsigned long long counter, float p, double scale) {
+                        unsigned long long counter, float p, double scale, const unsigned long long* told) {
     EACH(b, (n + 7) / 8) {
-        unsigned long long c[4] = {counter + 1 + b, counter + 1 + b < counter + 1, 0, 0}, k0 = key0, k1 = key1;
-        for (int r = 0; r < 10; r++) {
-            unsigned long long h0 = high(0xD2E7470EE14C6C93ull, c[0]), l0 = 0xD2E7470EE14C6C93ull * c[0];
-            unsigned long long h1 = high(0xCA5A826395121157ull, c[2]), l1 = 0xCA5A826395121157ull * c[2];
-            c[0] = h1 ^ c[1] ^ k0;
-            c[1] = l1;
-            c[2] = h0 ^ c[3] ^ k1;
-            c[3] = l0;
-            k0 += 0x9E3779B97F4A7C15ull;
-            k1 += 0xBB67AE8584CAA73Bull;
-        }
+        unsigned long long c[4];
+        draw(c, b, key0, key1, counter, told);
         for (int j = 0; j < 8 && b * 8 + j < n; j++) {
             long long i = b * 8 + j;
-            unsigned int word = (unsigned int)(j % 2 ? c[j / 2] >> 32 : c[j / 2]);
-            unsigned char keep = (word >> 8) * (1.0f / 16777216.0f) >= p;
+            unsigned char keep = reaches(c, j, p);
             mask[i] = keep;
             out[i] = (T)((A)x[i] * (keep ? (A)scale : (A)0));
         }
+    }
+}
+
+// What a dropout multiplies with, alone.
+__global__ void dropped(T* out, long long n, unsigned long long key0, unsigned long long key1, unsigned long long counter, float p,
+                        double scale, const unsigned long long* told) {
+    EACH(b, (n + 7) / 8) {
+        unsigned long long c[4];
+        draw(c, b, key0, key1, counter, told);
+        for (int j = 0; j < 8 && b * 8 + j < n; j++) out[b * 8 + j] = (T)(reaches(c, j, p) ? (A)scale : (A)0);
     }
 }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from engine.backend import cupy
 from engine.gpu import capture, launch
-from engine.gpu.launch import int32
+from engine.gpu.launch import int32, int64
 
 CHUNK = 4096  # elements a block works on; the same in `kernels.cu`
 _tables: dict[tuple[int, ...], Any] = {}
@@ -45,15 +45,35 @@ def serves(arrays: Sequence[Any]) -> bool:
 
 
 def step(
-    name: str, columns: Sequence[Sequence[Any]], numbers: Sequence[float], switches: Sequence[int]
-) -> None:
-    """Launch `name` on columns of arrays: the parameters, their gradients, then what is kept for each (None: nothing)."""
+    name: str, columns: Sequence[Sequence[Any]], numbers: Sequence[float], switches: Sequence[int],
+    again: Callable[[], Sequence[float]], undo: Callable[[], None] | None = None,
+) -> None:  # fmt: skip
+    """Launch `name` on columns of arrays: the parameters, their gradients, then what is kept for each (None: nothing).
+
+    In a recorded step `again` counts the next step and gives its numbers; `undo` takes back that this one was counted.
+    """
     parameters = columns[0]
     chunks, sizes, blocks = _table(tuple(p.size for p in parameters))
     at = _addresses(tuple([0 if a is None else a.data.ptr for column in columns for a in column]))
     capture.hold(chunks, sizes, at)
+    told = capture.told(np.array(numbers, np.float64), lambda: np.array(again(), np.float64), undo)
     arguments = (
         chunks, sizes, at, int32(len(parameters)), *[float(n) for n in numbers],
-        *[int32(s) for s in switches],
+        *[int32(s) for s in switches], told,
     )  # fmt: skip
     launch.kernel(name, parameters[0].dtype.char)((blocks,), (256,), arguments)
+
+
+def clip(gradients: Sequence[Any], most: float) -> Any:
+    """Hold the Euclidean norm of all of them within `most`, in place; the norm before, on the GPU. None: not done."""
+    if not serves(gradients):
+        return None
+    module, kind = cupy(), gradients[0].dtype
+    chunks, sizes, blocks = _table(tuple(g.size for g in gradients))
+    at = _addresses(tuple([g.data.ptr for g in gradients]))
+    capture.hold(chunks, sizes, at)
+    parts, total, rounded = module.empty(blocks, "d"), module.empty((), "d"), module.empty((), kind)
+    launch.kernel("squares", kind.char)((blocks,), (256,), (chunks, sizes, at, parts))
+    launch.kernel("whole_norm", kind.char)((1,), (256,), (parts, int64(blocks), total, rounded))
+    launch.kernel("hold", kind.char)((blocks,), (256,), (chunks, sizes, at, total, float(most)))
+    return rounded

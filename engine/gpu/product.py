@@ -6,6 +6,8 @@ import ctypes
 import math
 from typing import Any
 
+import numpy as np
+
 from engine.backend import cupy
 from engine.gpu.blas import blas, check
 
@@ -91,13 +93,48 @@ def _numbers(kind: str) -> tuple[int, int, Any, Any]:
 
 
 def product(a: Any, b: Any, out: Any = None) -> Any:
-    """`a @ b` of two matrices of one type, into `out` where it is given; of two stacks of them without."""
+    """`a @ b` of arrays of one type, into `out` where it is given and there are two matrices; vectors as with NumPy."""
+    made = _direct(a, b, out)
+    return _arranged(a, b) if made is None and out is None else made
+
+
+def _arranged(a: Any, b: Any) -> Any:
+    """The same of vectors, of stacks that are stretched, and of what lies in no order that cuBLAS takes."""
+    if (
+        not (a.ndim and b.ndim and a.size and b.size)
+        or a.dtype != b.dtype
+        or a.dtype.char not in KINDS
+        or blas() is None
+    ):
+        return None
+    if a.ndim == 1 or b.ndim == 1:
+        left, right = (a[None] if a.ndim == 1 else a), (b[:, None] if b.ndim == 1 else b)
+        made = product(left, right)
+        if made is None:
+            return None
+        made = made[..., 0] if b.ndim == 1 else made
+        return made[..., 0] if a.ndim == b.ndim == 1 else made[..., 0, :] if a.ndim == 1 else made
+    if a.shape[-1] != b.shape[-2]:
+        return None
+    module = cupy()
+    if b.ndim > 2:
+        try:
+            lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError:
+            return None  # CuPy says it better
+        a = module.broadcast_to(a, (*lead, *a.shape[-2:]))
+        b = module.broadcast_to(b, (*lead, *b.shape[-2:]))
+    return _direct(module.ascontiguousarray(a), module.ascontiguousarray(b))
+
+
+def _direct(a: Any, b: Any, out: Any = None) -> Any:
+    """By one call on the arrays as they lie; None where that is not possible."""
     kind = a.dtype.char
     if a.ndim > 2 and a.ndim == b.ndim and out is None:
         return stacked(a, b)
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous:  # rows, whatever stands above them
         flat = None if out is None else out.reshape(-1, out.shape[-1])
-        made = product(a.reshape(-1, a.shape[-1]), b, flat)
+        made = _direct(a.reshape(-1, a.shape[-1]), b, flat)
         return None if made is None else made.reshape(*a.shape[:-1], b.shape[1])
     if a.ndim != 2 or b.ndim != 2 or kind not in KINDS or b.dtype != a.dtype or blas() is None:
         return None

@@ -200,6 +200,11 @@ def dropped(xp: Any, shape: Shape, kind: Any, p: float, seed: int, counter: int)
 
     Drawn again, not kept.
     """
+    if on_gpu(xp):
+        from engine.gpu import elementwise as gpu
+
+        if (made := gpu.dropped(shape, np.dtype(kind), p, seed, counter)) is not None:
+            return made
     mask = kept(seed, counter, shape, p)
     return xp.asarray(mask) * np.dtype(kind).type(1 / (1 - p) if p < 1 else 0.0)
 

@@ -19,6 +19,7 @@ from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import HOLOMORPHIC, op
 from engine.ops.diagonal import DIAGONAL_ZEROS
+from engine.ops.linear import product as matrix_product
 from engine.ops.nested import nested
 from engine.pool import stacked
 from engine.shapes import sizes
@@ -187,7 +188,7 @@ def product(
 
     lead, r, k, m = shape(batch), math.prod(shape(rows)), math.prod(shape(inner)), math.prod(shape(columns))
     x, y = x.reshape(*lead, r, k), y.reshape(*lead, k, m)
-    made = x * y if not inner else stacked(x, y) if xp is np else xp.matmul(x, y)
+    made = x * y if not inner else stacked(x, y) if xp is np else matrix_product(xp, x, y)
     return made.reshape(lead + shape(rows) + shape(columns)), (*batch, *rows, *columns)
 
 

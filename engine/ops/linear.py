@@ -49,6 +49,10 @@ def _swap(x: Any) -> Any:
     return x.swapaxes(-1, -2)
 
 
+def _times(xp: Any, a: Any, b: Any) -> Any:
+    return product(xp, a, b) if xp.__name__ == "cupy" else a @ b
+
+
 def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     # A vector is a matrix of one row (left) or one column (right); the engine sums over broadcast dimensions.
     # Which of the two are vectors shows in the ranks, but only one of them may have been saved.
@@ -57,14 +61,18 @@ def _matmul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
         if other.ndim == 1:
             to_input = g[..., None] * other
         elif g.ndim < other.ndim:  # the input was a vector
-            to_input = xp.sum((g[..., None, :] @ _swap(other))[..., 0, :], axis=tuple(range(other.ndim - 2)))
+            to_input = xp.sum(
+                _times(xp, g[..., None, :], _swap(other))[..., 0, :], axis=tuple(range(other.ndim - 2))
+            )
         else:
             to_input = product(xp, g, _swap(other))
     if input is not None:
         if input.ndim == 1:
             to_other = g * input if g.ndim == 0 else input[:, None] * g[..., None, :]
         elif g.ndim < input.ndim:  # the other was a vector
-            to_other = xp.sum(_swap(input) @ g[..., :, None], axis=tuple(range(input.ndim - 2)))[..., 0]
+            to_other = xp.sum(_times(xp, _swap(input), g[..., :, None]), axis=tuple(range(input.ndim - 2)))[
+                ..., 0
+            ]
         else:
             to_other = put_off(xp, input, g) if input.ndim == g.ndim == 2 else None
             if xp is np and other is not None and other.ndim == 2 < input.ndim:

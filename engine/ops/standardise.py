@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.ops.nested import on_gpu
+
 CACHE = 1 << 19
 
 
@@ -43,13 +45,15 @@ def rowwise(weight: Any, at: slice) -> Any:
 
 
 def dots(xp: Any, a: Any, b: Any) -> Any:
-    """The sum of a b over each row."""
-    return xp.einsum("rks,rks->r", a, b)
+    """The sum of a b over each row. On a GPU not by a matrix product, which CuPy does not record."""
+    return (a * b).sum(axis=(1, 2)) if on_gpu(xp) else xp.einsum("rks,rks->r", a, b)
 
 
 def totals(xp: Any, x: Any) -> Any:
     """The sum of each row. A product with ones runs at the speed of memory, where NumPy's sum does not."""
-    return x[:, 0, :] @ xp.ones(x.shape[2], x.dtype) if x.shape[1] == 1 else x.sum(axis=(1, 2))
+    if x.shape[1] == 1 and not on_gpu(xp):
+        return x[:, 0, :] @ xp.ones(x.shape[2], x.dtype)
+    return x.sum(axis=(1, 2))
 
 
 def forward(
@@ -121,10 +125,12 @@ def backward(
         centred = part - column(mean[at]) if centre else part
         r = column(rstd[at])
         if wanted and shared:
-            to_weight[0] += xp.einsum("rks,rks->ks", gp, centred * r)
+            flat = centred * r
+            to_weight[0] += (gp * flat).sum(axis=0) if on_gpu(xp) else xp.einsum("rks,rks->ks", gp, flat)
             to_bias[0] += gp.sum(axis=0)
         elif wanted:
-            to_weight[at, :, 0] = xp.einsum("rks,rks->rk", gp, centred)
+            along_rows = (gp * centred).sum(axis=2) if on_gpu(xp) else xp.einsum("rks,rks->rk", gp, centred)
+            to_weight[at, :, 0] = along_rows
             to_weight[at] *= r
             to_bias[at, :, 0] = gp.sum(axis=2)
         if into is None:

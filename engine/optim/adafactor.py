@@ -28,6 +28,7 @@ class Adafactor(Optimizer):
 
     op = ADAFACTOR_OP
     by_element = False
+    counted = True
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-2, beta2_decay: float = -0.8,

@@ -19,6 +19,7 @@ class Adagrad(Optimizer):
     """The gradient divided by the root of the sum of all its squares so far."""
 
     op = ADAGRAD_OP
+    counted = True
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -121,19 +122,34 @@ class Adam(Optimizer):
         from engine.gpu import capture
         from engine.gpu import optim as gpu  # a program on the CPU does not wait for it
 
-        capture.refuse("Adam's count of its steps")
-
         kept = [[state.get(name) for state in states] for name in STATE]
         if not gpu.serves(
             [*parameters, *gradients, *[a for column in kept for a in column if a is not None]]
         ):
+            capture.refuse(
+                "Adam's count of its steps, for parameters or gradients that are computed one by one,"
+            )
             return False
-        (beta1, beta2), count = group["betas"], states[0]["step"]
-        numbers = (
-            group["lr"], beta1, beta2, group["eps"], group["weight_decay"], group["lr"] / (1 - beta1**count),
-            math.sqrt(1 - beta2**count),
-        )  # fmt: skip
-        gpu.step("adam", (parameters, gradients, *kept), numbers, (self.decoupled, group["maximize"]))
+
+        def numbers() -> tuple[float, ...]:
+            (beta1, beta2), count = group["betas"], states[0]["step"]
+            return (
+                group["lr"], beta1, beta2, group["eps"], group["weight_decay"], group["lr"] / (1 - beta1**count),
+                math.sqrt(1 - beta2**count),
+            )  # fmt: skip
+
+        def counted(steps: int) -> None:
+            for state in states:
+                state["step"] += steps
+
+        def again() -> tuple[float, ...]:
+            counted(1)
+            return numbers()
+
+        switches = (self.decoupled, group["maximize"])
+        gpu.step(
+            "adam", (parameters, gradients, *kept), numbers(), switches, again, functools.partial(counted, -1)
+        )
         return True
 
     def _part(self, xp: Any, arrays: tuple[Any, ...], count: int, group: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ class Adamax(Optimizer):
     """Adam with the largest gradient of the past in place of the root of the mean square; options are PyTorch's."""
 
     op = ADAMAX_OP
+    counted = True
 
     def __init__(
         self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,

@@ -21,6 +21,7 @@ class ASGD(Optimizer):
     """Stochastic gradient descent that also keeps the average of its parameters, in its state as `ax`."""
 
     op = ASGD_OP
+    counted = True
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,

@@ -21,6 +21,7 @@ class NAdam(Optimizer):
     """Adam with Nesterov's momentum; options are PyTorch's."""
 
     op = NADAM_OP
+    counted = True
 
     def __init__(
         self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,

@@ -126,6 +126,7 @@ class Optimizer(Hooked):
     op: Op
     at_once = False  # whether `together` serves in main memory too
     by_element = True  # whether each number is updated by itself, so that complex ones are two real ones
+    counted = False  # whether what it computes on the CPU differs with the number of the step: it cannot be recorded
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -258,6 +259,10 @@ class Optimizer(Hooked):
             with no_grad(), np.errstate(all="ignore"):
                 for group in self.param_groups:
                     given = [p for p in group["params"] if p.grad is not None]
+                    if self.counted and given and type(given[0].array) is not np.ndarray:
+                        from engine.gpu import capture  # a program on the CPU does not wait for it
+
+                        capture.refuse(f"{type(self).__name__}'s count of its steps")
                     if given and not bus.active and (self.at_once or type(given[0].array) is not np.ndarray):
                         given = self._at_once(given, group, frame)
                     for parameter in given:

@@ -20,6 +20,7 @@ class RAdam(Optimizer):
     """Adam that needs no warm-up; options are PyTorch's."""
 
     op = RADAM_OP
+    counted = True
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,

@@ -107,8 +107,10 @@ def _on_gpu(
 
     if not gpu.serves([*parameters, *gradients, *[v for v in velocities if v is not None]]):
         return False
-    numbers = (group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"])
-    gpu.step(
-        "sgd", (parameters, gradients, velocities), numbers, (group["nesterov"], first, group["maximize"])
-    )
+
+    def numbers() -> tuple[float, ...]:
+        return group["lr"], group["momentum"], 1 - group["dampening"], group["weight_decay"]
+
+    switches = (group["nesterov"], first, group["maximize"])
+    gpu.step("sgd", (parameters, gradients, velocities), numbers(), switches, numbers)
     return True
