@@ -156,6 +156,8 @@ class Autocast:
         wanted = policy(op)
         if wanted == "widest":
             return operands
+        if op.name == "batch_norm" and _norm_of_halves(operands):
+            return operands
         if wanted == "full":
             return [_as(o, "float32") if _is(o, np.float16) else o for o in operands]
         if not any(_is(o, np.float32) or _is(o, np.float16) for o in operands):
@@ -297,6 +299,16 @@ def _layer() -> Module | None:
 
 def _is(value: Any, dtype: Any) -> bool:
     return getattr(value, "dtype", None) == dtype and hasattr(value, "node")
+
+
+def _norm_of_halves(operands: Any) -> bool:
+    """Whether a GPU takes float16 and gives it, with statistics and parameters in float32, as PyTorch does there."""
+    first = operands[0]
+    if not _is(first, np.float16) or type(first.array) is np.ndarray:
+        return False
+    from engine.gpu import batch
+
+    return batch.takes(first.array, *[getattr(operands[i], "array", None) for i in (3, 4, 1, 2)])
 
 
 def _as(tensor: Tensor, dtype: str) -> Tensor:

@@ -54,10 +54,10 @@ class Bus:
     `active` is all that an op looks at: true while anything but `op_error` is subscribed, or while somebody
     holds the ops on their long way, where they can be changed (mixed precision, streams): `held` counts those. `arguments` says whether
     a sink of `op_finish` looks at the arguments: without one, a gradient may be computed in the place of another.
-    `buffers` says whether anybody follows what becomes of buffers.
+    `buffers` says whether anybody follows what becomes of buffers, and `heard` whether anything but `op_error` is subscribed.
     """
 
-    __slots__ = (*KINDS, "_incurious", "_lock", "active", "arguments", "buffers", "held")
+    __slots__ = (*KINDS, "_incurious", "_lock", "active", "arguments", "buffers", "heard", "held")
 
     op_start: tuple[Sink, ...]
     op_finish: tuple[Sink, ...]
@@ -75,7 +75,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = reentrant()
-        self.active = self.arguments = self.buffers = False
+        self.active = self.arguments = self.buffers = self.heard = False
         self.held = 0
         self._incurious: tuple[Sink, ...] = ()
         for kind in KINDS:
@@ -158,7 +158,8 @@ class Bus:
             self._refresh()
 
     def _refresh(self) -> None:
-        self.active = self.held > 0 or any(getattr(self, kind) for kind in KINDS if kind != "op_error")
+        self.heard = any(getattr(self, kind) for kind in KINDS if kind != "op_error")
+        self.active = self.held > 0 or self.heard
         self.arguments = any(sink not in self._incurious for sink in self.op_finish)
         self.buffers = bool(self.buffer or self.fate)
 

@@ -347,11 +347,12 @@ def apply(
     xp: Any = np
     requires = False
     operands: Any = args
-    if arrays is None or nodes is None or autocast.running or state.stream is not None:
+    cast = autocast.running and not op.settled
+    if arrays is None or nodes is None or cast or state.stream is not None:
         operands = as_operands(args)
         if state.stream is not None:
             cut(operands, state.stream)
-        if autocast.running:
+        if cast:
             operands = autocast.cast(op, operands)
         arrays, nodes = [], []
         for operand in operands:

@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.amp import autocast
 from engine.anomaly import anomaly
+from engine.backend import is_array, namespace
 from engine.bus import bus
 from engine.config import current
 from engine.dispatch import apply, bind_sum
@@ -25,8 +26,9 @@ from engine.op import Op
 from engine.ops import activation
 from engine.ops.activation import RELU
 from engine.ops.arithmetic import ADD
+from engine.ops.nested import on_arrays
 from engine.ops.norm import BATCH_NORM, follow
-from engine.pending import Masked, Remade, there, waiting
+from engine.pending import Masked, Remade, Unwritten, there, waiting
 from engine.pool import is_last
 from engine.tensor import Tensor
 
@@ -36,7 +38,7 @@ ENOUGH = 1 << 16
 _array: Any = Tensor.__dict__["array"]  # the slot itself
 
 
-class Between:
+class Between(Unwritten):
     """What is known of a normalisation's result that was not written down: how to compute it, and its relu."""
 
     __slots__ = ("bias", "eps", "input", "mean", "relu", "variance", "weight")
@@ -66,32 +68,40 @@ class Between:
         )
         return np.maximum(self.value(), 0) if made is None else made
 
+    def added(self, other: Any, relu: bool) -> Any:
+        """The sum of the value and `other`, or the relu of that."""
+        made = batch.forward(
+            self.input,
+            self.weight,
+            self.bias,
+            self.eps,
+            self.mean,
+            self.variance,
+            given=True,
+            relu=relu,
+            more=other,
+        )
+        if made is None:  # oneDNN was switched off meanwhile
+            made = self.value() + other
+            return np.maximum(made, 0) if relu else made
+        return made
 
-class Sum:
+
+class Sum(Unwritten):
     """What is known of the sum of a normalisation's result, which was not written down, and `other`."""
 
     __slots__ = ("norm", "other", "weight")
 
-    def __init__(self, norm: Between, other: Any, weight: Any) -> None:
+    def __init__(self, norm: Any, other: Any, weight: Any) -> None:
         self.norm, self.other, self.weight = norm, other, weight
 
     def value(self) -> Any:
         """The sum."""
-        return self._made(False)
+        return self.norm.added(self.other, False)
 
     def rectified(self) -> Any:
         """The relu of the sum."""
-        return self._made(True)
-
-    def _made(self, relu: bool) -> Any:
-        of = self.norm
-        made = batch.forward(
-            of.input, of.weight, of.bias, of.eps, of.mean, of.variance, given=True, relu=relu, more=self.other
-        )
-        if made is None:  # oneDNN was switched off meanwhile
-            made = of.value() + self.other
-            return np.maximum(made, 0) if relu else made
-        return made
+        return self.norm.added(self.other, True)
 
 
 class Foreseen(Tensor):
@@ -103,7 +113,7 @@ class Foreseen(Tensor):
     def array(self) -> Any:
         """The value, computed now."""
         held = _array.__get__(self)
-        if type(held) is not Between and type(held) is not Sum:  # another thread was faster
+        if not isinstance(held, Unwritten):  # another thread was faster
             return held
         weight = held.weight if type(held) is Sum else self.node.inputs[3]
         if weight is not None:
@@ -131,18 +141,22 @@ class Foreseen(Tensor):
 Foreseen.__name__ = Foreseen.__qualname__ = "Tensor"
 
 
-def _alone() -> bool:
-    """Whether nobody watches, and no way of running ops other than the usual is in force."""
-    return not (bus.active or autocast.running or state.stream is not None or state.stepwise)
+def _alone(far: bool = False) -> bool:
+    """Whether nobody watches, and no way of running ops other than the usual is in force; on a GPU (`far`) mixed precision may be."""
+    if state.stream is not None or state.stepwise:
+        return False
+    return not (bus.heard if far and autocast.running else bus.active or autocast.running)
 
 
 def batch_norm(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     """The result of a normalisation that a relu will take, or None where that is not foreseen."""
-    if not kwargs["training"] or not _alone():
+    if not kwargs["training"] or not _alone(True):
         return None
     arrays = [getattr(t, "array", t) for t in args]
     x, running_mean, running_var, weight, bias = arrays
-    if type(x) is not np.ndarray or x.size < ENOUGH or x.ndim != 4 or not is_last(x):
+    if type(x) is not np.ndarray:
+        return _on_gpu(args, kwargs, arrays)
+    if not _alone() or x.size < ENOUGH or x.ndim != 4 or not is_last(x):
         return None
     if any(type(a) is not np.ndarray or a.dtype != np.float32 or a.shape != x.shape[1:2] for a in arrays[1:]):
         return None
@@ -164,7 +178,31 @@ def batch_norm(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     return _put_off(made, between)
 
 
-def _put_off(made: Any, held: Between | Sum) -> Tensor:
+def _on_gpu(args: tuple[Any, ...], kwargs: dict[str, Any], arrays: list[Any]) -> Tensor | None:
+    """`batch_norm` of images on a GPU."""
+    if not all(a is None or is_array(a) for a in arrays) or (xp := namespace(arrays[0])) is np:
+        return None
+    from engine.gpu import foreseen as gpu  # a program on the CPU does not wait for it
+
+    relu = args[3].node.foreseen != "sum"
+    between = gpu.normalise(arrays, kwargs["momentum"], kwargs["eps"], relu)
+    if between is None:
+        return None
+    record = _NORM if relu else BATCH_NORM
+    done, stats = copy.copy(record), between.stats
+    found = (
+        between.relu if relu else between.input,
+        stats[0],
+        stats[1],
+        True,
+    )  # the first is any of its shape
+    done.settled, done._partials = True, {xp: lambda *_, **__: (*found, None) if relu else found}
+    made = apply(done, args, kwargs)
+    made.node.op = record
+    return _put_off(made, between)
+
+
+def _put_off(made: Any, held: Any) -> Tensor:
     """`made`, whose value is `held` until somebody looks."""
     _array.__set__(made, held)
     made.__class__ = Foreseen
@@ -197,18 +235,15 @@ def added(a: Any, b: Any) -> Tensor | None:
     """The sum of a normalisation's result that was not written down and another tensor; None where there is none."""
     first = type(a) is Foreseen
     norm, other = (a, b) if first else (b, a)
-    between = _array.__get__(norm) if type(norm) is Foreseen else None
-    if (
-        type(between) is not Between
-        or between.relu is not None
-        or norm.node.op is not BATCH_NORM
-        or not _alone()
-    ):
+    between: Any = _array.__get__(norm) if type(norm) is Foreseen else None
+    if not _free(between) or between.relu is not None or norm.node.op is not BATCH_NORM:
         return None
     if type(other) is not Tensor:
         return None
     x, y = between.input, other.array
-    if type(y) is not np.ndarray or y.dtype != np.float32 or y.shape != x.shape or y.strides != x.strides:
+    if type(y) is not type(x) or y.dtype != x.dtype or y.shape != x.shape:
+        return None
+    if type(x) is np.ndarray and y.strides != x.strides:
         return None
     none = _nothing(x)
     arrays, nodes = ([none, y], [norm.node, other.node]) if first else ([y, none], [other.node, norm.node])
@@ -217,18 +252,25 @@ def added(a: Any, b: Any) -> Tensor | None:
     return _put_off(made, Sum(between, y, norm.node.inputs[3]))
 
 
+def _free(held: Any) -> bool:
+    """Whether a normalisation's result was not written down, and what takes it may be computed with it."""
+    if type(held) is Sum or not isinstance(held, Unwritten):
+        return False
+    return _alone(type(held) is not Between)
+
+
 def relu(input: Foreseen) -> Tensor | None:
     """The relu of a normalisation's result, which is there already, or of a sum; None where it was taken before."""
     between = _array.__get__(input)
-    if type(between) is Sum and _alone():
+    if type(between) is Sum and _alone(type(between.norm) is not Between):
         made = apply(_LAST, (input,), NO_KWARGS, [between.rectified()], [input.node])
         made.node.op = RELU
         return made  # type: ignore[no-any-return]
-    if type(between) is not Between or between.relu is None or not _alone():
+    if not _free(between) or between.relu is None:
         return None
     out, between.relu = between.relu, None
     made = apply(_RELU, (input,), NO_KWARGS, [out], [input.node])
-    if made.node.requires and current().memory_optimization:
+    if made.node.requires and current().memory_optimization and type(between) is Between:
         # Half a pass over its input makes it again, so it need not be kept for the gradients.
         made.node.saved = (made.node.saved[0], Remade(out, between.rectified))
     return made  # type: ignore[no-any-return]
@@ -236,26 +278,34 @@ def relu(input: Foreseen) -> Tensor | None:
 
 def _relu_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     """The gradient for the normalisation, which passes over what was not positive itself."""
-    if xp is np and type(g) is np.ndarray and not (bus.active or anomaly.on):
+    if on_arrays(xp) and is_array(g) and not (bus.active or anomaly.on):
         return Masked(g, out, _masked)
     return RELU.vjp(xp, g, there(out), input)  # type: ignore[misc]
 
 
 def _masked(g: Any, out: Any) -> Any:
     out = there(out)
-    fast = elementwise.relu_gradient(g, out, False)
-    return RELU.vjp(np, g, out, None) if fast is None else fast  # type: ignore[misc]
+    fast = elementwise.relu_gradient(g, out, False) if type(g) is np.ndarray else None
+    return RELU.vjp_on(namespace(g))(g, out, None) if fast is None else fast
 
 
 def _norm_vjp(xp: Any, g: Any, out: Any, *args: Any, places: Any, **given: Any) -> Any:
     if type(g) is Masked:
         input, _, _, weight, _ = args
-        fast = normalisation.gradients(
-            g.whole, input, weight, given["mean"], given["rstd"], given["eps"], places
-        )
+        if type(g.whole) is np.ndarray:
+            fast = normalisation.gradients(
+                g.whole, input, weight, given["mean"], given["rstd"], given["eps"], places
+            )
+        else:
+            from engine.gpu import batch as gpu
+
+            fast = None if input is None else gpu.gradients(g.whole, input, weight, given["mean"], relu=True)
         if fast is not None:
             return fast[0], None, None, fast[1], fast[2]
         g = g.value()
+        xp = namespace(g)
+    if on_arrays(xp):
+        return BATCH_NORM.vjp_on(xp)(g, out, *args, **given)
     return BATCH_NORM.vjp(xp, g, out, *args, **given)  # type: ignore[misc]
 
 
@@ -276,6 +326,7 @@ _LAST.on_numpy = lambda input: input
 _ADD = _record(ADD, ADD.vjp, ())
 _ADD.on_numpy = lambda input, other: _nothing(input)
 _LAST.fuses = _ADD.fuses = False
+_RELU.settled = _LAST.settled = _ADD.settled = True
 
 
 activation.bind(Foreseen, relu)

@@ -89,6 +89,7 @@ class Op:
         "saves_args",
         "saves_out",
         "sentence",
+        "settled",
         "shape",
         "source",
         "ufunc",
@@ -157,6 +158,8 @@ class Op:
         self.phase = phase
         self.custom = custom  # a person's own
         self.complex = complex
+        # A copy of the record whose result is there already: its arguments are as they should be.
+        self.settled = False
         self.saves_out = "out" in saves
         self.keeps = bool(saves or extras)
         # For each argument: for whose gradient it is kept. None: never kept. (): for any.

@@ -124,6 +124,16 @@ def there(value: Any) -> Any:
     return value.value() if type(value) is Remade else value
 
 
+class Unwritten:
+    """What stands for the value of a tensor that nobody has looked at."""
+
+    __slots__ = ()
+
+    def value(self) -> Any:
+        """The value, computed now."""
+        raise NotImplementedError
+
+
 # Tensors whose value is computed when somebody looks (foreseen.py), by identity: tensors compare by their elements.
 waiting: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 

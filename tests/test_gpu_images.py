@@ -78,8 +78,13 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     plain = launch.kernel
 
     def counting(name: str, kind: str, file: str = "kernels") -> Any:
-        count[name] += 1
-        return plain(name, kind, file)
+        found = plain(name, kind, file)
+
+        def run(*arguments: Any) -> None:
+            count[name] += 1
+            found(*arguments)
+
+        return run
 
     monkeypatch.setattr(launch, "kernel", counting)
     return count
@@ -127,8 +132,7 @@ def test_batch_normalisation(shape: tuple[int, ...], kind: str, gpu: Any) -> Non
     together = batch.gradients(g, x, weight, stats[0], relu=True)
     for a, b in zip(apart, together, strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
-    again = batch.statistics(x), gpu.empty((3, channels), np.float32)
-    both = batch.applied(x, more, weight, bias, *again, None, None, 0.1, 1e-5, True)
+    both = batch.applied(x, weight, bias, batch.room(x), batch.statistics(x), eps=1e-5, relu=True, more=more)
     np.testing.assert_array_equal(both.get(), images.relu(images.add(out, more)).get())
 
 
@@ -209,7 +213,84 @@ def test_a_network_trains_with_channels_last(
         assert launched["max_pool_last"] == 3
 
 
-def test_a_network_trains_in_float16(cudnn: Any) -> None:
+# --- computed together with what follows ---------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """Both of what is foreseen: a normalisation and its relu, and one with a sum and the relu of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.first = nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4)
+        self.two, self.second = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+
+    def forward(self, x: Any, look: bool = False, alone: bool = False) -> Any:
+        past = self.first(self.one(x))
+        if look:
+            past.array.sum()  # somebody looks at what is between
+        past = ds.relu(past)
+        made = self.second(self.two(past))
+        if alone:
+            return made
+        made = past + made
+        if look:
+            made.array.sum()
+        return ds.relu(made)
+
+
+def steps(half: bool, count: int = 3, **how: Any) -> tuple[list[np.ndarray[Any, Any]], Residual]:
+    ds.manual_seed(0)
+    net = Residual().to("cuda")
+    optimizer = ds.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    x = ds.tensor(np.random.default_rng(0).standard_normal((2, 3, 6, 5)).astype(np.float32), device="cuda")
+    x.requires_grad = True
+    found = []
+    for _ in range(count):
+        with ds.autocast("cuda", dtype=ds.float16, enabled=half):
+            loss = (net(x, **how) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(x.grad.cpu().numpy())
+    return [*found, *[t.detach().cpu().numpy() for t in (*net.parameters(), *net.buffers())]], net
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
+def test_what_is_computed_together_has_the_bits_of_what_is_computed_apart(
+    half: bool, cudnn: Any, launched: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn(False, True)
+    together, _ = steps(half)
+    # From the second step on a relu has no launch of its own, and the sum none; its gradient has one.
+    assert (launched["relu"], launched["relu_gradient"]) == (2, 2 + 2)
+    assert launched["norm_parts_4"] == launched["norm_sums_4"] == 6
+    launched.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "foresee", lambda source: None)
+        apart, _ = steps(half)
+    assert (launched["relu"], launched["relu_gradient"]) == (6, 6)
+    seen, _ = steps(half, look=True)
+    for one, other, third in zip(together, apart, seen, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, third)
+
+
+def test_a_relu_that_does_not_come(cudnn: Any) -> None:
+    cudnn(False, True)
+    _, net = steps(False, count=2)
+    x = ds.tensor(np.random.default_rng(1).standard_normal((2, 3, 6, 5)).astype(np.float32), device="cuda")
+    before = net.second.running_mean.cpu().numpy()
+    made = net(x, alone=True)
+    with ds.no_grad():
+        net.second.weight.mul_(3)  # what was not written down has the parameters as they were
+    assert (
+        np.abs(net.second.running_mean.cpu().numpy() - before).max() > 0
+    )  # the statistics followed all the same
+    found = made.detach().cpu().numpy()
+    np.testing.assert_allclose(found.std(axis=(0, 2, 3)), np.abs(net.second.weight.detach().cpu().numpy() / 3), rtol=1e-3)  # fmt: skip
+
+
+def test_a_network_trains_in_float16(cudnn: Any, launched: Counter[str]) -> None:
     cudnn(False, True)
     losses, *_ = trained("cuda", half=True)
     np.testing.assert_allclose(losses, trained("cpu")[0], rtol=1e-2)

@@ -95,39 +95,49 @@ def statistics(x: Any) -> Any:
     return parts
 
 
-def applied(
-    x: Any, more: Any, weight: Any, bias: Any, parts: Any, stats: Any, running_mean: Any, running_var: Any,
-    momentum: float, eps: float, relu: bool,
-) -> Any:  # fmt: skip
-    """The result; with `more` added to it, with `relu` the relu of that. `stats` [3, channels] is written.
+def room(x: Any) -> Any:
+    """Where the kernels keep, for each channel, mean, 1 / deviation, and bias and weight as they were."""
+    return cupy().empty((4, x.shape[1]), "d" if x.dtype.char == "d" else "f")
 
-    Without `parts` the running statistics serve, and without those what `stats` holds.
+
+def applied(
+    x: Any, weight: Any, bias: Any, stats: Any, parts: Any = None, running_mean: Any = None,
+    running_var: Any = None, momentum: float = 0.0, eps: float = 0.0, relu: bool = False, more: Any = None,
+    written: bool = True,
+) -> Any:  # fmt: skip
+    """The result, None where it is not to be `written`; with `more` added to it, with `relu` the relu of that.
+
+    The statistics are made of `parts`, and the running ones follow; without `parts` the running ones are they. Both
+    times `stats` is written. With neither `stats` says all.
     """
     shape = _shape(x.size // x.shape[1], x.shape[1])
-    out = room_for(x.shape, x.dtype, True)
+    out = room_for(x.shape, x.dtype, True) if written else None
     _launch(
-        "norm_apply", x, shape, shape.spans, x, more, out, weight, bias, parts, stats, running_mean,
-        running_var, float(momentum), float(eps), int32(shape.rows), int32(shape.channels),
+        "norm_apply", x, shape, shape.spans if written else 1, x, more, out, weight, bias, parts, stats,
+        running_mean, running_var, float(momentum), float(eps), int32(shape.rows), int32(shape.channels),
         int32(0 if parts is None else shape.strips), int32(shape.strip), int32(shape.span), int32(relu),
     )  # fmt: skip
     return out
+
+
+def takes(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any) -> bool:
+    """Whether these are computed here."""
+    return (
+        serves(x)
+        and _per_channel(x, weight, bias, running_mean, running_var)
+        and (running_mean is None) == (running_var is None)
+    )
 
 
 def normalise(
     x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float, eps: float,
     training: bool = True, relu: bool = False,
 ) -> Any:  # fmt: skip
-    """(result, statistics) of images with their channels last; in training the running statistics follow.
-
-    The statistics are [3, channels]: mean, 1 / deviation, and the bias as it was.
-    """
-    if not serves(x) or not _per_channel(x, weight, bias, running_mean, running_var):
+    """(result, what `room` says) of images with their channels last; in training the running statistics follow."""
+    if not takes(x, weight, bias, running_mean, running_var):
         return None
-    if (running_mean is None) != (running_var is None):
-        return None
-    stats = cupy().empty((3, x.shape[1]), "d" if x.dtype.char == "d" else "f")
-    parts = statistics(x) if training else None
-    made = applied(x, None, weight, bias, parts, stats, running_mean, running_var, momentum, eps, relu)
+    parts, stats = statistics(x) if training else None, room(x)
+    made = applied(x, weight, bias, stats, parts, running_mean, running_var, momentum, eps, relu)
     return made, stats
 
 

@@ -101,12 +101,12 @@ template <int V> __device__ void norm_parts(const T* x, A* parts, int rows, int 
     }
 }
 
-// What the result is computed of, for each channel: `stats` holds mean, 1 / deviation and the bias as it was. One
-// formula for all that compute it or its sign.
+// What the result is computed of, for each channel: `stats` holds mean, 1 / deviation, and bias and weight as they were.
+// One formula for all that compute it or its sign.
 __device__ T normal(T x, A mean, A scale, A bias) { return (T)fma((A)x - mean, scale, bias); }
 __device__ T positive(T x) { A v = (A)x; return v > (A)0 || v != v ? x : (T)(A)0; }
 
-// The result; with `more`, added to it, and with `relu` the relu of that. With `strips` the statistics are put together
+// The result (none without `out`); with `more`, added to it, and with `relu` the relu of that. With `strips` the statistics are put together
 // of parts, `stats` is written and the running ones follow; without, `running_mean` and `running_var` are the statistics,
 // or where there are none what `stats` holds.
 template <int V> __device__ void norm_apply(
@@ -139,6 +139,7 @@ template <int V> __device__ void norm_apply(
                     stats[c + v] = mean[v];
                     stats[channels + c + v] = rstd;
                     stats[2 * channels + c + v] = b;
+                    stats[3 * channels + c + v] = w;
                     if (strips && running_mean) {
                         A m = (A)momentum, unbiased = square[v] / (A)(rows > 1 ? rows - 1 : 1);
                         running_mean[c + v] = running_mean[c + v] * ((A)1 - m) + mean[v] * m;
@@ -149,13 +150,14 @@ template <int V> __device__ void norm_apply(
                 mean[v] = stats[c + v];
                 rstd = stats[channels + c + v];
                 b = stats[2 * channels + c + v];
+                w = stats[3 * channels + c + v];
             }
             shared[0][lane * V + v] = mean[v];
             shared[1][lane * V + v] = rstd * w;
             shared[2][lane * V + v] = b;
         }
     __syncthreads();
-    if (!inside) return;
+    if (!inside || !out) return;
     A scale[V], shift[V];
     for (int v = 0; v < V; v++) { mean[v] = shared[0][lane * V + v]; scale[v] = shared[1][lane * V + v]; shift[v] = shared[2][lane * V + v]; }
     int end = min((long long)rows, (long long)(blockIdx.y + 1) * span);

@@ -1,16 +1,18 @@
-"""What ops do on a GPU with images that have their channels last in memory: each is named as its op, and takes what it takes.
+"""What ops do on a GPU with images that have their channels last in memory, by functions that take what the ops take.
 
-`name_vjp` is the gradient rule. What is not done here gives None, and the op's own function serves.
+`..._vjp` is the gradient rule. What is not done here gives None, and the op's own function serves.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from engine.gpu import batch, elementwise, launch
 from engine.gpu.launch import int32, int64
 from engine.gpu.layout import ALIGNMENT, flat, is_last, lie, room_for, unflat
+from engine.ops.activation import foresee
 
 
 def turned(array: Any) -> bool:
@@ -57,6 +59,8 @@ def relu(input: Any) -> Any:
 
 def relu_vjp(g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
     """The gradient where the result is positive."""
+    if turned(out) and getattr(input, "op", None) is not None and input.op.name in ("batch_norm", "add"):
+        foresee(input)
     return elementwise.gradient("relu_gradient", g, out)
 
 
@@ -77,7 +81,7 @@ def batch_norm(
 def kept(mean: Any, rstd: Any) -> bool:
     """Whether these are rows of what our kernels keep, and not of cuDNN's or CuPy's making."""
     return (
-        getattr(mean.base, "shape", None) == (3, *mean.shape)
+        getattr(mean.base, "shape", None) == (4, *mean.shape)
         and rstd.data.ptr == mean.data.ptr + mean.nbytes
         and mean.dtype == rstd.dtype
     )
@@ -93,6 +97,11 @@ def batch_norm_vjp(
     made = batch.gradients(g, input, weight, mean, training)
     if made is None:
         return None
+    return norm_gradients(made, affine, bias)
+
+
+def norm_gradients(made: Any, affine: bool, bias: Any) -> Any:
+    """What `batch.gradients` gave, as the gradients of the arguments."""
     to_bias = made[2] if bias is not None and getattr(bias, "requires", True) else None
     return made[0], None, None, made[1] if affine else None, to_bias
 
@@ -132,3 +141,13 @@ def adaptive_avg_pool2d_vjp(g: Any, out: Any, input: Any, *, output_size: Any) -
         1 / pixels, file="images",
     )  # fmt: skip
     return to
+
+
+# By the names of the ops.
+FORWARD: dict[str, Callable[..., Any]] = {
+    "add": add, "cast": cast, "relu": relu, "batch_norm": batch_norm, "adaptive_avg_pool2d": adaptive_avg_pool2d,
+}  # fmt: skip
+RULES: dict[str, Callable[..., Any]] = {
+    "cast": cast_vjp, "relu": relu_vjp, "batch_norm": batch_norm_vjp,
+    "adaptive_avg_pool2d": adaptive_avg_pool2d_vjp,
+}  # fmt: skip

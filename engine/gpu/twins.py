@@ -7,28 +7,29 @@ in the order of the shape, and read each number of a line from another place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.gpu import images
 from engine.gpu.images import turned
 from engine.gpu.layout import flat, lie, unflat
-
-if TYPE_CHECKING:
-    from engine.op import Op
+from engine.op import OPS, Op
 
 Function = Callable[..., Any]
 
 
 def forward(op: Op, plain: Function) -> Function:
     """`plain`, the forward function of `op` with `xp` bound, on a GPU."""
-    return _first(getattr(images, op.name, None), _as_it_lies(plain) if _elementwise(op) else plain)
+    return _first(_own(op, images.FORWARD), _as_it_lies(plain) if _elementwise(op) else plain)
 
 
 def vjp(op: Op, plain: Function) -> Function:
     """`plain`, the gradient rule of `op` with `xp` bound, on a GPU."""
-    return _first(
-        getattr(images, f"{op.name}_vjp", None), _rule_as_it_lies(plain) if _elementwise(op) else plain
-    )
+    return _first(_own(op, images.RULES), _rule_as_it_lies(plain) if _elementwise(op) else plain)
+
+
+def _own(op: Op, table: dict[str, Function]) -> Function | None:
+    """The function in the table; none for a record under an op's name that is not the op's (`engine.foreseen`)."""
+    return table.get(op.name) if OPS.get(op.name) is op else None
 
 
 def _first(own: Function | None, plain: Function) -> Function:

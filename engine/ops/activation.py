@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ACTIVATION: dict[str, Any] = {**UNARY, "family": "activation", "dtype": dtype.floating}
 
 
-def _foresee(source: Any) -> None:
+def foresee(source: Any) -> None:
     """A relu took the result of this node, a normalisation or the sum of one and something older: next time they are
     computed together, unless somebody looks at what is between."""
     what = "relu"
@@ -46,7 +46,7 @@ def _relu_vjp(xp: Any, g: Any, out: Any, input: Any, *, spare: bool = False) -> 
             and input.op is not None
             and input.op.name in ("batch_norm", "add")
         ):
-            _foresee(input)
+            foresee(input)
         fast = elementwise.relu_gradient(g, out, spare)
         if fast is not None:
             return fast
