@@ -12,6 +12,7 @@ import numpy as _numpy
 
 from engine import also as _also
 from engine import amp, autograd, backends, cuda, linalg, nn, optim
+from engine import memory_order as _memory_order
 from engine import settings as _settings
 from engine import threads as _threads
 from engine.also import *  # noqa: F403
@@ -85,6 +86,7 @@ from engine.files import FileFormatError, load, save
 from engine.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from engine.jit.asking import jit, no_jit
 from engine.jit.report import report as jit_report
+from engine.memory_order import *  # noqa: F403
 from engine.memory_report import memory_report
 from engine.module import Module
 from engine.nn import (
@@ -412,6 +414,8 @@ from engine.trace import Graph, trace
 # fmt: on
 
 if TYPE_CHECKING:
+    from engine import accelerator as accelerator
+    from engine import distributed as distributed
     from engine import distributions as distributions
     from engine import special as special
     from engine import testing as testing
@@ -819,6 +823,7 @@ __all__ = [
 for _part in (
     _aliases,
     _also,
+    _memory_order,
     _bessel,
     _strided,
     _whole,
@@ -843,7 +848,7 @@ for _part in (
     __all__ += _part.__all__
 
 # Subpackages few programs use, loaded when asked for. Not in __all__, which `import dsviz` goes through.
-_LAZY = ("distributions", "func", "special", "testing", "utils")
+_LAZY = ("accelerator", "distributed", "distributions", "func", "special", "testing", "utils")
 
 
 def __getattr__(name: str) -> _Any:

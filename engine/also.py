@@ -14,10 +14,9 @@ from engine.located import located
 from engine.tensor import Tensor, tensor
 
 __all__ = [
-    "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "ShortTensor",
     "cholesky", "cholesky_inverse", "cholesky_solve", "det", "from_dlpack", "frombuffer",
     "inverse", "is_conj", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
-    "pinverse", "qr", "slogdet", "svd", "to_dlpack",
+    "pinverse", "qr", "set_default_tensor_type", "slogdet", "svd", "to_dlpack",
 ]  # fmt: skip
 
 cholesky = linalg.cholesky
@@ -142,28 +141,48 @@ def matrix_exp(input: Any) -> Tensor:
     return total  # type: ignore[no-any-return]
 
 
-def _old(name: str, dtype: Any) -> Callable[..., Tensor]:
+def old(name: str, dtype: Any, device: Any = None) -> Callable[..., Tensor]:
+    """A constructor of PyTorch's early days, of tensors of one dtype on one device."""
+
     def make(*data: Any) -> Tensor:
         if not data:
-            return empty(0, dtype=dtype)
+            return empty(0, dtype=dtype, device=device)
         if all(isinstance(size, int) for size in data):
-            return empty(*data, dtype=dtype)
-        return tensor(data[0], dtype=dtype)
+            return empty(*data, dtype=dtype, device=device)
+        return tensor(data[0], dtype=dtype, device=device)
 
-    make.__name__ = make.__qualname__ = name
+    make.__name__ = name
+    make.__qualname__ = name if device is None else f"{device}.{name}"
     make.element_type = np.dtype(dtype)  # type: ignore[attr-defined]
     make.__doc__ = f"A tensor of {np.dtype(dtype)}: of data, or empty of the sizes given. `tensor(data, dtype=...)` is newer."
     return make
 
 
-FloatTensor = _old("FloatTensor", np.float32)
-DoubleTensor = _old("DoubleTensor", np.float64)
-HalfTensor = _old("HalfTensor", np.float16)
-LongTensor = _old("LongTensor", np.int64)
-IntTensor = _old("IntTensor", np.int32)
-ShortTensor = _old("ShortTensor", np.int16)
-ByteTensor = _old("ByteTensor", np.uint8)
-BoolTensor = _old("BoolTensor", np.bool_)
+KINDS = {
+    "FloatTensor": np.float32, "DoubleTensor": np.float64, "HalfTensor": np.float16, "LongTensor": np.int64,
+    "IntTensor": np.int32, "ShortTensor": np.int16, "CharTensor": np.int8, "ByteTensor": np.uint8, "BoolTensor": np.bool_,
+}  # fmt: skip
+for _name, _kind in KINDS.items():
+    globals()[_name] = old(_name, _kind)
+__all__ += KINDS
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """`set_default_dtype` and `set_default_device` by the name of an old constructor: "torch.DoubleTensor" or `ds.DoubleTensor`.
+
+    Raises `TypeError` for another.
+
+    >>> set_default_tensor_type("torch.FloatTensor")
+    """
+    from engine.dtype import set_default_dtype
+    from engine.settings import set_default_device
+
+    name = t if isinstance(t, str) else "." + getattr(t, "__qualname__", "")
+    kind = KINDS.get(name.rpartition(".")[2])
+    if kind is None:
+        raise located(TypeError(f"set_default_tensor_type: expected one like 'torch.FloatTensor', got {t!r}"))
+    set_default_dtype(kind)
+    set_default_device("cuda" if "cuda." in name else "cpu")
 
 
 def _in_place(name: str) -> Callable[..., Tensor]:

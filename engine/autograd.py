@@ -54,7 +54,9 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """`Function`, `functional`, `detect_anomaly` and the gradient modes, as PyTorch has them here."""
+    """`Function`, `functional`, `detect_anomaly` and the gradient modes, as PyTorch has them here; `Variable` of old."""
+    if name == "Variable":
+        return Tensor
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

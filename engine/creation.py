@@ -33,6 +33,14 @@ def _finish(array: Any, device: Any, requires_grad: bool) -> Tensor:
     return Tensor(backend.placed(array, device), requires_grad, role="constant")
 
 
+def _laid(array: Any, memory_format: Any) -> Any:
+    if memory_format is None:
+        return array
+    from engine.memory_order import laid  # few ask for it
+
+    return laid(array, memory_format)
+
+
 def _kind(dtype: Any) -> Any:
     return get_default_dtype() if dtype is None else as_dtype(dtype)
 
@@ -114,33 +122,60 @@ def eye(
 
 
 def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape, dtype and device of `input`."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(
+        input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+    )
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Ones of the shape, dtype and device of `input`."""
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(
+        input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+    )
 
 
 def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A tensor of the shape, dtype and device of `input`, its values whatever was in memory."""
     kind = input.dtype if dtype is None else as_dtype(dtype)
     array = backend.namespace(input.array).empty(input.shape, kind)
-    return _finish(array, input.device if device is None else device, requires_grad)
+    return _finish(_laid(array, memory_format), device if device is not None else input.device, requires_grad)
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """`fill_value` in the shape, dtype and device of `input`."""
     kind = input.dtype if dtype is None else as_dtype(dtype)
     array = backend.namespace(input.array).full(input.shape, fill_value, kind)
-    return _finish(array, input.device if device is None else device, requires_grad)
+    return _finish(_laid(array, memory_format), device if device is not None else input.device, requires_grad)
 
 
 # --- random ---------------------------------------------------------------------------------------------
@@ -223,20 +258,34 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     return _drawn(RANDPERM, (n,), int64 if dtype is None else as_dtype(dtype), device, False, generator)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Uniform random numbers in the shape and dtype of `input`."""
-    return rand(
+    made = rand(
         *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
     )
+    return made if memory_format is None else made.contiguous(memory_format)
 
 
 def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Normal random numbers in the shape and dtype of `input`."""
-    return randn(
+    made = randn(
         *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
     )
+    return made if memory_format is None else made.contiguous(memory_format)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:

@@ -6,14 +6,15 @@ Memory is that of CuPy's pool, from which all arrays on the GPU come.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from engine import amp, late, random
 from engine.backend import cupy, require_cupy
 
 __all__ = [
-    "amp", "current_device", "device_count", "empty_cache", "get_device_capability", "get_device_name", "graphed",
-    "is_available", "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
+    "Event", "amp", "current_device", "device_count", "empty_cache", "get_device_capability", "get_device_name", "get_device_properties", "graphed",
+    "is_available", "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated", "mem_get_info",
     "memory_allocated", "memory_reserved", "reset_peak_memory_stats", "set_device", "synchronize",
 ]  # fmt: skip
 
@@ -47,21 +48,21 @@ def set_device(device: Any) -> None:
     require_cupy().cuda.Device(int(str(index).rpartition(":")[2])).use()
 
 
+def _index(device: Any) -> int:
+    return (
+        current_device() if device is None else int(str(getattr(device, "index", device)).rpartition(":")[2])
+    )
+
+
 def get_device_name(device: Any = None) -> str:
     """Its name. Raises `RuntimeError` without one."""
     module = require_cupy()
-    index = (
-        current_device() if device is None else int(str(getattr(device, "index", device)).rpartition(":")[2])
-    )
-    return str(module.cuda.runtime.getDeviceProperties(index)["name"].decode())
+    return str(module.cuda.runtime.getDeviceProperties(_index(device))["name"].decode())
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
     """Major and minor compute capability. Raises `RuntimeError` without a GPU."""
-    index = (
-        current_device() if device is None else int(str(getattr(device, "index", device)).rpartition(":")[2])
-    )
-    text = str(require_cupy().cuda.Device(index).compute_capability)
+    text = str(require_cupy().cuda.Device(_index(device)).compute_capability)
     return int(text[:-1]), int(text[-1])
 
 
@@ -119,6 +120,64 @@ def graphed(function: Callable[..., Any]) -> Callable[..., Any]:
     from engine.gpu import capture  # a program on the CPU does not wait for it
 
     return capture.graphed(function)
+
+
+class Event:
+    """A moment among what the GPU was given: `record` it, and ask how long it was between two.
+
+    Raises `RuntimeError` without a GPU.
+    """
+
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ) -> None:
+        self._event = require_cupy().cuda.Event(block=blocking, disable_timing=not enable_timing)
+
+    def record(self, stream: Any = None) -> None:
+        """Put the moment behind all that was given so far."""
+        self._event.record()
+
+    def synchronize(self) -> None:
+        """Wait until the GPU has come to it."""
+        self._event.synchronize()
+
+    def query(self) -> bool:
+        """Whether it has."""
+        return bool(self._event.done)
+
+    def elapsed_time(self, end_event: Event) -> float:
+        """Milliseconds from here to `end_event`; both have to be over."""
+        return float(require_cupy().cuda.get_elapsed_time(self._event, end_event._event))
+
+
+def get_device_properties(device: Any = None) -> SimpleNamespace:
+    """Its `name`, `total_memory` in bytes, `major` and `minor` of its capability, `multi_processor_count`.
+
+    Raises `RuntimeError` without a GPU.
+    """
+    said = require_cupy().cuda.runtime.getDeviceProperties(_index(device))
+    return SimpleNamespace(
+        name=said["name"].decode(),
+        total_memory=int(said["totalGlobalMem"]),
+        major=int(said["major"]),
+        minor=int(said["minor"]),
+        multi_processor_count=int(said["multiProcessorCount"]),
+    )
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Bytes of the GPU that nobody has, and all it has. Raises `RuntimeError` without one."""
+    free, total = require_cupy().cuda.runtime.memGetInfo()
+    return int(free), int(total)
+
+
+def __getattr__(name: str) -> Any:
+    """The constructors of PyTorch's early days, `cuda.FloatTensor` and its like."""
+    from engine.also import KINDS, old
+
+    if name not in KINDS:
+        raise AttributeError(f"module 'engine.cuda' has no attribute {name!r}")
+    return old(name, KINDS[name], "cuda")
 
 
 def manual_seed(seed: int) -> None:

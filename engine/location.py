@@ -25,6 +25,12 @@ class _Internal(dict[str, bool]):
 INTERNAL = _Internal()
 
 
+def not_the_programs(folder: str) -> None:
+    """What lies in `folder` is no more the person's program: a package that computes with our tensors on its behalf."""
+    _ROOTS.append(os.path.abspath(folder) + os.sep)
+    INTERNAL.clear()
+
+
 def is_engine_code(code: CodeType) -> bool:
     """Whether `code` belongs to the engine or the debugger, and not to the person's program."""
     return INTERNAL[code.co_filename]

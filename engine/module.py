@@ -511,9 +511,24 @@ class Module(Stateful):
                     module._buffers[name] = change(buffer.detach())
         return self
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
-        """Move parameters and buffers to a device, or cast the floating ones to a dtype, in place."""
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Self:
+        """Move parameters and buffers to a device, or cast the floating ones to a dtype, in place.
+
+        `memory_format` is PyTorch's and changes nothing: weights lie as they are computed with best.
+        """
         from engine.backend import Device
+
+        if memory_format is not None:
+            from engine.memory_order import checked
+
+            checked(memory_format)
 
         for arg in args:
             if isinstance(arg, Tensor):

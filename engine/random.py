@@ -6,8 +6,9 @@ so a node that keeps seed and counter can be recomputed and replayed to the same
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,26 @@ def set_rng_state(state: tuple[int, int]) -> None:
 
 # Told of each draw, and of its generator and count, while a step is recorded on a GPU.
 watching: Callable[[tuple[int, int], Generator, int], None] | None = None
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, device_type: str = "cuda") -> Iterator[None]:
+    """Inside the `with` statement the default generator is used as usual; afterwards it is where it was before.
+
+    There is one generator for all devices, so `devices` and `device_type`, which are PyTorch's, change nothing.
+
+    >>> import engine as ds
+    >>> with fork_rng():
+    ...     first = ds.rand(1).item()
+    >>> first == ds.rand(1).item()
+    True
+    """
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(before)
 
 
 def draw(count: int, generator: Generator | None = None) -> tuple[int, int]:

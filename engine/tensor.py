@@ -22,7 +22,7 @@ from engine.location import user_frame
 from engine.methods import Methods
 from engine.node import Node, behind, leaf
 from engine.ops import indexing
-from engine.ops.cast import cast
+from engine.ops.cast import cast, contiguous
 from engine.ops.layout import permute, transpose
 from engine.pending import settle
 from engine.text import tensor_text
@@ -46,8 +46,18 @@ class Tensor(Writing, Methods, Latecomers):
     how: tuple[Any, dict[str, Any]]  # ... and the op, with its attributes, that made it
     views: list[Any]  # weak references to the views made of this tensor
 
-    def __init__(self, data: Any, requires_grad: bool = False, role: str = "input") -> None:
-        """Wrap an array without copying it. `ds.tensor` copies and converts."""
+    def __init__(self, data: Any = (), requires_grad: Any = False, role: Any = "input", *sizes: int) -> None:
+        """Wrap an array without copying it. `ds.tensor` copies and converts.
+
+        As PyTorch's of old, it takes lists too, which become the default dtype, or sizes, for any values: `Tensor(2, 3)`.
+        """
+        if type(data) is not np.ndarray and not backend.is_array(data):
+            given = (data, requires_grad, role, *sizes)
+            if type(data) is int and not (data < 0):
+                data = np.empty([n for n in given if type(n) is int], get_default_dtype())
+                requires_grad, role = requires_grad if type(requires_grad) is bool else False, "input"
+            else:
+                data = data.array if isinstance(data, Tensor) else _floats(data)
         self.array = data
         frame = user_frame(2)
         if frame is sys._getframe(1):
@@ -79,9 +89,11 @@ class Tensor(Writing, Methods, Latecomers):
     ndimension = dim
 
     @property
-    def layout(self) -> str:
-        """How the elements lie: all tensors are dense."""
-        return "strided"
+    def layout(self) -> Any:
+        """How the elements are stored: all tensors are dense, `ds.strided`."""
+        from engine.memory_order import strided
+
+        return strided
 
     @property
     def is_cpu(self) -> bool:
@@ -163,8 +175,12 @@ class Tensor(Writing, Methods, Latecomers):
         """Whether the elements may be negative."""
         return self.dtype.kind not in "ub"
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in memory in order."""
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in memory in order, or as `memory_format` says."""
+        if memory_format is not None:
+            from engine.memory_order import checked, lies
+
+            return lies(self.array, checked(memory_format))
         return bool(self.array.flags.c_contiguous)
 
     # --- gradients ---
@@ -328,8 +344,12 @@ class Tensor(Writing, Methods, Latecomers):
         device: Any = None,
         copy: bool = False,
         non_blocking: bool = False,
+        memory_format: Any = None,
     ) -> Tensor:
-        """This tensor with another dtype, on another device, or like another tensor; itself when nothing changes."""
+        """This tensor with another dtype, on another device, or like another tensor; itself when nothing changes.
+
+        `memory_format`, such as `ds.channels_last`: how its elements lie in memory.
+        """
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
@@ -339,7 +359,8 @@ class Tensor(Writing, Methods, Latecomers):
                 device = arg
             elif arg is not None:
                 dtype = arg
-        return cast(self, dtype=dtype, device=device, copy=copy)
+        changed = cast(self, dtype=dtype, device=device, copy=copy)
+        return changed if memory_format is None else contiguous(changed, memory_format)
 
     def type(self, dtype: Any = None) -> Any:
         """Cast to `dtype` (or to that of `FloatTensor` and its like), or the dtype's name when none is given."""
@@ -622,6 +643,20 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         # For error messages: a copy outside the graph comes from somewhere all the same.
         made.node.inputs = (behind(data.node),)
     return made
+
+
+def _floats(data: Any) -> Array:
+    """Nested lists as an array of the default dtype. Raises `TypeError` for what is none."""
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    try:
+        return np.array(_plain(data), get_default_dtype())
+    except (TypeError, ValueError) as error:
+        raise located(
+            TypeError(
+                f"Tensor: expected an array, nested lists of numbers, or sizes; got {data!r:.80} ({error})"
+            )
+        ) from None
 
 
 def _plain(data: Any) -> Any:

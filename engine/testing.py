@@ -16,7 +16,7 @@ from engine.custom import CustomOp
 from engine.errors import shape_text
 from engine.located import located
 from engine.op import OPS, Op
-from engine.tensor import Tensor
+from engine.tensor import Tensor, as_tensor
 
 
 class GradientError(AssertionError, RuntimeError):
@@ -46,6 +46,73 @@ def gradcheck(
             raise
         return False
     return True
+
+
+# How far apart floats may be that are told no distance, by PyTorch's table.
+NEAR = {
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+    "float32": (1.3e-6, 1e-5),
+    "float64": (1e-7, 1e-7),
+}
+
+
+def assert_close(
+    actual: Any, expected: Any, *, rtol: float | None = None, atol: float | None = None, equal_nan: bool = False,
+    check_device: bool = True, check_dtype: bool = True, msg: Any = None, **ways: Any,
+) -> None:  # fmt: skip
+    """Raise `AssertionError` unless tensors, numbers, or lists and dicts of them agree, and say where they do not.
+
+    They agree where |actual - expected| <= atol + rtol |expected|; told neither, both follow from the dtype.
+
+    >>> import engine as ds
+    >>> assert_close(ds.tensor([1.0, 2.0]), ds.tensor([1.0, 2.0 + 1e-7]))
+    """
+    both: dict[str, Any] = {
+        "rtol": rtol,
+        "atol": atol,
+        "equal_nan": equal_nan,
+        "check_device": check_device,
+        "check_dtype": check_dtype,
+    }
+    if isinstance(expected, dict):
+        _agree(set(actual) == set(expected), msg, f"the keys are {sorted(actual)} and {sorted(expected)}")
+        for key, value in expected.items():
+            assert_close(actual[key], value, msg=msg or f"under {key!r}: {{}}", **both)
+        return
+    if isinstance(expected, (list, tuple)):
+        _agree(len(actual) == len(expected), msg, f"there are {len(actual)} and {len(expected)} of them")
+        for index, (a, b) in enumerate(zip(actual, expected, strict=True)):
+            assert_close(a, b, msg=msg or f"at [{index}]: {{}}", **both)
+        return
+    if (rtol is None) != (atol is None):
+        raise located(ValueError("assert_close: rtol and atol are given together or not at all"))
+    a, b = as_tensor(actual).detach(), as_tensor(expected).detach()
+    _agree(a.shape == b.shape, msg, f"the shapes are {shape_text(a.shape)} and {shape_text(b.shape)}")
+    _agree(a.device == b.device or not check_device, msg, f"the devices are {a.device} and {b.device}")
+    _agree(a.dtype == b.dtype or not check_dtype, msg, f"the dtypes are {a.dtype} and {b.dtype}")
+    table = [NEAR.get(t.dtype.name, (0.0, 0.0)) for t in (a, b)]
+    relative = max(row[0] for row in table) if rtol is None else rtol
+    absolute = max(row[1] for row in table) if atol is None else atol
+    left, right = a.cpu().array, b.cpu().array
+    near = np.isclose(left, right, rtol=relative, atol=absolute, equal_nan=equal_nan)
+    if near.all():
+        return
+    wide = np.abs(left.astype("float64") - right.astype("float64"))
+    worst = np.unravel_index(
+        int(np.argmax(np.where(near, -1, np.where(np.isnan(wide), np.inf, wide)))), wide.shape
+    )
+    place = f" at {tuple(int(i) for i in worst)}" if wide.ndim else ""
+    _agree(
+        False, msg,
+        f"{int((~near).sum())} of {near.size} elements differ, most{place}: {left[worst]} and {right[worst]} "
+        f"(allowed: {absolute} + {relative} of the second)",
+    )  # fmt: skip
+
+
+def _agree(holds: Any, msg: Any, text: str) -> None:
+    if not holds:
+        raise AssertionError(msg(text) if callable(msg) else msg.format(text) if msg else text)
 
 
 # PyTorch's options of what else is looked at, or how: there is one way here, which is its fast one.

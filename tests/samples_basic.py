@@ -210,6 +210,22 @@ SAMPLES += [
     ),
     Row("cast", inner("cast", dtype="float64"), None, (AWAY,)),
     Row("move", inner("move", device="cpu", source="cpu"), None, ((3, 4),)),
+    Row(
+        "arrange",
+        lambda x: x.contiguous(ds.channels_last),
+        lambda x: x.contiguous(memory_format=torch.channels_last),
+        ((2, 3, 4, 5),),
+        "",
+        np.copy,
+    ),
+    Row(
+        "arrange",
+        lambda x: x.mT.contiguous(ds.contiguous_format),
+        lambda x: x.mT.contiguous(),
+        ((2, 3, 4),),
+        "in order",
+        lambda x: x.swapaxes(1, 2),
+    ),
     Row("clone", ds.clone, None if torch is None else torch.clone, ((3, 4),), "", np.copy),
 ]
 

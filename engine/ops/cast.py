@@ -84,11 +84,20 @@ def cast(input: Tensor, *, dtype: Any = None, device: Any = None, copy: bool = F
     return clone(changed) if copy and changed is input else changed
 
 
-def clone(input: Any) -> Tensor:
-    """A copy with memory of its own; gradients flow through."""
-    return unary(CLONE, input)
+def clone(input: Any, *, memory_format: Any = None) -> Tensor:
+    """A copy with memory of its own; gradients flow through. `memory_format`: how it lies in memory."""
+    copied = unary(CLONE, input)
+    return copied if memory_format is None else _arranged(copied, memory_format)
 
 
-def contiguous(input: Tensor) -> Tensor:
-    """`input` with its elements in order in memory; itself when they are."""
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """`input` with its elements in order in memory, or as `memory_format` says; itself when they are."""
+    if memory_format is not None:
+        return _arranged(input, memory_format)
     return input if input.is_contiguous() else unary(CLONE, input)
+
+
+def _arranged(input: Tensor, memory_format: Any) -> Tensor:
+    from engine.memory_order import arranged  # whose op is like those here
+
+    return arranged(input, memory_format)  # type: ignore[no-any-return]

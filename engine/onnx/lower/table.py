@@ -44,6 +44,7 @@ DIRECT = frozenset(
         "reciprocal",
         "isnan",
         "isinf",
+        "arrange",
         "clone",
         "add",
         "sub",
