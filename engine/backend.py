@@ -113,9 +113,19 @@ def is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) or type(value).__module__.startswith("cupy")
 
 
+# The module of each type of array that was met.
+_spaces: dict[type, Any] = {np.ndarray: np}
+
+
 def namespace(array: Array) -> Any:
     """The module (numpy or cupy) that made `array`."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else require_cupy()
+    kind = type(array)
+    found = _spaces.get(kind)
+    if found is None:
+        found = np if isinstance(array, (np.ndarray, np.generic)) else require_cupy()
+        if found is np or kind is found.ndarray:
+            _spaces[kind] = found
+    return found
 
 
 def device_of(array: Array) -> Device:

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.backend import cupy
 from engine.gpu import capture, launch
-from engine.gpu.launch import int32, int64, ordered, serves
+from engine.gpu.launch import in_order, int32, int64, ordered, serves
 from engine.gpu.layout import flat, is_last, lie, unflat
 
 STRIP = 64  # rows whose parts of a sum are added up one after another
@@ -28,6 +28,36 @@ def unary(name: str, x: Any) -> Any:
     out = cupy().empty(x.shape, x.dtype)
     launch.each(name, x.dtype.char, x.size, x, out, int64(x.size))
     return out
+
+
+ADD, SUB, MUL, DIV = range(4)
+TURNED = {ADD: ADD, SUB: 4, MUL: MUL, DIV: 5}  # with the number first
+EXACT = 1 << 53  # whole numbers below are exact as a double
+
+
+def arithmetic(what: int, a: Any, b: Any) -> Any:
+    """Sum, difference, product or quotient of two arrays alike, or of an array and a number."""
+    number = 0.0
+    if type(b) is float or (type(b) is int and -EXACT < b < EXACT):
+        number, b = float(b), NOTHING
+    elif type(a) is float or (type(a) is int and -EXACT < a < EXACT):
+        number, a, b, what = float(a), b, NOTHING, TURNED[what]
+    elif type(a) is not type(b) or b.dtype != a.dtype or a.shape != b.shape or not in_order(b):
+        return None
+    if (
+        getattr(a, "dtype", None) is None
+        or a.dtype.char not in launch.KINDS
+        or not in_order(a)
+        or not a.size
+        or not launch.compiled(a.dtype.char)
+    ):
+        return None
+    out = cupy().empty(a.shape, a.dtype)
+    launch.each("arithmetic", a.dtype.char, a.size, a, b, out, a.size, number, int32(what))
+    return out
+
+
+NOTHING = int64(0)
 
 
 def gradient(name: str, g: Any, kept: Any) -> Any:

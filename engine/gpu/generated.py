@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.backend import cupy, require_cupy
 from engine.gpu import capture
+from engine.gpu.launch import bare
 from engine.jit.passes import Traits
 
 # As the ops one by one compute: nothing is contracted.
@@ -75,8 +76,8 @@ class Kernel:
     __slots__ = ("_function", "_join", "_single", "_traits")
 
     def __init__(self, module: Any, name: str, traits: Traits, kind: str) -> None:
-        self._function = module.get_function(name)
-        self._join: Any = module.get_function(f"{name}_join") if traits.columns else None
+        self._function = bare(module.get_function(name))
+        self._join: Any = bare(module.get_function(f"{name}_join")) if traits.columns else None
         self._traits = traits
         self._single = "d" if kind == "d" else "f"
 

@@ -9,6 +9,15 @@ typedef SUM A;
 
 extern "C" {
 
+// a + b, a - b, a * b, a / b, b - a, b / a; without an array b it is a number.
+__global__ void arithmetic(const T* a, const T* b, T* out, long long n, double number, int what) {
+    A held = (A)(T)number;
+    EACH(i, n) {
+        A v = (A)a[i], w = b ? (A)b[i] : held;
+        out[i] = (T)(what == 0 ? v + w : what == 1 ? v - w : what == 2 ? v * w : what == 3 ? v / w : what == 4 ? w - v : w / v);
+    }
+}
+
 __global__ void relu(const T* x, T* out, long long n) {
     EACH(i, n) { A v = (A)x[i]; out[i] = (T)(v > (A)0 || v != v ? v : (A)0); }
 }

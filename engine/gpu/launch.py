@@ -30,7 +30,12 @@ def _module(kind: str, file: str) -> Any:
 @functools.cache
 def kernel(name: str, kind: str, file: str = "kernels") -> Any:
     """The function `name` of a file for arrays of dtype character `kind`."""
-    return _module(kind, file).get_function(name)
+    return bare(_module(kind, file).get_function(name))
+
+
+def bare(function: Any) -> Any:
+    """A kernel without the wrapper in which CuPy looks for the one of the GPU in use: where there is only one GPU."""
+    return getattr(function, "kernel", function) if cupy().cuda.runtime.getDeviceCount() == 1 else function
 
 
 @functools.cache
@@ -50,18 +55,24 @@ def compiled(kind: str, file: str = "kernels") -> bool:
     return True
 
 
+def in_order(array: Any) -> bool:
+    """Whether an array's elements lie in order. CuPy takes half a microsecond to make what `flags` gives."""
+    quick = getattr(array, "_c_contiguous", None)
+    return bool(array.flags.c_contiguous if quick is None else quick)
+
+
 def serves(*arrays: Any) -> bool:
     """Whether these are arrays of one type that there are kernels for, with their elements in order; None passes."""
     kind = arrays[0].dtype
     for a in arrays:  # called for every op: a loop is half the price of `all`
-        if a is not None and not ((a.dtype is kind or a.dtype == kind) and a.flags.c_contiguous):
+        if a is not None and not ((a.dtype is kind or a.dtype == kind) and in_order(a)):
             return False
     return kind.char in KINDS and compiled(kind.char)
 
 
 def ordered(array: Any) -> Any:
     """The array with its elements in order: itself where they are; None stays None."""
-    if array is None or array.flags.c_contiguous:
+    if array is None or in_order(array):
         return array
     from engine.gpu.layout import lie  # made of this
 

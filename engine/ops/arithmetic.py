@@ -12,6 +12,7 @@ from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
 from engine.located import located
 from engine.op import HOLOMORPHIC, LINEAR, op
+from engine.ops.nested import on_gpu
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -32,6 +33,22 @@ UNARY: dict[str, Any] = {
 }
 
 
+def _on_gpu(what: int, xp: Any, a: Any, b: Any) -> Any:
+    """By one launch of a kernel of the engine's, which takes a third less to start; None where it does not serve."""
+    global _gpu
+    if not on_gpu(xp):
+        return None
+    if _gpu is None:
+        from engine.gpu import elementwise
+
+        _gpu = elementwise
+    return _gpu.arithmetic(what, a, b)
+
+
+_gpu: Any = None
+_ADD, _SUB, _MUL, _DIV = range(4)
+
+
 def _both(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     return g, g
 
@@ -39,7 +56,8 @@ def _both(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 @op("add", complex=LINEAR, **ELEMENTWISE, ufunc="add", onnx="Add", formula="input + other", vjp=_both)
 def ADD(xp: Any, input: Any, other: Any) -> Any:
     """Sum."""
-    return xp.add(input, other)
+    fast = _on_gpu(_ADD, xp, input, other)
+    return xp.add(input, other) if fast is None else fast
 
 
 def _sub_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
@@ -49,10 +67,18 @@ def _sub_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 @op("sub", complex=LINEAR, **ELEMENTWISE, ufunc="subtract", onnx="Sub", formula="input - other", vjp=_sub_vjp)
 def SUB(xp: Any, input: Any, other: Any) -> Any:
     """Difference."""
-    return xp.subtract(input, other)
+    fast = _on_gpu(_SUB, xp, input, other)
+    return xp.subtract(input, other) if fast is None else fast
 
 
 def _mul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
+    if xp is not np and on_gpu(xp):
+        return tuple(
+            [
+                None if by is None else g * by if (fast := _on_gpu(_MUL, xp, g, by)) is None else fast
+                for by in (other, input)
+            ]
+        )
     return None if other is None else g * other, None if input is None else g * input
 
 
@@ -69,7 +95,8 @@ def _mul_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 )
 def MUL(xp: Any, input: Any, other: Any) -> Any:
     """Product, element by element."""
-    return xp.multiply(input, other)
+    fast = _on_gpu(_MUL, xp, input, other)
+    return xp.multiply(input, other) if fast is None else fast
 
 
 def _div_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
@@ -89,7 +116,8 @@ def _div_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
 )
 def DIV(xp: Any, input: Any, other: Any) -> Any:
     """True division."""
-    return xp.true_divide(input, other)
+    fast = _on_gpu(_DIV, xp, input, other)
+    return xp.true_divide(input, other) if fast is None else fast
 
 
 def _neg_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:

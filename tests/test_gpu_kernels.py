@@ -1,0 +1,77 @@
+"""The engine's own kernels for a GPU give what NumPy gives: on a GPU, or compiled as C++ (`cuda_as_cpp.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cuda_as_cpp
+import numpy as np
+import pytest
+from sample_row import Row
+from samples import SAMPLES
+from test_gpu import NEAR, REAL, run
+
+import dsviz as ds
+from engine.gpu import launch
+
+pytestmark = pytest.mark.skipif(not (REAL or cuda_as_cpp.COMPILER), reason="no GPU and no C++ compiler")
+
+OPS = "add sub mul div relu sigmoid tanh gelu softmax log_softmax layer_norm cross_entropy dropout max_pool2d linear lstm"
+ROWS = [row for row in SAMPLES if row.op in OPS.split()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device_library() -> Iterator[None]:
+    """CuPy, or the stand-in that compiles."""
+    if REAL:
+        yield
+        return
+    with cuda_as_cpp.installed():
+        yield
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the kernels that are launched."""
+    names: list[str] = []
+    plain = launch.kernel
+
+    def noted(name: str, *given: Any) -> Any:
+        names.append(name)
+        return plain(name, *given)
+
+    noted.cache_clear = plain.cache_clear  # type: ignore[attr-defined]
+    monkeypatch.setattr(launch, "kernel", noted)
+    return names
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{row}" for i, row in enumerate(ROWS)])
+def test_a_kernel_gives_what_numpy_gives(row: Row) -> None:
+    for here, there in zip(run(row, "cpu"), run(row, "cuda"), strict=True):
+        for a, b in zip(here, there, strict=True):
+            if a is not None:
+                assert a.dtype == b.dtype
+                np.testing.assert_allclose(a, b, **NEAR)
+
+
+NUMBERS = (2.0, -3, 0.1, 0, 1 << 20, float("inf"))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
+def test_arithmetic_with_numbers_rounds_as_numpy_does(kind: str, launched: list[str]) -> None:
+    array = np.random.default_rng(0).standard_normal((3, 5)).astype(kind)
+    for number in NUMBERS:
+        for op in ("__add__", "__sub__", "__mul__", "__truediv__", "__rsub__", "__rtruediv__"):
+            here, there = (getattr(ds.tensor(array, device=device), op)(number) for device in ("cpu", "cuda"))
+            with np.errstate(all="ignore"):
+                np.testing.assert_array_equal(here.numpy(), there.cpu().numpy())
+    for a, b in (
+        (array, array.T.copy().T),
+        (array, array[:1]),
+        (array, array[0]),
+        (array[:, ::2], array[:, ::2]),
+    ):
+        here, there = (ds.tensor(a, device=d) * ds.tensor(b, device=d) for d in ("cpu", "cuda"))
+        np.testing.assert_array_equal(here.numpy(), there.cpu().numpy())
+    assert launched.count("arithmetic") > 6 * len(NUMBERS)
