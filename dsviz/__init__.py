@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dsviz.recorded import record as record
     from dsviz.serving import serve as serve
     from dsviz.session import Session as Session
+    from engine import accelerator as accelerator
+    from engine import distributed as distributed
     from engine import distributions as distributions
     from engine import func as func
     from engine import random as random
@@ -65,6 +67,9 @@ __all__ = [
 __all__ += _engine.__all__
 
 _LAZY = {
+    "accelerator": ("engine.accelerator", None),
+    "distributed": ("engine.distributed", None),
+    "dtype": ("numpy", "dtype"),
     "debug": ("dsviz.debug", None),
     "distributions": ("engine.distributions", None),
     "compile": (

@@ -32,6 +32,14 @@ def test_a_path_of_pytorchs_gives_the_engines_own(path: str, name: str, own: obj
     assert getattr(importlib.import_module(f"dsviz.{path}"), name) is own
 
 
+def test_names_that_few_programs_use_are_loaded_when_they_are_asked_for() -> None:
+    assert not ds.distributed.is_available()
+    assert ds.accelerator.is_available() == ds.cuda.is_available()
+    assert isinstance(ds.float32, ds.dtype)
+    assert ds.nn.modules.conv.Conv2d is ds.nn.Conv2d
+    assert ds.nn.parameter.Parameter is ds.nn.Parameter
+
+
 def test_what_is_nowhere_is_said_to_be_missing() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"dsviz\.nn\.nonsense"):
         importlib.import_module("dsviz.nn.nonsense")

@@ -98,6 +98,7 @@ def test_samplers() -> None:
     assert len(list(few)) == 7
     assert set(list(few)[:3]) == {0, 1, 2}
     assert set(data.RandomSampler(range(4), replacement=True, num_samples=100)) == {0, 1, 2, 3}
+    assert next(iter(data.RandomSampler(range(4), replacement=True, num_samples=10**12))) in range(4)
     assert sorted(data.SubsetRandomSampler([5, 7, 9])) == [5, 7, 9]
     ds.manual_seed(0)
     drawn = list(data.WeightedRandomSampler([0.0, 1.0, 3.0], 4000))

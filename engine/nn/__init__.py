@@ -1,5 +1,7 @@
 """Modules, under PyTorch's names."""
 
+import sys as _sys
+
 from engine.module import Module
 from engine.nn import extra_loss as _extra_loss
 from engine.nn import functional, init, utils
@@ -185,3 +187,6 @@ __all__ = [
 ]
 for _part in (_extra_loss, _lazy, _padding, _parameters, _rearrange, _shrink, _transformer):
     __all__ += _part.__all__
+
+# PyTorch's paths to the same: `nn.modules.conv.Conv2d`, `nn.parameter.Parameter`.
+modules = parameter = _sys.modules[__name__]

@@ -58,7 +58,10 @@ class RandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         size, count = len(self.data_source), self.num_samples
         if self.replacement:
-            yield from _numbers(count, self.generator).integers(0, size, count).tolist()
+            while count > 0:  # a program that stops by itself may ask for more than fit in memory
+                some = min(count, 1 << 14)
+                yield from _numbers(some, self.generator).integers(0, size, some).tolist()
+                count -= some
             return
         while count > 0:
             order = _numbers(size, self.generator).permutation(size)[:count]
