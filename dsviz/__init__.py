@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine import accelerator as accelerator
     from engine import distributed as distributed
     from engine import distributions as distributions
+    from engine import fft as fft
     from engine import func as func
     from engine import random as random
     from engine import special as special
@@ -54,6 +55,7 @@ __all__ = [
     "__version__",
     "debug",
     "distributions",
+    "fft",
     "func",
     "listen",
     "random",
@@ -76,6 +78,7 @@ _LAZY = {
         "engine.jit.asking",
         "compile",
     ),  # not in __all__, as Python's `open` and `compile` should stay
+    "fft": ("engine.fft", None),
     "func": ("engine.func", None),
     "onnx": ("engine.onnx", None),
     "random": ("engine.random", None),

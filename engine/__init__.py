@@ -203,6 +203,9 @@ from engine.ops import (
     fold as _fold,
 )
 from engine.ops import (
+    fourier as _fourier,  # noqa: F401 - a recording may name its ops
+)
+from engine.ops import (
     grid as _grid,
 )
 from engine.ops import (
@@ -417,6 +420,7 @@ if TYPE_CHECKING:
     from engine import accelerator as accelerator
     from engine import distributed as distributed
     from engine import distributions as distributions
+    from engine import fft as fft
     from engine import special as special
     from engine import testing as testing
     from engine import utils as utils
@@ -848,7 +852,7 @@ for _part in (
     __all__ += _part.__all__
 
 # Subpackages few programs use, loaded when asked for. Not in __all__, which `import dsviz` goes through.
-_LAZY = ("accelerator", "distributed", "distributions", "func", "special", "testing", "utils")
+_LAZY = ("accelerator", "distributed", "distributions", "fft", "func", "special", "testing", "utils")
 
 
 def __getattr__(name: str) -> _Any:

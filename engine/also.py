@@ -15,8 +15,8 @@ from engine.tensor import Tensor, tensor
 
 __all__ = [
     "cholesky", "cholesky_inverse", "cholesky_solve", "det", "from_dlpack", "frombuffer",
-    "inverse", "is_conj", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
-    "pinverse", "qr", "set_default_tensor_type", "slogdet", "svd", "to_dlpack",
+    "inverse", "is_conj", "istft", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
+    "pinverse", "qr", "set_default_tensor_type", "slogdet", "stft", "svd", "to_dlpack",
 ]  # fmt: skip
 
 cholesky = linalg.cholesky
@@ -63,6 +63,16 @@ def mvlgamma(input: Any, p: int) -> Tensor:
 def is_conj(input: Tensor) -> bool:
     """Never: `conj` computes at once, there is no mark to be resolved."""
     return False
+
+
+def stft(input: Any, *args: Any, **options: Any) -> Tensor:
+    """The short-time Fourier transform, as the method of this name says."""
+    return input.stft(*args, **options)  # type: ignore[no-any-return]
+
+
+def istft(input: Any, *args: Any, **options: Any) -> Tensor:
+    """The inverse of `stft`: `engine.spectrogram.istft`."""
+    return input.istft(*args, **options)  # type: ignore[no-any-return]
 
 
 def frombuffer(

@@ -40,7 +40,9 @@ class Latecomers:
     polygamma = _of("engine.ops.special", "polygamma", first=False)
     prelu = _of("engine.nn.functional", "prelu")
     qr = _of("engine.also", "qr")
+    istft = _of("engine.spectrogram", "istft")
     slogdet = _of("engine.also", "slogdet")
+    stft = _of("engine.spectrogram", "stft")
     svd = _of("engine.also", "svd")
 
     # --- memory ---
