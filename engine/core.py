@@ -26,7 +26,8 @@ from engine.pool import LARGE, compute
 from engine.switches import switches
 from engine.writes import writes
 
-extension = Extension("engine_core", os.path.join(os.path.dirname(os.path.abspath(__file__)), "core.c"))
+_HERE = os.path.dirname(os.path.abspath(__file__))
+extension = Extension("engine_core", os.path.join(_HERE, "core.c"), "core_memory.h")
 # Who calls which of them, by its own name. An optimizer's module may not be loaded yet: it takes what `watched` has.
 _CALLERS = {
     "engine.watched": ("begin", "finish", "followed", "begin_backward", "finish_backward"),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import gc
+import importlib.util
 import os
 import pickle
 import signal
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from dsviz.debuggee import core, probes
 from dsviz.debuggee.into_ring import NoOutlet, RingOutlet
 from dsviz.debuggee.tracer import Tracer
 from dsviz.debuggee.values import Values
-from dsviz.wire.ring import HEAD, HEADER, NODE, PLACE, RingWriter
+from dsviz.wire.ring import _TAIL, HEAD, HEADER, NODE, PLACE, RingWriter
 from engine.bus import bus
 from engine.iteration import iteration
 from engine.switches import switches
@@ -177,7 +179,10 @@ def twice() -> None:
 
 
 def dtypes() -> None:
-    for kind in (ds.float32, ds.float64, ds.int64, ds.bool, ds.float16, ds.bfloat16):
+    kinds = [ds.float32, ds.float64, ds.int64, ds.bool, ds.float16]
+    if importlib.util.find_spec("ml_dtypes"):
+        kinds.append(ds.bfloat16)
+    for kind in kinds:
         x = ds.ones(3).to(kind)
         for _ in range(2):
             y = x + x
@@ -347,7 +352,7 @@ PROGRAMS: dict[str, Callable[[], None]] = {
     "threads": threads, "sinks that fail": sinks_that_fail, "replaced": replaced, "buffers": buffers_watched,
     "forked": forked, "signalled": signalled, "finalised": finalised, "deep": deep,
 }  # fmt: skip
-WAYS = ((1, 1 << 22), (2, 1 << 22), (1, 1 << 14))  # trace level, bytes of the ring
+WAYS = ((1, 1 << 22), (2, 1 << 22), (2, 1 << 14))  # trace level, bytes of the ring
 # When an exception's frames, or a thread's end, let go of a buffer is not the same in any two runs.
 LOOSE = ("threads", "sinks that fail", "replaced")
 PROBED = ("branches", "recursion", "generators")
@@ -373,7 +378,7 @@ def stop_clocks() -> None:
 
 
 def followed(
-    program: Callable[[], None], folder: Path, level: int, capacity: int, arrives: bool
+    program: Callable[[], None], folder: Path, level: int, capacity: int, arrives: bool, reads: bool
 ) -> dict[str, Any]:
     """What is told of a program; with `arrives` the compiled core comes when its second half begins."""
     rings: list[RingWriter] = []
@@ -391,8 +396,11 @@ def followed(
         return RingOutlet(rings[-1])
 
     def look(kind: str, node: Any) -> None:
-        words = getattr(where, "ring", rings[0])._words
-        crumbs.append((words[NODE], words[PLACE]))
+        ring = getattr(where, "ring", rings[0])
+        crumbs.append((ring._words[NODE], ring._words[PLACE]))
+        if node.id % 64 == 0 and reads:  # it is read, so that it goes on from its beginning
+            crumbs.append((ring.head, zlib.crc32(ring._bytes[HEADER:])))
+            ring._words[_TAIL] = ring.head
 
     before = iteration.index, iteration.closed
     iteration.index, iteration.closed = 0, False
@@ -411,7 +419,7 @@ def followed(
         probes.listen(probes.ignore, probes.ignore)
     held = []
     for ring in rings:
-        content = bytes(ring._bytes[HEADER : HEADER + min(ring.head, capacity)])
+        content = bytes(ring._bytes[HEADER : HEADER + min(ring.head, ring.capacity)])
         held.append((ring.head, ring._words[HEAD], ring._words[NODE], ring._words[PLACE], ring.lost, content))
         ring.close(unlink=True)
     iteration.index, iteration.closed = before
@@ -434,7 +442,12 @@ def main(way: str, path: str) -> None:
                     assert core.use(wait=True, clock=stopped_clock), core.why()
                 _inside.clear()
                 told[f"{name}, level {level}, {capacity} bytes"] = followed(
-                    program, Path(folder), level, capacity, way == "late"
+                    program,
+                    Path(folder),
+                    level,
+                    capacity,
+                    way == "late",
+                    capacity < 1 << 20 and name not in LOOSE,
                 )
                 gc.collect()
                 core.leave()

@@ -10,23 +10,23 @@
 #error "records are little-endian"
 #endif
 
-enum { HEAD = 8, NODE = 24, PLACE = 25, HEADER = 4096, SAMPLE = 15, BACKWARD = 1, OPTIMIZER = 2, MARK = 0xC1, SMALL = 251, WHOLE = 68 };
+enum { HEAD = 8, NODE = 24, PLACE = 25, HEADER = 4096, SAMPLE = 15, BACKWARD = 1, OPTIMIZER = 2, MARK = 0xC1, SMALL = 251, MOST_INPUTS = 250, MOST_WORDS = 255 };
 
 static PyObject *Watched, *Backward, *Node, *Buffer, *ModuleCall, *Tracer, *Lane, *Spot, *Site, *Like, *Ring;
 static PyObject *category_of, *zero;
 
 static struct { Py_ssize_t op, inputs, kwargs, code, lasti, requires, shape, dtype; } n;
-static struct { Py_ssize_t call, duration, fates, id, iteration, outputs, phase, place, saved_bytes, scalars, start, twin; } w;
-static struct { Py_ssize_t call, duration, fates, id, iteration, outputs, place, start, twin; } b;
+static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, outputs, phase, place, saved_bytes, scalars, start, twin; } w;
+static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, outputs, place, start, twin; } b;
 static struct { Py_ssize_t category, id, nbytes, reused; } u;
 static struct { Py_ssize_t id, code, lasti; } c;
-static struct { Py_ssize_t owner, lane, lanes, level, began; } t;
+static struct { Py_ssize_t owner, lane, lanes, level, began, values; } t;
 static struct { Py_ssize_t tracer, outlet, decided, pending, framed, spot, before, sites, spots, walker, packs, cost; } l;
 static struct { Py_ssize_t lane, what, frame, place, like, back; } p;
 static struct { Py_ssize_t depth, chain, around, spot; } e;
 static struct { Py_ssize_t number, shape, dtype, nbytes, saved, outputs, attrs, given, name, value; } k;
-static struct { Py_ssize_t ring, waiting; } o;
-static struct { Py_ssize_t map, head, capacity, limit, end; } r;
+static struct { Py_ssize_t ring, waiting, summarizes; } o;
+static struct { Py_ssize_t map, head, capacity, limit, end, closed, lost; } r;
 static Py_ssize_t moved, calls;
 
 #define NAMES(X) X(flush) X(find) X(spot_at) X(id) X(_op_start) X(_op_finish) X(_other) X(_spot_of_twin) X(_look_before) X(_look_after)
@@ -152,17 +152,13 @@ static int spent(PyObject *lane, int64_t since)
     return 0;
 }
 
-/* Whether one of the node's arguments is a leaf, which may have to be sent. */
-static int takes_leaves(PyObject *node)
+/* Whether two values that are nearly always the same object, or small, are equal. */
+static inline int equal(PyObject *a, PyObject *other)
 {
-    PyObject *inputs = AT(node, n.inputs);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); i++) {
-        PyObject *source = PyTuple_GET_ITEM(inputs, i);
-        if (source == Py_None) continue;
-        if (!(is(source, Watched) || is(source, Backward) || is(source, Node)) || AT(source, n.op) == Py_None) return 1;
-    }
-    return 0;
+    return a == other || (a != NULL && other != NULL && PyObject_RichCompareBool(a, other, Py_EQ) == 1);
 }
+
+#include "core_values.h"
 
 static PyObject *left_to_python(PyObject *tracer, PyObject *name, PyObject *kind, PyObject *node)
 {
@@ -199,7 +195,7 @@ static PyObject *op_start(PyObject *tracer, PyObject *const *words, Py_ssize_t c
     put_new(lane, l.spot, spot);
     if (AT(node, back ? b.place : w.place) == Py_None) put_new(node, back ? b.place : w.place, spot);
     if (breadcrumb(lane, me, AT(spot, p.place)) < 0) goto failed;
-    if (number(AT(tracer, t.level)) == 2 && (takes_leaves(node) || (!back && number(AT(node, w.phase)) == OPTIMIZER))) {
+    if (number(AT(tracer, t.level)) == 2 && (takes_leaves(tracer, node, back) || (!back && number(AT(node, w.phase)) == OPTIMIZER))) {
         if ((done = PyObject_CallMethodObjArgs(tracer, s__look_before, lane, node, NULL)) == NULL) goto failed;
         Py_DECREF(done);
     }
@@ -211,12 +207,6 @@ failed:
     Py_XDECREF(lane);
     Py_XDECREF(spot);
     return NULL;
-}
-
-/* Whether two values that are nearly always the same object, or small, are equal. */
-static inline int equal(PyObject *a, PyObject *other)
-{
-    return a == other || (a != NULL && other != NULL && PyObject_RichCompareBool(a, other, Py_EQ) == 1);
 }
 
 /* Whether the attributes in `some` go on from `at` of those that were told; how many there are then, -1: no. */
@@ -251,87 +241,126 @@ static int attributes_told(PyObject *like, PyObject *scalars, PyObject *kwargs)
     return at == PyTuple_GET_SIZE(told);
 }
 
-/* The only buffer of a list, 0 where there is none; -1 where there are more, or it is none of ours. */
-static int64_t lone(PyObject *some, int64_t *also)
-{
-    Py_ssize_t count = PyList_CheckExact(some) ? PyList_GET_SIZE(some) : PyTuple_CheckExact(some) ? PyTuple_GET_SIZE(some) : 99;
-    if (also != NULL) *also = 0;
-    if (count == 0) return 0;
-    if (count > 2 || (count == 2 && also == NULL)) return -1;
-    PyObject **items = PySequence_Fast_ITEMS(some);
-    if (!is(items[0], Buffer) || !is(items[count - 1], Buffer)) return -1;
-    if (count == 2 && (*also = number(AT(items[1], u.id))) <= 0) return -1;
-    return number(AT(items[0], u.id));
-}
+/* A record that is being written: its head, the words behind it, and how many of each sort there are. */
+typedef struct {
+    uint32_t words[10 + MOST_WORDS]; /* the first ten: length, head, six numbers, and the time in two */
+    int count, inputs, released, made, saved;
+    int plain; /* whether what it made has its kind's bytes */
+    uint32_t born; /* what it made, if it is one */
+} Record;
 
-/* The numbers of a record as `wire.packed` says; its inputs and what befell buffers. 0: there are more than fit. */
-static int numbers(PyObject *node, int back, PyObject *like, int64_t *inputs, Py_ssize_t *count, int64_t *fate)
+static int add(Record *record, int64_t word)
 {
-    PyObject *sources = AT(node, n.inputs), *fates = AT(node, back ? b.fates : w.fates);
-    if (!PyTuple_CheckExact(sources)) return 0;
-    *count = PyTuple_GET_SIZE(sources);
-    if (*count < 1 || *count > 3) return 0;
-    for (Py_ssize_t i = 0; i < *count; i++) {
-        PyObject *source = PyTuple_GET_ITEM(sources, i);
-        if (source == Py_None) continue;
-        if (is(source, Backward)) inputs[i] = number(AT(source, b.id));
-        else inputs[i] = id_of(source);
-        if (inputs[i] < 0) return 0;
-    }
-    if (fates == Py_None) return 1;
-    if (!PyTuple_CheckExact(fates) || PyTuple_GET_SIZE(fates) != 3) return 0;
-    PyObject *born = PyTuple_GET_ITEM(fates, 1);
-    if ((fate[0] = lone(PyTuple_GET_ITEM(fates, 0), &fate[1])) < 0) return 0;
-    if ((fate[2] = lone(PyTuple_GET_ITEM(fates, 2), NULL)) < 0) return 0;
-    int64_t made = lone(born, NULL);
-    if (made < 0) return 0;
-    if (made) {
-        PyObject *buffer = PySequence_Fast_ITEMS(born)[0];
-        PyObject *category = PyDict_GetItemWithError(category_of, AT(buffer, u.category));
-        if (category == NULL || number(AT(buffer, u.nbytes)) != number(AT(like, k.nbytes))) return 0;
-        fate[3] = made << 4 | truth(AT(buffer, u.reused)) << 3 | number(category);
-    }
+    if (word < 0 || word > UINT32_MAX || record->count >= MOST_WORDS) return 0;
+    record->words[10 + record->count++] = (uint32_t)word;
     return 1;
 }
 
-/* `RingOutlet.ran` where the record fits: 1 written, 0 left to Python, -1 failed. */
+/* Those of a list of buffers, as `fates` holds three; NULL where it is none. */
+static PyObject **buffers(PyObject *some, Py_ssize_t *count)
+{
+    if (!PyList_CheckExact(some) && !PyTuple_CheckExact(some)) return NULL;
+    PyObject **items = PySequence_Fast_ITEMS(some);
+    *count = Py_SIZE(some);
+    for (Py_ssize_t i = 0; i < *count; i++)
+        if (!is(items[i], Buffer)) return NULL;
+    return *count ? items : &zero;
+}
+
+/* What befell buffers until a node had run. 0: it does not fit. */
+static int fates_of(Record *record, PyObject *fates, PyObject *like)
+{
+    Py_ssize_t released, made, saved;
+    if (fates == Py_None) return 1;
+    if (!PyTuple_CheckExact(fates) || PyTuple_GET_SIZE(fates) != 3) return 0;
+    PyObject **gone = buffers(PyTuple_GET_ITEM(fates, 0), &released);
+    PyObject **born = buffers(PyTuple_GET_ITEM(fates, 1), &made);
+    PyObject **kept = buffers(PyTuple_GET_ITEM(fates, 2), &saved);
+    if (gone == NULL || born == NULL || kept == NULL || made > 15 || saved > 15 || released > MOST_WORDS) return 0;
+    for (Py_ssize_t i = 0; i < released; i++)
+        if (!add(record, number(AT(gone[i], u.id)))) return 0;
+    for (Py_ssize_t i = 0; i < saved; i++)
+        if (!add(record, number(AT(kept[i], u.id)))) return 0;
+    for (Py_ssize_t i = 0; i < made; i++) {
+        PyObject *category = PyDict_GetItemWithError(category_of, AT(born[i], u.category));
+        int64_t id = number(AT(born[i], u.id)), size = number(AT(born[i], u.nbytes));
+        if (category == NULL || id < 0) return 0;
+        id = id << 4 | truth(AT(born[i], u.reused)) << 3 | number(category);
+        if (!add(record, id) || !add(record, size)) return 0;
+        record->plain = size == number(AT(like, k.nbytes));
+        record->born = (uint32_t)id;
+    }
+    record->released = (int)released, record->made = (int)made, record->saved = (int)saved;
+    return 1;
+}
+
+/* The same with a place for each of a few words, where there are no more. */
+static void shortened(Record *record)
+{
+    uint32_t small[7] = {0}, *rest = record->words + 10;
+    if (record->inputs < 1 || record->inputs > 3 || record->released > 2 || record->made > 1 || record->saved > 1) return;
+    if (record->made && !record->plain) return;
+    for (int i = 0; i < record->inputs; i++) small[i] = *rest++;
+    for (int i = 0; i < record->released; i++) small[3 + i] = *rest++;
+    if (record->saved) small[5] = *rest++;
+    if (record->made) small[6] = record->born;
+    memcpy(record->words + 10, small, sizeof small);
+    record->count = 7;
+    record->words[1] = MARK | SMALL << 8 | (uint32_t)record->inputs << 16;
+}
+
+/* What there is to say of a node of a known kind, as `wire.packed` says it. 0: it does not fit. */
+static int told_of(Record *record, PyObject *node, int back, PyObject *like, int64_t id, int64_t began)
+{
+    PyObject *sources = AT(node, n.inputs), *call = AT(node, back ? b.call : w.call), *twin = AT(node, back ? b.twin : w.twin);
+    record->count = record->inputs = record->released = record->made = record->saved = record->plain = 0;
+    if (!PyTuple_CheckExact(sources) || PyTuple_GET_SIZE(sources) > MOST_INPUTS) return 0;
+    record->inputs = (int)PyTuple_GET_SIZE(sources);
+    int64_t start = began < 0 ? -1 : number(AT(node, back ? b.start : w.start)) - began;
+    int64_t numbers[] = {id, number(AT(like, k.number)),
+                         call == Py_None ? 0 : is(call, ModuleCall) ? number(AT(call, c.id)) : -1,
+                         twin == Py_None ? 0 : id_of(twin),
+                         number(AT(node, back ? b.iteration : w.iteration)),
+                         number(AT(node, back ? b.duration : w.duration))};
+    for (int i = 0; i < 6; i++) {
+        if (numbers[i] < 0 || numbers[i] > UINT32_MAX) return 0;
+        record->words[2 + i] = (uint32_t)numbers[i];
+    }
+    if (start < 0) return 0;
+    record->words[8] = (uint32_t)start, record->words[9] = (uint32_t)(start >> 32);
+    for (int i = 0; i < record->inputs; i++) {
+        PyObject *source = PyTuple_GET_ITEM(sources, i);
+        if (!add(record, source == Py_None ? 0 : is(source, Backward) ? number(AT(source, b.id)) : id_of(source))) return 0;
+    }
+    if (!fates_of(record, AT(node, back ? b.fates : w.fates), like)) return 0;
+    record->words[1] = MARK | (uint32_t)record->inputs << 8 | (uint32_t)record->released << 16 |
+                       (uint32_t)record->made << 24 | (uint32_t)record->saved << 28;
+    shortened(record);
+    record->words[0] = 36 + 4 * (uint32_t)record->count;
+    return 1;
+}
+
+/* `RingOutlet.ran` where the record has room: 1 written, 0 left to Python, -1 failed. */
 static int packed(PyObject *outlet, PyObject *node, int back, PyObject *like, int64_t id, int64_t began)
 {
-    int64_t inputs[3] = {0, 0, 0}, fate[4] = {0, 0, 0, 0}, call = 0, twin = 0;
-    Py_ssize_t count;
-    PyObject *ring = AT(outlet, o.ring), *waiting = AT(outlet, o.waiting), *one;
-    if (!is(ring, Ring) || !PyList_CheckExact(waiting) || PyList_GET_SIZE(waiting)) return 0;
-    if (!numbers(node, back, like, inputs, &count, fate)) return 0;
-    one = AT(node, back ? b.call : w.call);
-    if (one != Py_None) call = is(one, ModuleCall) ? number(AT(one, c.id)) : -1;
-    one = AT(node, back ? b.twin : w.twin);
-    if (one != Py_None) twin = id_of(one);
-    int64_t iteration = number(AT(node, back ? b.iteration : w.iteration));
-    int64_t duration = number(AT(node, back ? b.duration : w.duration));
-    int64_t start = began < 0 ? -1 : number(AT(node, back ? b.start : w.start)) - began;
-    int64_t small[] = {id, number(AT(like, k.number)), call, twin, iteration, duration, inputs[0], inputs[1], inputs[2],
-                       fate[0], fate[1], fate[2], fate[3]};
-    for (size_t i = 0; i < sizeof small / sizeof *small; i++)
-        if (small[i] < 0 || small[i] > UINT32_MAX) return 0;
-    int64_t head = number(AT(ring, r.head)), capacity = number(AT(ring, r.capacity)), end = head + WHOLE;
-    if (start < 0 || head < 0 || capacity <= 0 || end > number(AT(ring, r.limit))) return 0;
-    int64_t place = HEADER + head % capacity;
-    if (place + WHOLE > number(AT(ring, r.end))) return 0;
-    uint32_t record[WHOLE / 4] = {WHOLE - 4, MARK | SMALL << 8 | (uint32_t)count << 16};
-    for (int i = 0; i < 6; i++) record[2 + i] = (uint32_t)small[i];
-    record[8] = (uint32_t)start, record[9] = (uint32_t)(start >> 32);
-    for (int i = 6; i < 13; i++) record[4 + i] = (uint32_t)small[i];
-    PyObject *after = PyLong_FromLongLong(end);
+    PyObject *ring = AT(outlet, o.ring), *waiting = AT(outlet, o.waiting), *after;
+    Record record;
     Py_buffer view;
-    if (after == NULL) return -1;
+    if (!is(ring, Ring) || !PyList_CheckExact(waiting) || PyList_GET_SIZE(waiting)) return 0;
+    if (!told_of(&record, node, back, like, id, began)) return 0;
+    int64_t head = number(AT(ring, r.head)), capacity = number(AT(ring, r.capacity)), size = record.words[0] + 4;
+    if (head < 0 || capacity <= 0 || head + size > number(AT(ring, r.limit))) return 0;
+    int64_t place = HEADER + head % capacity;
+    if (place + size > number(AT(ring, r.end))) return 0;
+    if ((after = PyLong_FromLongLong(head + size)) == NULL) return -1;
     if (PyObject_GetBuffer(AT(ring, r.map), &view, PyBUF_WRITABLE) < 0) {
         Py_DECREF(after);
         return -1;
     }
-    int room = place + WHOLE <= view.len;
+    int room = place + size <= view.len;
     if (room) {
-        memcpy((char *)view.buf + place, record, WHOLE);
-        __atomic_store_n((uint64_t *)view.buf + HEAD, (uint64_t)end, __ATOMIC_RELEASE);
+        memcpy((char *)view.buf + place, record.words, size);
+        __atomic_store_n((uint64_t *)view.buf + HEAD, (uint64_t)(head + size), __ATOMIC_RELEASE);
         put_new(ring, r.head, after);
     }
     PyBuffer_Release(&view);
@@ -363,12 +392,16 @@ static PyObject *op_finish(PyObject *tracer, PyObject *const *words, Py_ssize_t 
         if (number(AT(like, k.saved)) != number(AT(node, w.saved_bytes)) || AT(lane, l.before) != Py_None) goto python;
     }
     if (!attributes_told(like, gradient ? Py_None : AT(node, w.scalars), AT(node, n.kwargs))) goto python;
-    int written = packed(AT(lane, l.outlet), node, back, like, me, number(AT(tracer, t.began)));
-    if (written < 0) goto failed;
-    if (!written) goto python;
+    int told = packed(AT(lane, l.outlet), node, back, like, me, number(AT(tracer, t.began)));
+    if (told < 0) goto failed;
+    if (!told) goto python;
     if (number(AT(tracer, t.level)) == 2) {
-        if ((done = PyObject_CallMethodObjArgs(tracer, s__look_after, lane, node, NULL)) == NULL) goto failed;
-        Py_DECREF(done);
+        int sent = results(tracer, lane, node, back);
+        if (sent < 0) goto failed;
+        if (!sent) {
+            if ((done = PyObject_CallMethodObjArgs(tracer, s__look_after, lane, node, NULL)) == NULL) goto failed;
+            Py_DECREF(done);
+        }
     }
     if (since && spent(lane, since) < 0) goto failed;
     Py_DECREF(lane);
@@ -387,8 +420,6 @@ failed:
 
 /* --- binding --- */
 
-#define SLOT(into, type, name) if (((into) = slot_of(type, name)) < 0) return -1;
-
 static int bound(PyObject *from)
 {
     PyObject *Walker = NULL, *Pending = NULL, *Outlet = NULL;
@@ -400,13 +431,17 @@ static int bound(PyObject *from)
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (given(from, all[i].name, all[i].into) < 0) return -1;
-    if (number(PyDict_GetItemString(from, "SMALL_SIZE")) != WHOLE - 4 || !PyDict_CheckExact(category_of)) {
+    if (number(PyDict_GetItemString(from, "SMALL_SIZE")) != 64 ||
+        number(PyDict_GetItemString(from, "FIXED")) != 36 || number(PyDict_GetItemString(from, "MOST_WORDS")) != MOST_WORDS ||
+        number(PyDict_GetItemString(from, "MOST_INPUTS")) != MOST_INPUTS || !PyDict_CheckExact(category_of)) {
         PyErr_SetString(PyExc_TypeError, "records of another version");
         return -1;
     }
     SLOT(n.op, Node, "op") SLOT(n.inputs, Node, "inputs") SLOT(n.kwargs, Node, "kwargs") SLOT(n.code, Node, "code")
     SLOT(n.lasti, Node, "lasti") SLOT(n.requires, Node, "requires") SLOT(n.shape, Node, "shape")
     SLOT(n.dtype, Node, "dtype")
+    SLOT(w.arrays, Watched, "arrays") SLOT(w.made, Watched, "made") SLOT(b.arrays, Backward, "arrays")
+    SLOT(b.made, Backward, "made")
     SLOT(w.call, Watched, "call") SLOT(w.duration, Watched, "duration") SLOT(w.fates, Watched, "fates")
     SLOT(w.id, Watched, "id") SLOT(w.iteration, Watched, "iteration") SLOT(w.outputs, Watched, "outputs")
     SLOT(w.phase, Watched, "phase") SLOT(w.place, Watched, "place") SLOT(w.saved_bytes, Watched, "saved_bytes")
@@ -419,6 +454,7 @@ static int bound(PyObject *from)
     SLOT(c.id, ModuleCall, "id") SLOT(c.code, ModuleCall, "code") SLOT(c.lasti, ModuleCall, "lasti")
     SLOT(t.owner, Tracer, "owner") SLOT(t.lane, Tracer, "_lane") SLOT(t.lanes, Tracer, "_lanes")
     SLOT(t.level, Tracer, "level") SLOT(t.began, Tracer, "began")
+    SLOT(t.values, Tracer, "_values")
     SLOT(l.tracer, Lane, "tracer") SLOT(l.outlet, Lane, "outlet") SLOT(l.decided, Lane, "decided")
     SLOT(l.pending, Lane, "pending") SLOT(l.framed, Lane, "framed") SLOT(l.spot, Lane, "spot")
     SLOT(l.before, Lane, "before") SLOT(l.sites, Lane, "sites") SLOT(l.spots, Lane, "spots")
@@ -429,14 +465,14 @@ static int bound(PyObject *from)
     SLOT(k.number, Like, "number") SLOT(k.shape, Like, "shape") SLOT(k.dtype, Like, "dtype")
     SLOT(k.nbytes, Like, "nbytes") SLOT(k.saved, Like, "saved") SLOT(k.outputs, Like, "outputs")
     SLOT(k.attrs, Like, "attrs") SLOT(k.given, Like, "given") SLOT(k.name, Like, "name") SLOT(k.value, Like, "value")
-    SLOT(o.ring, Outlet, "ring") SLOT(o.waiting, Outlet, "_waiting")
+    SLOT(o.ring, Outlet, "ring") SLOT(o.waiting, Outlet, "_waiting") SLOT(o.summarizes, Outlet, "summarizes")
     SLOT(r.map, Ring, "_map") SLOT(r.head, Ring, "head") SLOT(r.capacity, Ring, "capacity")
-    SLOT(r.limit, Ring, "_limit") SLOT(r.end, Ring, "_end")
+    SLOT(r.limit, Ring, "_limit") SLOT(r.end, Ring, "_end") SLOT(r.closed, Ring, "closed") SLOT(r.lost, Ring, "_lost")
     SLOT(moved, Pending, "moved") SLOT(calls, Walker, "calls")
     Py_DECREF(Walker);
     Py_DECREF(Pending);
     Py_DECREF(Outlet);
-    return 0;
+    return bound_values(from);
 }
 
 /* bind(objects, clock): what `dsviz.debuggee.core` hands over, once; `clock` None means the system's. */
@@ -469,6 +505,7 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "debuggee_core", NULL
 static int named(void)
 {
     NAMES(NAME)
+    VALUE_NAMES(NAME)
     return (zero = PyLong_FromLong(0)) == NULL ? -1 : 0;
 }
 

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import core
 from engine.bus import Sink
 from engine.native.extension import Extension
@@ -17,7 +19,8 @@ from engine.native.extension import Extension
 if TYPE_CHECKING:
     from dsviz.debuggee.tracer import Tracer
 
-extension = Extension("debuggee_core", os.path.join(os.path.dirname(os.path.abspath(__file__)), "core.c"))
+_HERE = os.path.dirname(os.path.abspath(__file__))
+extension = Extension("debuggee_core", os.path.join(_HERE, "core.c"), "core_values.h")
 KINDS = ("op_start", "op_finish")
 _bound: list[Any] = []
 
@@ -69,15 +72,21 @@ def _objects() -> dict[str, Any]:
     from dsviz.debuggee.outlets import CATEGORY
     from dsviz.debuggee.probes import Pending
     from dsviz.debuggee.tracer import Tracer
-    from dsviz.wire.packed import SMALL_SIZE
+    from dsviz.debuggee.values import SMALL, Told, Values
+    from dsviz.wire.packed import FIXED, MOST_INPUTS, MOST_WORDS, SMALL_SIZE
     from dsviz.wire.ring import RingWriter
+    from engine.dispatch import PART
     from engine.memory import Buffer
     from engine.module import ModuleCall
     from engine.node import Backward, Node, Watched
+    from engine.op import Op
+    from engine.writes import writes
 
     return {
         "Watched": Watched, "Backward": Backward, "Node": Node, "Buffer": Buffer, "ModuleCall": ModuleCall,
         "Tracer": Tracer, "Lane": Lane, "Spot": Spot, "Site": Site, "Like": Like, "RingWriter": RingWriter,
         "RingOutlet": RingOutlet, "Walker": Walker, "Pending": Pending, "CATEGORY": CATEGORY,
-        "SMALL_SIZE": SMALL_SIZE, "getframe": sys._getframe,
+        "SMALL_SIZE": SMALL_SIZE, "FIXED": FIXED, "MOST_INPUTS": MOST_INPUTS,
+        "MOST_WORDS": MOST_WORDS, "getframe": sys._getframe, "Values": Values, "Told": Told, "Op": Op,
+        "ndarray": np.ndarray, "writes": writes, "part": PART.name, "SMALL": SMALL,
     }  # fmt: skip

@@ -71,6 +71,8 @@ def digest(array: Any) -> bytes:
 class Values:
     """Sends arrays of at most a quarter of `budget` bytes each; `folder` takes those too large for a ring."""
 
+    __slots__ = ("_afloat", "_files", "_folder", "_largest", "_told")
+
     def __init__(self, budget: int, folder: str | None = None) -> None:
         self._largest = budget // 4
         self._folder = folder

@@ -20,11 +20,15 @@ HEADER = os.path.join(_HERE, "slots.h")
 
 
 class Extension:
-    """The module `name`, made of the file `source`. `why` says what keeps it from being used, "" once it is loaded."""
+    """The module `name`, made of the file `source`, which may include the other `parts` beside it.
 
-    def __init__(self, name: str, source: str) -> None:
+    `why` says what keeps it from being used, "" once it is loaded.
+    """
+
+    def __init__(self, name: str, source: str, *parts: str) -> None:
         self.name = name
         self.source = source
+        self.parts = [os.path.join(os.path.dirname(source), part) for part in parts]
         self.why = "nothing has asked for it yet"
         self._module: ModuleType | None = None
         self._begun = self._hopeless = False
@@ -58,7 +62,7 @@ class Extension:
         elif not os.path.isfile(os.path.join(include, "Python.h")):
             self.why = f"Python's headers are not in {include}"
         else:
-            text = "".join(_text(path) for path in (HEADER, self.source))
+            text = "".join(_text(path) for path in (HEADER, *self.parts, self.source))
             return compiler.name_of(text, (*FLAGS, self.name, sys.version, sys.abiflags, include))
         self._hopeless = True
         return None

@@ -30,6 +30,7 @@ static Py_ssize_t slot_of(PyObject *type, const char *name)
     return offset;
 }
 
+#define SLOT(into, type, name) if (((into) = slot_of(type, name)) < 0) return -1;
 #define AT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
 
 /* Give a slot a value, whose reference it takes over. */
