@@ -30,6 +30,7 @@ from engine.op import OPS
 from engine.pending import PUT_OFF, Masked, Product, Remade, there
 from engine.pool import LARGE, compute, owns
 from engine.watched import begin_backward, finish_backward
+from engine.woven import gradient
 from engine.writes import Changed, writes
 
 if TYPE_CHECKING:
@@ -334,6 +335,13 @@ def _plain(
                 extras = dict(zip(op.extras, saved[n + 1 :], strict=True))
                 result = vjp(g, saved[n], *saved[:n], **kwargs, **extras)
                 del extras
+            elif (
+                type(g) is _ndarray
+                and g.nbytes >= LARGE
+                and (made := gradient(op, g, saved, kwargs)) is not NotImplemented
+            ):
+                result = made
+                del made
             elif n == 2:
                 result = vjp(g, saved[2], saved[0], saved[1], **kwargs)
             elif n == 1:

@@ -23,10 +23,11 @@ from engine.jit.shared import shared
 from engine.location import INTERNAL, is_engine_code
 from engine.node import NO_KWARGS, REACH, Node, Watched, behind, keep, leaf, order, settle
 from engine.op import LINEAR, Op
-from engine.pool import LARGE, compute
+from engine.pool import LARGE
 from engine.promotion import meet, uneven
 from engine.views import link
 from engine.watched import begin, finish, followed
+from engine.woven import computed
 from engine.writes import writes
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def unary(op: Op, a: Any) -> Tensor:
         return tensor
     try:
         if plain:
-            out = compute(op.on_numpy, xa) if large and op.pooled else op.on_numpy(xa)
+            out = computed(op, (xa,)) if large else op.on_numpy(xa)
         else:
             out = op.on(backend.namespace(xa))(xa)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
@@ -180,7 +181,7 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
         return tensor
     try:
         if plain:
-            out = compute(op.on_numpy, xa, xb) if large and op.pooled else op.on_numpy(xa, xb)
+            out = computed(op, (xa, xb)) if large else op.on_numpy(xa, xb)
         else:
             out = op.on(backend.namespace(xa))(xa, xb)
     except Exception:  # noqa: BLE001 - apply() runs it again and explains
@@ -404,8 +405,8 @@ def apply(
     try:
         if op.check:
             op.shape(*[shape_of(a) for a in arrays], **kwargs)
-        if op.pooled and xp is np and not kwargs and type(arrays[0]) is _ndarray:
-            out = compute(forward, *arrays)
+        if xp is np and arrays and type(arrays[0]) is _ndarray and arrays[0].nbytes >= LARGE:
+            out = computed(op, arrays, kwargs)
         else:
             out = forward(*arrays, **kwargs)
     except Exception as error:  # noqa: BLE001 - explained and raised again

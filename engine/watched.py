@@ -23,8 +23,9 @@ from engine.memory import memory
 from engine.node import NO_KWARGS, Backward, Node, Watched, ids, keep, order, settle
 from engine.op import Op
 from engine.pending import Product
-from engine.pool import LARGE, compute
+from engine.pool import LARGE
 from engine.switches import switches
+from engine.woven import computed
 from engine.writes import writes
 
 _ndarray = np.ndarray
@@ -52,7 +53,7 @@ def followed(op: Op, args: tuple[Any, ...], arrays: list[Any], nodes: list[Node 
     loud = begin(node, arrays)
     first = arrays[0]
     try:
-        out = compute(op.on_numpy, *arrays) if first.nbytes >= LARGE and op.pooled else op.on_numpy(*arrays)
+        out = computed(op, arrays) if first.nbytes >= LARGE else op.on_numpy(*arrays)
     except Exception as error:  # noqa: BLE001 - explained and raised again
         from engine.explain import fail  # errors are rare, and their explanation is a long file
 

@@ -16,6 +16,7 @@ import numpy as np
 from engine.dnn import packed, product
 from engine.dnn.compiled import Compiled
 from engine.dnn.library import address, library
+from engine.dnn.weave import loop_of
 from engine.threads import alone
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
@@ -48,32 +49,19 @@ cells = Compiled(
 )
 
 
-class _Ufunc(ctypes.Structure):
-    """The beginning of NumPy's PyUFuncObject, which is part of its public interface, after the object's head."""
-
-    _fields_ = [
-        ("inputs", _INT), ("outputs", _INT), ("arguments", _INT), ("identity", _INT),
-        ("functions", ctypes.POINTER(_POINTER)), ("data", ctypes.POINTER(_POINTER)), ("count", _INT),
-    ]  # fmt: skip
-
-
 @functools.cache
 def _tanh() -> tuple[int, int] | None:
     """NumPy's loop of tanh for float32 and what it is given, None where it is not found or gives other bits."""
-    found = _Ufunc.from_address(id(np.tanh) + object.__basicsize__)
-    types = np.tanh.types
-    if (found.inputs, found.outputs, found.count) != (1, 1, len(types)) or "f->f" not in types:
+    found = loop_of("tanh", "f->f")
+    if found is None:
         return None
-    at = types.index("f->f")
-    function, data = found.functions[at], found.data[at] if found.data else None
-    if not function:
-        return None
+    function, data = found
     loop = ctypes.CFUNCTYPE(None, _POINTER, _POINTER, _POINTER, _POINTER)(function)
     x = np.linspace(-9, 9, 257, dtype=np.float32)
     out = np.empty_like(x)
     arrays = (ctypes.c_void_p * 2)(address(x), address(out))
     loop(arrays, (_LONG * 1)(x.size), (_LONG * 2)(4, 4), data)
-    return (function, data or 0) if np.array_equal(out, np.tanh(x)) else None
+    return found if np.array_equal(out, np.tanh(x)) else None
 
 
 @functools.cache

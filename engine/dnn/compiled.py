@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.dnn import library as dnn
 from engine.locks import reentrant
+from engine.threads import resting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +101,8 @@ class Compiled:
 
     def _open(self, path: Path) -> bool:
         try:
-            found = ctypes.CDLL(str(path))
+            with resting():
+                found = ctypes.CDLL(str(path))
             for name, types in self._functions.items():
                 function = getattr(found, name)
                 function.argtypes, function.restype = types, None
