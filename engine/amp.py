@@ -1,8 +1,8 @@
 """Mixed precision: float16 where it is safe, float32 where it is not, and a scaled loss between.
 
-Switched on by `ds.graph_config(amp=True, keep_fp32=0.2, loss_scaling="dynamic")`. Parameters stay float32, the
-master weights; every change of type is a `cast` node of the graph. Micikevicius et al. 2018, Mixed precision
-training.
+Switched on by `ds.graph_config(amp=True, keep_fp32=0.2, loss_scaling="dynamic")`; on a GPU `amp_dtype="bfloat16"` takes
+bfloat16 in float16's stead. Parameters stay float32, the master weights; every change of type is a `cast` node of the
+graph. Micikevicius et al. 2018, Mixed precision training.
 
 Which type an op runs in:
 
@@ -26,6 +26,7 @@ import numpy as np
 
 from engine import backend
 from engine.config import Config, current, on_change
+from engine.dtype import as_dtype
 from engine.grad_mode import state
 from engine.grad_scaler import GradScaler as GradScaler
 from engine.node import Node
@@ -156,16 +157,17 @@ class Autocast:
         wanted = policy(op)
         if wanted == "widest":
             return operands
-        if op.name == "batch_norm" and _norm_of_halves(operands):
+        short = np.float16 if config.amp_dtype == "float16" else as_dtype(config.amp_dtype)
+        if op.name == "batch_norm" and _norm_of_halves(operands, short):
             return operands
         if wanted == "full":
-            return [_as(o, "float32") if _is(o, np.float16) else o for o in operands]
-        if not any(_is(o, np.float32) or _is(o, np.float16) for o in operands):
+            return [_as(o, "float32") if _is(o, short) else o for o in operands]
+        if not any(_is(o, np.float32) or _is(o, short) for o in operands):
             return operands
         layer = _layer()
         if layer is not None and config.keep_fp32 > 0 and self._stays(layer, op, operands, config):
-            return [_as(o, "float32") if _is(o, np.float16) else o for o in operands]
-        return [_as(o, "float16") if _is(o, np.float32) else o for o in operands]
+            return [_as(o, "float32") if _is(o, short) else o for o in operands]
+        return [_as(o, config.amp_dtype) if _is(o, np.float32) else o for o in operands]
 
     def _stays(self, layer: Module, op: Op, operands: list[Any], config: Config) -> bool:
         kept = self._kept.get(config.keep_fp32)
@@ -180,24 +182,22 @@ class Autocast:
         return layer in kept
 
     def measure(self, op: Op, arrays: list[Any], kwargs: dict[str, Any], out: Any) -> None:
-        """Compare the float32 result of a layer under measurement with what float16 gives."""
+        """Compare the float32 result of a layer under measurement with what the short type gives."""
         layer = _layer()
         if layer is None or layer not in self._sensitivity or current().keep_fp32 in self._kept:
             return
         out = out[0] if isinstance(out, tuple) else out
         if policy(op) != "half" or getattr(out, "dtype", None) != np.float32:
             return
-        xp = backend.namespace(out)
+        xp, short = backend.namespace(out), as_dtype(current().amp_dtype)
         with np.errstate(all="ignore"):
             halves = [
-                a.astype(np.float16).astype(np.float32)
-                if backend.is_array(a) and a.dtype == np.float32
-                else a
+                a.astype(short).astype(np.float32) if backend.is_array(a) and a.dtype == np.float32 else a
                 for a in arrays
             ]
             again = op.on(xp)(*halves, **kwargs)
             again = again[0] if op.extras else again
-            again = (again[0] if isinstance(again, tuple) else again).astype(np.float16).astype(np.float32)
+            again = (again[0] if isinstance(again, tuple) else again).astype(short).astype(np.float32)
             error = float(xp.linalg.norm((again - out).ravel()))
             size = float(xp.linalg.norm(out.ravel()))
         relative = error / size if size else error
@@ -267,7 +267,7 @@ class Autocast:
         return [
             Layer(
                 type(layer).__name__,
-                "float32" if kept is None or layer in kept else "float16",
+                "float32" if kept is None or layer in kept else current().amp_dtype,
                 found,
                 self._paths.get(layer, ""),
             )
@@ -301,10 +301,10 @@ def _is(value: Any, dtype: Any) -> bool:
     return getattr(value, "dtype", None) == dtype and hasattr(value, "node")
 
 
-def _norm_of_halves(operands: Any) -> bool:
-    """Whether a GPU takes float16 and gives it, with statistics and parameters in float32, as PyTorch does there."""
+def _norm_of_halves(operands: Any, short: Any) -> bool:
+    """Whether a GPU takes the `short` type and gives it, with statistics and parameters in float32, as PyTorch's does."""
     first = operands[0]
-    if not _is(first, np.float16) or type(first.array) is np.ndarray:
+    if not _is(first, short) or type(first.array) is np.ndarray:
         return False
     from engine.gpu import batch
 

@@ -25,6 +25,7 @@ class Config:
     trace_sample: int = 1
     jit_threshold: int | None = None
     amp: bool = False
+    amp_dtype: str = "float16"
     keep_fp32: float = 0.0
     loss_scaling: float | str = "dynamic"
     cpu_fast: bool = True
@@ -71,6 +72,11 @@ KEYS: dict[str, Key] = {
         "nodes a repeated region has to have run, all its runs together, before it is compiled; null: only where ds.jit asks",
     ),
     "amp": Key("true or false", lambda v: isinstance(v, bool), "compute in float16 where that is safe"),
+    "amp_dtype": Key(
+        '"float16" or "bfloat16"',
+        lambda v: v in ("float16", "bfloat16"),
+        "the short type of amp; bfloat16 is for a GPU, and asks for the package ml_dtypes",
+    ),
     "keep_fp32": Key(
         "a number from 0 to 1",
         lambda v: _number(v) and 0 <= v <= 1,

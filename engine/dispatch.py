@@ -433,6 +433,8 @@ def apply(
         if type(first) is not _ndarray:
             if out.dtype.kind == "c":
                 complexes.arm()
+            elif xp is not np and out.dtype.kind == "f" and getattr(first, "dtype", out.dtype).kind == "V":
+                out = _kept_narrow(op, kwargs, arrays, out)
         elif out.dtype is not first.dtype:
             if first.dtype.kind == "V":
                 out = _kept_narrow(op, kwargs, arrays, out)
@@ -478,7 +480,7 @@ def alongside(operands: Any, arrays: list[Any], nodes: list[Node | None], xp: An
 
 def _kept_narrow(op: Op, kwargs: dict[str, Any], arrays: list[Any], out: Any) -> Any:
     """What an op made of bfloat16 in bfloat16: NumPy takes a plain number beside it, and its products, for float32."""
-    kinds = {a.dtype for a in arrays if type(a) is _ndarray and is_floating(a.dtype)}
+    kinds = {a.dtype for a in arrays if backend.is_array(a) and is_floating(a.dtype)}
     if op.name == "cast" or "dtype" in kwargs or out.dtype.kind != "f" or len(kinds) != 1:
         return out
     return out.astype(kinds.pop())

@@ -26,8 +26,7 @@ COMPILER = shutil.which("g++")
 @functools.cache
 def _compiled(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, list[str]]:
     defines = [o for o in options if o.startswith("-D")]
-    half = "-DHALF" in defines
-    plain = re.sub(r"#ifdef HALF.*?#endif", "", code, count=1, flags=re.S)
+    plain = re.sub(r"#ifdef (HALF|BRAIN).*?#endif", "", code, flags=re.S)
     widths = re.findall(r"^NORMS\((\d)\)", code, re.M)
     names = [n for n in KERNEL.findall(code) if not n.endswith("_")]
     names += [f"{n}{w}" for n in KERNEL.findall(code.replace("_##V", "_")) if n.endswith("_") for w in widths]
@@ -38,7 +37,7 @@ def _compiled(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, list[st
         source.write_text("\n".join([HEADER.read_text(encoding="utf-8"), plain, *calls]), encoding="utf-8")
         library = folder / (hashlib.sha256(plain.encode()).hexdigest()[:16] + ".so")
         assert COMPILER is not None
-        words = [COMPILER, "-std=c++20", "-O2", "-w", "-fPIC", "-shared", *(d for d in defines if d != "-DHALF" or half)]  # fmt: skip
+        words = [COMPILER, "-std=c++20", "-O2", "-w", "-fPIC", "-shared", *defines]  # fmt: skip
         subprocess.run([*words, "-o", str(library), str(source)], check=True, capture_output=True, text=True)
         return ctypes.CDLL(str(library)), names
     finally:
@@ -71,7 +70,7 @@ def _argument(value: Any) -> Any:
         return ctypes.c_void_p(value.data.ptr)
     if isinstance(value, np.int32):
         return ctypes.c_int(int(value))
-    if isinstance(value, (np.int64, np.uint64)):
+    if isinstance(value, (int, np.int64, np.uint64)):
         return ctypes.c_longlong(int(value))
     if isinstance(value, (float, np.float64)):
         return ctypes.c_double(float(value))

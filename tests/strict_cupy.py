@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import sys
 import types
@@ -393,6 +394,8 @@ CUPY = Module("cupy")
 @contextlib.contextmanager
 def installed() -> Iterator[types.ModuleType]:
     """The stand-in under CuPy's names in `sys.modules`, for a block."""
+    gc.collect()  # arrays of an earlier block, which would be given back while somebody counts
+    Pool().free_all_blocks()
     runtime = types.SimpleNamespace(
         getDeviceCount=lambda: 1,
         getDevice=lambda: 0,

@@ -172,6 +172,31 @@ def test_classes_rows_and_half_precision_on_a_gpu() -> None:
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)
 
 
+def test_bfloat16_on_a_gpu() -> None:
+    """Products in bfloat16 with sums in float32, parameters and their gradients in float32; on the CPU it is refused."""
+    pytest.importorskip(
+        "ml_dtypes", reason="ml_dtypes is not installed: NumPy and CuPy have no bfloat16 of their own"
+    )
+    found = []
+    for short in (False, True):
+        ds.manual_seed(0)
+        net = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(), nn.Linear(8, 4),
+        ).to("cuda")  # fmt: skip
+        with ds.autocast("cuda", dtype=ds.bfloat16, enabled=short):
+            out = net(ds.tensor(numbers(4, 3, 8, 8), device="cuda"))
+            loss = nn.functional.cross_entropy(out, ds.tensor([0, 1, 2, 3], device="cuda"))
+        loss.backward()
+        assert (out.dtype.name, loss.dtype.name) == ("bfloat16" if short else "float32", "float32")
+        assert all(p.grad.dtype == np.float32 for p in net.parameters())
+        found.append([loss.item(), *[p.grad.cpu().numpy() for p in net.parameters()]])
+    for full, less in zip(*found, strict=True):
+        np.testing.assert_allclose(full, less, rtol=0.05, atol=0.02)
+    with pytest.raises(ValueError, match=r"bfloat16 for 'cpu'(.|\n)*test_gpu.py"):
+        ds.autocast("cpu", dtype=ds.bfloat16)
+
+
 def test_a_gradient_of_a_gradient_on_a_gpu() -> None:
     x = ds.tensor(numbers(4), device="cuda", requires_grad=True)
     (g,) = ds.autograd.grad((x**3).sum(), x, create_graph=True)

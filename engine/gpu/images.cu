@@ -3,6 +3,9 @@
 #ifdef HALF
 #include <cuda_fp16.h>
 #endif
+#ifdef BRAIN
+#include <cuda_bf16.h>
+#endif
 typedef ELEMENT T;
 typedef SUM A;
 #define EACH(i, n) for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); i += (long long)gridDim.x * blockDim.x)

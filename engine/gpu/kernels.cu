@@ -2,6 +2,9 @@
 #ifdef HALF
 #include <cuda_fp16.h>
 #endif
+#ifdef BRAIN
+#include <cuda_bf16.h>
+#endif
 typedef ELEMENT T;
 typedef SUM A;
 // A thread strides over the elements, so that any number of blocks will do.

@@ -12,7 +12,10 @@ import numpy as np
 from engine.backend import cupy, require_cupy
 
 # What arrays hold, and what sums are made in.
-KINDS = {"f": ("float", "float"), "d": ("double", "double"), "e": ("__half", "float")}
+KINDS = {
+    "f": ("float", "float"), "d": ("double", "double"), "e": ("__half", "float"), "E": ("__nv_bfloat16", "float"),
+}  # fmt: skip
+HEADERS = {"e": "-DHALF", "E": "-DBRAIN"}
 THREADS, BLOCKS = 256, 4096
 FIRST = {"kernels": "relu", "images": "turn"}  # a kernel of each file
 
@@ -21,8 +24,8 @@ FIRST = {"kernels": "relu", "images": "turn"}  # a kernel of each file
 def _module(kind: str, file: str) -> Any:
     holds, sums = KINDS[kind]
     options = ["-std=c++17", f"-DELEMENT={holds}", f"-DSUM={sums}"]
-    if kind == "e":
-        options.append("-DHALF")
+    if kind in HEADERS:
+        options.append(HEADERS[kind])
     code = (Path(__file__).parent / f"{file}.cu").read_text(encoding="utf-8")
     return require_cupy().RawModule(code=code, options=tuple(options))
 

@@ -17,8 +17,8 @@ from typing import Any
 from engine.backend import cupy, require_cupy
 from engine.shapes import steps
 
-FLOAT, DOUBLE, HALF = 0, 1, 2  # cudnnDataType_t
-TYPES = {"f": FLOAT, "d": DOUBLE, "e": HALF}
+FLOAT, DOUBLE, HALF, BRAIN = 0, 1, 2, 9  # cudnnDataType_t
+TYPES = {"f": FLOAT, "d": DOUBLE, "e": HALF, "E": BRAIN}  # E: bfloat16, as ml_dtypes has it
 
 
 class Unsupported(Exception):  # noqa: N818 - not an error: the caller goes another way

@@ -12,7 +12,7 @@ from engine.backend import cupy
 from engine.gpu.blas import blas, check
 
 # cudaDataType and cublasComputeType_t of each element type.
-KINDS = {"f": (0, 68), "d": (1, 70), "e": (2, 68)}
+KINDS = {"f": (0, 68), "d": (1, 70), "e": (2, 68), "E": (14, 68)}  # E: bfloat16
 TF32 = 77
 DEFAULT = -1  # cublasGemmAlgo_t
 
