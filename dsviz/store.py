@@ -80,6 +80,7 @@ class GraphStore:
             self.overhead: float | None = (
                 None  # share of the time that tracing takes, percent; None: not known
             )
+            self.core: str | None = None  # why the program follows its ops in Python; "": it does not
             self.time = 0
             self.texts: dict[int, str] = {}
             self.nodes: dict[int, Record] = {}

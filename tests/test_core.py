@@ -8,10 +8,10 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import core_programs
 import pytest
@@ -21,6 +21,7 @@ from dsviz import events as ev
 from dsviz.debuggee import core
 from dsviz.debuggee.into_ring import RingOutlet
 from dsviz.debuggee.tracer import Tracer
+from dsviz.query.stream import PageStream
 from dsviz.wire.ring import _TAIL, RingReader, RingWriter
 from dsviz.wire.short import Reading
 from engine import core as engines
@@ -28,6 +29,9 @@ from engine import dispatch, watched
 from engine.bus import bus
 from engine.native import compiler
 from engine.native.extension import SWITCH, Extension
+
+if TYPE_CHECKING:
+    from dsviz.session import Session
 
 SCRIPT = Path(core_programs.__file__)
 WAYS = ("python", "compiled", "late")
@@ -226,3 +230,12 @@ def test_what_it_is_handed_is_checked(compiled: None) -> None:
         ours.sinks(object())
     with pytest.raises(TypeError, match="misses Watched"):
         ours.bind({}, None)
+
+
+def test_a_session_knows_why_ops_are_followed_in_python(
+    monkeypatch: pytest.MonkeyPatch, session_of: Callable[[str], Session]
+) -> None:
+    monkeypatch.setenv(SWITCH, "0")
+    session = session_of("import dsviz as ds\nds.ones(2) + 1\n")
+    assert session.store.core == "DSVIZ_CORE=0 refuses it"
+    assert any(message.get("core") == session.store.core for message in PageStream(session.store).collect())

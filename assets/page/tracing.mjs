@@ -61,6 +61,7 @@ export class Tracing {
     const whole = h("div", {},
       h("h3", {}, "Tracing"),
       h("p", { class: "dim" }, cost === null || cost === undefined ? "What it costs is told at the next stop." : ["Watching takes ", h("b", { class: "mono" }, `${cost.toFixed(1)} %`), ` of the program's time.${cost > 30 && settings.level === 2 ? " Level 1, a sample, or switches below make it less." : ""}`]),
+      counts.core ? h("p", { class: "dim" }, `Ops are followed in Python, which takes three times as long as compiled code: ${counts.core}.`) : "",
       h("div", { class: "levels", role: "radiogroup", "aria-label": "Trace level" }, LEVELS.map((text, level) => h("button", { type: "button", role: "radio", "aria-checked": String(settings.level === level), disabled: recording, "data-of": `l${level}`, onclick: () => this.tell("level", { level }) }, h("b", {}, level), h("span", {}, text)))),
       settings.sample === undefined ? "" : field("sample", "Trace one in", settings.sample, "iterations (1: each of them)", (text) => (/^\d+$/.test(text) ? this.tell("sample", { every: Number(text) }) : this.say(`A sample is a whole number such as 10, not "${text}".`))),
       settings.value_budget === undefined ? "" : field("budget", "Keep values up to", bytes(settings.value_budget), "of the recording", (text) => (sizeOf(text) === null ? this.say(`A budget is a number of bytes such as 256M, not "${text}".`) : this.tell("value_budget", { bytes: sizeOf(text) }))),

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from dsviz.debuggee import core
 from dsviz.debuggee.branches import Branches
 from dsviz.debuggee.breakpoints import Breakpoint, Table
 from dsviz.debuggee.conditions import Conditions
@@ -265,6 +266,7 @@ class Stepper(Sinks):
                     "thread": threading.current_thread().name,
                     "time": began - self._tracer.began,
                     "overhead": self._tracer.overhead,
+                    "core": core.why(),
                     **position,
                 }
                 stop.update(self._before_stop())

@@ -54,7 +54,7 @@ class PageStream:
         self._turns: dict[int, int] = {}
         self._taken: dict[int, bool | None] = {}
         self._nodes = structure.order_dropped
-        self._counts: tuple[int, int, float | None, int] = (-1, -1, None, 0)
+        self._counts: tuple[int, int, float | None, int, str | None] = (-1, -1, None, 0, None)
         self._output = 0
         self._memory = -1
         self._memory_told = 0.0
@@ -74,10 +74,10 @@ class PageStream:
                 messages.append({"t": "files", "items": [file_item(store, f) for f in new]})
             self._structure(messages, limit)
             self._new_nodes(messages)
-            counts = (store.count, store.events, store.overhead, len(store.structure.slots))
+            counts = (store.count, store.events, store.overhead, len(store.structure.slots), store.core)
             if counts != self._counts:
                 self._counts = counts
-                names = ("nodes", "events", "overhead", "places")
+                names = ("nodes", "events", "overhead", "places", "core")
                 messages.append({"t": "count", **dict(zip(names, counts, strict=True))})
             messages.extend(self._new_output())
             changes = store.memory.changes

@@ -102,7 +102,7 @@ class Program(State):
         elif kind == "stop":
             now = stop.paused(message)
             self._stops = now.number
-            self._present.overhead = message.get("overhead")
+            self._present.overhead, self._present.core = message.get("overhead"), message.get("core")
             if now.pending and now.error is None and not message.get("ran"):
                 self._expect(now)
             with self._changed:
