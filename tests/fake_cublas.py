@@ -33,6 +33,22 @@ class Blas:
         self.sums.append(sums)
         return 0
 
+    def products(
+        self, handle: int, turn_a: int, turn_b: int, m: int, n: int, k: int, one: int, a: int, a_kind: int, a_line: int,
+        a_step: int, b: int, b_kind: int, b_line: int, b_step: int, zero: int, c: int, c_kind: int, c_line: int, c_step: int,
+        count: int, sums: int, how: int,
+    ) -> int:  # fmt: skip
+        """The same of `count` matrices each, `step` elements apart."""
+        for i in range(count):
+            at, by, to = (
+                first + i * step * np.dtype(KINDS[kind]).itemsize
+                for first, step, kind in ((a, a_step, a_kind), (b, b_step, b_kind), (c, c_step, c_kind))
+            )
+            self.product(
+                handle, turn_a, turn_b, m, n, k, one, at, a_kind, a_line, by, b_kind, b_line, zero, to, c_kind, c_line, sums, how
+            )  # fmt: skip
+        return 0
+
 
 def _columns(at: int, kind: int, shape: tuple[int, int], line: int) -> Any:
     item = np.dtype(KINDS[kind])

@@ -336,7 +336,7 @@ def test_what_a_recorded_step_returns_is_the_callers() -> None:
     ("step", "words"),
     [
         (lambda x: x * 2 if x.sum().item() > 0 else x, "waits for a value"),
-        (lambda x: x * ds.rand(4), "random number that no dropout drew cannot be recorded"),
+        (lambda x: x * ds.rand(4, device="cuda"), "random number that no dropout drew cannot be recorded"),
     ],
     ids=["value", "random"],
 )

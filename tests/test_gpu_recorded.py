@@ -16,6 +16,7 @@ import pytest
 import dsviz as ds
 from dsviz import nn
 from engine import backend
+from engine.jit.plan import plans
 
 REAL = backend.cupy() is not None
 pytestmark = pytest.mark.skipif(not (REAL or cuda_as_cpp.COMPILER), reason="no GPU and no C++ compiler")
@@ -241,3 +242,19 @@ def test_a_whole_recorded_step_gives_what_the_step_gives(layer: str) -> None:
         found.append([np.array(losses), *[value(t) for t in (*model.parameters(), *model.buffers())]])
     for plain, recorded in zip(*found, strict=True):
         np.testing.assert_array_equal(plain, recorded)
+
+
+def test_a_region_is_recorded_by_its_kernel() -> None:
+    """What compiles when it is recorded is waited for once: it would be recorded op by op, and stay so."""
+    plans.forget()
+    function = ds.jit(lambda x: 0.5 * x * (1 + ds.tanh(0.8 * (x + 0.04 * x * x * x))))
+    x = ds.tensor(numbers(8, 64), device="cuda")
+    with ds.no_jit():
+        expected = value(function(x))
+    step = ds.cuda.graphed(lambda x: function(x))
+    found = [value(step(x)) for _ in range(5)]
+    for each in found:
+        np.testing.assert_allclose(each, expected, rtol=1e-5, atol=1e-6)
+    assert ds.jit_report()["hits"] >= 1
+    runs = sum(region["runs"] for region in ds.jit_report()["regions"])
+    assert runs <= 3  # the launches afterwards run no Python

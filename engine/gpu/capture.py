@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,6 +112,8 @@ class Recorded:
         self.kept: list[Any] = []
         self.told = Told()
         late.settle()
+        if "engine.jit.plan" in sys.modules:  # a region that is recorded op by op would stay so
+            sys.modules["engine.jit.plan"].plans.wait()
         cupy.cuda.runtime.deviceSynchronize()
         stream, aside = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
         with (

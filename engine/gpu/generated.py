@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.backend import cupy, require_cupy
-from engine.gpu import capture
 from engine.gpu.launch import bare
 from engine.jit.passes import Traits
 
@@ -59,7 +58,7 @@ class Compilation:
 
     def poll(self) -> bool:
         """Whether it has ended, well (`library`) or not (`error`). Never waits."""
-        if self._thread.is_alive() or capture.recording:
+        if self._thread.is_alive():
             return False
         self.library = self._module
         return True

@@ -30,6 +30,11 @@ def _layout(array: Any) -> tuple[int, int] | None:
     """Whether a matrix is the transpose of one in order (1) or itself in order (0), and the length of its lines."""
     size = array.itemsize
     rows, columns = array.strides
+    # Of one row or column it does not matter how far the next would be, and anything may stand there.
+    if array.shape[1] == 1:
+        columns = size
+    elif array.shape[0] == 1:
+        rows = size * array.shape[1] if columns == size else size
     if columns == size and rows >= size * array.shape[1] and rows % size == 0:
         return 0, rows // size
     if rows == size and columns >= size * array.shape[0] and columns % size == 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import weakref
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from sys import _getframe
 from typing import Any
@@ -52,9 +53,15 @@ _ndarray = np.ndarray
 
 def gpu_stream() -> int:
     """The stream that CuPy launches on."""
-    from engine.gpu.library import stream  # a program on the CPU does not wait for it
+    global _stream
+    if _stream is None:
+        from engine.gpu.library import stream  # a program on the CPU does not wait for it
 
-    return stream()
+        _stream = stream
+    return _stream()
+
+
+_stream: Callable[[], int] | None = None
 
 
 class Region:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from engine.dnn import convolution
+from engine.ops.linear import product
 from engine.ops.nested import on_gpu
 from engine.ops.window import Sizes, Strips, Window, pad_zeros
 
@@ -53,6 +54,11 @@ def trimmed(xp: Any, x: Any, w: Window) -> tuple[Any, Window]:
     return x, w._replace(padding=tuple((max(before, 0), max(after, 0)) for before, after in w.padding))
 
 
+def times(xp: Any, a: Any, b: Any) -> Any:
+    """`a @ b`; on a GPU by the engine's own call of cuBLAS, as CuPy's cannot be recorded."""
+    return xp.matmul(a, b) if xp is np else product(xp, a, b)
+
+
 def correlate(xp: Any, x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
     """`out[n, o] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, window k]`."""
     if xp is np and (fast := convolution.correlate(x, weight, bias, w, groups)) is not None:
@@ -74,7 +80,7 @@ def correlate(xp: Any, x: Any, weight: Any, bias: Any, w: Window, groups: int) -
         out = depthwise(xp, x, weight, w, out_size)
     elif pointwise(w):
         rows = x.reshape(samples, groups, channels // groups, -1)
-        out = xp.matmul(weight.reshape(groups, filters // groups, -1), rows).reshape(
+        out = times(xp, weight.reshape(groups, filters // groups, -1), rows).reshape(
             samples, filters, *out_size
         )
     else:
@@ -85,7 +91,7 @@ def correlate(xp: Any, x: Any, weight: Any, bias: Any, w: Window, groups: int) -
         for start in range(0, samples, strips.block):
             columns = strips.fill(x, start)
             count = columns.shape[1 + len(w.kernel)]
-            made = xp.matmul(rows, columns.reshape(groups, rows.shape[2], -1))
+            made = times(xp, rows, columns.reshape(groups, rows.shape[2], -1))
             made = made.reshape(filters, count, *strips.lead)[keep].swapaxes(0, 1)
             if bias is None:
                 out[start : start + count] = made
@@ -172,7 +178,7 @@ def spread(xp: Any, g: Any, weight: Any, bias: Any, w: Window, groups: int, size
         for start in range(0, samples, block):
             part = g[start : start + block]
             count = part.shape[0]
-            columns = xp.matmul(rows, part.swapaxes(0, 1).reshape(groups, filters // groups, -1))
+            columns = times(xp, rows, part.swapaxes(0, 1).reshape(groups, filters // groups, -1))
             columns = columns.reshape(channels, len(offsets), count, *out_size)
             target = into[start : start + count]
             for k, offset in enumerate(offsets):
@@ -206,16 +212,16 @@ def weigh(xp: Any, x: Any, g: Any, w: Window, groups: int) -> Any:
         padded = pad_zeros(xp, x, w.padding)
         left = g.reshape(samples, channels, filters // channels, -1)
         taps = [
-            xp.matmul(left, padded[w.slices(offset, out_size)].reshape(samples, channels, -1, 1)).sum(axis=0)
+            times(xp, left, padded[w.slices(offset, out_size)].reshape(samples, channels, -1, 1)).sum(axis=0)
             for offset in w.offsets()
         ]
         return xp.concatenate(taps, axis=-1).reshape(filters, 1, *w.kernel).astype(met, copy=False)
     if pointwise(w) and math.prod(out_size) >= 64:
         left = g.reshape(samples, groups, filters // groups, -1)
         right = x.reshape(samples, groups, inner, -1)
-        total = xp.matmul(left[0], right[0].swapaxes(-1, -2))
+        total = times(xp, left[0], right[0].swapaxes(-1, -2))
         for n in range(1, samples):
-            total += xp.matmul(left[n], right[n].swapaxes(-1, -2))
+            total += times(xp, left[n], right[n].swapaxes(-1, -2))
         return total.reshape(filters, inner, *w.kernel).astype(met, copy=False)
     strips = Strips(xp, x.shape, w, x.dtype, budget(xp))
     total = xp.zeros((groups, filters // groups, inner * math.prod(w.kernel)), x.dtype)
@@ -226,5 +232,5 @@ def weigh(xp: Any, x: Any, g: Any, w: Window, groups: int) -> Any:
         block = block if count == block.shape[1] else xp.zeros((filters, count, *strips.lead), x.dtype)
         block[..., : out_size[-1]] = g[start : start + count].swapaxes(0, 1)
         right = columns.reshape(groups, total.shape[2], -1).swapaxes(1, 2)
-        total += xp.matmul(block.reshape(groups, filters // groups, -1), right)
+        total += times(xp, block.reshape(groups, filters // groups, -1), right)
     return total.reshape(filters, inner, *w.kernel).astype(met, copy=False)
