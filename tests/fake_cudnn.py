@@ -54,6 +54,7 @@ class Cudnn:
         self.layouts = layouts  # channels last or not, of what is computed at all
         self.ran: list[int] = []
         self.lasts: list[bool] = []
+        self.padding: list[tuple[list[int], list[int]]] = []  # before and after, of each that ran
         self.asked = self.read = 0
         self.clock = 0.0
         self.held: dict[int, dict[int, Any]] = {}
@@ -163,6 +164,7 @@ class Cudnn:
         else:
             weight[...] = convolve.weigh(np, x, y, w, groups)
         self.ran.append(held["way"].engine)
+        self.padding.append((before, after))
         self.lasts.append(not x.flags.c_contiguous)
         self.clock += held["way"].takes
         return SUCCESS

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.backend import cupy
 from engine.gpu import launch
-from engine.gpu.launch import int32, int64
+from engine.gpu.launch import in_order, int32, int64
 from engine.gpu.layout import ALIGNMENT, is_last, lie, room_for
 
 # Strips of rows whose sums are put together by every block, the blocks that a GPU is filled with, and the rows that a
@@ -76,7 +76,7 @@ def serves(x: Any, *others: Any) -> bool:
 def _per_channel(x: Any, *vectors: Any) -> bool:
     """Whether what there is one of for each channel is of the type that sums are made in."""
     kind = "d" if x.dtype.char == "d" else "f"
-    return all(v is None or (v.dtype.char == kind and v.flags.c_contiguous) for v in vectors)
+    return all(v is None or (v.dtype.char == kind and in_order(v)) for v in vectors)
 
 
 def _launch(name: str, x: Any, shape: Shape, lines: int, *arguments: Any) -> None:

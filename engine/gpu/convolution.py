@@ -7,6 +7,7 @@ in one layout only is turned into it.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from engine import settings
@@ -14,7 +15,7 @@ from engine.backend import cupy
 from engine.gpu import capture, pointwise
 from engine.gpu import library as cudnn
 from engine.gpu.elementwise import add_bias
-from engine.gpu.layout import flat, is_last, lie, room_for
+from engine.gpu.layout import flat, is_last, lie, room_for, turned
 from engine.gpu.library import Unsupported
 from engine.gpu.plan import Prepared, Wanted, prepare
 from engine.ops.window import Sizes, Window
@@ -53,6 +54,21 @@ def _plan(what: str, x: Sizes, weight: Sizes, y: Sizes, w: Window, dtype: Any, l
     return found
 
 
+@functools.lru_cache(maxsize=PLANS)
+def usual(w: Window, size: Sizes, out: Sizes) -> Window:
+    """The window with as much padding behind as before where that makes no other windows, and none taken away.
+
+    A gradient asks for no more behind than windows reach: asked for that, cuDNN takes a way that is a hundred times as
+    slow.
+    """
+    pairs = tuple((before, max(after, 0)) for before, after in w.padding)
+    for padding in (tuple((before, before) for before, _ in w.padding), pairs):
+        made = w._replace(padding=padding)
+        if made.out(size) == out:
+            return made
+    return w
+
+
 def _prefers(what: str, a: Any, groups: int) -> bool:
     """Whether it is computed with the channels last rather than in order; `a` are the images that come."""
     if a.ndim != 4:
@@ -87,7 +103,8 @@ def correlate(x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
     """The convolution of `x` [samples, channels, sizes...]."""
     if not _usable(x, weight) or (bias is not None and bias.dtype != x.dtype):
         return None
-    shape = (x.shape[0], weight.shape[0], *w.out(x.shape[2:]))
+    size = w.out(x.shape[2:])
+    w, shape = usual(w, x.shape[2:], size), (x.shape[0], weight.shape[0], *size)
     if _pointwise(x, w, groups):
         out = pointwise.correlate(x, weight, w, shape, _exact(x))
     else:
@@ -96,7 +113,7 @@ def correlate(x: Any, weight: Any, bias: Any, w: Window, groups: int) -> Any:
             return None
         out = room_for(shape, x.dtype, plan.last)
         _run(plan, lie(x, plan.last), lie(weight, plan.last), out)
-        out = _back(out, x)
+        out = out if plan.last else _back(out, x)
     if bias is not None and not (is_last(out) and add_bias(flat(out), bias)):
         out += bias.reshape(-1, *(1,) * (out.ndim - 2))
     return out
@@ -106,7 +123,7 @@ def spread(g: Any, weight: Any, w: Window, groups: int, size: Sizes) -> Any:
     """The gradient of `correlate` for its input of spatial `size`."""
     if not _usable(g, weight):
         return None
-    shape = (g.shape[0], weight.shape[1] * groups, *size)
+    w, shape = usual(w, size, g.shape[2:]), (g.shape[0], weight.shape[1] * groups, *size)
     if _pointwise(g, w, groups) and w.out(size) == g.shape[2:]:
         return pointwise.spread(g, weight, w, shape, _exact(g))
     plan = _plan("data", shape, weight.shape, g.shape, w, g.dtype, _prefers("data", g, groups))
@@ -114,14 +131,14 @@ def spread(g: Any, weight: Any, w: Window, groups: int, size: Sizes) -> Any:
         return None
     out = room_for(shape, g.dtype, plan.last)
     _run(plan, out, lie(weight, plan.last), lie(g, plan.last))
-    return _back(out, g)
+    return out if plan.last else _back(out, g)
 
 
 def weigh(x: Any, g: Any, w: Window, groups: int) -> Any:
     """The gradient of `correlate` for its weight."""
     if not _usable(x, g):
         return None
-    shape = (g.shape[1], x.shape[1] // groups, *w.kernel)
+    w, shape = usual(w, x.shape[2:], g.shape[2:]), (g.shape[1], x.shape[1] // groups, *w.kernel)
     if _pointwise(x, w, groups) and w.out(x.shape[2:]) == g.shape[2:]:
         return pointwise.weigh(x, g, w, shape, _exact(x))
     plan = _plan("weights", x.shape, shape, g.shape, w, x.dtype, _prefers("weights", x, groups))
@@ -134,4 +151,4 @@ def weigh(x: Any, g: Any, w: Window, groups: int) -> Any:
 
 def _back(out: Any, came: Any) -> Any:
     """The result of images with their channels last has them there too."""
-    return lie(out, True) if is_last(came) and not came.flags.c_contiguous else out
+    return lie(out, True) if turned(came) else out

@@ -9,7 +9,7 @@ import numpy as np
 from engine.backend import cupy
 from engine.gpu import capture, launch
 from engine.gpu.launch import in_order, int32, int64, ordered, serves
-from engine.gpu.layout import flat, is_last, lie, unflat
+from engine.gpu.layout import flat, lie, turned, unflat
 
 STRIP = 64  # rows whose parts of a sum are added up one after another
 
@@ -20,7 +20,7 @@ def _usable(*arrays: Any) -> bool:
 
 def unary(name: str, x: Any) -> Any:
     """The kernel `name` of every element: "relu" or "gelu"."""
-    if x.ndim == 4 and not x.flags.c_contiguous and is_last(x):
+    if turned(x):
         made = unary(name, flat(x))
         return None if made is None else unflat(made)
     if not _usable(x):
@@ -62,7 +62,7 @@ NOTHING = int64(0)
 
 def gradient(name: str, g: Any, kept: Any) -> Any:
     """The kernel `name` of a gradient and what was kept for it."""
-    if kept.ndim == 4 and not kept.flags.c_contiguous and is_last(kept):
+    if turned(kept):
         made = gradient(name, flat(lie(g, True)), flat(kept))
         return None if made is None else unflat(made)
     if g.shape != kept.shape or not _usable(g, kept):

@@ -11,13 +11,8 @@ from typing import Any
 
 from engine.gpu import batch, elementwise, launch
 from engine.gpu.launch import int32, int64
-from engine.gpu.layout import ALIGNMENT, flat, is_last, lie, room_for, unflat
+from engine.gpu.layout import ALIGNMENT, flat, lie, room_for, turned, unflat
 from engine.ops.activation import foresee
-
-
-def turned(array: Any) -> bool:
-    """Whether these are images with their channels last, and not in order as well."""
-    return getattr(array, "ndim", 0) == 4 and not array.flags.c_contiguous and is_last(array)
 
 
 def _served(*arrays: Any) -> bool:

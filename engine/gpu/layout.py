@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.backend import cupy
 from engine.gpu import launch
-from engine.gpu.launch import int32
+from engine.gpu.launch import in_order, int32
 
 PLANES = 65535  # the most that a grid has in its third direction
 ALIGNMENT = 16  # of an address that a library or a kernel takes; what CuPy allocates has it
@@ -19,14 +19,23 @@ ALIGNMENT = 16  # of an address that a library or a kernel takes; what CuPy allo
 
 def is_last(array: Any) -> bool:
     """Whether an array of images has its channels last in memory; where that is in order as well, too."""
-    if array.ndim != 4:
+    strides = array.strides
+    if len(strides) != 4:
         return False
     _, channels, height, width = array.shape
-    size = array.itemsize
-    line = width * channels * size
-    if array.strides == (height * line, size, line, channels * size):
-        return True
-    return (channels == 1 or height == width == 1) and bool(array.flags.c_contiguous)
+    if channels == 1 or height == width == 1:
+        return in_order(array)
+    size = strides[1]
+    line = channels * size
+    whole, _, row, pixel = strides
+    return bool(
+        size == array.itemsize and pixel == line and row == width * line and whole == height * width * line
+    )
+
+
+def turned(array: Any) -> bool:
+    """Whether these are images with their channels last, and not in order as well."""
+    return getattr(array, "ndim", 0) == 4 and not in_order(array) and is_last(array)
 
 
 def room_for(shape: tuple[int, ...], dtype: Any, last: bool) -> Any:
@@ -50,11 +59,11 @@ def turnable(array: Any) -> bool:
 
 def lie(array: Any, last: bool) -> Any:
     """The array with its channels last in memory or in order, from an address that any library takes: itself if it does."""
-    fits = is_last(array) if last else array.flags.c_contiguous
+    fits = is_last(array) if last else in_order(array)
     if fits and not array.data.ptr % ALIGNMENT:
         return array
     made = room_for(array.shape, array.dtype, last)
-    other = array.flags.c_contiguous if last else is_last(array)
+    other = in_order(array) if last else is_last(array)
     if other and not fits and array.shape[0] <= PLANES and array.size and turnable(array):
         count, channels, *sizes = array.shape
         pixels = math.prod(sizes)

@@ -9,7 +9,7 @@ import numpy as np
 from engine.backend import cupy
 from engine.gpu import launch
 from engine.gpu.launch import int32, int64, ordered
-from engine.gpu.layout import is_last, lie, room_for, turnable
+from engine.gpu.layout import lie, room_for, turnable, turned
 from engine.ops.window import Sizes, Window
 
 
@@ -31,7 +31,7 @@ def maximum(x: Any, w: Window) -> Any:
     shape = _geometry(w, size, out_size) if len(w.kernel) == 2 else None
     if shape is None or not x.size:
         return None
-    if x.ndim == 4 and not x.flags.c_contiguous and is_last(x) and turnable(x):
+    if turned(x) and turnable(x):
         whole = (*x.shape[:2], *out_size)
         out, places = room_for(whole, x.dtype, True), room_for(whole, np.dtype(np.uint8), True)
         launch.each(
@@ -52,13 +52,7 @@ def maximum(x: Any, w: Window) -> Any:
 def scatter(g: Any, places: Any, w: Window, size: Sizes) -> Any:
     """Each element of `g` where `places` says it came from, in planes of spatial `size`."""
     shape = _geometry(w, size, g.shape[-2:]) if len(w.kernel) == 2 else None
-    if (
-        shape is not None
-        and g.size
-        and places.ndim == 4
-        and not places.flags.c_contiguous
-        and is_last(places)
-    ):
+    if shape is not None and g.size and turned(places):
         if places.dtype.char != "B" or not turnable(g):
             return None
         g, to = lie(g, True), room_for((*g.shape[:-2], *size), g.dtype, True)

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.gpu import images
-from engine.gpu.images import turned
-from engine.gpu.layout import flat, lie, unflat
+from engine.gpu.layout import flat, lie, turned, unflat
 from engine.op import OPS, Op
 
 Function = Callable[..., Any]
