@@ -276,7 +276,7 @@ class Recipe(Event, tag=24):
 
     `picks` says for each input which of its node's results was taken (-1: its only one). `attrs` holds
     attributes that the record only describes: a slice is `{"slice": [start, stop, step]}`, a tuple
-    `{"tuple": [...]}`, `...` is `{"ellipsis": true}`, an array `{"array": NAME}`, a `Value` of the node.
+    `{"tuple": [...]}`, 1+2j is `{"complex": [1, 2]}`, `...` is `{"ellipsis": true}`, an array `{"array": NAME}`, a `Value` of the node.
     `impure` is why it cannot be run again, "" where it can.
     """
 

@@ -130,6 +130,7 @@ class Playback:
 
     def inspect(self, node: int) -> dict[str, Any]:
         """A value as a session tells it: shape, statistics, the first numbers, and how it is known."""
+        from dsviz.debuggee.inspection import plain as told
         from dsviz.debuggee.summary import summarize
 
         known = self.known(node)
@@ -143,7 +144,7 @@ class Playback:
             "summary": None
             if summary is None
             else {n: getattr(summary, n) for n in summary.__struct_fields__},
-            "values": [nodes.plain(value) for value in array.reshape(-1)[:MOST_VALUES].tolist()],
+            "values": [told(value) for value in array.reshape(-1)[:MOST_VALUES].tolist()],
             "total": int(array.size),
             "how": known.how,
         }

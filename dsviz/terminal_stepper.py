@@ -422,6 +422,8 @@ class Stepper:
             return f"{found['dtype']}  {found['values'][:6]}"
         odd = "".join(f", {stats[name]} {name}" for name in ("nans", "infs") if stats[name])
         spread = "" if math.isnan(stats["mean"]) else f"  mean {stats['mean']:.4g}, std {stats['std']:.4g}, "
+        if found["dtype"].startswith("complex"):
+            spread = "  |z|" + (spread.removeprefix(" ") or " ")
         return f"{found['dtype']}{spread or '  '}from {stats['minimum']:.4g} to {stats['maximum']:.4g}{odd}"
 
     def _graph(self, rest: str) -> None:

@@ -29,7 +29,7 @@ class Anomaly:
         assert node.op is not None
         for i, result in enumerate(results):
             array = getattr(result, "array", result)
-            if backend.is_array(array) and array.dtype.kind == "f" and bool(np.isnan(array).any()):
+            if backend.is_array(array) and array.dtype.kind in "fc" and bool(np.isnan(array).any()):
                 names = node.op.arg_names
                 argument = names[min(i, len(names) - 1)]
                 raise located(

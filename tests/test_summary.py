@@ -62,7 +62,7 @@ def test_the_ends_of_the_range_raise_nothing(size: int, dtype: str, most: float)
     assert (found.minimum, found.maximum) == (float(array[0]), float(array[-1]))
 
 
-@pytest.mark.parametrize("array", [np.zeros((0, 3)), np.array(["text"]), "text", np.zeros(2, "c8"), None])
+@pytest.mark.parametrize("array", [np.zeros((0, 3)), np.array(["text"]), "text", None])
 def test_what_has_no_numbers_has_no_statistics(array: Any) -> None:
     assert summarize(1, array) is None
 

@@ -119,6 +119,9 @@ export function three(x) {
   return String(+x.toPrecision(size >= 1000 ? 4 : 3)).replace("-", "\u2212");
 }
 
+/** How the statistics of numbers of `dtype` are named: those of complex ones are their magnitudes'. */
+export const sized = (dtype, name) => (/^complex/.test(dtype || "") ? `${name} |z|` : name);
+
 export const count = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
 /** (32, 128) as on an edge: 32×128. */

@@ -24,8 +24,9 @@ export function colours([low, high], ground, red) {
   };
 }
 
-/** A picture of rows of numbers, scaled up without blurring; `point(text)` is told which number the pointer is on, "" for none. */
-export function heatmap(rows, range, label, point = null, every = [1, 1]) {
+/** A picture of rows of numbers, scaled up without blurring; `point(text)` is told which number the pointer is on (in the words of
+ * `texts`, where there are some), "" for none. */
+export function heatmap(rows, range, label, point = null, every = [1, 1], texts = null) {
   const canvas = h("canvas", { class: "heat", role: "img", "aria-label": label });
   canvas.width = Math.max(1, rows[0]?.length || 0);
   canvas.height = Math.max(1, rows.length);
@@ -42,7 +43,7 @@ export function heatmap(rows, range, label, point = null, every = [1, 1]) {
     canvas.addEventListener("pointermove", (event) => {
       const box = canvas.getBoundingClientRect();
       const y = Math.floor(((event.clientY - box.top) / box.height) * canvas.height), x = Math.floor(((event.clientX - box.left) / box.width) * canvas.width);
-      const value = rows[y]?.[x];
+      const value = (texts || rows)[y]?.[x];
       point(value === undefined ? "" : `[${y * every[0]}, ${x * every[1]}] ${typeof value === "number" ? three(value) : value}`);
     });
     canvas.addEventListener("pointerleave", () => point(""));

@@ -1,5 +1,5 @@
 // What a variable of the source is now, and the shapes it had: a tip at the pointer, or at the chosen line by the I key.
-import { count, h, shapeText, table, three } from "./dom.mjs";
+import { count, h, shapeText, sized, table, three } from "./dom.mjs";
 
 const WAIT = 220; // milliseconds the pointer rests before the tip
 const WORDS = new Set("and as assert async await break class continue def del elif else except False finally for from global if import in is lambda None nonlocal not or pass raise return True try while with yield self".split(" "));
@@ -113,7 +113,7 @@ export class Hover {
       parts.push(table(["shapes it had", "times", ""], known.shapes.map((one) => [h("span", { class: "mono" }, shapeText(one.shape), " ", h("span", { class: "dim" }, one.dtype)), count(one.times), turns(one)])));
       if (known.more) parts.push(h("div", { class: "dim" }, `and ${known.more} other shapes`));
       const value = known.statistics;
-      if (value) parts.push(h("div", { class: "dim mono" }, `${three(value.minimum)} to ${three(value.maximum)}, mean ${three(value.mean)}`));
+      if (value) parts.push(h("div", { class: "dim mono" }, `${sized(known.shapes[known.shapes.length - 1].dtype, "")} ${three(value.minimum)} to ${three(value.maximum)}, mean ${three(value.mean)}`.trim()));
       parts.push(h("div", { class: "dim" }, `set in line ${known.line}`));
     }
     return parts;

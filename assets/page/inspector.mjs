@@ -1,5 +1,5 @@
 // What is known of the chosen node or module, with its trace switches.
-import { $, bytes, count, duration, h, icon, kindChip, prime, s, shapeText, table, three } from "./dom.mjs";
+import { $, bytes, count, duration, h, icon, kindChip, prime, s, shapeText, sized, table, three } from "./dom.mjs";
 import { kindOf } from "./glyphs.mjs";
 import { short } from "./parameters.mjs";
 import { Values } from "./values.mjs";
@@ -205,8 +205,8 @@ export class Inspector {
     const bad = known.filter((row) => row.bad).length;
     return section("Over the runs", `last ${rows.length}`, line("time", `${duration(Math.min(...times))} to ${duration(Math.max(...times))}`, { values: times, colour: "--fwd" }),
       known.length > 2 ? [
-        line("mean, \u00b1 std", span(means), { values: means, colour: "--k-activation", around: known.map((row) => row.std || 0) }),
-        line("min and max", span(known.flatMap((row) => [row.minimum, row.maximum])), { values: known.map((row) => row.maximum), colour: "--only-a" }, { values: known.map((row) => row.minimum), colour: "--only-b" }),
+        line(sized(data.dtype, "mean, \u00b1 std"), span(means), { values: means, colour: "--k-activation", around: known.map((row) => row.std || 0) }),
+        line(sized(data.dtype, "min and max"), span(known.flatMap((row) => [row.minimum, row.maximum])), { values: known.map((row) => row.maximum), colour: "--only-a" }, { values: known.map((row) => row.minimum), colour: "--only-b" }),
         bad ? h("div", { class: "red" }, `not finite in ${count(bad)} of ${count(known.length)}`) : ""] : "");
   }
 
@@ -255,7 +255,7 @@ export class Inspector {
       ["norm", (one) => three(Math.sqrt(Math.max(0, (one.mean ** 2 + one.std ** 2) * ((one.count || 0) - bad(one)))))],
       ["zeros", (one) => (one.zeros === undefined ? "" : `${count(one.zeros)}${one.count ? ` of ${count(one.count)}` : ""}`)],
       ["NaN, Inf", (one) => (bad(one) ? h("b", { class: "red" }, `${count(one.nans || 0)}, ${count(one.infs || 0)}`) : "0, 0")],
-    ].map(([name, tell]) => [name, ...both.map(tell)]);
+    ].map(([name, tell], i) => [i < 4 ? sized(data.dtype, name) : name, ...both.map(tell)]);
     const drawn = both.map((one, i) => (one.histogram?.length ? h("div", {}, slope && h("div", { class: "cap" }, h("b", {}, i ? "Gradient" : "Value")), this.histogram(one, i ? "--bwd" : "--k-activation")) : ""));
     return [section(slope ? "Value and gradient, in numbers" : "Value", value.sampled && value.count && value.sampled < value.count ? `histogram of ${count(value.sampled)} samples` : "",
       h("div", { class: "tiles", "data-n": both.length }, drawn), table(slope ? ["", "Value", "Gradient"] : null, rows))];

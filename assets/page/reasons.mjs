@@ -1,5 +1,5 @@
 // What a stop at values, memory or gradients is told with: asked of the paused program when the card opens.
-import { bytes, count, h, prime, shapeText, table, three } from "./dom.mjs";
+import { bytes, count, h, prime, shapeText, sized, table, three } from "./dom.mjs";
 
 /** Stops that get a card although nothing failed: reason -> [title, what to do next]. */
 export const TOLD = {
@@ -52,16 +52,17 @@ async function notFinite(stop, state, asker, sentence, body) {
   const twin = data.twin?.node ? await asker.ask("node", { node: data.twin.node }) : null;
   const given = [...(data.inputs || []).slice(0, 1), ...(twin ? twin.inputs || [] : (data.inputs || []).slice(1))];
   for (const input of given.filter((one) => one.node).slice(0, 3)) {
-    const known = statistics(await asker.ask("node", { node: input.node }).catch(() => null));
+    const told = await asker.ask("node", { node: input.node }).catch(() => null);
+    const known = statistics(told);
     if (!known) continue;
     because ||= input.name === "grad" ? "" : cause(stop.op, known, stop.phase === 1);
-    rows.push([input.name || input.label || "input", known, input.node]);
+    rows.push([sized(told.dtype, input.name || input.label || "input"), known, input.node]);
   }
   const label = `${prime(stop.op)}${stop.phase === 1 ? "\u2032" : ""}`;
   if (out && bad(out)) {
     const reason = rows.some(([, known]) => bad(known)) ? ", and was given some already" : because ? `: ${because}` : "";
     sentence.textContent = `${label} made ${made(out)} among ${count(out.count)} values${reason}.`;
-    rows.push(["\u2192 out", out, stop.node]);
+    rows.push([sized(data.dtype, "\u2192 out"), out, stop.node]);
   }
   if (rows.length) {
     body.append(h("div", { class: "facts-table" }, table(["", "min", "max", "zeros", "NaN", "Inf"], rows.map(([name, known, node]) => [
@@ -91,7 +92,7 @@ async function numbers(stop, asker, body) {
   const known = statistics(data);
   if (!known) return;
   body.append(h("div", { class: "facts-table" }, table(["", shapeText(data.shape)], [
-    ["min, max", `${three(known.minimum ?? known.min)}, ${three(known.maximum ?? known.max)}`],
-    ["mean, std", `${three(known.mean)}, ${three(known.std)}`], ["zeros", count(known.zeros ?? 0)], ["NaN, Inf", `${count(known.nans || 0)}, ${count(known.infs || 0)}`],
+    [sized(data.dtype, "min, max"), `${three(known.minimum ?? known.min)}, ${three(known.maximum ?? known.max)}`],
+    [sized(data.dtype, "mean, std"), `${three(known.mean)}, ${three(known.std)}`], ["zeros", count(known.zeros ?? 0)], ["NaN, Inf", `${count(known.nans || 0)}, ${count(known.infs || 0)}`],
   ])));
 }

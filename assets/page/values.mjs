@@ -1,5 +1,5 @@
 // The numbers of a node at a stop: sliced over any dimension, as heatmap, maps, image, attention, histogram, or written out.
-import { h, prime, s, shapeText, three } from "./dom.mjs";
+import { h, prime, s, shapeText, sized, three } from "./dom.mjs";
 import { heatmap, picture } from "./heat.mjs";
 
 const TITLES = { heat: "Heatmap", maps: "Maps", image: "Image", attention: "Attention", histogram: "Histogram", numbers: "Numbers" };
@@ -117,10 +117,10 @@ export class Values {
 
   tile(target, look, kind) {
     const [low, high] = look.range;
-    const told = low === null ? "" : low === high ? three(low) : `${three(low)} to ${three(high)}`;
+    const told = low === null ? "" : `${sized(look.dtype, "")} ${low === high ? three(low) : `${three(low)} to ${three(high)}`}`.trim();
     const under = h("span", { class: "dim mono ell", title: told }, told);
     const caption = h("div", { class: "cap" }, h("b", { class: "ell" }, prime(target.name)), under);
-    const label = `${target.name}, ${shapeText(look.part)}, from ${three(low)} to ${three(high)}`;
+    const label = `${target.name}, ${shapeText(look.part)}, ${sized(look.dtype, "from")} ${three(low)} to ${three(high)}`;
     const point = (text) => { under.textContent = text || told; };
     const skipped = kind === "heat" && look.every?.some((n) => n > 1) ? `every ${look.every.join(" by ")}`
       : (kind === "maps" || kind === "attention") && look.count > look.maps.length ? `${look.maps.length} of ${look.count} maps; step through a dimension for others` : "";
@@ -133,7 +133,7 @@ export class Values {
     if (kind === "image" && look.image) return picture(look.image, label);
     if (kind === "maps") return h("div", { class: "maps" }, look.maps.map((map, i) => heatmap(map, look.range, `${label}, map ${i}`, point)));
     if (kind === "attention") return this.attention(look, label, point);
-    return heatmap(look.rows, look.range, label, point, look.every);
+    return heatmap(look.rows, look.range, label, point, look.every, look.texts);
   }
 
   /** Rows are the asking positions, columns those they look at; each row adds up to 1. */
@@ -152,7 +152,7 @@ export class Values {
   }
 
   written(look) {
-    const rows = look.rows.slice(0, 16).map((row) => row.slice(0, 8));
+    const rows = (look.texts || look.rows).slice(0, 16).map((row) => row.slice(0, 8));
     const cut = look.rows.length > 16 || (look.rows[0]?.length || 0) > 8;
     return h("div", { class: "written" }, h("table", {}, h("tbody", {}, rows.map((row) => h("tr", {}, row.map((value) => h("td", { class: "num" }, typeof value === "number" ? three(value) : String(value))))))),
       cut ? h("div", { class: "dim" }, "The first 16 rows and 8 columns; slice to see others.") : "");

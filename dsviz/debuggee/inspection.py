@@ -12,7 +12,7 @@ import numpy as np
 
 from dsviz.debuggee.expressions import LONGEST, Refusal, asked, evaluate, frame_at, value_of, watched
 from dsviz.debuggee.summary import summarize
-from dsviz.debuggee.view import BadIndex, look, parse
+from dsviz.debuggee.view import BadIndex, look, parse, written
 from engine.memory import memory
 from engine.node import Node
 from engine.writes import writes
@@ -159,6 +159,8 @@ def plain(value: Any) -> Any:
     """A number as JSON can hold it."""
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
+    if isinstance(value, complex):
+        return written(value)
     return value if isinstance(value, (bool, int, float)) else str(value)
 
 

@@ -53,7 +53,7 @@ def describe(value: Any) -> dict[str, Any]:
         }  # fmt: skip
         if isinstance(value, Tensor):
             told["node"] = int(value.node.id or 0)
-        if isinstance(array, np.ndarray) and array.size == 1 and array.dtype.kind in "fiub":
+        if isinstance(array, np.ndarray) and array.size == 1 and array.dtype.kind in "fiubc":
             told["text"] = f"{array.reshape(-1)[0].item():.6g}"
         return told
     if type(value) in PLAIN or _number(value):
@@ -63,7 +63,7 @@ def describe(value: Any) -> dict[str, Any]:
 
 def _number(value: Any) -> bool:
     """Whether it is one of NumPy's numbers."""
-    return isinstance(value, np.generic) and value.dtype.kind in "fiub"
+    return isinstance(value, np.generic) and value.dtype.kind in "fiubc"
 
 
 class _Plain(reprlib.Repr):

@@ -20,12 +20,14 @@ _NAN = math.nan
 
 
 def summarize(node: int, array: Any) -> Summary | None:
-    """The statistics of `array`; None where it has no numbers (booleans count as 0 and 1)."""
+    """The statistics of `array`, of complex numbers those of their magnitudes; None where it has no numbers (booleans count as 0 and 1)."""
     if type(array) is not np.ndarray:
         if not hasattr(array, "get"):
             return None
         array = array.get()  # from the GPU
     size = array.size
+    if array.dtype.kind == "c":
+        array = magnitudes(array)
     if not size or array.dtype.kind not in "fiub":
         return None
     # One run of memory: how an array lies must not change a bit of its statistics, which a replay is compared by.
@@ -65,13 +67,22 @@ def summarize(node: int, array: Any) -> Summary | None:
     )
 
 
+def magnitudes(array: Any) -> Any:
+    """The magnitudes of complex numbers. What is nan in one part and infinite in the other counts as nan."""
+    with np.errstate(all="ignore"):
+        sizes = np.asarray(np.abs(array))
+        sizes[np.isnan(array.real) | np.isnan(array.imag)] = _NAN
+    return sizes
+
+
 def sampled(array: Any) -> Any:
-    """A copy of some of the numbers of a floating array, spread evenly; None where it has none."""
+    """A copy of some of the numbers of a floating array, spread evenly, complex ones as pairs; None where it has none."""
     dtype = getattr(array, "dtype", None)
-    if dtype is None or dtype.kind != "f" or not array.size:
+    if dtype is None or dtype.kind not in "fc" or not array.size:
         return None
     flat = array.reshape(-1)
-    return flat[:: -(-flat.size // SAMPLE)].copy()
+    some = flat[:: -(-flat.size // SAMPLE)].copy()
+    return some if dtype.kind == "f" else some.view(some.real.dtype)
 
 
 def moved(before: Any, array: Any) -> float:

@@ -475,7 +475,7 @@ class Tracer:
         norm = math.nan
         if self.level == 2:
             flat = np.ravel(gradient) if type(gradient) is np.ndarray else None
-            norm = math.nan if flat is None else float(np.sqrt(np.dot(flat, flat)))
+            norm = math.nan if flat is None else float(np.sqrt(np.vdot(flat, flat).real))
         source = leaf.grad_source
         self.lane().event(events.GradientReady(leaf.id, 0 if source is None else source.id, norm))
 

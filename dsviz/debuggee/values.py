@@ -151,6 +151,8 @@ class Values:
             return {"slice": [self._exact(outlet, node, name, part) for part in parts]}
         if value is ...:
             return {"ellipsis": True}
+        if isinstance(value, complex):
+            return {"complex": [value.real, value.imag]}
         if isinstance(value, np.dtype):
             return {"dtype": value.str}
         if isinstance(value, np.ndarray | np.generic):

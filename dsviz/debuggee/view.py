@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from dsviz.debuggee.summary import magnitudes
+
 SIDE = 64  # rows and columns of a picture
 MAPS = 16  # maps of a grid, in one answer
 MAP_SIDE = 32
@@ -59,10 +61,14 @@ def look(array: Any, text: str = "", kind: str = "") -> dict[str, Any]:
     Dimensions before the last two become maps, of which the first 16 are given. Where there are more rows or
     columns than fit, every n-th is taken; `every` says which. `kinds` says what else the part can be seen as: an
     "image" (1, 3 or 4 channels, first or last) or an "attention" map (rows that add up to 1). `kind` "image" gives its
-    `image`, "attention" finer maps.
+    `image`, "attention" finer maps. Of complex numbers all are the magnitudes, and `texts` has the numbers of `rows` as
+    people write them.
     """
     part = array[parse(text, array.shape)] if text.strip() else array
     part = np.asarray(part if isinstance(part, np.ndarray) or not hasattr(part, "get") else part.get())
+    whole = None
+    if part.dtype.kind == "c":
+        whole, part = part, magnitudes(part)
     answer: dict[str, Any] = {
         "shape": list(array.shape),
         "dtype": str(array.dtype),
@@ -81,8 +87,32 @@ def look(array: Any, text: str = "", kind: str = "") -> dict[str, Any]:
         answer["maps"] = [_small(one, side)[0] for one in maps[:most]]
         answer["count"] = len(maps)
         part = maps[0] if len(maps) else np.zeros((0, 0), part.dtype)
-    answer["rows"], answer["every"] = _small(part.reshape(1, -1) if part.ndim < 2 else part, SIDE)
+    matrix = part.reshape(1, -1) if part.ndim < 2 else part
+    answer["rows"], answer["every"] = _small(matrix, SIDE)
+    if whole is not None:
+        matrix = whole.reshape(-1, *whole.shape[-2:])[0] if whole.ndim > 2 and whole.size else whole
+        answer["texts"] = (
+            [
+                [written(value) for value in row]
+                for row in _thinned(
+                    matrix.reshape(1, -1) if matrix.ndim < 2 else matrix, answer["every"]
+                ).tolist()
+            ]
+            if whole.size
+            else []
+        )
     return answer
+
+
+def written(value: complex) -> str:
+    """A complex number as people write it.
+
+    >>> written(0.5 - 2j), written(complex(0, float("nan")))
+    ('0.5-2j', '0+nanj')
+    """
+    value += 0.0  # of -0 the sign says nothing here
+    real, imaginary = f"{value.real:.4g}", f"{value.imag:.4g}"
+    return f"{real}{'' if imaginary[0] == '-' else '+'}{imaginary}j"
 
 
 def is_image(part: np.ndarray[Any, Any]) -> bool:
@@ -151,8 +181,11 @@ def _range(part: np.ndarray[Any, Any]) -> list[float | None]:
 
 def _small(part: np.ndarray[Any, Any], side: int) -> tuple[list[list[Any]], list[int]]:
     every = [max(1, math.ceil(size / side)) for size in part.shape]
-    chosen = part[:: every[0], :: every[1]]
-    return [[_plain(value) for value in row] for row in chosen.tolist()], every
+    return [[_plain(value) for value in row] for row in _thinned(part, every).tolist()], every
+
+
+def _thinned(part: np.ndarray[Any, Any], every: list[int]) -> np.ndarray[Any, Any]:
+    return part[:: every[0], :: every[1]]
 
 
 def _plain(value: Any) -> Any:

@@ -247,6 +247,6 @@ def _leaving(watch: Watch, replace: Replace) -> None:
 def moved(before: list[tuple[Any, Any]]) -> float:
     """How far parameters moved, for their size: `before` holds each with its old array."""
     with np.errstate(all="ignore"):
-        far = math.sqrt(sum(float(((p.array - old) ** 2).sum()) for p, old in before))
-        size = math.sqrt(sum(float((old**2).sum()) for _, old in before))
+        far = math.sqrt(sum(float((abs(p.array - old) ** 2).sum()) for p, old in before))
+        size = math.sqrt(sum(float((abs(old) ** 2).sum()) for _, old in before))
     return far / size if size else 0.0

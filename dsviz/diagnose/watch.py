@@ -412,7 +412,7 @@ class Watch:
         elif state.grad and not facts.used_recording:
             self._begins(facts, array)  # what ran before under no_grad may have been writing its first values
         elif leaf.role != "parameter" and not facts.moved:
-            facts.moved = array.size > LARGEST or float(array.sum()) != facts.total
+            facts.moved = array.size > LARGEST or array.sum().item() != facts.total
         facts.used += 1
         facts.frozen = not leaf.requires
         facts.used_recording += state.grad
@@ -433,7 +433,7 @@ class Watch:
         facts.spread = facts.size / math.sqrt(max(array.size, 1))
         if array.ndim == 2 and array.shape[0] > 1 and array.shape[1] > 1:
             facts.alike = bool((array == array[:1]).all() and array.any())
-        facts.total = float(array.sum()) if array.size <= LARGEST else 0.0
+        facts.total = array.sum().item() if array.size <= LARGEST else 0.0
 
     def _gradient(self, leaf: Node, array: Any) -> None:
         steps, old = self._left.pop(id(leaf), (None, None))
@@ -443,7 +443,8 @@ class Watch:
         if facts is not None:
             facts.gradients += 1
             with np.errstate(all="ignore"):
-                facts.norms.append(float(np.linalg.norm(np.asarray(array, np.float64).ravel())))
+                wide = np.asarray(array, np.result_type(array, np.float64))
+                facts.norms.append(float(np.linalg.norm(wide.ravel())))
 
     def _entered(self, call: ModuleCall) -> None:
         if call.parent is None and call.module not in self._roots:
@@ -573,13 +574,13 @@ def _names_of(holder: Any, depth: int = 2) -> list[str]:
 
 def finite(array: Any) -> bool:
     """Whether no element is nan or infinite; other kinds of elements always are."""
-    if getattr(array, "dtype", None) is None or array.dtype.kind != "f":
+    if getattr(array, "dtype", None) is None or array.dtype.kind not in "fc":
         return True
     if array.size <= 4096:
         return bool(np.isfinite(array).all())
     with np.errstate(all="ignore"):
         # A sum that is finite has finite parts, and is found in one pass.
-        return math.isfinite(array.sum()) or bool(np.isfinite(array).all())
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
 
 
 def facts_of(arrays: Any) -> dict[str, Any]:

@@ -325,6 +325,8 @@ class _Run:
             return slice(*(self._exact(node, item) for item in inner))
         if kind == "ellipsis":
             return ...
+        if kind == "complex":
+            return complex(*inner)
         if kind == "dtype":
             return np.dtype(inner)
         if kind == "array":

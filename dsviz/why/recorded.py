@@ -221,5 +221,7 @@ def _plain(value: Any) -> Any:
             return tuple(_plain(v) for v in value["tuple"])
         if "ellipsis" in value:
             return ...
+        if "complex" in value:
+            return complex(*value["complex"])
         return value
     return tuple(_plain(v) for v in value) if isinstance(value, list) else value

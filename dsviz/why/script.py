@@ -36,7 +36,7 @@ class Ended:
             if not subject.shape:
                 self.last = subject
             out = subject.out
-            if not self.bad and hasattr(out, "dtype") and out.dtype.kind == "f":
+            if not self.bad and hasattr(out, "dtype") and out.dtype.kind in "fc":
                 import numpy as np
 
                 with np.errstate(all="ignore"):
