@@ -92,6 +92,17 @@ def test_every_bit_is_numpys(
         np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
+def test_threads_that_share_a_batch_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell, "WORTH", 1)
+    found = []
+    for threads in (1, 2, 3, 50):
+        monkeypatch.setattr(cell, "team", lambda threads=threads: threads)
+        found.append(outcome(4, 33, 16, 40, bidirectional=True, num_layers=2))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
+
+
 @pytest.mark.parametrize("special", [np.nan, np.inf, 1e30])
 def test_values_that_are_not_finite_pass_alike(special: float, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = outcome(4, 3, 5, 6, special)

@@ -42,19 +42,28 @@ static void times(const Cell *cell, int kind, const float *weight, long k, const
     else ((Gemv)f)(COLUMNS, TRANSPOSED, k, m, 1, weight, k, x, 1, 0, out, 1);
 }
 
-void cell_forth(const Cell *cell, const float *weight, const float *x, float *out) {
-    long b = cell->batch, n = cell->hidden;
+/* The same with the weight of the cell, of `b` rows, which are all unless it is packed. */
+static void forth_rows(const Cell *cell, const float *weight, const float *x, float *out, long b) {
+    long n = cell->hidden;
     if (cell->forth_ends) cell->multiply(x, b, n, 4 * n, weight, cell->forth_ends, out);
     else times(cell, cell->forth, weight, n, x, out);
 }
 
-void cell_back(const Cell *cell, const float *weight, const float *x, float *out) {
-    long b = cell->batch, n = cell->hidden, m = 4 * n;
+static void back_rows(const Cell *cell, const float *weight, const float *x, float *out, long b) {
+    long n = cell->hidden, m = 4 * n;
     void *f = cell->function[cell->back];
     if (cell->back_ends) cell->multiply(x, b, m, n, weight, cell->back_ends, out);
     else if (cell->back == ONEDNN) ((Gemm)f)('N', 'N', b, n, m, 1, x, m, weight, n, 0, out, n);
     else if (cell->back == PLAIN) ((Cblas)f)(ROWS, AS_IT_IS, AS_IT_IS, b, n, m, 1, x, m, weight, n, 0, out, n);
     else ((Gemv)f)(ROWS, TRANSPOSED, m, n, 1, weight, n, x, 1, 0, out, 1);
+}
+
+void cell_forth(const Cell *cell, const float *weight, const float *x, float *out) {
+    forth_rows(cell, weight, x, out, cell->batch);
+}
+
+void cell_back(const Cell *cell, const float *weight, const float *x, float *out) {
+    back_rows(cell, weight, x, out, cell->batch);
 }
 
 static void tanh_of(const Cell *cell, const float *x, float *out, long n) {
@@ -63,12 +72,12 @@ static void tanh_of(const Cell *cell, const float *x, float *out, long n) {
     cell->tanh(arrays, &n, strides, cell->data);
 }
 
-/* One step from its gates, which become tanh of themselves. */
-static void activate(const Cell *cell, float *row, const float *c, float *c_after, float *after) {
+/* One step of `b` rows from their gates, which become tanh of themselves. */
+static void activate(const Cell *cell, float *row, const float *c, float *c_after, float *after, long b) {
     long n = cell->hidden, m = 4 * n;
     const float *half = cell->half, *shift = cell->shift;
-    tanh_of(cell, row, row, cell->batch * m);
-    for (long s = 0; s < cell->batch; s++) {
+    tanh_of(cell, row, row, b * m);
+    for (long s = 0; s < b; s++) {
         const float *i = row + s * m, *f = i + n, *new = f + n, *before = c + s * n;
         float *next = c_after + s * n;
         SIMD for (long j = 0; j < n; j++) {
@@ -76,22 +85,31 @@ static void activate(const Cell *cell, float *row, const float *c, float *c_afte
             next[j] = (f[j] * half[n + j] + shift[n + j]) * before[j] + in;
         }
     }
-    tanh_of(cell, c_after, after, cell->batch * n);
-    for (long s = 0; s < cell->batch; s++) {
+    tanh_of(cell, c_after, after, b * n);
+    for (long s = 0; s < b; s++) {
         const float *o = row + s * m + 3 * n;
         SIMD for (long j = 0; j < n; j++) after[s * n + j] *= o[j] * half[3 * n + j] + shift[3 * n + j];
     }
 }
 
+/* No row of a batch knows of another, so each thread takes some through all steps, and none waits for another before the
+   end. Only a product by a packed weight has the same bits for some rows as for all. */
+#define SHARED_OUT(threads) _Pragma("omp parallel for schedule(static) num_threads(threads) if(threads > 1)")
+
+static int parts_of(const Cell *cell, int threads) {
+    long most = cell->forth_ends && cell->back_ends ? cell->batch / 4 : 1;
+    return threads < most ? threads : most < 1 ? 1 : most;
+}
+
 /* bare [steps, batch, 4 hidden]: the mapped inputs, without their bias unless it is null; then tanh of the gates. states,
    cells [steps + 1, batch, hidden]. */
-void cell_forward(const Cell *cell, const float *weight, long steps, float *bare, float *states, float *cells, float *gates,
-                  const float *bias) {
+static void forward_rows(const Cell *cell, const float *weight, long steps, float *bare, float *states, float *cells,
+                         float *gates, const float *bias, long rows) {
     long b = cell->batch, n = cell->hidden, m = 4 * n;
     const float *half = cell->half;
     for (long t = 0; t < steps; t++, bare += b * m, states += b * n, cells += b * n) {
-        cell_forth(cell, weight, states, gates);
-        for (long s = 0; s < b; s++) {
+        forth_rows(cell, weight, states, gates, rows);
+        for (long s = 0; s < rows; s++) {
             float *row = bare + s * m, *more = gates + s * m;
             if (cell->forth == TURNED && !cell->forth_ends) {
                 if (bias) SIMD for (long j = 0; j < m; j++) row[j] += bias[j];
@@ -102,7 +120,17 @@ void cell_forward(const Cell *cell, const float *weight, long steps, float *bare
                 SIMD for (long j = 0; j < m; j++) row[j] = (row[j] + more[j]) * half[j];
             }
         }
-        activate(cell, bare, cells, cells + b * n, states + b * n);
+        activate(cell, bare, cells, cells + b * n, states + b * n, rows);
+    }
+}
+
+void cell_forward(const Cell *cell, const float *weight, long steps, float *bare, float *states, float *cells, float *gates,
+                  const float *bias, int threads) {
+    long b = cell->batch, n = cell->hidden, m = 4 * n;
+    int parts = parts_of(cell, threads);
+    SHARED_OUT(parts) for (int p = 0; p < parts; p++) {
+        long lo = b * p / parts, hi = b * (p + 1) / parts;
+        forward_rows(cell, weight, steps, bare + lo * m, states + lo * n, cells + lo * n, gates + lo * m, bias, hi - lo);
     }
 }
 
@@ -111,7 +139,7 @@ void cell_step(const Cell *cell, float *gates, const float *c, float *c_after, f
     long m = 4 * cell->hidden;
     for (long s = 0; s < cell->batch; s++)
         SIMD for (long j = 0; j < m; j++) gates[s * m + j] *= cell->half[j];
-    activate(cell, gates, c, c_after, after);
+    activate(cell, gates, c, c_after, after, cell->batch);
 }
 
 /* As `times`, never turned, and a bias added unless it is null. `room` is as large as out. */
@@ -192,18 +220,29 @@ void cell_whole_back(const Cell *cell, const float *weight, const float *gates, 
 
 /* The gradients of the gates, `into` like bare; to_state and to_cell [batch, hidden] go from the last step to the first.
    `to_out` may be null. `room` is [batch, hidden]. */
-void cell_backward(const Cell *cell, const float *weight, long steps, const float *bare, const float *cells,
-                   const float *to_out, float *into, float *to_state, float *to_cell, float *room) {
+static void backward_rows(const Cell *cell, const float *weight, long steps, const float *bare, const float *cells,
+                          const float *to_out, float *into, float *to_state, float *to_cell, float *room, long rows) {
     long b = cell->batch, n = cell->hidden, m = 4 * n;
     for (long t = steps - 1; t >= 0; t--) {
         const float *gates = bare + t * b * m, *c = cells + t * b * n, *given = to_out ? to_out + t * b * n : 0;
         float *slopes = into + t * b * m;
-        tanh_of(cell, c + b * n, room, b * n);
+        tanh_of(cell, c + b * n, room, rows * n);
         if (given)
-            SIMD for (long j = 0; j < b * n; j++) to_state[j] += given[j];
-        for (long s = 0; s < b; s++)
+            SIMD for (long j = 0; j < rows * n; j++) to_state[j] += given[j];
+        for (long s = 0; s < rows; s++)
             row_back(cell, gates + s * m, c + s * n, room + s * n, 1, to_state + s * n, 1, to_cell + s * n,
                      slopes + s * m, to_cell + s * n);
-        cell_back(cell, weight, slopes, to_state);
+        back_rows(cell, weight, slopes, to_state, rows);
+    }
+}
+
+void cell_backward(const Cell *cell, const float *weight, long steps, const float *bare, const float *cells,
+                   const float *to_out, float *into, float *to_state, float *to_cell, float *room, int threads) {
+    long b = cell->batch, n = cell->hidden, m = 4 * n;
+    int parts = parts_of(cell, threads);
+    SHARED_OUT(parts) for (int p = 0; p < parts; p++) {
+        long lo = b * p / parts, hi = b * (p + 1) / parts;
+        backward_rows(cell, weight, steps, bare + lo * m, cells + lo * n, to_out ? to_out + lo * n : 0, into + lo * m,
+                      to_state + lo * n, to_cell + lo * n, room + lo * n, hi - lo);
     }
 }

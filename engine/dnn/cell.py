@@ -17,7 +17,7 @@ from engine.dnn import packed, product
 from engine.dnn.compiled import Compiled
 from engine.dnn.library import address, library
 from engine.dnn.weave import loop_of
-from engine.threads import alone
+from engine.threads import alone, team
 
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 ONEDNN, PLAIN, TURNED, ROW = range(4)
@@ -37,8 +37,8 @@ cells = Compiled(
     "cell.c",
     ("-ffp-contract=off",),
     {
-        "cell_forward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 5,
-        "cell_backward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 7,
+        "cell_forward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 5 + [_INT],
+        "cell_backward": [_POINTER] * 2 + [_LONG] + [_POINTER] * 7 + [_INT],
         "cell_forth": [_POINTER] * 4,
         "cell_back": [_POINTER] * 4,
         "cell_step": [_POINTER] * 5,
@@ -306,6 +306,14 @@ def adds(xp: Any, *arrays: Any) -> bool:
     return xp is np and arrays[-1] is not None and _whole(*arrays) and cells.ready() is not None
 
 
+# Numbers of all gates that are worth a thread.
+WORTH = 1 << 17
+
+
+def _threads(bare: Any) -> int:
+    return min(team(), max(int(bare.size) // WORTH, 1))
+
+
 def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool, bias: Any = None) -> bool:
     """All steps: `bare` [steps, batch, 4 hidden] holds the mapped inputs and is given tanh of the gates.
 
@@ -321,7 +329,7 @@ def forward(bare: Any, states: Any, kept: Any, weight: Any, turned: bool, bias: 
     with alone:
         found.cell_forward(
             ctypes.addressof(record), address(laid), len(bare), address(bare), address(states), address(kept),
-            address(gates), None if bias is None else address(bias),
+            address(gates), None if bias is None else address(bias), _threads(bare),
         )  # fmt: skip
     return True
 
@@ -343,5 +351,6 @@ def backward(
         found.cell_backward(
             ctypes.addressof(record), address(laid), len(bare), address(bare), address(kept),
             None if to_out is None else address(to_out), address(into), address(to_state), address(to_cell), address(room),
+            _threads(bare),
         )  # fmt: skip
     return True
