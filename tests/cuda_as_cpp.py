@@ -33,6 +33,7 @@ SHIM = r"""
 #define __forceinline__ inline
 #define __restrict__ __restrict
 #define __shared__ static
+#define __launch_bounds__(threads)
 #define INFINITY __builtin_inff()
 #define NAN __builtin_nanf("")
 #define ONE(name) static inline float name(float x) { return __builtin_##name##f(x); } static inline double name(double x) { return __builtin_##name(x); }
@@ -146,7 +147,7 @@ def compiled(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     """The kernels, each with a function beside it that takes its arguments as CUDA does: an address for each."""
     code = code.replace("#include <cuda_fp16.h>", "")
     beside = ""
-    for name, given in re.findall(r"__global__ void (\w+)\(([^)]*)\)", code):
+    for name, given in re.findall(r"__global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\)", code):
         kinds = [re.sub(r"\s*\w+$", "", one.strip()).replace("__restrict__", "") for one in given.split(",")]
         values = ", ".join(f"*({kind} *)a[{n}]" for n, kind in enumerate(kinds))
         beside += f'extern "C" void run_{name}(void **a) {{ {name}({values}); }}\n'
@@ -188,7 +189,9 @@ class RawModule:
         """The kernel `name`."""
         library = compiled(self.code, self.options)
         run = getattr(library, f"run_{name}")
-        start = self.code.index(f"__global__ void {name}(")
+        found = re.search(rf"__global__ void [^;{{]*\b{name}\(", self.code)
+        assert found is not None, name
+        start = found.start()
         after = self.code.find("__global__", start + 1)
         meets = MEETS.search(self.code[start : after if after > 0 else None]) is not None
 

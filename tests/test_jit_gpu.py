@@ -279,3 +279,35 @@ def test_how_a_kernel_is_spread_over_the_gpu() -> None:
 def test_the_text_says_what_is_held_and_what_is_computed_in() -> None:
     assert "typedef __half E;\ntypedef float T;" in program([], Tape((4, 8), np.dtype("float16")))
     assert "typedef double E;\ntypedef double T;" in program([], Tape((4, 8), np.dtype("float64")))
+
+
+@pytest.mark.parametrize("name", ["forward", "backward"])
+def test_a_kernel_that_the_gpu_refuses_is_given_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, x = REGIONS["softmax by warps"][0], leaf(11, 70)
+    with ds.no_jit():
+        expected = trained(function, x)
+    made, launch = generated.Kernel.__init__, generated.Kernel.__call__
+    refused = set()
+
+    def note(self: Any, module: Any, asked: str, *given: Any) -> None:
+        made(self, module, asked, *given)
+        if asked == name:
+            refused.add(id(self))
+
+    def refuse(self: Any, *given: Any) -> None:
+        if id(self) in refused:
+            raise RuntimeError("too many resources requested for launch")
+        launch(self, *given)
+
+    monkeypatch.setattr(generated.Kernel, "__init__", note)
+    monkeypatch.setattr(generated.Kernel, "__call__", refuse)
+    wrapped = ds.jit(function)
+    for _ in range(2):
+        trained(wrapped, x)
+        plans.wait()
+    for _ in range(3):
+        for got, by_ops in zip(trained(wrapped, x), expected, strict=True):
+            np.testing.assert_allclose(got, by_ops, rtol=1e-5, atol=1e-6)
+    (region,) = ds.jit_report()["regions"]
+    assert region["state"] == "plain"
+    assert "too many resources" in region["error"]

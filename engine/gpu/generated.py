@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.backend import cupy, require_cupy
 from engine.gpu.launch import bare
+from engine.jit.cuda import MOST
 from engine.jit.passes import Traits
 
 # As the ops one by one compute: nothing is contracted.
@@ -116,7 +117,7 @@ def extent(traits: Traits, rows: int, row: int) -> tuple[tuple[int, int, int], t
     across = 1
     if traits.reduces:
         wide = (
-            WARP if row <= (SHORT_SUMMED if traits.columns else SHORT) else min(1024, -(-row // 128) * WARP)
+            WARP if row <= (SHORT_SUMMED if traits.columns else SHORT) else min(MOST, -(-row // 128) * WARP)
         )
         high = 8 if wide == WARP else 1
     else:

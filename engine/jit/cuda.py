@@ -16,6 +16,9 @@ from engine.jit.symbol import UNIFORM, Symbol, Tape
 KINDS = {"f": ("float", "float"), "d": ("double", "double"), "e": ("__half", "float")}
 
 
+MOST = 512  # threads of a block: what leaves each of them 128 registers
+
+
 class Function(Passes):
     """The CUDA of one kernel. Its parameters are arrays in, arrays out, plain numbers, rows and the length of a row.
 
@@ -50,7 +53,9 @@ class Function(Passes):
 
     def text(self) -> str:
         """The kernel, and the one that joins the parts of sums over all rows."""
-        lines = [f'extern "C" __global__ void {self.name}({", ".join(self.parameters())}) {{']
+        lines = [
+            f'extern "C" __global__ void __launch_bounds__({MOST}) {self.name}({", ".join(self.parameters())}) {{'
+        ]
         lines += [self._declared(s, 0) for s in self.used if s.level == UNIFORM]
         numbers = self._numbers()
         if self.flat:

@@ -95,7 +95,13 @@ class Kept:
             self.plan.empty(form, self.domain, self.parents[k].shape if form == "column" else None)
             for k, form in zip(backward.to, backward.forms, strict=True)
         ]
-        variant.kernel(given, made, self.numbers, rows, row)
+        try:
+            variant.kernel(given, made, self.numbers, rows, row)
+        except Exception as error:
+            if not self.plan.far:
+                raise
+            self.plan.broken(error)
+            return None
         for inner in taken:
             del grads[inner]
         if not retain:

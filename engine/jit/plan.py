@@ -194,6 +194,11 @@ class Plan:
             )
         self.state = READY
 
+    def broken(self, error: Exception) -> None:
+        """A GPU would not launch a kernel: its ops serve from now on."""
+        self.forward, self.backwards = None, {}
+        self._plain(f"the GPU did not run it: {error}")
+
     def _plain(self, why: str) -> None:
         self.state, self.error = PLAIN, why
 

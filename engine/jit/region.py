@@ -233,6 +233,11 @@ class Region:
             forward(self.arrays, made, self.numbers, rows, row)
         except MemoryError:
             return None
+        except Exception as error:
+            if self.far is None:
+                raise
+            plan.broken(error)
+            return None
         if any(step.requires for step in self.steps):
             kept = {n: made[n] for n, i in enumerate(derived.live) if i in derived.results}
             kept.update((n, made[n]) for n in range(len(results), len(made)))
