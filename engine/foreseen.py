@@ -8,6 +8,7 @@ engine is watched, every op is computed by itself.
 from __future__ import annotations
 
 import copy
+import threading
 from functools import partial
 from typing import Any
 
@@ -188,16 +189,19 @@ def _on_gpu(args: tuple[Any, ...], kwargs: dict[str, Any], arrays: list[Any]) ->
     between = gpu.normalise(arrays, kwargs["momentum"], kwargs["eps"], relu)
     if between is None:
         return None
-    record = _NORM if relu else BATCH_NORM
-    done, stats = copy.copy(record), between.stats
-    found = (
+    record, done = (_NORM, _DONE_NORM) if relu else (BATCH_NORM, _DONE)
+    stats = between.stats
+    given: Any = (
         between.relu if relu else between.input,
         stats[0],
         stats[1],
         True,
     )  # the first is any of its shape
-    done.settled, done._partials = True, {xp: lambda *_, **__: (*found, None) if relu else found}
+    _given.now = (*given, None) if relu else given
+    if xp not in done._partials:
+        done._partials[xp] = lambda *_, **__: _given.now
     made = apply(done, args, kwargs)
+    _given.now = None
     made.node.op = record
     return _put_off(made, between)
 
@@ -325,6 +329,11 @@ _LAST = _record(RELU, RELU.vjp, ())
 _LAST.on_numpy = lambda input: input
 _ADD = _record(ADD, ADD.vjp, ())
 _ADD.on_numpy = lambda input, other: _nothing(input)
+# Normalisations on a GPU, whose results are there too: what they are belongs to the thread.
+_given = threading.local()
+_DONE, _DONE_NORM = copy.copy(BATCH_NORM), copy.copy(_NORM)
+_DONE._partials, _DONE_NORM._partials = {}, {}
+_DONE.settled = _DONE_NORM.settled = True
 _LAST.fuses = _ADD.fuses = False
 _RELU.settled = _LAST.settled = _ADD.settled = True
 

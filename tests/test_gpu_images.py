@@ -137,14 +137,15 @@ def test_batch_normalisation(shape: tuple[int, ...], kind: str, gpu: Any) -> Non
     np.testing.assert_array_equal(both.get(), images.relu(images.add(out, more)).get())
 
 
-def test_layouts_are_turned_both_ways(gpu: Any, launched: Counter[str]) -> None:
-    plain = gpu.asarray(np.arange(2 * 3 * 35 * 37, dtype=np.float32).reshape(2, 3, 35, 37))
+@pytest.mark.parametrize(("channels", "kernel"), [(3, "turn_few"), (35, "turn")])
+def test_layouts_are_turned_both_ways(channels: int, kernel: str, gpu: Any, launched: Counter[str]) -> None:
+    plain = gpu.asarray(np.arange(2 * channels * 7 * 9, dtype=np.float32).reshape(2, channels, 7, 9))
     turned = layout.lie(plain, True)
     assert layout.is_last(turned)
     assert not turned.flags.c_contiguous
     back = layout.lie(turned, False)
     assert back.flags.c_contiguous
-    assert launched["turn"] == 2
+    assert launched[kernel] == 2
     assert layout.lie(turned, True) is turned
     assert layout.lie(plain, False) is plain
     strided = layout.lie(plain[:, :, ::2, ::3], True)  # lies neither way
@@ -152,6 +153,24 @@ def test_layouts_are_turned_both_ways(gpu: Any, launched: Counter[str]) -> None:
     np.testing.assert_array_equal(turned.get(), plain.get())
     np.testing.assert_array_equal(back.get(), plain.get())
     np.testing.assert_array_equal(strided.get(), plain.get()[:, :, ::2, ::3])
+
+
+def pooled(x: Any, *window: int) -> list[np.ndarray[Any, Any]]:
+    x.requires_grad = True
+    made = nn.functional.max_pool2d(x, *window)
+    mean = nn.functional.adaptive_avg_pool2d(made, 1)
+    ((made * made).sum() + (mean * mean).sum()).backward()
+    return [t.detach().cpu().numpy() for t in (made, mean, x.grad)]
+
+
+@pytest.mark.parametrize("window", [(3, 2, 1), (2,), (3, 1, 1, 2), (4, 3, 2), (2, 3), (3, 2, 1, 3)], ids=str)
+def test_pooling(window: tuple[int, ...], gpu: Any, launched: Counter[str]) -> None:
+    values = np.random.default_rng(0).integers(-3, 4, (2, 9, 10, 5)).astype(np.float32)  # many are equal
+    here = pooled(ds.tensor(values.transpose(0, 3, 1, 2).copy()), *window)
+    there = pooled(ds.Tensor(last(gpu, values)), *window)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert {"max_pool_last", "max_pool_gradient_last", "mean_last", "spread_last"} <= set(launched)
 
 
 class Block(nn.Module):

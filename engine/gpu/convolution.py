@@ -12,6 +12,7 @@ from typing import Any
 
 from engine import settings
 from engine.backend import cupy
+from engine.backends import cudnn as switches
 from engine.gpu import capture, pointwise
 from engine.gpu import library as cudnn
 from engine.gpu.elementwise import add_bias
@@ -26,8 +27,6 @@ _plans: dict[Any, Prepared | None] = {}
 
 def _plan(what: str, x: Sizes, weight: Sizes, y: Sizes, w: Window, dtype: Any, last: bool) -> Prepared | None:
     """A prepared computation, with the channels `last` in memory where there is one; None where cuDNN does not do it."""
-    from engine.backends import cudnn as switches
-
     careful = bool(switches.deterministic or settings.are_deterministic_algorithms_enabled())
     # While a step is recorded nothing can be waited for, so no time is taken.
     measured = bool(switches.benchmark) and not capture.recording
@@ -80,8 +79,6 @@ def _prefers(what: str, a: Any, groups: int) -> bool:
 
 
 def _exact(a: Any) -> bool:
-    from engine.backends import cudnn as switches
-
     return a.dtype.char == "f" and not switches.allow_tf32
 
 

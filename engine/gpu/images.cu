@@ -33,6 +33,14 @@ extern "C" __global__ void turn(const T* x, T* out, int rows, int columns) {
         if (c < rows && r + k < columns) out[plane + (long long)(r + k) * rows + c] = tile[threadIdx.x][threadIdx.y + k];
 }
 
+// The same where there are few rows or columns: a tile would be empty for the most part.
+extern "C" __global__ void turn_few(const T* x, T* out, long long n, int rows, int columns) {
+    EACH(i, n) {
+        unsigned at = i, plane = (unsigned)rows * columns, own = at % plane;
+        out[i] = x[i - own + own % rows * columns + own / rows];
+    }
+}
+
 extern "C" __global__ void sum(const T* a, const T* b, T* out, long long n) {
     EACH(i, n) out[i] = (T)((A)a[i] + (A)b[i]);
 }
@@ -315,12 +323,14 @@ NORMS(4)
 
 // --- pooling ---------------------------------------------------------------------------------------------
 // The largest of each window, and which of its elements it is; NaN is larger than all, and the first of equal ones it is.
+// There are fewer than 2^32 elements: numbers of 32 bits are divided in a third of the time.
 
 extern "C" __global__ void max_pool_last(const T* x, T* out, unsigned char* places, long long n, int channels, int h, int w, int oh, int ow,
                                          int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
     EACH(i, n) {
-        int k = i % channels, c = i / channels % ow, r = i / channels / ow % oh;
-        const T* plane = x + i / channels / ow / oh * h * w * channels + k;
+        unsigned pixel = (unsigned)i / channels, k = (unsigned)i % channels, line = pixel / ow;
+        int c = pixel % ow, r = line % oh;
+        const T* plane = x + (long long)(line / oh) * h * w * channels + k;
         bool found = false;
         A best = 0;
         int place = 0;
@@ -343,17 +353,21 @@ extern "C" __global__ void max_pool_last(const T* x, T* out, unsigned char* plac
 extern "C" __global__ void max_pool_gradient_last(const T* g, const unsigned char* places, T* to, long long n, int channels, int h, int w,
                                                   int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
     EACH(i, n) {
-        int k = i % channels, z = i / channels % w, y = i / channels / w % h;
-        long long plane = i / channels / w / h * oh * ow;
+        unsigned pixel = (unsigned)i / channels, k = (unsigned)i % channels, line = pixel / w;
+        int y = line % h + ph, z = pixel % w + pw;
+        long long plane = (long long)(line / h) * oh * ow;
+        // The windows that begin no further before it than they reach, and not behind it.
+        int first = max(0, (y - (kh - 1) * dh + sh - 1) / sh), last = min(oh - 1, y / sh);
+        int left = max(0, (z - (kw - 1) * dw + sw - 1) / sw), right = min(ow - 1, z / sw);
         A sum = 0;
-        for (int a = 0; a < kh; a++) {
-            int top = y + ph - a * dh;
-            if (top < 0 || top % sh || top / sh >= oh) continue;
-            for (int b = 0; b < kw; b++) {
-                int left = z + pw - b * dw;
-                if (left < 0 || left % sw || left / sw >= ow) continue;
-                long long at = (plane + (long long)(top / sh) * ow + left / sw) * channels + k;
-                if (places[at] == a * kw + b) sum += (A)g[at];
+        for (int r = last; r >= first; r--) {
+            int a = y - r * sh;
+            if (a % dh) continue;
+            for (int c = right; c >= left; c--) {
+                int b = z - c * sw;
+                if (b % dw) continue;
+                long long at = (plane + (long long)r * ow + c) * channels + k;
+                if (places[at] == a / dh * kw + b / dw) sum += (A)g[at];
             }
         }
         to[i] = (T)sum;
@@ -372,5 +386,8 @@ extern "C" __global__ void mean_last(const T* x, T* out, long long n, int channe
 
 // Each number of [images, channels] times a factor, for every pixel.
 extern "C" __global__ void spread_last(const T* g, T* to, long long n, int channels, int pixels, double factor) {
-    EACH(i, n) to[i] = (T)((A)g[i / channels / pixels * channels + i % channels] * (A)factor);
+    EACH(i, n) {
+        unsigned at = i, pixel = at / channels;
+        to[i] = (T)((A)g[pixel / pixels * channels + at % channels] * (A)factor);
+    }
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.gpu import batch, elementwise, launch
 from engine.gpu.launch import int32, int64
-from engine.gpu.layout import ALIGNMENT, flat, lie, room_for, turned, unflat
+from engine.gpu.layout import ALIGNMENT, MOST, flat, lie, room_for, turned, unflat
 from engine.ops.activation import foresee
 
 
@@ -105,7 +105,7 @@ def norm_gradients(made: Any, affine: bool, bias: Any) -> Any:
 
 
 def _pooled(shape: tuple[int, ...], output_size: Any) -> bool:
-    return len(shape) == 4 and (output_size == 1 or output_size == (1, 1)) and math.prod(shape) > 0
+    return len(shape) == 4 and (output_size == 1 or output_size == (1, 1)) and 0 < math.prod(shape) < MOST
 
 
 def adaptive_avg_pool2d(input: Any, *, output_size: Any) -> Any:

@@ -11,9 +11,11 @@ from typing import Any
 
 from engine.backend import cupy
 from engine.gpu import launch
-from engine.gpu.launch import in_order, int32
+from engine.gpu.launch import in_order, int32, int64
 
 PLANES = 65535  # the most that a grid has in its third direction
+FEW = 16  # rows or columns up to which a tile of 32 is no way to transpose a matrix
+MOST = 1 << 32  # elements that a number of 32 bits counts
 ALIGNMENT = 16  # of an address that a library or a kernel takes; what CuPy allocates has it
 
 
@@ -77,6 +79,12 @@ def lie(array: Any, last: bool) -> Any:
 
 def turn(array: Any, made: Any, count: int, rows: int, columns: int) -> None:
     """Each of `count` matrices [rows, columns] of `array` transposed into `made`."""
+    if min(rows, columns) < FEW and array.size < MOST:
+        launch.each(
+            "turn_few", array.dtype.char, array.size, array, made, int64(array.size), int32(rows), int32(columns),
+            file="images",
+        )  # fmt: skip
+        return
     grid = (-(-columns // 32), -(-rows // 32), count)
     launch.kernel("turn", array.dtype.char, "images")(
         grid, (32, 8), (array, made, int32(rows), int32(columns))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.backend import cupy, require_cupy
+from engine.backends import cudnn
 from engine.shapes import steps
 
 FLOAT, DOUBLE, HALF, BRAIN = 0, 1, 2, 9  # cudnnDataType_t
@@ -141,8 +142,6 @@ def where() -> tuple[int, int]:
 
 def enabled() -> Library | None:
     """cuDNN unless `backends.cudnn.enabled` is off."""
-    from engine.backends import cudnn
-
     return library() if cudnn.enabled else None
 
 

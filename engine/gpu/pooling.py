@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from engine.backend import cupy
 from engine.gpu import launch
 from engine.gpu.launch import int32, int64, ordered
-from engine.gpu.layout import lie, room_for, turnable, turned
+from engine.gpu.layout import MOST, lie, room_for, turnable, turned
 from engine.ops.window import Sizes, Window
 
 
@@ -31,7 +32,7 @@ def maximum(x: Any, w: Window) -> Any:
     shape = _geometry(w, size, out_size) if len(w.kernel) == 2 else None
     if shape is None or not x.size:
         return None
-    if turned(x) and turnable(x):
+    if turned(x) and x.size < MOST and turnable(x):
         whole = (*x.shape[:2], *out_size)
         out, places = room_for(whole, x.dtype, True), room_for(whole, np.dtype(np.uint8), True)
         launch.each(
@@ -53,7 +54,7 @@ def scatter(g: Any, places: Any, w: Window, size: Sizes) -> Any:
     """Each element of `g` where `places` says it came from, in planes of spatial `size`."""
     shape = _geometry(w, size, g.shape[-2:]) if len(w.kernel) == 2 else None
     if shape is not None and g.size and turned(places):
-        if places.dtype.char != "B" or not turnable(g):
+        if places.dtype.char != "B" or math.prod(g.shape[:2]) * math.prod(size) >= MOST or not turnable(g):
             return None
         g, to = lie(g, True), room_for((*g.shape[:-2], *size), g.dtype, True)
         launch.each(

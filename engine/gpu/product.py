@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.backend import cupy
+from engine.backends import cuda
 from engine.gpu.blas import blas, check
 
 # cudaDataType and cublasComputeType_t of each element type.
@@ -87,8 +88,6 @@ def scales(kind: str) -> tuple[int, int]:
 
 def _numbers(kind: str) -> tuple[int, int, Any, Any]:
     """The type of the arrays, that of the sums, and the factors 1 and 0."""
-    from engine.backends import cuda
-
     what, sums = KINDS[kind]
     return (
         what,

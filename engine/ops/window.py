@@ -32,10 +32,7 @@ class Window(NamedTuple):
 
     def out(self, size: Sequence[int]) -> Sizes:
         """How many windows fit in an input of `size`; below 1 where none does."""
-        return tuple(
-            (n + before + after - reach - 1) // s + 1
-            for n, (before, after), reach, s in zip(size, self.padding, self.reach, self.stride, strict=True)
-        )
+        return _out(self, tuple(size))
 
     def back(self, size: Sequence[int]) -> Sizes:
         """The smallest input that has `size` windows."""
@@ -65,6 +62,16 @@ class Window(NamedTuple):
                 for o, s, n in zip(offset, self.stride, out, strict=True)
             ],
         )
+
+
+@lru_cache(maxsize=4096)
+def _out(w: Window, size: Sizes) -> Sizes:
+    return tuple(
+        [
+            (n + before + after - reach - 1) // s + 1
+            for n, (before, after), reach, s in zip(size, w.padding, w.reach, w.stride, strict=True)
+        ]
+    )
 
 
 def each(value: Any, rank: int, what: str, least: int = 0) -> Sizes:
@@ -116,7 +123,7 @@ def window(kernel: Sizes, stride: Any, padding: Any, dilation: Any) -> Window:
 
 def frozen(value: Any) -> Any:
     """Lists as tuples, so that an attribute can be looked up and cannot change."""
-    return tuple(frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
+    return tuple([frozen(v) for v in value]) if isinstance(value, (list, tuple)) else value
 
 
 def index_of(last: Sequence[Any]) -> tuple[Any, ...]:
