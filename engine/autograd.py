@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 _ndarray = np.ndarray
+QUICKEN = 16  # backward passes after which the compiled core is asked for
+_passes = count(1)
+_quick = False
 
 # What `ds.autograd` offers beside this module's own names; made of it, so loaded when asked for.
 _LAZY = {
@@ -215,6 +218,15 @@ def _complex_seed(tensor: Tensor, g: Any) -> None:
         )
 
 
+def _quicken(passes: int) -> None:
+    """A program that trains on and on is worth the compiled core: asked for ever more seldom, until it is there."""
+    global _quick
+    if not _quick and passes >= QUICKEN and passes & (passes - 1) == 0 and not bus.active:
+        from engine import core  # made of this
+
+        _quick = core.quicken() or core.extension.hopeless
+
+
 def run(
     roots: Sequence[Node],
     seeds: Sequence[Any],
@@ -226,6 +238,7 @@ def run(
     """One backward pass. Returns the gradients of the nodes in `only`; with `accumulate` they go to `.grad`."""
     if state.region is not None:
         state.region.settle()
+    _quicken(next(_passes))
     iteration.backward()
     scale = autocast.begin_backward() if autocast.running else 1.0
     if scale != 1.0:

@@ -22,7 +22,7 @@ static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, n
 static struct { Py_ssize_t category, id, key, nbytes, node, reused, told; } u;
 static struct { Py_ssize_t alive, waiting, mark, nbytes, ids, wait; } m;
 static struct { Py_ssize_t op_start, op_finish, buffer, buffers; } s;
-static struct { Py_ssize_t arg_names, on_numpy, pooled, vjp, cross, saves_args, saves_out; } o;
+static struct { Py_ssize_t arg_names, on_numpy, pooled, vjp, cross, saves_args, saves_out, fuses; } o;
 static Py_ssize_t i_index, i_closed, w_count, any_switch;
 
 #define NAMES(X)                                                                                                    \
@@ -303,10 +303,13 @@ failed:
 
 /* --- what Python calls --- */
 
+static int ready; /* whether `bind` has been called */
+
 static int counted(Py_ssize_t count, Py_ssize_t wanted)
 {
-    if (count == wanted) return 1;
-    PyErr_Format(PyExc_TypeError, "takes %zd arguments, got %zd", wanted, count);
+    if (count == wanted && ready) return 1;
+    if (!ready) PyErr_SetString(PyExc_RuntimeError, "bind() comes first");
+    else PyErr_Format(PyExc_TypeError, "takes %zd arguments, got %zd", wanted, count);
     return 0;
 }
 
@@ -387,34 +390,27 @@ static PyObject *computed(PyObject *node, PyObject *op, PyObject *args, PyObject
     return out;
 }
 
-static int flows_to(PyObject *nodes, Py_ssize_t i)
-{
-    PyObject *source = PyList_GET_ITEM(nodes, i);
-    return source == Py_None ? 0 : requires_of(source);
-}
-
 /* What is saved of argument `i` under `rule`, borrowed; NULL with an exception. */
-static PyObject *saved_of(PyObject *rule, PyObject *arrays, PyObject *nodes, Py_ssize_t i)
+static PyObject *saved_of(PyObject *rule, PyObject **arrays, PyObject **nodes, Py_ssize_t count, Py_ssize_t i)
 {
-    PyObject *array = PyList_GET_ITEM(arrays, i), *source = PyList_GET_ITEM(nodes, i);
-    if (rule == Py_None) return source == Py_None ? array : source;
+    if (rule == Py_None) return nodes[i] == Py_None ? arrays[i] : nodes[i];
     if (!PyTuple_CheckExact(rule)) {
         PyErr_SetString(PyExc_TypeError, "a rule of what is saved is a tuple");
         return NULL;
     }
-    if (!PyTuple_GET_SIZE(rule)) return array;
+    if (!PyTuple_GET_SIZE(rule)) return arrays[i];
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(rule); k++) {
         int64_t user = number(PyTuple_GET_ITEM(rule, k));
-        int flows = user >= 0 && user < PyList_GET_SIZE(nodes) ? flows_to(nodes, user) : 0;
-        if (flows) return flows < 0 ? NULL : array;
+        int flows = user >= 0 && user < count && nodes[user] != Py_None ? requires_of(nodes[user]) : 0;
+        if (flows) return flows < 0 ? NULL : arrays[i];
     }
     return Py_None;
 }
 
 /* `engine.node.keep`. */
-static int keep_on(PyObject *node, PyObject *op, PyObject *arrays, PyObject *nodes, PyObject *out)
+static int keep_on(PyObject *node, PyObject *op, PyObject **arrays, PyObject **nodes, Py_ssize_t count, PyObject *out)
 {
-    Py_ssize_t count = PyList_GET_SIZE(nodes), rules = 0;
+    Py_ssize_t rules = 0;
     PyObject *saved = PyTuple_New(count + 1), *rule = AT(op, o.saves_args);
     int cross = truth(AT(op, o.cross)) && count == 2;
     if (saved == NULL) return -1;
@@ -422,10 +418,10 @@ static int keep_on(PyObject *node, PyObject *op, PyObject *arrays, PyObject *nod
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *one;
         if (cross) {
-            int flows = flows_to(nodes, 1 - i);
-            one = flows < 0 ? NULL : flows ? PyList_GET_ITEM(arrays, i) : Py_None;
+            int flows = nodes[1 - i] == Py_None ? 0 : requires_of(nodes[1 - i]);
+            one = flows < 0 ? NULL : flows ? arrays[i] : Py_None;
         } else
-            one = saved_of(PyTuple_GET_ITEM(rule, i < rules ? i : rules - 1), arrays, nodes, i);
+            one = saved_of(PyTuple_GET_ITEM(rule, i < rules ? i : rules - 1), arrays, nodes, count, i);
         if (one == NULL) goto failed;
         PyTuple_SET_ITEM(saved, i, Py_NewRef(one));
     }
@@ -461,7 +457,7 @@ static int saved_on(PyObject *node, PyObject *op, PyObject *arrays, PyObject *no
 {
     int flows = 0, done;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(nodes) && !flows; i++)
-        if ((flows = flows_to(nodes, i)) < 0) return -1;
+        if (PyList_GET_ITEM(nodes, i) != Py_None && (flows = requires_of(PyList_GET_ITEM(nodes, i))) < 0) return -1;
     if (flows && AT(op, o.vjp) != Py_None) {
         PyObject *grad = PyObject_GetAttr(state, s_grad);
         flows = grad == NULL ? -1 : truth(grad);
@@ -469,7 +465,7 @@ static int saved_on(PyObject *node, PyObject *op, PyObject *arrays, PyObject *no
         if (flows < 0) return -1;
         if (flows) {
             put_new(node, n.requires, Py_True);
-            return keep_on(node, op, arrays, nodes, out);
+            return keep_on(node, op, PySequence_Fast_ITEMS(arrays), PySequence_Fast_ITEMS(nodes), PyList_GET_SIZE(nodes), out);
         }
     }
     if ((done = settled(node, nodes)) == 0) {
@@ -718,6 +714,8 @@ failed:
     return NULL;
 }
 
+#include "core_dispatch.h"
+
 /* --- binding --- */
 
 static int bound(PyObject *from)
@@ -764,14 +762,15 @@ static int bound(PyObject *from)
     SLOT(o.saves_out, Op, "saves_out")
     SLOT(i_index, (PyObject *)Py_TYPE(iteration), "index") SLOT(i_closed, (PyObject *)Py_TYPE(iteration), "closed")
     SLOT(w_count, (PyObject *)Py_TYPE(writes), "count") SLOT(any_switch, (PyObject *)Py_TYPE(switches), "any")
-    return 0;
+    return bound_dispatch(from);
 }
 
 /* bind(objects, clock): what `engine.core` hands over, once; `clock` None means the system's. */
 static PyObject *bind(PyObject *self, PyObject *const *words, Py_ssize_t count)
 {
-    if (!counted(count, 2) || !PyDict_Check(words[0])) return NULL;
+    if (count != 2 || !PyDict_Check(words[0])) return PyErr_Format(PyExc_TypeError, "takes objects and a clock"), NULL;
     if (bound(words[0]) < 0) return NULL;
+    ready = 1;
     PyObject *clock = words[1] == Py_None ? NULL : Py_NewRef(words[1]);
     Py_XSETREF(clock_of, clock);
     Py_RETURN_NONE;
@@ -779,12 +778,13 @@ static PyObject *bind(PyObject *self, PyObject *const *words, Py_ssize_t count)
 
 #define FAST(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
 static PyMethodDef methods[] = {FAST(bind), FAST(begin), FAST(finish), FAST(followed), FAST(begin_backward),
-                                FAST(finish_backward), {NULL}};
+                                FAST(finish_backward), FAST(unary), FAST(binary), {NULL}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "engine_core", NULL, -1, methods};
 
 static int named(void)
 {
     NAMES(NAME)
+    DISPATCH_NAMES(NAME)
     zero = PyLong_FromLong(0);
     nothing = PyTuple_New(0);
     return zero == NULL || nothing == NULL ? -1 : 0;

@@ -31,11 +31,12 @@ class Extension:
         self.parts = [os.path.join(os.path.dirname(source), part) for part in parts]
         self.why = "nothing has asked for it yet"
         self._module: ModuleType | None = None
-        self._begun = self._hopeless = False
+        self._begun = False
+        self.hopeless = False  # it will not come
 
     def ready(self) -> ModuleType | None:
         """The module, None as long as there is none. Starts the compiler at the first call."""
-        if self._module is None and not self._hopeless and (name := self._wanted()) is not None:
+        if self._module is None and not self.hopeless and (name := self._wanted()) is not None:
             self._look(name, wait=False)
         return self._module
 
@@ -64,7 +65,7 @@ class Extension:
         else:
             text = "".join(_text(path) for path in (HEADER, *self.parts, self.source))
             return compiler.name_of(text, (*FLAGS, self.name, sys.version, sys.abiflags, include))
-        self._hopeless = True
+        self.hopeless = True
         return None
 
     def _look(self, name: str, wait: bool) -> None:
@@ -76,7 +77,7 @@ class Extension:
                 self._module = _loaded(self.name, str(path))
                 self.why = ""
             except ImportError as error:
-                self._hopeless, self.why = True, f"what the compiler made could not be loaded: {error}"
+                self.hopeless, self.why = True, f"what the compiler made could not be loaded: {error}"
         elif not self._begun:
             self._begun = True
             self.why = "it is being compiled"
@@ -84,9 +85,9 @@ class Extension:
             try:
                 compiler.leave(name, self.source, flags, wait=wait)
             except OSError as error:  # no processes to be had, or a full disk
-                self._hopeless, self.why = True, f"the compiler did not start: {error}"
+                self.hopeless, self.why = True, f"the compiler did not start: {error}"
         elif wait:
-            self._hopeless, self.why = True, "the compiler failed"
+            self.hopeless, self.why = True, "the compiler failed"
 
 
 _LINKING = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
