@@ -17,7 +17,9 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
+import fake_cublas
 import numpy as np
 import strict_cupy
 
@@ -34,8 +36,10 @@ SHIM = r"""
 #define __restrict__ __restrict
 #define __shared__ static
 #define __launch_bounds__(threads)
-#define INFINITY __builtin_inff()
-#define NAN __builtin_nanf("")
+static inline float __int_as_float(unsigned i) { float f; memcpy(&f, &i, 4); return f; }
+static inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+static inline double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+static inline float rsqrt(float x) { return 1 / __builtin_sqrtf(x); }
 #define ONE(name) static inline float name(float x) { return __builtin_##name##f(x); } static inline double name(double x) { return __builtin_##name(x); }
 ONE(exp) ONE(expm1) ONE(log) ONE(log1p) ONE(tanh) ONE(erf) ONE(sqrt) ONE(fabs) ONE(sin) ONE(cos)
 static inline float pow(float x, float y) { return __builtin_powf(x, y); }
@@ -139,30 +143,58 @@ extern "C" int launch(void (*kernel)(void **), void **args, const int *grid, con
   return 0;
 }
 """
-MEETS = re.compile(r"\b(total|largest|maximum_of|minimum_of|__syncthreads)\b")
+KERNEL = re.compile(r"__global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\)")
+FUNCTION = re.compile(r"\b(\w+)\([^;{}()]*\)\s*{")
+MEETS = ["__syncthreads", "__shfl_xor_sync", "__shfl_down_sync"]
 
 
-@functools.cache
-def compiled(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
-    """The kernels, each with a function beside it that takes its arguments as CUDA does: an address for each."""
-    code = code.replace("#include <cuda_fp16.h>", "")
-    beside = ""
-    for name, given in re.findall(r"__global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(([^)]*)\)", code):
-        kinds = [re.sub(r"\s*\w+$", "", one.strip()).replace("__restrict__", "") for one in given.split(",")]
-        values = ", ".join(f"*({kind} *)a[{n}]" for n, kind in enumerate(kinds))
-        beside += f'extern "C" void run_{name}(void **a) {{ {name}({values}); }}\n'
-    folder = Path(tempfile.mkdtemp())
-    try:
-        (folder / "kernel.cpp").write_text(SHIM + code + beside, encoding="utf-8")
+class Compiled:
+    """The kernels of a file: each with a function beside it that takes its arguments as CUDA does, an address for each.
+
+    `meeting` are those whose threads wait for each other.
+    """
+
+    def __init__(self, code: str, options: tuple[str, ...]) -> None:
+        folder = Path(tempfile.mkdtemp())
+        try:
+            plain = re.sub(r"#include <cuda_\w+\.h>", "", code)
+            expanded = self._run(folder, plain, "-E", "-P", *options)
+            beside = ""
+            for name, given in KERNEL.findall(expanded):
+                kinds = [
+                    re.sub(r"\s*\w+$", "", one.strip()).replace("__restrict__", "")
+                    for one in given.split(",")
+                ]
+                values = ", ".join(f"*({kind} *)a[{n}]" for n, kind in enumerate(kinds))
+                beside += f'extern "C" void run_{name}(void **a) {{ {name}({values}); }}\n'
+            self._run(
+                folder, SHIM + expanded + beside, "-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-o", "kernel.so"
+            )  # fmt: skip
+            self.library = ctypes.CDLL(str(folder / "kernel.so"))
+        finally:
+            shutil.rmtree(folder)
+        starts = [(found.start(), found[1]) for found in FUNCTION.finditer(expanded)]
+        ends = [start for start, _ in starts[1:]] + [len(expanded)]
+        self.meeting, known = set(MEETS), 0
+        while known < len(self.meeting):
+            known = len(self.meeting)
+            words = re.compile(rf"\b({'|'.join(self.meeting)})\b")
+            self.meeting |= {
+                name for (start, name), end in zip(starts, ends, strict=True) if words.search(expanded, start + 1 + len(name), end)
+            }  # fmt: skip
+
+    @staticmethod
+    def _run(folder: Path, text: str, *words: str) -> str:
+        (folder / "kernel.cpp").write_text(text, encoding="utf-8")
         made = subprocess.run(
-            [str(COMPILER), "-O1", "-w", "-ffp-contract=off", "-fPIC", "-shared", *options, "-o", "kernel.so", "kernel.cpp"],
-            cwd=folder, capture_output=True, text=True,
-        )  # fmt: skip
+            [str(COMPILER), "-w", *words, "kernel.cpp"], cwd=folder, capture_output=True, text=True
+        )
         if made.returncode:
             raise RuntimeError(made.stderr)
-        return ctypes.CDLL(str(folder / "kernel.so"))
-    finally:
-        shutil.rmtree(folder)
+        return made.stdout
+
+
+compiled = functools.cache(Compiled)
 
 
 def value_of(given: Any) -> Any:
@@ -183,71 +215,88 @@ class RawModule:
 
     def __init__(self, code: str, options: tuple[str, ...] = ()) -> None:
         self.code = code
-        self.options = tuple(option for option in options if option.startswith(("-D", "-std")))
+        self.options = tuple(option for option in options if option.startswith("-D"))
 
     def get_function(self, name: str) -> Any:
         """The kernel `name`."""
-        library = compiled(self.code, self.options)
-        run = getattr(library, f"run_{name}")
-        found = re.search(rf"__global__ void [^;{{]*\b{name}\(", self.code)
-        assert found is not None, name
-        start = found.start()
-        after = self.code.find("__global__", start + 1)
-        meets = MEETS.search(self.code[start : after if after > 0 else None]) is not None
+        made = compiled(self.code, self.options)
+        run = getattr(made.library, f"run_{name}")
 
         def kernel(grid: Any, block: Any, args: tuple[Any, ...]) -> None:
-            if Stream.recorded is not None:
-                Stream.recorded.append((kernel, grid, block, args))
+            if (tape := strict_cupy.Tape.now) is not None:
+                tape.add(lambda: kernel(grid, block, args))
                 return
             values = [value_of(a) for a in args]
             places = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
             sizes = [(ctypes.c_int * 3)(*(*each, 1, 1)[:3]) for each in (grid, block)]
-            if library.launch(run, places, *sizes, int(meets)):
+            if made.library.launch(run, places, *sizes, int(name in made.meeting)):
                 raise RuntimeError(f"the threads of {name} wait for each other for ever")
 
         return kernel
 
 
 class Stream:
-    """A stream that records kernels, and nothing else: what is recorded is not run, as on a GPU."""
+    """A stream that can record."""
 
     ptr = 0
-    recorded: ClassVar[list[Any] | None] = None
+    used: ClassVar[list[Stream]] = []
 
     def __init__(self, non_blocking: bool = False) -> None:
-        pass
+        self.tape: strict_cupy.Tape | None = None
 
     def __enter__(self) -> Stream:
+        self.used.append(self)
+        strict_cupy.Tape.now = self.tape
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self.used.pop()
+        strict_cupy.Tape.now = self.used[-1].tape if self.used else None
 
     def synchronize(self) -> None:
         """Nothing: all is done."""
 
     def begin_capture(self) -> None:
         """What follows is recorded."""
-        Stream.recorded = []
+        self.tape = strict_cupy.Tape.now = strict_cupy.Tape()
 
-    def end_capture(self) -> Any:
-        """The recording, with a `launch`."""
-        recorded, Stream.recorded = Stream.recorded or [], None
+    def end_capture(self) -> strict_cupy.Tape:
+        """What was recorded."""
+        made, self.tape, strict_cupy.Tape.now = self.tape, None, None
+        if made is None:
+            raise RuntimeError("nothing is recorded")
+        made.end()
+        return made
 
-        def launch() -> None:
-            for kernel, *given in recorded:
-                kernel(*given)
 
-        return types.SimpleNamespace(launch=launch)
+class Blas(fake_cublas.Blas):
+    """A stand-in for cuBLAS that can be recorded."""
+
+    def product(self, *given: Any) -> int:
+        """By NumPy, now or at each launch."""
+        if strict_cupy.Tape.now is None:
+            return super().product(*given)
+        strict_cupy.Tape.now.add(lambda: super(Blas, self).product(*given))
+        return 0
+
+    def products(self, *given: Any) -> int:
+        """The same of stacks."""
+        if strict_cupy.Tape.now is None:
+            return super().products(*given)
+        strict_cupy.Tape.now.add(lambda: super(Blas, self).products(*given))
+        return 0
 
 
 @contextlib.contextmanager
 def installed() -> Iterator[types.ModuleType]:
     """The stand-in for CuPy with a compiler, for a block."""
-    from engine.gpu import launch
+    from engine.gpu import blas, launch, pointwise, product
 
+    multiply = Blas()
     caches = (launch.compiled, launch.kernel, launch._module)
-    with strict_cupy.installed() as cupy:
+    with strict_cupy.installed() as cupy, contextlib.ExitStack() as patched:
+        for module in (blas, product, pointwise):
+            patched.enter_context(mock.patch.object(module, "blas", return_value=multiply))
         cupy.RawModule = RawModule  # type: ignore[attr-defined]
         cupy.cuda.Stream, cupy.cuda.get_current_stream = Stream, Stream
         cupy.cuda.MemoryPool = lambda: types.SimpleNamespace(malloc=None)

@@ -60,6 +60,79 @@ def shown(value: Any) -> Any:
     return value
 
 
+class Tape:
+    """What is recorded for a CUDA graph: NumPy's calls, and what `add` is given. A launch makes them once more.
+
+    Nothing is computed while it is recorded, as on a GPU: what NumPy has to compute all the same, to know of which shape
+    a result is, is taken back at the end.
+    """
+
+    now: ClassVar[Tape | None] = None  # of the stream in use
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.before: list[tuple[Any, Any]] = []
+        self.kept: list[Any] = []  # memory that is given back meanwhile is the graph's
+
+    def add(self, call: Any) -> None:
+        """`call()` at each launch."""
+        self.calls.append(call)
+
+    def call(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """The result of NumPy's function, whose memory a launch fills anew."""
+        given = arrays(args, kwargs, getattr(function, "__self__", None))
+        self.before += [(a, a.copy()) for a in given if a.flags.writeable]
+        made = function(*args, **kwargs)
+        made = np.asarray(made) if isinstance(made, np.generic) else made
+        fresh = [not any(np.may_share_memory(part, a) for a in given) for part in arrays(made)]
+        self.kept += arrays(made)
+
+        def again() -> None:
+            for part, other, own in zip(arrays(made), arrays(function(*args, **kwargs)), fresh, strict=True):
+                if own:
+                    part[...] = other
+
+        self.calls.append(again)
+        return made
+
+    def end(self) -> None:
+        """It is recorded: what was computed for it is undone."""
+        for array, before in reversed(self.before):
+            array[...] = before
+        self.before = []
+
+    def launch(self) -> None:
+        """Run it."""
+        with np.errstate(all="ignore"):
+            for call in self.calls:
+                call()
+
+
+def arrays(*found: Any) -> list[Any]:
+    """NumPy's arrays in tuples, lists and dictionaries; a number of NumPy's is one too."""
+    made: list[Any] = []
+    for value in found:
+        if isinstance(value, (np.ndarray, np.generic)):
+            made.append(value if isinstance(value, np.ndarray) else np.asarray(value))
+        elif isinstance(value, (list, tuple)):
+            made += arrays(*value)
+        elif isinstance(value, dict):
+            made += arrays(*value.values())
+    return made
+
+
+def ran(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """NumPy's function on its arrays. A GPU does not warn."""
+    with np.errstate(all="ignore"):
+        return function(*args, **kwargs) if Tape.now is None else Tape.now.call(function, args, kwargs)
+
+
+def disallowed(what: str) -> None:
+    """Raise what CuPy raises while it records."""
+    if Tape.now is not None:
+        raise RuntimeError(f"the current stream is capturing, so {what} transfers are disallowed")
+
+
 def through(name: str, function: Any) -> Any:
     """`function` of NumPy, on arrays of the stand-in."""
 
@@ -71,11 +144,12 @@ def through(name: str, function: Any) -> Any:
             raise AttributeError(f"{type(args[0]).__name__!r} object has no attribute 'astype'")
         if name in HOST:
             return function(*[a.host if isinstance(a, ndarray) else a for a in args], **kwargs)
+        if name in CREATES and not isinstance(args[0], (ndarray, int, float)):
+            disallowed("H2D")
         given = (lambda v: v.host if isinstance(v, ndarray) else v) if name in CREATES else bare
         raw = [given(a) for a in args]
         named = {key: given(value) for key, value in kwargs.items()}
-        with np.errstate(all="ignore"):  # a GPU does not warn
-            result = function(*raw, **named)
+        result = ran(function, *raw, **named)
         out = kwargs.get("out")
         return out if isinstance(out, ndarray) else shown(result)
 
@@ -99,8 +173,7 @@ class Ufunc:
         for out in outs:
             if out is not None and not isinstance(out, ndarray):
                 raise TypeError(f"return arrays must be of ArrayType, got {type(out)}")
-        with np.errstate(all="ignore"):
-            result = self.ufunc(*bare(list(args)), **{k: bare(v) for k, v in kwargs.items()})
+        result = ran(self.ufunc, *bare(list(args)), **{k: bare(v) for k, v in kwargs.items()})
         if outs[0] is not None:
             return outs[0] if len(outs) == 1 else tuple(outs)
         return shown(result)
@@ -110,7 +183,7 @@ class Ufunc:
         if name in UFUNC_METHODS and self.__name__ not in UFUNC_METHODS[name]:
             raise NotImplementedError(f"{self.__name__}.{name}")
         if name == "at":
-            return lambda array, index, values: method(array.host, array._index(index), bare(values))
+            return lambda array, index, values: ran(method, array.host, array._index(index), bare(values))
         return through(name, method) if callable(method) else method
 
 
@@ -216,6 +289,8 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     def __init__(self, host: np.ndarray[Any, Any]) -> None:
         self.host = host
+        if Tape.now is not None:
+            Tape.now.kept.append(host)
         if host.base is None and host.nbytes:
             size = -(-host.nbytes // 512) * 512
             Pool.give(size)
@@ -223,6 +298,7 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     def get(self) -> np.ndarray[Any, Any]:
         """The numbers, on the CPU."""
+        disallowed("D2H")
         return self.host.copy()
 
     def set(self, array: np.ndarray[Any, Any], stream: Any = None) -> None:
@@ -233,10 +309,12 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     def item(self, *args: int) -> Any:
         """One number."""
+        disallowed("D2H")
         return self.host.item(*args)
 
     def tolist(self) -> Any:
         """Python's lists."""
+        disallowed("D2H")
         return self.host.tolist()
 
     @property
@@ -277,10 +355,10 @@ class ndarray:  # noqa: N801 - CuPy's name
         return getattr(where, function.__name__)(*args, **kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        return shown(self.host[self._index(index)])
+        return shown(ran(self.host.__getitem__, self._index(index)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.host[self._index(index)] = bare(value)
+        ran(self.host.__setitem__, self._index(index), bare(value))
 
     def _index(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)
@@ -294,15 +372,19 @@ class ndarray:  # noqa: N801 - CuPy's name
         return iter([shown(part) for part in self.host])
 
     def __bool__(self) -> bool:
+        disallowed("D2H")
         return bool(self.host)
 
     def __int__(self) -> int:
+        disallowed("D2H")
         return int(self.host)
 
     def __float__(self) -> float:
+        disallowed("D2H")
         return float(self.host)
 
     def __index__(self) -> int:
+        disallowed("D2H")
         return self.host.__index__()
 
     def __repr__(self) -> str:
@@ -339,23 +421,20 @@ for operator in (
             if isinstance(other, np.ndarray):
                 raise TypeError(f"Unsupported type {type(other)}")
             return NotImplemented
-        with np.errstate(all="ignore"):
-            result = getattr(self.host, word)(bare(other))
-        return shown(result)
+        return shown(ran(getattr(self.host, word), bare(other)))
 
     setattr(ndarray, f"__{operator}__", _binary)
 for operator in [f"i{word}" for word in ARITHMETIC if word != "matmul"]:
 
     def _inplace(self: ndarray, other: Any, word: str = f"__{operator}__") -> Any:
-        with np.errstate(all="ignore"):
-            getattr(self.host, word)(bare(other))
+        ran(getattr(self.host, word), bare(other))
         return self
 
     setattr(ndarray, f"__{operator}__", _inplace)
 for operator in ("neg", "pos", "abs", "invert"):
 
     def _unary(self: ndarray, word: str = f"__{operator}__") -> Any:
-        return shown(getattr(self.host, word)())
+        return shown(ran(getattr(self.host, word)))
 
     setattr(ndarray, f"__{operator}__", _unary)
 ndarray.__hash__ = object.__hash__  # type: ignore[method-assign]
@@ -385,7 +464,9 @@ def special(name: str) -> Any:
         "digamma": more_special._digamma,
         "polygamma": lambda n, x: more_special.POLYGAMMA.forward(np, x, n=int(n)),
     }
-    return lambda *given: shown(ours[name](*bare(list(given))).astype(given[-1].dtype))
+    return lambda *given: shown(
+        ran(lambda *raw: ours[name](*raw).astype(given[-1].dtype), *bare(list(given)))
+    )
 
 
 CUPY = Module("cupy")
