@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import fake_cudnn
@@ -17,8 +18,9 @@ from fake_cudnn import Way
 
 import dsviz as ds
 from dsviz import nn
-from engine.gpu import capture, convolution, library
+from engine.gpu import capture, convolution, kept, library
 from engine.gpu.plan import DOWN_CONVERTED, NONDETERMINISTIC, TENSOR_CORE, strides_last
+from engine.native.cache import folder
 
 
 @pytest.fixture
@@ -151,6 +153,76 @@ def test_what_cudnn_does_not_do_is_computed_all_the_same(gpu: Any, switches: Any
     for here, there in zip(computed("cpu", shape, make), computed("cuda", shape, make), strict=True):
         np.testing.assert_allclose(here, there, rtol=2e-5, atol=2e-5)
     assert not cudnn.ran
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """`disk()` is the start of another program; what cuDNN chose is kept below `tmp_path`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kept, "real", lambda lib: True)
+    monkeypatch.setattr(kept, "_new", {})
+    monkeypatch.setattr(kept.atexit, "register", lambda call: None)  # a test writes itself
+
+    def start() -> None:
+        for cached in (folder, kept._place, kept._held):
+            cached.cache_clear()
+        convolution._plans.clear()
+
+    start()
+    yield start
+    start()
+
+
+def test_what_was_chosen_is_kept_for_the_next_program(
+    gpu: Any, disk: Any, switches: Any, tmp_path: Path
+) -> None:
+    switches(allow_tf32=False)
+    first = gpu(fake_cudnn.Cudnn(*WAYS))
+    expected = computed("cuda", *CASES["3x3"])
+    assert (first.asked > 0, first.read) == (True, 0)
+    kept.write()
+    (file,) = (tmp_path / "dsviz" / "cudnn").iterdir()
+    assert file.parent.stat().st_mode & 0o077 == 0
+
+    disk()
+    second = gpu(fake_cudnn.Cudnn(*WAYS))
+    for one, other in zip(expected, computed("cuda", *CASES["3x3"]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (second.asked, second.read, second.ran) == (0, 3, [3, 3, 3])
+    computed("cuda", *CASES["1x1"])  # another is asked for, and joins the file
+    kept.write()
+    switches(deterministic=False)  # something else is wanted
+    computed("cuda", *CASES["3x3"])
+    assert second.ran[-3:] == [2, 2, 2]
+    switches(deterministic=True, benchmark=True)  # what is timed is timed anew
+    computed("cuda", *CASES["3x3"])
+    assert second.ran[-3:] == [4, 4, 4]
+
+    switches(benchmark=False)
+    disk()
+    third = gpu(fake_cudnn.Cudnn(*WAYS))
+    computed("cuda", *CASES["1x1"])
+    assert (third.asked, third.read) == (0, 3)
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "empty", "another"])
+def test_a_file_of_plans_that_is_not_whole_is_not_used(
+    harm: str, gpu: Any, disk: Any, switches: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu(fake_cudnn.Cudnn())
+    computed("cuda", *CASES["3x3"])
+    kept.write()
+    (file,) = (tmp_path / "dsviz" / "cudnn").iterdir()
+    content = file.read_bytes()
+    changed = content.replace(b"forward", b"fortune")
+    file.write_bytes({"cut": content[:-1], "changed": changed, "empty": b"", "another": content}[harm])
+    disk()
+    cudnn = fake_cudnn.Cudnn()
+    if harm == "another":  # a newer library has a file of its own
+        cudnn.cudnnGetVersion = fake_cudnn.Function(lambda: 99999)
+    gpu(cudnn)
+    computed("cuda", *CASES["3x3"])
+    assert (cudnn.asked > 0, cudnn.read) == (True, 0)
 
 
 def test_strides_of_channels_that_are_last() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from engine import settings
 from engine.backend import cupy
 from engine.backends import cudnn as switches
-from engine.gpu import capture, pointwise
+from engine.gpu import capture, kept, pointwise
 from engine.gpu import library as cudnn
 from engine.gpu.elementwise import add_bias
 from engine.gpu.layout import flat, is_last, lie, room_for, turned
@@ -45,7 +45,11 @@ def _plan(what: str, x: Sizes, weight: Sizes, y: Sizes, w: Window, dtype: Any, l
             wanted = Wanted(what, x, weight, y, w, kind, each, exact, careful)
             arrays = [room_for(shape, dtype, each) for shape in (x, weight, y)] if measured else []
             try:
-                found = prepare(lib, wanted, [a.data.ptr for a in arrays])
+                found = None if measured else kept.find(lib, wanted)
+                if found is None:
+                    found = prepare(lib, wanted, [a.data.ptr for a in arrays])
+                    if not measured:
+                        kept.add(lib, wanted, found)
                 break
             except Unsupported:
                 continue

@@ -115,7 +115,7 @@ _ONE, _THREE = ctypes.c_int64(1), ctypes.c_int64(3)
 class Prepared:
     """A way to compute it that cuDNN chose, with the room it needs."""
 
-    __slots__ = ("_alive", "_names", "_plan", "last", "lib", "room")
+    __slots__ = ("_alive", "_names", "last", "lib", "plan", "room")
 
     def __init__(
         self, lib: Library, plan: Descriptor, room: int, last: bool, alive: list[Descriptor]
@@ -123,7 +123,7 @@ class Prepared:
         self.lib = lib
         self.room = room
         self.last = last  # whether its arrays have their channels last
-        self._plan = plan
+        self.plan = plan
         self._alive = alive
         self._names = longs(X, W, Y)
 
@@ -138,7 +138,7 @@ class Prepared:
             or c.cudnnBackendSetAttribute(pack, 1000, INT64, _THREE, self._names)
             or c.cudnnBackendSetAttribute(pack, 1003, POINTER, _ONE, _One(room))
             or c.cudnnBackendFinalize(pack)
-            or c.cudnnBackendExecute(lib.handle(), self._plan.value, pack)
+            or c.cudnnBackendExecute(lib.handle(), self.plan.value, pack)
         )
         c.cudnnBackendDestroyDescriptor(pack)
         if status:
@@ -231,6 +231,25 @@ def _ways(lib: Library, wanted: Wanted) -> Iterator[Prepared]:
             continue
         if room[0] <= MOST:
             yield Prepared(lib, plan, room[0], wanted.last, [*alive, configuration])
+
+
+def text(way: Prepared) -> str:
+    """A prepared computation as cuDNN writes it down. Raises `Unsupported` where it does not."""
+    place = (ctypes.c_char * way.plan.get(405, TEXT, None))()
+    size = way.plan.get(405, TEXT, place)
+    return place.raw[:size].decode()
+
+
+def restore(lib: Library, wanted: Wanted, said: str) -> Prepared:
+    """What `text` wrote down. Raises `Unsupported` where it is of no use to this cuDNN and GPU."""
+    content = said.encode()
+    plan = Descriptor(lib, PLAN).set(400, HANDLE, pointers(lib.handle()))
+    plan.set(405, TEXT, (ctypes.c_char * len(content)).from_buffer_copy(content)).finish()
+    room = longs(0)
+    plan.get(402, INT64, room)
+    if not 0 <= room[0] <= MOST:
+        raise Unsupported("it takes too much room")
+    return Prepared(lib, plan, room[0], wanted.last, [])
 
 
 def prepare(lib: Library, wanted: Wanted, arrays: Sequence[int] = ()) -> Prepared:

@@ -23,23 +23,24 @@ ABANDONED = 3600.0  # seconds after which an unfinished file of another process 
 
 
 @functools.cache
-def folder() -> Path:
-    """Where the libraries are: `$XDG_CACHE_HOME/dsviz/native`, `~/.cache/dsviz/native`, or a private folder."""
+def folder(name: str = "native") -> Path:
+    """Where things of a kind are: `$XDG_CACHE_HOME/dsviz/native`, `~/.cache/dsviz/native`, or a private folder."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     base = named if os.path.isabs(named) else os.path.join(os.path.expanduser("~"), ".cache")
-    wanted = Path(base) / "dsviz" / "native"
+    wanted = Path(base) / "dsviz" / name
     try:
         if os.path.isabs(base):
             wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
             if own(wanted) and os.access(wanted, os.W_OK | os.X_OK):
-                trim(wanted)
+                if name == "native":
+                    trim(wanted)
                 return wanted
     except OSError:
         pass  # read-only, full, or no home at all: the private folder serves
     import shutil  # both slow to load, and seldom needed
     import tempfile
 
-    private = Path(tempfile.mkdtemp(prefix="dsviz-native-"))
+    private = Path(tempfile.mkdtemp(prefix=f"dsviz-{name}-"))
     atexit.register(shutil.rmtree, private, ignore_errors=True)
     return private
 
