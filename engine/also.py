@@ -124,9 +124,11 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> SVD:
 
 def logdet(input: Any) -> Tensor:
     """Logarithm of the determinant; nan where that is negative."""
-    from engine import where  # made of everything else
+    from engine import log, where  # made of everything else
 
     sign, value = linalg.slogdet(input)
+    if sign.is_complex():
+        return log(sign) + value  # type: ignore[no-any-return]
     return where(sign < 0, tensor(float("nan"), dtype=value.dtype), value)  # type: ignore[no-any-return]
 
 

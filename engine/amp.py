@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from engine import backend
+from engine.complexes import is_complex
 from engine.config import Config, current, on_change
 from engine.dtype import as_dtype
 from engine.grad_mode import state
@@ -164,6 +165,8 @@ class Autocast:
             return [_as(o, "float32") if _is(o, short) else o for o in operands]
         if not any(_is(o, np.float32) or _is(o, short) for o in operands):
             return operands
+        if any(map(is_complex, operands)):
+            return operands  # there are no complex numbers of two halves
         layer = _layer()
         if layer is not None and config.keep_fp32 > 0 and self._stays(layer, op, operands, config):
             return [_as(o, "float32") if _is(o, short) else o for o in operands]

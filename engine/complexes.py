@@ -21,8 +21,11 @@ import numpy as np
 
 from engine import op as records
 from engine.errors import ArgumentProblem
+from engine.located import located
 from engine.op import HOLOMORPHIC, LINEAR, OPS, VALUE, Op
 from engine.pending import PUT_OFF
+
+INSTEAD = "Take .abs(), .angle(), .real or .imag of it, or view_as_real()"
 
 _lock = threading.Lock()
 _armed = False
@@ -47,6 +50,17 @@ def is_complex(value: Any) -> bool:
     return type(value) is complex if kind is None else bool(kind.kind == "c")
 
 
+def real_only(name: str, *values: Any) -> None:
+    """Raise `RuntimeError` where one of the arguments of a function, which is no op itself, is complex."""
+    for value in values:
+        if is_complex(value):
+            raise located(
+                RuntimeError(
+                    f'"{name}" not implemented for {_word(value)}: it is for real numbers. {INSTEAD}'
+                )
+            )
+
+
 def _widen(op: Op) -> None:
     """Let `op` heed complex numbers, as its record says."""
     if op.complex == LINEAR or op.custom:
@@ -67,8 +81,7 @@ def _refusing(op: Op, forward: Callable[..., Any]) -> Callable[..., Any]:
             if is_complex(arg):
                 raise ArgumentProblem(
                     RuntimeError,
-                    f'"{op.name}" not implemented for {_word(arg)}: it is for real numbers, and {{{i}}} is complex. '
-                    "Take .abs(), .angle(), .real or .imag of it, or view_as_real()",
+                    f'"{op.name}" not implemented for {_word(arg)}: it is for real numbers, and {{{i}}} is complex. {INSTEAD}',
                     i,
                 )
         return forward(xp, *args, **attrs)

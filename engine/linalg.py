@@ -16,7 +16,7 @@ from engine.complexes import arm
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
-from engine.op import HOLOMORPHIC, LINEAR, VALUE, op
+from engine.op import HOLOMORPHIC, LINEAR, op
 from engine.ops import reduction
 from engine.ops.arithmetic import abs, div, mul
 from engine.ops.assemble import adjoint
@@ -176,9 +176,18 @@ def _log_det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return xp.expand_dims(xp.expand_dims(g[1], -1), -1) * _t(xp, nested(xp, INV, input))
 
 
+def _complex_log_det_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    # Of a change dA the logarithm of the determinant changes by tr(A⁻¹ dA): its real part, and the angle of the sign.
+    along = g[1]
+    if g[0] is not None:
+        turned = xp.imag(xp.conj(g[0]) * nested(xp, SLOGDET, input)[0]) * -1j
+        along = turned if along is None else along + turned
+    return xp.expand_dims(xp.expand_dims(along, -1), -1) * _h(xp, nested(xp, INV, input))
+
+
 @op(
     "slogdet",
-    complex=VALUE,
+    complex=_complex_log_det_vjp,
     **{**MATRIX, "shape": _two_numbers, "dtype": _two_kinds, "origin": None},
     outputs=2,
     formula="sign det input, ln |det input|",
@@ -383,7 +392,7 @@ def det(A: Any) -> Tensor:
 def slogdet(A: Any) -> SignLog:
     """Sign of the determinant and logarithm of its absolute value."""
     sign, size = apply(SLOGDET, (A,))
-    return SignLog(sign.detach(), size)
+    return SignLog(sign if sign.is_complex() else sign.detach(), size)
 
 
 def cholesky(A: Any, *, upper: bool = False) -> Tensor:

@@ -27,7 +27,7 @@ def gradcheck(
     func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
     directions: int = 3, raise_exception: bool = True, **ways: Any,
 ) -> bool:  # fmt: skip
-    """Check the gradient of `func(*inputs)` for every floating input, in float64. Returns True.
+    """Check the gradient of `func(*inputs)` for every floating or complex input, in float64. Returns True.
 
     `inputs` are tensors, arrays or anything else that `fn` takes. Raises `GradientError` that names the input, what
     its gradient says along a direction and what the difference is; without `raise_exception` it returns False. The
@@ -54,6 +54,8 @@ NEAR = {
     "bfloat16": (1.6e-2, 1e-5),
     "float32": (1.3e-6, 1e-5),
     "float64": (1e-7, 1e-7),
+    "complex64": (1.3e-6, 1e-5),
+    "complex128": (1e-7, 1e-7),
 }
 
 
@@ -98,7 +100,7 @@ def assert_close(
     near = np.isclose(left, right, rtol=relative, atol=absolute, equal_nan=equal_nan)
     if near.all():
         return
-    wide = np.abs(left.astype("float64") - right.astype("float64"))
+    wide = np.abs(left.astype(np.result_type(left, "f8")) - right.astype(np.result_type(right, "f8")))
     worst = np.unravel_index(
         int(np.argmax(np.where(near, -1, np.where(np.isnan(wide), np.inf, wide)))), wide.shape
     )
@@ -136,10 +138,10 @@ def _compared(
     points = [_point(value) for value in inputs]
     rng = np.random.default_rng(0)
     outs = _results(func(*points))
-    weights = [rng.standard_normal(out.shape) for out in outs]
+    weights = [_drawn(rng, out) for out in outs]
     wanted = [p for p in points if _differentiable(p)]
     if not wanted:
-        raise located(TypeError("gradcheck needs at least one floating input"))
+        raise located(TypeError("gradcheck needs at least one floating or complex input"))
     flowing = [(out, w) for out, w in zip(outs, weights, strict=True) if out.requires_grad]
     found: list[Any] = [None] * len(wanted)
     if flowing:
@@ -150,16 +152,16 @@ def _compared(
 
     def value(at: int, array: Any) -> float:
         moved = [Tensor(array) if i == at else p for i, p in enumerate(points)]
-        return float(sum((o.array * w).sum() for o, w in zip(_results(func(*moved)), weights, strict=True)))
+        return sum(_along(o.array, w) for o, w in zip(_results(func(*moved)), weights, strict=True))
 
     for i, point in enumerate(points):
         if not _differentiable(point):
             continue
         g = next(gradients)
         for _ in range(directions):
-            d = rng.standard_normal(point.shape)
+            d = _drawn(rng, point)
             expected = (value(i, point.array + eps * d) - value(i, point.array - eps * d)) / (2 * eps)
-            got = 0.0 if g is None else float((g.array * d).sum())
+            got = 0.0 if g is None else _along(g.array, d)
             if not abs(got - expected) <= atol + rtol * abs(expected):
                 what = "no gradient" if g is None else f"{got:.6g}"
                 raise GradientError(
@@ -179,8 +181,8 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     places = [i for i, value in enumerate(inputs) if _differentiable(_point(value))]
     rng = np.random.default_rng(1)
     given = () if grad_outputs is None else _results(grad_outputs)
-    weights = [Tensor(np.asarray(w.array, np.float64)) for w in given] or [
-        Tensor(rng.standard_normal(o.shape)) for o in _results(func(*[_point(v) for v in inputs]))
+    weights = [Tensor(w.array.astype(np.result_type(w.array, np.float64))) for w in given] or [
+        Tensor(_drawn(rng, o)) for o in _results(func(*[_point(v) for v in inputs]))
     ]
 
     def first(*points: Any) -> Any:
@@ -252,20 +254,31 @@ def _promised(record: Op, points: list[Any], attributes: dict[str, Any], outs: l
             raise AssertionError(f"{where}: the dtype rule promised {names}, got {got_names}")
 
 
+def _drawn(rng: Any, like: Any) -> Any:
+    """Normal numbers of the shape of `like`, complex where it is."""
+    numbers = rng.standard_normal(like.shape)
+    return numbers + 1j * rng.standard_normal(like.shape) if like.is_complex() else numbers
+
+
+def _along(a: Any, b: Any) -> float:
+    """How far `a` reaches along `b`, both real or complex: how a real value of gradient `a` changes in a step `b`."""
+    return float((a * b.conj()).sum().real)
+
+
 def _point(value: Any) -> Any:
-    """Floating tensors and arrays as float64 leaves; everything else as it is."""
+    """Floating and complex tensors and arrays as float64 or complex128 leaves; everything else as it is."""
     array = value.array if isinstance(value, Tensor) else value
     if not isinstance(array, np.ndarray):
         return value
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "fc":
         return Tensor(array)
-    return Tensor(array.astype(np.float64), requires_grad=True)
+    return Tensor(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64), requires_grad=True)
 
 
 def _differentiable(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def _results(value: Any) -> list[Any]:
     found = list(value) if isinstance(value, (tuple, list)) else [value]
-    return [v for v in found if isinstance(v, Tensor) and v.is_floating_point()]
+    return [v for v in found if _differentiable(v)]

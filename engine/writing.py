@@ -215,11 +215,17 @@ class Writing:
         return self  # type: ignore[no-any-return]
 
     def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Uniform random numbers from `a` to `b`, in place."""
+        """Uniform random numbers from `a` to `b`, in place; both parts of complex ones."""
+        if self.is_complex():
+            complex.view_as_real(self).uniform_(a, b, generator=generator)
+            return self  # type: ignore[no-any-return]
         return random_fill(self, "uniform", lambda u: u * (b - a) + a, generator)
 
     def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Normal random numbers, in place."""
+        """Normal random numbers, in place; the parts of complex ones have half of the variance each."""
+        if self.is_complex():
+            complex.view_as_real(self).normal_(0.0, std * math.sqrt(0.5), generator=generator)
+            return self.add_(mean)  # type: ignore[no-any-return]
         return random_fill(self, "normal", lambda z: z * std + mean, generator)
 
     def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:

@@ -167,6 +167,8 @@ class Ufunc:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if unknown := set(kwargs) - UFUNC_ARGUMENTS:
             raise TypeError(f"Wrong arguments {unknown} of {self.__name__}")
+        if self.__name__.startswith("logical_") and any(np.iscomplexobj(bare(a)) for a in args[: self.nin]):
+            raise TypeError(f"Wrong type of arguments for cupy_{self.__name__}")
         outs = [a for a in args[self.nin :] if a is not None] or [kwargs.get("out")]
         if isinstance(outs[0], tuple):
             outs = list(outs[0])
@@ -183,7 +185,15 @@ class Ufunc:
         if name in UFUNC_METHODS and self.__name__ not in UFUNC_METHODS[name]:
             raise NotImplementedError(f"{self.__name__}.{name}")
         if name == "at":
-            return lambda array, index, values: ran(method, array.host, array._index(index), bare(values))
+
+            def at(array: Any, index: Any, values: Any) -> Any:
+                if array.dtype.kind == "c":
+                    raise TypeError(
+                        f"{self.__name__}.at only supports int32, float16, float32, float64, uint32, uint64, not {array.dtype}"
+                    )
+                return ran(method, array.host, array._index(index), bare(values))
+
+            return at
         return through(name, method) if callable(method) else method
 
 

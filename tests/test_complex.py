@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 
 import engine as ds
-from engine import nn
+from engine import nn, shapes
+from engine.dispatch import apply
+from engine.dtype import first
+from engine.op import OPS, VALUE, op
+from engine.testing import assert_close, check_op, gradcheck, gradgradcheck
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
 
@@ -164,8 +168,30 @@ def test_only_a_real_loss_has_a_gradient() -> None:
     (z * z).backward(ds.ones(2, 3, dtype=ds.cfloat) * 1j)
     assert z.grad is not None
     np.testing.assert_allclose(z.grad.numpy(), 2j * Z.conj())
-    with pytest.raises(RuntimeError, match='the gradient of "slogdet" is not there'):
-        ds.linalg.slogdet(ds.randn(2, 2, dtype=ds.cfloat, requires_grad=True)).logabsdet.backward()
+
+
+def test_what_has_a_value_only_refuses_the_gradient() -> None:
+    @op(
+        "halved_for_this_test",
+        family="other",
+        shape=shapes.same,
+        dtype=first,
+        vjp=lambda xp, g, out, input: g,
+        complex=VALUE,
+        formula="input",
+    )
+    def halved(xp: Any, input: Any) -> Any:
+        """As it is."""
+        return input / 2
+
+    try:
+        z = apply(halved, (ds.tensor([1j], requires_grad=True),))
+        with pytest.raises(
+            RuntimeError, match='the gradient of "halved_for_this_test" is not there for complex numbers'
+        ):
+            z.abs().sum().backward()
+    finally:
+        del OPS["halved_for_this_test"]
 
 
 def test_real_numbers_among_complex_ones_have_real_gradients_of_any_order() -> None:
@@ -279,3 +305,71 @@ def test_norms_of_nothing_complex_stay_as_they_were() -> None:
     assert ds.tensor([3.0, 4.0]).norm().item() == 5
     assert ds.tensor([3j, 4.0]).norm().item() == pytest.approx(5)
     assert math.isclose(ds.linalg.vector_norm(ds.tensor([3j, 4.0]), 1).item(), 7)
+
+
+@pytest.mark.parametrize(
+    ("call", "kinds"),
+    [
+        (lambda z: z.exp().abs(), "c"),
+        (lambda z, x: ds.linalg.slogdet(z)[0] * x, "cf"),
+        (lambda z, x: (z.conj() @ z * x).angle(), "cf"),
+        (lambda x: ds.fft.rfft(x) ** 2, "f"),
+    ],
+)
+def test_gradients_are_checked_by_differences_in_both_parts(call: Any, kinds: str) -> None:
+    rng = np.random.default_rng(5)
+    numbers = [
+        rng.standard_normal((3, 3)) + (1j * rng.standard_normal((3, 3)) if kind == "c" else 0)
+        for kind in kinds
+    ]
+    assert gradcheck(call, numbers)
+    assert gradgradcheck(call, numbers)
+    assert not gradcheck(lambda z: z * z.conj().detach(), [numbers[0] + 0j], raise_exception=False)
+
+
+def test_a_custom_op_takes_them_at_its_word() -> None:
+    @ds.custom_op
+    def turned_for_this_test(input: Any) -> Any:
+        return input * 1j
+
+    try:
+        ds.register_derivative(turned_for_this_test, grad_fn=lambda grad, input: grad * -1j)
+        assert check_op(turned_for_this_test, [np.array([1 + 2j, 3j])], second=True) == 1
+    finally:
+        del OPS["turned_for_this_test"]
+
+
+def test_they_are_compared_by_both_parts() -> None:
+    a = ds.tensor([1 + 1j])
+    assert_close(a, a + 1e-7j)
+    with pytest.raises(AssertionError, match="1 of 1 elements differ"):
+        assert_close(a, a + 0.1j)
+
+
+def test_derivatives_of_functions_take_complex_arguments() -> None:
+    z = ds.tensor([1 + 1j, 2j])
+    np.testing.assert_allclose(
+        ds.func.grad(lambda z: (z.abs() ** 2).sum())(z).numpy(), 2 * z.numpy(), rtol=1e-6
+    )
+    out, pull = ds.func.vjp(lambda z: z * 1j, z)
+    np.testing.assert_allclose(pull(ds.ones_like(out))[0].numpy(), [-1j, -1j])
+
+
+def test_mixed_precision_leaves_them_alone() -> None:
+    x, w = ds.randn(3, 4), ds.randn(2, 4, dtype=ds.cfloat)
+    with ds.autocast("cpu"):
+        found = nn.functional.linear(x, w)
+    np.testing.assert_allclose(found.numpy(), x.numpy() @ w.numpy().T, rtol=1e-5)
+
+
+def test_a_recomputed_block_and_a_compiled_function_give_the_same() -> None:
+    def f(z: Any) -> Any:
+        return (ds.fft.fft(z) * z.conj()).abs().sqrt()
+
+    z = ds.tensor(np.tile(Z, (40, 40)), requires_grad=True)
+    plain = ds.grad(f(z).sum(), z)[0].numpy()
+    again = ds.grad(ds.utils.checkpoint.checkpoint(f, z, use_reentrant=False).sum(), z)[0].numpy()
+    np.testing.assert_array_equal(plain, again)
+    compiled = ds.jit(f)
+    for _ in range(3):
+        np.testing.assert_allclose(ds.grad(compiled(z).sum(), z)[0].numpy(), plain, rtol=1e-6)

@@ -189,7 +189,10 @@ class Points:
         chosen = tuple(args[n] for n in which)
         given, self._rebuild = flatten(chosen[0] if isinstance(argnums, int) else chosen)
         for i, value in enumerate(given):
-            if not isinstance(value, Tensor) or not value.is_floating_point():
+            complex_too = name in ("grad", "grad_and_value", "vjp")
+            if not isinstance(value, Tensor) or not (
+                value.is_floating_point() or (complex_too and value.is_complex())
+            ):
                 what = f"{value.dtype} tensor" if isinstance(value, Tensor) else type(value).__name__
                 raise located(
                     TypeError(f"{name}: tensor {i} of argnums {argnums} has to be floating, got a {what}")

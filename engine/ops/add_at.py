@@ -24,6 +24,11 @@ def add_at(array: Any, index: Any, values: Any) -> None:
     if kind == np.int64:
         # CuPy adds no signed 64-bit integers atomically; the unsigned ones have the same bits.
         add(array.view(np.uint64), index, values.astype(kind, copy=False).view(np.uint64))
+    elif kind.kind == "c":  # CuPy adds none atomically
+        for part, value in ((array.real, values.real), (array.imag, values.imag)):
+            whole = part.copy()
+            add(whole, index, value)
+            part[...] = whole
     elif kind.itemsize < 4 and kind != np.float16:
         wide = array.astype(np.int32 if kind.kind in "iub" else np.float32)
         add(wide, index, values)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine import dtype, shapes
+from engine.complexes import is_complex
 from engine.dispatch import apply, binary, unary
 from engine.dnn import loop
 from engine.op import LINEAR, op
 from engine.ops.arithmetic import ELEMENTWISE, UNARY
+from engine.ops.nested import on_gpu
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -53,28 +55,33 @@ def GE(xp: Any, input: Any, other: Any) -> Any:
     return xp.greater_equal(input, other)
 
 
+def _truth(xp: Any, x: Any) -> Any:
+    """What a logical function is given: CuPy's take no complex numbers."""
+    return x != 0 if on_gpu(xp) and is_complex(x) else x
+
+
 @op("logical_and", complex=LINEAR, **TRUTH, ufunc="logical_and", onnx="And", formula="input ∧ other")
 def AND(xp: Any, input: Any, other: Any) -> Any:
     """Whether both are true (not 0)."""
-    return xp.logical_and(input, other)
+    return xp.logical_and(_truth(xp, input), _truth(xp, other))
 
 
 @op("logical_or", complex=LINEAR, **TRUTH, ufunc="logical_or", onnx="Or", formula="input ∨ other")
 def OR(xp: Any, input: Any, other: Any) -> Any:
     """Whether one is true (not 0)."""
-    return xp.logical_or(input, other)
+    return xp.logical_or(_truth(xp, input), _truth(xp, other))
 
 
 @op("logical_xor", complex=LINEAR, **TRUTH, ufunc="logical_xor", onnx="Xor", formula="input ⊻ other")
 def XOR(xp: Any, input: Any, other: Any) -> Any:
     """Whether exactly one is true (not 0)."""
-    return xp.logical_xor(input, other)
+    return xp.logical_xor(_truth(xp, input), _truth(xp, other))
 
 
 @op("logical_not", complex=LINEAR, **TRUTH_UNARY, ufunc="logical_not", onnx="Not", formula="¬input")
 def NOT(xp: Any, input: Any) -> Any:
     """Whether 0 or false."""
-    return xp.logical_not(input)
+    return xp.logical_not(_truth(xp, input))
 
 
 @op("bitwise_and", **ELEMENTWISE, ufunc="bitwise_and", formula="input & other")

@@ -6,14 +6,16 @@ Input is [batch, channels, spatial...] or without the batch, weight [out, in / g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine import dtype
+from engine.complexes import is_complex
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash
 from engine.op import Op, op
 from engine.ops import convolve
+from engine.ops.complex import complex as make_complex
 from engine.ops.nested import nested, on_gpu
 from engine.ops.window import Window, each, frozen, window
 from engine.pending import Remade, there
@@ -360,9 +362,26 @@ def CONV_WEIGHT(
 # --- the functions people call -------------------------------------------------------------------------
 
 
+def _by_parts(rank: int, input: Any, weight: Any, bias: Any, one: Callable[[Any, Any], Tensor]) -> Tensor:
+    """A convolution of complex numbers as those of their parts, each `one(input, weight)`."""
+    xs, ws = ([t.real, t.imag] if is_complex(t) else [t] for t in (input, weight))
+    real = one(xs[0], ws[0])
+    if len(xs) == len(ws) == 2:
+        real, imag = real - one(xs[1], ws[1]), one(xs[0], ws[1]) + one(xs[1], ws[0])
+    else:
+        imag = one(xs[-1], ws[-1])
+    made = make_complex(real, imag)
+    return made if bias is None else made + bias.reshape(-1, *[1] * rank)
+
+
 def _convolved(
     rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Tensor:
+    if is_complex(input) or is_complex(weight):
+        return _by_parts(
+            rank, input, weight, bias,
+            lambda x, w: _convolved(rank, x, w, None, stride, padding, dilation, groups),
+        )  # fmt: skip
     attrs = {
         "stride": frozen(stride),
         "padding": frozen(padding),
@@ -432,6 +451,11 @@ def _transposed(
     rank: int, input: Any, weight: Any, bias: Any,
     stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any,
 ) -> Tensor:  # fmt: skip
+    if is_complex(input) or is_complex(weight):
+        return _by_parts(
+            rank, input, weight, bias,
+            lambda x, w: _transposed(rank, x, w, None, stride, padding, output_padding, groups, dilation),
+        )  # fmt: skip
     attrs = {
         "stride": frozen(stride),
         "padding": frozen(padding),

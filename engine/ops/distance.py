@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.backend import namespace
+from engine.complexes import real_only
 from engine.errors import shape_text
 from engine.located import located
 from engine.location import user_frame
@@ -29,6 +30,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
     Warns where the shapes differ: what is compared then is hardly ever what is meant.
     """
     _alike("mse_loss", input, target, weight)
+    real_only("mse_loss", input, target)
     return _averaged(square(sub(input, target)), weight, reduction)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine import dtype as types
 from engine import random, shapes
+from engine.complexes import real_only
 from engine.dispatch import apply
 from engine.dnn import loop
 from engine.errors import Shape
@@ -129,6 +130,7 @@ def random_fill(target: Tensor, how: str, shaped: Callable[[Any], Any], source: 
     """Write random numbers into `target`: `shaped` of uniform or normal ones ("uniform64": drawn in float64)."""
     from engine.ops.indexing import setitem
 
+    real_only("random", target)
     seed, counter = random.draw(target.numel(), source)
     kind = target.dtype if types.is_floating(target.dtype) and how != "uniform64" else np.dtype("float64")
     draw = random.normal if how == "normal" else random.uniform
@@ -149,6 +151,10 @@ def normal(
         shape = np.broadcast_shapes(*shapes_)
     like = next((t.dtype for t in (mean, std) if hasattr(t, "node")), None)
     kind = types.as_dtype(dtype) if dtype is not None else like or types.get_default_dtype()
+    if kind.kind == "c":
+        from engine.creation import randn
+
+        return randn(tuple(shape), dtype=kind, generator=generator) * std + mean  # type: ignore[no-any-return]
     seed, counter = random.draw(int(np.prod(shape, dtype=np.int64)), generator)
     attrs = {"shape": tuple(shape), "dtype": kind.name, "seed": seed, "counter": counter}
     return apply(RANDN, (), attrs) * std + mean  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from engine.complexes import is_complex
 from engine.dispatch import binary, unary
 from engine.dtype import truth
 from engine.op import op
@@ -172,9 +173,10 @@ def fmin(input: Any, other: Any) -> Tensor:
 
 
 def float_power(input: Any, exponent: Any) -> Tensor:
-    """`input ** exponent` in float64."""
-    base = input.to("float64") if hasattr(input, "node") else float(input)
-    power = exponent.to("float64") if hasattr(exponent, "node") else exponent
+    """`input ** exponent` in float64, or in complex128."""
+    wide = "complex128" if is_complex(input) or is_complex(exponent) else "float64"
+    base = input.to(wide) if hasattr(input, "node") else complex(input) if is_complex(input) else float(input)
+    power = exponent.to(wide) if hasattr(exponent, "node") else exponent
     return pow(base, power) if hasattr(base, "node") else base**power
 
 

@@ -496,6 +496,12 @@ def std(
 
 def logsumexp(input: Any, dim: Dim, keepdim: bool = False) -> Tensor:
     """`log(sum(exp(input)))` over `dim`, without overflow."""
+    if is_complex(input):
+        from engine.ops.exponential import exp, log
+
+        top = amax(input.real.detach(), dim, True)
+        found = log(sum(exp(input - top), dim, True)) + top
+        return found if keepdim else found.reshape(shapes.reduced(input.shape, dim=dim))
     return apply(LOGSUMEXP, (input,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from engine import backend, dtype, random, shapes
+from engine.complexes import real_only
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
@@ -15,6 +16,7 @@ from engine.op import op
 from engine.ops import reduction
 from engine.ops.arithmetic import div, mul, sqrt, sub
 from engine.ops.comparison import isnan, ne, where
+from engine.ops.complex import conj, real
 from engine.ops.gather import SCATTER_ZEROS, gather
 from engine.ops.layout import cat, reshape, unsqueeze
 from engine.ops.length import norm
@@ -260,7 +262,7 @@ def cov(input: Any, *, correction: int = 1) -> Tensor:
     """Covariances [n, n] of n variables, the rows of `input` [n, observations]."""
     x = reshape(input, 1, -1) if len(input.shape) < 2 else input
     centred = sub(x, reduction.mean(x, 1, True))
-    found = div(matmul(centred, centred.T), x.shape[1] - correction)
+    found = div(matmul(centred, conj(centred.T)), x.shape[1] - correction)
     return found if len(input.shape) >= 2 else reshape(found, ())
 
 
@@ -269,7 +271,7 @@ def corrcoef(input: Any) -> Tensor:
     found = cov(input)
     if not found.shape:
         return div(found, found)
-    spread = sqrt(found.diagonal())
+    spread = sqrt(real(found.diagonal()))
     return div(div(found, unsqueeze(spread, 0)), unsqueeze(spread, 1))
 
 
@@ -435,6 +437,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal intervals from `min` to `max` (of the data, if both are 0)."""
+    real_only("histc", input)
     raw = _cpu(input.array).reshape(-1)
     if min == max == 0 and raw.size:
         min, max = float(raw.min()), float(raw.max())
@@ -445,6 +448,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
 
 def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
     """(counts, edges) of a histogram; `bins` is a number or the edges."""
+    real_only("histogram", input)
     edges = _cpu(bins.array) if hasattr(bins, "array") else bins
     given = None if weight is None else _cpu(weight.array).reshape(-1)
     counts, found = np.histogram(_cpu(input.array).reshape(-1), edges, range, density, given)
@@ -456,6 +460,7 @@ def unique(
     dim: int | None = None,
 ) -> Any:  # fmt: skip
     """The different elements (or slices along `dim`) in order; on request where each came from, and how often."""
+    real_only("unique", input)
     raw = _cpu(input.array)
     values, inverse, counts = np.unique(raw, return_inverse=True, return_counts=True, axis=dim)
     inverse = inverse.reshape(raw.shape if dim is None else raw.shape[dim])
