@@ -99,14 +99,21 @@ def test_who_takes_part_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_contestant_that_fails_is_told_of_and_the_others_are_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def answer(self: Worker) -> Any:
+    def answer(self: Any) -> Any:
         if self.name == "torch":
             raise Failed("ended with status 1: no such thing")
+        if self.name == "torch-compile" and not self.waits:
+            raise Failed("ended later")
         return {"first_s": 0.1, "loss": 1.0}
 
     class Fake(Worker):
         def __init__(self, name: str, *rest: Any, **more: Any) -> None:
             self.name, self.start = name, 0.5
+            self.waits = more.get("wait", True)
+            if self.waits:
+                self.ready()
+
+        def ready(self) -> None:
             self.started = answer(self)
 
         def ask(self, what: str) -> Any:
@@ -116,9 +123,9 @@ def test_a_contestant_that_fails_is_told_of_and_the_others_are_measured(
             pass
 
     monkeypatch.setattr("dsviz.bench.compare.Worker", Fake)
-    found, failed = compare("mlp", 1, 2, ["dsviz", "torch"])
+    found, failed = compare("mlp", 1, 2, ["dsviz", "torch", "torch-compile"])
     assert list(found) == ["dsviz"]
-    assert failed == {"torch": "ended with status 1: no such thing"}
+    assert failed == {"torch": "ended with status 1: no such thing", "torch-compile": "ended later"}
     with pytest.raises(Failed, match=r"status 1: .*no_such_workload"):
         Worker("dsviz", "no_such_workload", 1)
 

@@ -67,6 +67,7 @@ class Worker:
         warm: bool = True,
         clock: str = "wall",
         setting: Setting = CPU,
+        wait: bool = True,
     ) -> None:
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         # The others keep PyTorch's profiler and TensorFlow from writing into the table.
@@ -76,17 +77,24 @@ class Worker:
         environment = {**os.environ, **quiet, **dict.fromkeys(variables, str(threads))}
         words = (name, workload, str(threads), "warm" if warm else "cold", clock, *setting)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dsviz.bench.worker", *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, env=environment,
         )  # fmt: skip
-        try:
-            self.started: dict[str, float] = self._answer()
-        except Failed:
-            self.close()
-            raise
-        self.start = time.perf_counter() - began
+        self.started: dict[str, float] = {}
+        self.start = 0.0
+        if wait:
+            try:
+                self.ready()
+            except Failed:
+                self.close()
+                raise
+
+    def ready(self) -> None:
+        """Wait for the end of its first step. Raises `Failed`."""
+        self.started = self._answer()
+        self.start = time.perf_counter() - self._began
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
@@ -189,9 +197,12 @@ class Comparison:
         times: dict[str, list[float]] = {name: [] for name in self.names}
         losses: dict[str, list[float]] = {name: [] for name in self.names}
         try:
+            # They load what they need side by side: that takes seconds each, and nothing is measured yet.
+            for name in self.standing():
+                self.workers[name] = Worker(name, self.workload, self.threads, True, self.clock, self.setting, wait=False)  # fmt: skip
             for name in self.standing():
                 try:
-                    self.workers[name] = Worker(name, self.workload, self.threads, True, self.clock, self.setting)  # fmt: skip
+                    self.workers[name].ready()
                     losses[name].append(self.workers[name].started["loss"])
                 except Failed as why:
                     self.out(name, why)
