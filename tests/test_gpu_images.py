@@ -297,13 +297,13 @@ def test_what_is_computed_together_has_the_bits_of_what_is_computed_apart(
     monkeypatch.setattr(autograd, "_hooked", 0)  # another test's hooks would have every gradient looked at
     together, _ = steps(half)
     # From the second step on a relu has no launch of its own, and the sum none; its gradient has one.
-    assert (launched["relu"], launched["relu_gradient"]) == (2, 2 + 2)
+    assert (launched["relu"], launched["rectified"]) == (2, 2 + 2)
     assert launched["norm_parts_4"] == launched["norm_sums_4"] == 6
     launched.clear()
     with monkeypatch.context() as patch:
         patch.setattr(images, "foresee", lambda source: None)
         apart, _ = steps(half)
-    assert (launched["relu"], launched["relu_gradient"]) == (6, 6)
+    assert (launched["relu"], launched["rectified"]) == (6, 6)
     seen, _ = steps(half, look=True)
     for one, other, third in zip(together, apart, seen, strict=True):
         np.testing.assert_array_equal(one, other)

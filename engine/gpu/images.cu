@@ -41,8 +41,58 @@ extern "C" __global__ void turn_few(const T* x, T* out, long long n, int rows, i
     }
 }
 
+// --- elements, four at a time ----------------------------------------------------------------------------
+
+#define FOURS(i, n) EACH(i, ((n) + 3) / 4)
+
+template <class U> struct alignas(sizeof(U) * 4 > 16 ? 16 : sizeof(U) * 4) Four { U v[4]; };
+
+template <class U> __device__ Four<U> four(const U* from, long long i, long long n) {
+    if (4 * i + 3 < n) return *(const Four<U>*)(from + 4 * i);
+    Four<U> made;
+    for (int k = 0; k < 4; k++) made.v[k] = from[min(4 * i + k, n - 1)];
+    return made;
+}
+
+template <class U> __device__ void put(U* to, long long i, long long n, Four<U> made) {
+    if (4 * i + 3 < n) *(Four<U>*)(to + 4 * i) = made;
+    else for (int k = 0; 4 * i + k < n; k++) to[4 * i + k] = made.v[k];
+}
+
 extern "C" __global__ void sum(const T* a, const T* b, T* out, long long n) {
-    EACH(i, n) out[i] = (T)((A)a[i] + (A)b[i]);
+    FOURS(i, n) {
+        Four<T> p = four(a, i, n), q = four(b, i, n);
+        for (int k = 0; k < 4; k++) p.v[k] = (T)((A)p.v[k] + (A)q.v[k]);
+        put(out, i, n, p);
+    }
+}
+
+// The gradient of a relu, where its result is positive.
+extern "C" __global__ void rectified(const T* g, const T* out, T* to, long long n) {
+    FOURS(i, n) {
+        Four<T> p = four(g, i, n), q = four(out, i, n);
+        for (int k = 0; k < 4; k++) p.v[k] = (T)((A)p.v[k] * ((A)q.v[k] > (A)0 ? (A)1 : (A)0));
+        put(to, i, n, p);
+    }
+}
+
+// To the type that sums are made in, and from it.
+extern "C" __global__ void widen(const T* x, A* to, long long n) {
+    FOURS(i, n) {
+        Four<T> p = four(x, i, n);
+        Four<A> made;
+        for (int k = 0; k < 4; k++) made.v[k] = (A)p.v[k];
+        put(to, i, n, made);
+    }
+}
+
+extern "C" __global__ void narrow(const A* x, T* to, long long n) {
+    FOURS(i, n) {
+        Four<A> p = four(x, i, n);
+        Four<T> made;
+        for (int k = 0; k < 4; k++) made.v[k] = (T)p.v[k];
+        put(to, i, n, made);
+    }
 }
 
 // --- batch normalisation ---------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from engine.dtype import as_dtype
 from engine.gpu import batch, elementwise, launch
-from engine.gpu.launch import int32, int64
+from engine.gpu.launch import in_order, int32, int64
 from engine.gpu.layout import ALIGNMENT, MOST, flat, lie, room_for, turned, unflat
 from engine.ops.activation import foresee
 
@@ -33,18 +34,40 @@ def add(input: Any, other: Any) -> Any:
         return None
     input, other = lie(input, True), lie(other, True)
     out = room_for(input.shape, input.dtype, True)
-    launch.each("sum", input.dtype.char, input.size, input, other, out, int64(input.size), file="images")
+    launch.each(
+        "sum", input.dtype.char, -(-input.size // 4), input, other, out, int64(input.size), file="images"
+    )
     return out
 
 
 def cast(input: Any, *, dtype: str) -> Any:
     """Another element type."""
-    return unflat(flat(input).astype(dtype)) if turned(input) else None
+    return _as(input, as_dtype(dtype))
 
 
 def cast_vjp(g: Any, out: Any, input: Any, *, dtype: str) -> Any:
     """The gradient in the type that the input has."""
-    return unflat(flat(g).astype(input.dtype)) if turned(g) else None
+    return _as(g, input.dtype)
+
+
+def _as(array: Any, kind: Any) -> Any:
+    """A copy of another type, which lies as the array does."""
+    last, (a, b) = turned(array), (array.dtype.char, kind.char)
+    short = a if b == "f" else b
+    if (
+        "f" not in (a, b)
+        or short not in "eE"
+        or not array.size
+        or not (last or in_order(array))
+        or not _served(array)
+    ):
+        return unflat(flat(array).astype(kind)) if last else None
+    if not launch.compiled(short, "images"):
+        return None
+    to = room_for(array.shape, kind, last)
+    name = "widen" if b == "f" else "narrow"
+    launch.each(name, short, -(-array.size // 4), array, to, int64(array.size), file="images")
+    return to
 
 
 def relu(input: Any) -> Any:
@@ -56,7 +79,14 @@ def relu_vjp(g: Any, out: Any, input: Any, *, spare: bool = False) -> Any:
     """The gradient where the result is positive."""
     if turned(out) and getattr(input, "op", None) is not None and input.op.name in ("batch_norm", "add"):
         foresee(input)
-    return elementwise.gradient("relu_gradient", g, out)
+    if g.shape != out.shape or not out.size or not _served(g, out):
+        return elementwise.gradient("relu_gradient", g, out)
+    last = turned(out)
+    if not last and not in_order(out):
+        return None
+    g, to = lie(g, last), room_for(out.shape, out.dtype, last)
+    launch.each("rectified", g.dtype.char, -(-to.size // 4), g, out, to, int64(to.size), file="images")
+    return to
 
 
 # --- batch normalisation -----------------------------------------------------------------------------------
