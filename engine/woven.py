@@ -26,6 +26,10 @@ ENOUGH = 1 << 16  # elements from which a program is worth its call
 LEAST = 1 << 18  # bytes from which it is tried
 REMEMBERED, FROZEN = 2048, 16  # programs, and those of one op that differ in a number alone
 
+# Sizes that stand for those of the arrays, which no array may have.
+UNLIKELY = (4099, 4111, 4127, 4129, 4133)
+UNLIKELY_SET = frozenset(UNLIKELY)
+
 # What is faster in a kernel of its own.
 LEFT_OUT = frozenset(["relu", "where", "gelu"])
 
@@ -36,6 +40,9 @@ NAMES = {
     "le": "less_equal", "gt": "greater", "ge": "greater_equal", "and": "logical_and", "or": "logical_or",
     "not": "logical_not", "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "power": "power", "where": "where",
 }  # fmt: skip
+
+# Reductions of a row, and how NumPy begins them: see `weave`.
+REDUCED = {"sum": ("add", 2), "max": ("maximum", 3), "min": ("minimum", 3)}
 
 _programs: dict[Any, Any] = {}
 _frozen: dict[Any, int] = {}
@@ -114,11 +121,18 @@ def _written(rule: Any, kinds: list[Any], frozen: Any, kwargs: dict[str, Any], d
                 raise Unsupported("a power that is a root or a product")
             return tape.each("power", x, exponent)
 
+        def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+            """It depends on how long a row is."""
+            raise Unsupported("a mean")
+
         def clip(self, x: Any, low: Any, high: Any) -> Any:
             """Of two zeros it is not the one that maximum takes."""
             raise Unsupported("clip")
 
-    domain = (64,) * max(ndim, 1)
+    # A rule that makes a number of a shape is found out by these.
+    domain = UNLIKELY[: max(ndim, 1)]
+    if ndim > len(UNLIKELY):
+        return None
     tape = Tape(domain, dtype)
     tape.xp = Strict(tape)
     values: list[Any] = []
@@ -149,14 +163,14 @@ def _written(rule: Any, kinds: list[Any], frozen: Any, kwargs: dict[str, Any], d
 def _assembled(tape: Any, results: list[Any], arrays: int, numbers: int) -> Any:
     from engine.dnn.weave import Program
     from engine.dnn.weave import Step as Line
-    from engine.jit.symbol import Symbol
+    from engine.jit.symbol import ROW, Symbol
 
     roots: list[Any] = []  # of each result: None, ("given", array), ("made", number)
     made: list[Any] = []
     for s in results:
         if s is None:
             roots.append(None)
-        elif not isinstance(s, Symbol) or s.shape != tape.domain:
+        elif not isinstance(s, Symbol) or s.shape not in (tape.domain, tape.rows) or s.level < ROW:
             return None
         elif s.op == "input":
             roots.append(("given", s.value))
@@ -171,7 +185,14 @@ def _assembled(tape: Any, results: list[Any], arrays: int, numbers: int) -> Any:
     def visit(s: Any) -> bool:
         if s.index in order or s.op in ("input", "constant", "argument"):
             return True
-        if s.op not in NAMES or s.shape != tape.domain or not all(visit(a) for a in s.args):
+        shapes = (tape.domain, tape.rows)
+        if (
+            (s.op not in NAMES and s.op not in REDUCED)
+            or s.shape not in shapes
+            or not all(map(visit, s.args))
+        ):
+            return False
+        if s.op in REDUCED and s.args[0].op in ("constant", "argument"):
             return False
         order[s.index] = s
         return True
@@ -188,8 +209,11 @@ def _assembled(tape: Any, results: list[Any], arrays: int, numbers: int) -> Any:
     base = arrays + numbers + len(constants)
     last = {a.index: n for n, step in enumerate(steps) for a in step.args}
     slot = {s.index: base + n for n, s in enumerate(made)}
-    free: dict[bool, list[int]] = {False: [], True: []}  # of numbers, and of truths, which take another room
-    between = 0
+    free: dict[str, list[int]] = {"x": [], "?": [], "r": []}  # by what they have room for
+    between = ""
+
+    def form(s: Any) -> str:
+        return "r" if s.shape == tape.rows else "?" if s.truth else "x"
 
     def place(s: Any) -> int:
         if s.op == "input":
@@ -201,23 +225,31 @@ def _assembled(tape: Any, results: list[Any], arrays: int, numbers: int) -> Any:
     char = tape.dtype.char
     lines = []
     for n, s in enumerate(steps):
-        args = tuple(place(a) for a in s.args)
+        kind = form(s)
+        if kind == "r" and s.truth:
+            return None
         if s.index not in slot:
-            if free[s.truth]:
-                slot[s.index] = free[s.truth].pop()
+            if free[kind]:
+                slot[s.index] = free[kind].pop()
             else:
-                slot[s.index], between = base + len(made) + between, between + 1
-        types = "".join("?" if a.truth else char for a in s.args) + "->" + ("?" if s.truth else char)
-        if s.op == "where":
-            if types != f"?{char}{char}->{char}":
-                return None
-            types = ""
-        lines.append(Line(NAMES[s.op], types, args, slot[s.index]))
-        for index, truth in {(a.index, a.truth) for a in s.args}:
+                slot[s.index], between = base + len(made) + len(between), between + kind
+        args = tuple(place(a) for a in s.args)
+        if s.op in REDUCED:
+            name, how = REDUCED[s.op]
+            lines.append(Line(name, f"{char}{char}->{char}", args, slot[s.index], how))
+        else:
+            types = "".join("?" if a.truth else char for a in s.args) + "->" + ("?" if s.truth else char)
+            if s.op == "where":
+                if types != f"?{char}{char}->{char}" or kind == "r":
+                    return None
+                types = ""
+            lines.append(Line(NAMES[s.op], types, args, slot[s.index], 1 if kind == "r" else 0))
+        for index, kept in {(a.index, form(a)) for a in s.args}:
             if last[index] == n and slot.get(index, 0) >= base + len(made):
-                free[truth].append(slot[index])
+                free[kept].append(slot[index])
     kinds = "".join("?" if s.truth else char for s in made)
-    program = Program(lines, arrays, numbers, constants, kinds, between)
+    of_rows = [k for k, s in enumerate(made) if form(s) == "r"]
+    program = Program(lines, arrays, numbers, constants, kinds, between, of_rows)
     return Woven(program, tuple(roots), False) if program.whole else None
 
 
@@ -272,6 +304,8 @@ def _served(rule: Any, which: Any, values: Sequence[Any], kwargs: dict[str, Any]
     """The result of a rule by its program, by NumPy the first time; `NotImplemented` where NumPy has to do it."""
     if dtype.char not in "fd" or not current().cpu_fast:
         return NotImplemented
+    if any(type(v) is np.ndarray and not UNLIKELY_SET.isdisjoint(v.shape) for v in values):
+        return NotImplemented
     found, numbers = _program(rule, which, values, kwargs, dtype, ndim)
     if found is None or found.program.checked is False:
         return NotImplemented
@@ -304,6 +338,19 @@ def computed(op: Op, arrays: Sequence[Any], kwargs: dict[str, Any] = NO_KWARGS) 
         if made is not NotImplemented:
             return made
     return plainly()
+
+
+def apart(rule: Callable[..., Any], *arrays: Any) -> Any:
+    """`rule(np, *arrays)`, a function of the engine that may be made of arrays alone, of which the first is large."""
+
+    def plainly() -> Any:
+        return rule(np, *arrays)
+
+    first = arrays[0]
+    if first.nbytes < LEAST or any(type(a) is not np.ndarray for a in arrays):
+        return plainly()
+    made = _served(rule, rule, arrays, NO_KWARGS, first.dtype, first.ndim, plainly, False)
+    return plainly() if made is NotImplemented else made
 
 
 def _serves(op: Op) -> bool:

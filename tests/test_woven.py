@@ -107,6 +107,40 @@ def test_rows_columns_and_single_numbers_beside_elements(other: tuple[int, ...])
     assert served()
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(65, 1031), (3, 700, 64), (3, 33001)], ids=str)
+def test_rows_are_reduced_as_numpy_does(shape: tuple[int, ...], kind: str) -> None:
+    def arrays(seed: int, special: bool = False) -> list[Any]:
+        return [array(*shape, seed=seed, special=special, kind=kind)]
+
+    g = ds.tensor(array(*shape, seed=9, kind=kind))
+    compared(lambda x: F.log_softmax(x, -1), arrays(0), [arrays(1, True)], g)
+    assert served()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_of_many_classes(reduction: str) -> None:
+    target = ds.tensor(np.random.default_rng(1).integers(0, SHAPE[1], SHAPE[0]))
+
+    def loss(x: Any) -> Any:
+        return F.cross_entropy(x, target, reduction=reduction)
+
+    g = ds.ones(SHAPE[0]) if reduction == "none" else None
+    compared(loss, [array(*SHAPE)], [[array(*SHAPE, seed=3)], [array(*SHAPE, seed=4, special=True)]], g)
+    assert len(served()) == 2
+
+
+def test_a_rule_that_makes_a_number_of_a_shape_has_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    op = woven.OPS["exp"]
+    rule = op.forward
+    monkeypatch.setattr(op, "forward", lambda xp, x: rule(xp, x) * (x.shape[-1] / 1031))
+    monkeypatch.setattr(op, "on_numpy", lambda x: op.forward(np, x))
+    for shape in (SHAPE, (130, 1031), (64, 2062)):
+        x = ds.tensor(array(*shape))
+        for _ in range(2):
+            np.testing.assert_array_equal(x.exp().numpy(), np.exp(x.numpy()) * np.float32(shape[-1] / 1031))
+
+
 def test_channels_last_stay_so() -> None:
     images = [np.moveaxis(array(4, 37, 41, 13, seed=k), -1, 1) for k in range(2)]
     compared(lambda x, y: F.silu(x) * y, images, [])

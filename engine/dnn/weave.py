@@ -23,13 +23,22 @@ _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 PIECE, MOST, SLOTS = 2048, 4, 64
 # Elements of a row from which it pays, for arrays that differ from row to row.
 ROW = 256
+# The same where rows are summed, and bytes of what lies between two steps.
+SHORTEST, ROOM = 32, 1 << 20
+LINE = 64
 # Additions, or their like, that are worth a thread; and what takes as long as several.
 SHARE, DEAR = 1 << 17, 8
 CHEAP = frozenset(["add", "subtract", "multiply", "negative", "absolute", "maximum", "minimum", "where"])
 
 
 class _Step(ctypes.Structure):
-    _fields_ = [("loop", _POINTER), ("data", _POINTER), ("count", _LONG), ("slot", _LONG * MOST)]
+    _fields_ = [
+        ("loop", _POINTER),
+        ("data", _POINTER),
+        ("form", _LONG),
+        ("count", _LONG),
+        ("slot", _LONG * MOST),
+    ]
 
 
 class _Slot(ctypes.Structure):
@@ -48,7 +57,7 @@ class _Ufunc(ctypes.Structure):
 woven = Compiled(
     "weave.c",
     ("-fno-strict-aliasing", "-mprefer-vector-width=512"),
-    {"weave_run": [_POINTER, _LONG, _POINTER, *[_LONG] * 5, _INT, _POINTER]},
+    {"weave_run": [_POINTER, _LONG, _POINTER, *[_LONG] * 5, _INT, _INT, _POINTER]},
 )
 
 
@@ -65,29 +74,40 @@ def loop_of(name: str, types: str) -> tuple[int, int] | None:
     return (function, data or 0) if function else None
 
 
+EACH, ROWS, SUM, EXTREME = range(4)
+
+
 class Step(NamedTuple):
-    """`out = name(*args)`. An argument and `out` are numbers of slots; `types` are NumPy's words, "" for `where`."""
+    """`out = name(*args)`. An argument and `out` are numbers of slots; `types` are NumPy's words, "" for `where`.
+
+    `form`: for each element, one number for each row, or of all elements of a row their sum or extreme.
+    """
 
     name: str
     types: str
     args: tuple[int, ...]
     out: int
+    form: int = EACH
 
 
 class Program:
     """Steps from arrays and numbers to arrays.
 
     Slots come in this order: the `arrays`, the `numbers` that are given at each call, the `constants`, the results, whose
-    `kinds` are NumPy's letters of their types, and `between` of what lies between.
+    `kinds` are NumPy's letters of their types, and what lies between, of the kinds `between`: "x" a number, "?" a truth,
+    "r" a number for each row. The results `of_rows` are such, too.
     """
 
     def __init__(
-        self, steps: Sequence[Step], arrays: int, numbers: int, constants: Sequence[float], kinds: str, between: int
+        self, steps: Sequence[Step], arrays: int, numbers: int, constants: Sequence[float], kinds: str, between: str,
+        of_rows: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self.steps, self.arrays, self.numbers, self.kinds = tuple(steps), arrays, numbers, kinds
         self.constants = tuple(constants)
         self.between = between
-        self.used = arrays + numbers + len(constants) + len(kinds) + between
+        self.of_rows = frozenset(of_rows)
+        self.by_rows = any(s.form != EACH for s in steps)
+        self.used = arrays + numbers + len(constants) + len(kinds) + len(between)
         self.cost = sum(1 if s.name in CHEAP else DEAR for s in steps)
         self.checked: bool | None = None  # whether it gave NumPy's bits, once it is known
         loops = [loop_of(s.name, s.types) if s.types else (0, 0) for s in steps]
@@ -97,7 +117,7 @@ class Program:
             self._made = (_Step * len(steps))()
             for made, step, found in zip(self._made, steps, loops, strict=True):
                 made.loop, made.data = found or (0, 0)
-                made.count = len(step.args) + 1
+                made.form, made.count = step.form, len(step.args) + 1
                 made.slot[: made.count] = [*step.args, step.out]
 
     def run(
@@ -107,10 +127,13 @@ class Program:
 
         It is not where nothing is gained, unless it is wanted `always`.
         """
-        laid = _laid(arrays)
+        laid = _laid(arrays, self.by_rows)
         if laid is None:
             return None
         shape, rows, row, like, places = laid
+        room, offsets = self._room(row, dtype.itemsize)
+        if room > ROOM:
+            return None
         size = rows * row
         threads = min(team(), max(size * self.cost // SHARE, 1))
         if len(self.steps) * threads == 1 and not always:
@@ -125,38 +148,44 @@ class Program:
             slots[len(arrays) + k] = _Slot(address(scalars) + k * width, 0, 0)
         made = []
         at = len(arrays) + scalars.size
-        for kind in self.kinds:
-            out = pool.like(like, kind) if like is not None else pool.empty(shape, kind)
+        for k, kind in enumerate(self.kinds):
+            if k in self.of_rows:
+                out = np.empty((*shape[:-1], 1), kind)
+                slots[at + k] = _Slot(address(out), width, 0)
+            else:
+                out = pool.like(like, kind) if like is not None else pool.empty(shape, kind)
+                slots[at + k] = _Slot(address(out), row * out.itemsize, out.itemsize)
             made.append(out)
-            slots[at] = _Slot(address(out), row * out.itemsize, out.itemsize)
-            at += 1
-        for k in range(self.between):
-            slots[at + k] = _Slot(None, k * PIECE * width, 0)
-        self._between(slots, at, width)
+        at += len(self.kinds)
+        for k, (kind, offset) in enumerate(zip(self.between, offsets, strict=True)):
+            slots[at + k] = _Slot(None, offset, {"x": width, "?": 1, "r": 0}[kind])
         flags = _INT()
         found.weave_run(
-            ctypes.addressof(self._made), len(self.steps), ctypes.addressof(slots), self.used, rows, row, width,
-            self.between * PIECE * width, threads, ctypes.addressof(flags),
+            ctypes.addressof(self._made), len(self.steps), ctypes.addressof(slots), self.used, rows, row, width, room,
+            self.by_rows, threads, ctypes.addressof(flags),
         )  # fmt: skip
         return made, bool(flags.value)
 
-    def _between(self, slots: Any, first: int, width: int) -> None:
-        """How what lies between lies: a number of `width` bytes or a truth of one, which its step says."""
-        for step in self.steps:
-            if step.out >= first:
-                slots[step.out].across = 1 if step.types.endswith("?") else width
+    def _room(self, row: int, width: int) -> tuple[int, list[int]]:
+        """The bytes of what lies between, for each thread, and where in them."""
+        each = -(-(row if self.by_rows else PIECE) * width // LINE) * LINE
+        offsets, end = [], 0
+        for kind in self.between:
+            offsets.append(end)
+            end += LINE if kind == "r" else each
+        return end, offsets
 
 
-def _laid(arrays: Sequence[Any]) -> tuple[Any, int, int, Any, list[_Slot]] | None:
+def _laid(arrays: Sequence[Any], by_rows: bool) -> tuple[Any, int, int, Any, list[_Slot]] | None:
     """The shape they broadcast to, rows and their length, an array with its channels last, and where each of them lies."""
     most = max(arrays, key=_extent)
     shape, size = most.shape, most.size
     like = None
     if not most.flags.c_contiguous:
-        if not is_last(most):
+        if by_rows or not is_last(most):
             return None
         like = most
-    row = size
+    row = shape[-1] if by_rows and shape else size
     forms = []
     for a in arrays:
         if (a.size == 1 and a.ndim <= len(shape)) or (a.shape == shape and not any(a.strides)):
@@ -177,8 +206,10 @@ def _laid(arrays: Sequence[Any]) -> tuple[Any, int, int, Any, list[_Slot]] | Non
             forms.append(2)
         else:
             return None
-    if row < min(ROW, size):
+    if row < min(SHORTEST if by_rows else ROW, size):
         return None
+    if by_rows and any(form != 1 for form in forms):
+        return None  # what is the same everywhere NumPy sums its own way
     places = []
     for a, form in zip(arrays, forms, strict=True):
         width = a.itemsize

@@ -17,6 +17,7 @@ from engine.ops import reduction
 from engine.ops.activation import log_softmax_of
 from engine.ops.bounds import outside
 from engine.ops.nested import on_gpu
+from engine.woven import LEAST, apart
 
 if TYPE_CHECKING:
     from engine.tensor import Tensor
@@ -145,6 +146,18 @@ def NLL_LOSS(xp: Any, input: Any, target: Any, weight: Any, *, reduction: str, i
     return (loss if reduction == "none" else loss.sum()), counts, safe
 
 
+def _exponentials(xp: Any, x: Any) -> Any:
+    """Softmax of rows, and of each its largest value and the sum of what e is raised to less that."""
+    most = x.max(axis=-1, keepdims=True)
+    made = xp.exp(x - most)
+    total = made.sum(axis=-1, keepdims=True)
+    return made / total, most, total
+
+
+def _scaled(xp: Any, x: Any, each: Any) -> Any:
+    return x * each
+
+
 def _cross_vjp(
     xp: Any, g: Any, out: Any, input: Any, target: Any, weight: Any, *,
     reduction: str, ignore_index: int, label_smoothing: float, probabilities: Any, counts: Any, safe: Any,
@@ -153,7 +166,7 @@ def _cross_vjp(
     # d loss / d input = (softmax - onehot) * counts, and with smoothing the class means beside it.
     if xp is np and probabilities.ndim == 2:
         each = g * counts
-        to_input = probabilities * each[:, None]
+        to_input = apart(_scaled, probabilities, each[:, None])
         to_input[np.arange(each.size), safe] -= each
         return to_input, None, None
     if on_gpu(xp) and probabilities.ndim == 2:
@@ -205,6 +218,13 @@ def CROSS_ENTROPY(
     counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
     if xp is np and input.ndim == 2 and safe is target and weight is None and target.size:
         # The usual case in few steps: every item counts, and alike.
+        if input.nbytes >= LEAST:
+            probabilities, most, total = apart(_exponentials, input)
+            picked = input[np.arange(target.size), target] - most[:, 0]
+            loss = np.log(total[:, 0])
+            loss -= picked
+            loss *= counts
+            return (loss if reduction == "none" else np.add.reduce(loss)), probabilities, counts, safe
         shifted = input - np.maximum.reduce(input, axis=1, keepdims=True)
         picked = shifted[np.arange(target.size), target]
         np.exp(shifted, out=shifted)
