@@ -27,7 +27,7 @@ COMPILER = shutil.which("g++")
 def _compiled(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, list[str]]:
     defines = [o for o in options if o.startswith("-D")]
     plain = re.sub(r"#ifdef (HALF|BRAIN).*?#endif", "", code, flags=re.S)
-    widths = re.findall(r"^NORMS\((\d)\)", code, re.M)
+    widths = [w for w in re.findall(r"^NORMS\((\d)\)", code, re.M) if w != "8" or "-DHALF" in defines]
     names = [n for n in KERNEL.findall(code) if not n.endswith("_")]
     names += [f"{n}{w}" for n in KERNEL.findall(code.replace("_##V", "_")) if n.endswith("_") for w in widths]
     calls = [f'extern "C" void call_{n}(void** a) {{ emulated::call({n}, a); }}' for n in names]

@@ -32,15 +32,18 @@ class Shape(NamedTuple):
     span: int  # rows that a block writes
 
 
-_shapes: dict[tuple[int, int], Shape] = {}
+_shapes: dict[tuple[int, int, int], Shape] = {}
 
 
-def _shape(rows: int, channels: int) -> Shape:
-    found = _shapes.get((rows, channels))
+def _shape(x: Any) -> Shape:
+    channels, size = x.shape[1], x.itemsize
+    rows = x.size // channels
+    found = _shapes.get((rows, channels, size))
     if found is None:
         if len(_shapes) >= 1024:
             _shapes.clear()
-        width = 4 if channels % 4 == 0 else 1
+        wide = 8 if size == 2 else 4  # 16 bytes at once
+        width = wide if channels % wide == 0 else 4 if channels % 4 == 0 else 1
         groups = channels // width
         lanes = min(32, 1 << max(groups - 1, 0).bit_length())
         lines = launch.THREADS // lanes
@@ -50,7 +53,7 @@ def _shape(rows: int, channels: int) -> Shape:
             each = max(-(-rows // max(most // columns, 1)), LEAST * lines)
             return -(-rows // each), each
 
-        found = _shapes[rows, channels] = Shape(
+        found = _shapes[rows, channels, size] = Shape(
             rows,
             channels,
             width,
@@ -86,7 +89,7 @@ def _launch(name: str, x: Any, shape: Shape, lines: int, *arguments: Any) -> Non
 
 def statistics(x: Any) -> Any:
     """Of each strip of rows mean and squared distances, which `finished` makes a result of."""
-    shape = _shape(x.size // x.shape[1], x.shape[1])
+    shape = _shape(x)
     parts = cupy().empty((shape.strips, 2, shape.channels), "d" if x.dtype.char == "d" else "f")
     _launch(
         "norm_parts", x, shape, shape.strips, x, parts, int32(shape.rows), int32(shape.channels),
@@ -110,7 +113,7 @@ def applied(
     The statistics are made of `parts`, and the running ones follow; without `parts` the running ones are they. Both
     times `stats` is written. With neither `stats` says all.
     """
-    shape = _shape(x.size // x.shape[1], x.shape[1])
+    shape = _shape(x)
     out = room_for(x.shape, x.dtype, True) if written else None
     _launch(
         "norm_apply", x, shape, shape.spans if written else 1, x, more, out, weight, bias, parts, stats,
@@ -146,7 +149,7 @@ def gradients(g: Any, x: Any, weight: Any, stats: Any, training: bool = True, re
     if not serves(x, g) or not _per_channel(x, weight, stats):
         return None
     g, module = lie(g, True), cupy()
-    shape = _shape(x.size // x.shape[1], x.shape[1])
+    shape = _shape(x)
     parts = module.empty((shape.strips, 2, shape.channels), stats.dtype)
     to = room_for(x.shape, x.dtype, True)
     to_weight, to_bias = module.empty(shape.channels, stats.dtype), module.empty(shape.channels, stats.dtype)

@@ -127,7 +127,8 @@ template <int V> __device__ void gathered(A* mean, A* square, A count) {
     }
 }
 
-template <int V> __device__ void norm_parts(const T* x, A* parts, int rows, int channels, int strip) {
+// No two arrays share memory: what a thread reads next it may read before it has written.
+template <int V> __device__ void norm_parts(const T* __restrict__ x, A* parts, int rows, int channels, int strip) {
     int lines = blockDim.y, c = (blockIdx.x * blockDim.x + threadIdx.x) * V;
     bool inside = c < channels;
     int end = min((long long)rows, (long long)(blockIdx.y + 1) * strip);
@@ -171,7 +172,7 @@ __device__ T positive(T x) { A v = (A)x; return v > (A)0 || v != v ? x : (T)(A)0
 // of parts, `stats` is written and the running ones follow; without, `running_mean` and `running_var` are the statistics,
 // or where there are none what `stats` holds.
 template <int V> __device__ void norm_apply(
-    const T* x, const T* more, T* out, const A* weight, const A* bias, const A* parts, A* stats, A* running_mean, A* running_var,
+    const T* __restrict__ x, const T* __restrict__ more, T* __restrict__ out, const A* weight, const A* bias, const A* parts, A* stats, A* running_mean, A* running_var,
     double momentum, double eps, int rows, int channels, int strips, int strip, int span, int relu
 ) {
     __shared__ A shared[3][32 * V];
@@ -240,7 +241,7 @@ template <int V> __device__ void norm_apply(
 // Of each strip the sums of the gradient and of the gradient times the distance from the mean. `relu`: what comes is the
 // gradient of the relu of the result.
 template <int V> __device__ void norm_sums(
-    const T* g, const T* x, const A* weight, const A* stats, A* parts, int rows, int channels, int strip, int relu
+    const T* __restrict__ g, const T* __restrict__ x, const A* weight, const A* stats, A* parts, int rows, int channels, int strip, int relu
 ) {
     __shared__ A sums[THREADS * V], alongs[THREADS * V];
     int lanes = blockDim.x, lines = blockDim.y, line = threadIdx.y, c = (blockIdx.x * lanes + threadIdx.x) * V;
@@ -292,7 +293,7 @@ template <int V> __device__ void norm_sums(
 // The gradients from those sums: of the images, and (the first block of each channel) of weight and bias. `given`: the
 // statistics do not depend on the images.
 template <int V> __device__ void norm_gradient(
-    const T* g, const T* x, T* to, const A* weight, const A* stats, const A* parts, A* to_weight, A* to_bias,
+    const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ to, const A* weight, const A* stats, const A* parts, A* to_weight, A* to_bias,
     int rows, int channels, int strips, int span, int relu, int given
 ) {
     __shared__ A sums[THREADS * V], alongs[THREADS * V];
@@ -347,22 +348,22 @@ template <int V> __device__ void norm_gradient(
 }
 
 #define NORMS(V) \
-    extern "C" __global__ void norm_parts_##V(const T* x, A* parts, int rows, int channels, int strip) { \
+    extern "C" __global__ void norm_parts_##V(const T* __restrict__ x, A* parts, int rows, int channels, int strip) { \
         norm_parts<V>(x, parts, rows, channels, strip); \
     } \
     extern "C" __global__ void norm_apply_##V( \
-        const T* x, const T* more, T* out, const A* weight, const A* bias, const A* parts, A* stats, A* running_mean, \
+        const T* __restrict__ x, const T* __restrict__ more, T* __restrict__ out, const A* weight, const A* bias, const A* parts, A* stats, A* running_mean, \
         A* running_var, double momentum, double eps, int rows, int channels, int strips, int strip, int span, int relu \
     ) { \
         norm_apply<V>(x, more, out, weight, bias, parts, stats, running_mean, running_var, momentum, eps, rows, channels, strips, strip, span, relu); \
     } \
     extern "C" __global__ void norm_sums_##V( \
-        const T* g, const T* x, const A* weight, const A* stats, A* parts, int rows, int channels, int strip, int relu \
+        const T* __restrict__ g, const T* __restrict__ x, const A* weight, const A* stats, A* parts, int rows, int channels, int strip, int relu \
     ) { \
         norm_sums<V>(g, x, weight, stats, parts, rows, channels, strip, relu); \
     } \
     extern "C" __global__ void norm_gradient_##V( \
-        const T* g, const T* x, T* to, const A* weight, const A* stats, const A* parts, A* to_weight, A* to_bias, \
+        const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ to, const A* weight, const A* stats, const A* parts, A* to_weight, A* to_bias, \
         int rows, int channels, int strips, int span, int relu, int given \
     ) { \
         norm_gradient<V>(g, x, to, weight, stats, parts, to_weight, to_bias, rows, channels, strips, span, relu, given); \
@@ -370,6 +371,9 @@ template <int V> __device__ void norm_gradient(
 
 NORMS(1)
 NORMS(4)
+#if defined(HALF) || defined(BRAIN)
+NORMS(8)
+#endif
 
 // --- pooling ---------------------------------------------------------------------------------------------
 // The largest of each window, and which of its elements it is; NaN is larger than all, and the first of equal ones it is.
