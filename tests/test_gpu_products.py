@@ -16,6 +16,7 @@ from test_gpu_images import cudnn, gpu  # noqa: F401 - fixtures
 import dsviz as ds
 from dsviz import nn
 from dsviz.bench import resnet
+from engine.gpu import optim
 
 pytestmark = [
     pytest.mark.skipif(emulated.COMPILER is None, reason="the kernels are compiled as C++ here, by g++"),
@@ -32,6 +33,8 @@ def refused(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     def refuse(*_: Any, **__: Any) -> Any:
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
 
+    for cache in ("_tables", "_kept"):  # what is kept here is none of CuPy's, should it be there
+        monkeypatch.setattr(optim, cache, {})
     for name in BY_CUBLAS:
         monkeypatch.setattr(gpu, name, refuse)
     for name in ("__matmul__", "__rmatmul__"):

@@ -5,6 +5,7 @@ CuPy's compiler runs without holding Python up, and CuPy keeps what it made on d
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Sequence
@@ -62,6 +63,8 @@ class Compilation:
         if self._thread.is_alive():
             return False
         self.library = self._module
+        if self.library is None and not self.error:  # a child of the program after fork has no such thread
+            self.error = "the process was forked while it compiled"
         return True
 
     def wait(self) -> None:
@@ -106,6 +109,7 @@ class Kernel:
         )
 
 
+@functools.lru_cache(maxsize=1024)
 def extent(traits: Traits, rows: int, row: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Blocks and threads: along the columns first, then over the rows.
 

@@ -24,8 +24,8 @@ def jit(target: Any = None) -> Any:
     """Compile what `target`, a function or a module, runs, from its first call on and whatever the size of its parts.
 
     Python runs as written each time; the first calls compute op by op while the compiler works beside them: the system's
-    for C, or CUDA's for what is on a GPU. Gives the
-    function wrapped, or the same module (or class of modules) marked. `@ds.jit` and `@ds.jit()` both do.
+    for C, or CUDA's for what is on a GPU. Gives the function wrapped, or the same module (or class of modules) marked.
+    `@ds.jit` and `@ds.jit()` both do.
     Raises `TypeError` for anything that cannot be called.
 
     >>> @jit
