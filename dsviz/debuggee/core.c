@@ -10,9 +10,9 @@
 #error "records are little-endian"
 #endif
 
-enum { HEAD = 8, NODE = 24, PLACE = 25, HEADER = 4096, SAMPLE = 15, BACKWARD = 1, OPTIMIZER = 2, MARK = 0xC1, SMALL = 251, MOST_INPUTS = 250, MOST_WORDS = 255 };
+enum { HEAD = 8, NODE = 24, PLACE = 25, HEADER = 4096, SAMPLE = 15, BACKWARD = 1, OPTIMIZER = 2, MARK = 0xC1, SMALL = 251, TURN = 253, MOST_INPUTS = 250, MOST_WORDS = 255 };
 
-static PyObject *Watched, *Backward, *Node, *Buffer, *ModuleCall, *Tracer, *Lane, *Spot, *Site, *Like, *Ring;
+static PyObject *Watched, *Backward, *Node, *Buffer, *ModuleCall, *Tracer, *Lane, *Spot, *Site, *Like, *Ring, *Loop;
 static PyObject *category_of, *zero;
 
 static struct { Py_ssize_t op, inputs, kwargs, code, lasti, requires, shape, dtype; } n;
@@ -27,9 +27,11 @@ static struct { Py_ssize_t depth, chain, around, spot; } e;
 static struct { Py_ssize_t number, shape, dtype, nbytes, saved, outputs, attrs, given, name, value; } k;
 static struct { Py_ssize_t ring, waiting, summarizes; } o;
 static struct { Py_ssize_t map, head, capacity, limit, end, closed, lost; } r;
-static Py_ssize_t moved, calls;
+static struct { Py_ssize_t open, left, moved; } q;
+static struct { Py_ssize_t site, turn, told; } g;
+static Py_ssize_t calls;
 
-#define NAMES(X) X(flush) X(find) X(spot_at) X(id) X(_op_start) X(_op_finish) X(_other) X(_spot_of_twin) X(_look_before) X(_look_after)
+#define NAMES(X) X(flush) X(_turn) X(find) X(spot_at) X(id) X(_op_start) X(_op_finish) X(_other) X(_spot_of_twin) X(_look_before) X(_look_after)
 NAMES(NAMED)
 
 static inline int is(PyObject *object, PyObject *type) { return object != NULL && (PyObject *)Py_TYPE(object) == type; }
@@ -131,6 +133,78 @@ python:
     return PyObject_CallMethodOneArg(lane, s_find, node);
 }
 
+/* Write a packed record, with its length before it, where nothing waits and there is room: 1, 0 left to Python, -1 failed. */
+static int put_into(PyObject *outlet, const void *record, int64_t size)
+{
+    PyObject *ring = AT(outlet, o.ring), *waiting = AT(outlet, o.waiting), *after;
+    Py_buffer view;
+    if (!is(ring, Ring) || !PyList_CheckExact(waiting) || PyList_GET_SIZE(waiting)) return 0;
+    int64_t head = number(AT(ring, r.head)), capacity = number(AT(ring, r.capacity));
+    if (head < 0 || capacity <= 0 || head + size > number(AT(ring, r.limit))) return 0;
+    int64_t place = HEADER + head % capacity;
+    if (place + size > number(AT(ring, r.end))) return 0;
+    if ((after = PyLong_FromLongLong(head + size)) == NULL) return -1;
+    if (PyObject_GetBuffer(AT(ring, r.map), &view, PyBUF_WRITABLE) < 0) {
+        Py_DECREF(after);
+        return -1;
+    }
+    int room = place + size <= view.len;
+    if (room) {
+        memcpy((char *)view.buf + place, record, size);
+        __atomic_store_n((uint64_t *)view.buf + HEAD, (uint64_t)(head + size), __ATOMIC_RELEASE);
+        put_new(ring, r.head, after);
+    }
+    PyBuffer_Release(&view);
+    Py_DECREF(after);
+    return room;
+}
+
+/* `RingOutlet.turn`, or what it stands for. */
+static int turned(PyObject *tracer, PyObject *lane, PyObject *loop, int64_t index)
+{
+    int64_t site = number(AT(loop, g.site)), time = nanoseconds(), began = number(AT(tracer, t.began));
+    if (time < 0) return -1;
+    if (site >= 0 && site <= UINT32_MAX && index >= 0 && index <= INT32_MAX && began >= 0 && time >= began) {
+        time -= began;
+        uint32_t record[] = {24, MARK | TURN << 8, (uint32_t)site, 0, (uint32_t)index, (uint32_t)time, (uint32_t)(time >> 32)};
+        int done = put_into(AT(lane, l.outlet), record, sizeof record);
+        if (done) return done < 0 ? -1 : 0;
+    }
+    PyObject *number_of = PyLong_FromLongLong(index), *done = NULL;
+    if (number_of != NULL) done = PyObject_CallMethodObjArgs(lane, s__turn, AT(loop, g.site), number_of, NULL);
+    Py_XDECREF(number_of);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* `Pending.flush`: tell the turns that began since the last time. */
+static int flush(PyObject *tracer, PyObject *lane)
+{
+    PyObject *pending = AT(lane, l.pending), *open = AT(pending, q.open), *left = AT(pending, q.left), *done;
+    if (!PyList_CheckExact(open) || !PyList_CheckExact(left) || PyList_GET_SIZE(left)) {
+        done = PyObject_CallMethodNoArgs(pending, s_flush);
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
+    }
+    put_new(pending, q.moved, Py_False);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(open); i++) {
+        PyObject *loop = PyList_GET_ITEM(open, i), *turn;
+        if (!is(loop, Loop)) return PyErr_Format(PyExc_TypeError, "no loop"), -1;
+        turn = AT(loop, g.turn);
+        int64_t index = number(turn), told = number(AT(loop, g.told)); /* -1 where none was told */
+        if (index == told) continue;
+        Py_INCREF(loop);
+        Py_INCREF(turn);
+        /* A turn that does not begin a new execution must not look like one. */
+        int failed = told < 0 && index > 0 && turned(tracer, lane, loop, 0) < 0;
+        put(loop, g.told, turn);
+        failed = failed || turned(tracer, lane, loop, index) < 0;
+        Py_DECREF(loop);
+        if (failed) return -1;
+    }
+    return 0;
+}
+
 /* Say in the ring's header which node starts: after a crash it is what ran. */
 static int breadcrumb(PyObject *lane, int64_t id, PyObject *place)
 {
@@ -179,9 +253,8 @@ static PyObject *op_start(PyObject *tracer, PyObject *const *words, Py_ssize_t c
         return left_to_python(tracer, s__op_start, kind, node);
     }
     put_new(lane, l.decided, zero);
-    if (AT(AT(lane, l.pending), moved) == Py_True) {
-        if ((done = PyObject_CallMethodNoArgs(AT(lane, l.pending), s_flush)) == NULL) goto failed;
-        Py_DECREF(done);
+    if (AT(AT(lane, l.pending), q.moved) == Py_True) {
+        if (flush(tracer, lane) < 0) goto failed;
     }
     if (twin == Py_None)
         spot = find(lane, node);
@@ -343,29 +416,9 @@ static int told_of(Record *record, PyObject *node, int back, PyObject *like, int
 /* `RingOutlet.ran` where the record has room: 1 written, 0 left to Python, -1 failed. */
 static int packed(PyObject *outlet, PyObject *node, int back, PyObject *like, int64_t id, int64_t began)
 {
-    PyObject *ring = AT(outlet, o.ring), *waiting = AT(outlet, o.waiting), *after;
     Record record;
-    Py_buffer view;
-    if (!is(ring, Ring) || !PyList_CheckExact(waiting) || PyList_GET_SIZE(waiting)) return 0;
     if (!told_of(&record, node, back, like, id, began)) return 0;
-    int64_t head = number(AT(ring, r.head)), capacity = number(AT(ring, r.capacity)), size = record.words[0] + 4;
-    if (head < 0 || capacity <= 0 || head + size > number(AT(ring, r.limit))) return 0;
-    int64_t place = HEADER + head % capacity;
-    if (place + size > number(AT(ring, r.end))) return 0;
-    if ((after = PyLong_FromLongLong(head + size)) == NULL) return -1;
-    if (PyObject_GetBuffer(AT(ring, r.map), &view, PyBUF_WRITABLE) < 0) {
-        Py_DECREF(after);
-        return -1;
-    }
-    int room = place + size <= view.len;
-    if (room) {
-        memcpy((char *)view.buf + place, record.words, size);
-        __atomic_store_n((uint64_t *)view.buf + HEAD, (uint64_t)(head + size), __ATOMIC_RELEASE);
-        put_new(ring, r.head, after);
-    }
-    PyBuffer_Release(&view);
-    Py_DECREF(after);
-    return room;
+    return put_into(outlet, record.words, record.words[0] + 4);
 }
 
 static PyObject *op_finish(PyObject *tracer, PyObject *const *words, Py_ssize_t count)
@@ -426,7 +479,7 @@ static int bound(PyObject *from)
     struct { const char *name; PyObject **into; } all[] = {
         {"Watched", &Watched}, {"Backward", &Backward}, {"Node", &Node}, {"Buffer", &Buffer},
         {"ModuleCall", &ModuleCall}, {"Tracer", &Tracer}, {"Lane", &Lane}, {"Spot", &Spot}, {"Site", &Site},
-        {"Like", &Like}, {"RingWriter", &Ring}, {"RingOutlet", &Outlet}, {"Walker", &Walker}, {"Pending", &Pending},
+        {"Like", &Like}, {"RingWriter", &Ring}, {"RingOutlet", &Outlet}, {"Walker", &Walker}, {"Pending", &Pending}, {"Loop", &Loop},
         {"CATEGORY", &category_of}, {"getframe", &getframe},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -468,7 +521,9 @@ static int bound(PyObject *from)
     SLOT(o.ring, Outlet, "ring") SLOT(o.waiting, Outlet, "_waiting") SLOT(o.summarizes, Outlet, "summarizes")
     SLOT(r.map, Ring, "_map") SLOT(r.head, Ring, "head") SLOT(r.capacity, Ring, "capacity")
     SLOT(r.limit, Ring, "_limit") SLOT(r.end, Ring, "_end") SLOT(r.closed, Ring, "closed") SLOT(r.lost, Ring, "_lost")
-    SLOT(moved, Pending, "moved") SLOT(calls, Walker, "calls")
+    SLOT(q.moved, Pending, "moved") SLOT(q.open, Pending, "_open") SLOT(q.left, Pending, "_left")
+    SLOT(g.site, Loop, "site") SLOT(g.turn, Loop, "turn") SLOT(g.told, Loop, "told")
+    SLOT(calls, Walker, "calls")
     Py_DECREF(Walker);
     Py_DECREF(Pending);
     Py_DECREF(Outlet);

@@ -70,7 +70,7 @@ def _objects() -> dict[str, Any]:
     from dsviz.debuggee.into_ring import RingOutlet
     from dsviz.debuggee.lanes import Lane, Like, Site, Spot
     from dsviz.debuggee.outlets import CATEGORY
-    from dsviz.debuggee.probes import Pending
+    from dsviz.debuggee.probes import Loop, Pending
     from dsviz.debuggee.tracer import Tracer
     from dsviz.debuggee.values import SMALL, Told, Values
     from dsviz.wire.packed import FIXED, MOST_INPUTS, MOST_WORDS, SMALL_SIZE
@@ -85,7 +85,7 @@ def _objects() -> dict[str, Any]:
     return {
         "Watched": Watched, "Backward": Backward, "Node": Node, "Buffer": Buffer, "ModuleCall": ModuleCall,
         "Tracer": Tracer, "Lane": Lane, "Spot": Spot, "Site": Site, "Like": Like, "RingWriter": RingWriter,
-        "RingOutlet": RingOutlet, "Walker": Walker, "Pending": Pending, "CATEGORY": CATEGORY,
+        "RingOutlet": RingOutlet, "Walker": Walker, "Pending": Pending, "Loop": Loop, "CATEGORY": CATEGORY,
         "SMALL_SIZE": SMALL_SIZE, "FIXED": FIXED, "MOST_INPUTS": MOST_INPUTS,
         "MOST_WORDS": MOST_WORDS, "getframe": sys._getframe, "Values": Values, "Told": Told, "Op": Op,
         "ndarray": np.ndarray, "writes": writes, "part": PART.name, "SMALL": SMALL,
