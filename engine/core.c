@@ -22,7 +22,7 @@ static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, n
 static struct { Py_ssize_t category, id, key, nbytes, node, reused, told; } u;
 static struct { Py_ssize_t alive, waiting, mark, nbytes, ids, wait; } m;
 static struct { Py_ssize_t op_start, op_finish, buffer, buffers; } s;
-static struct { Py_ssize_t arg_names, on_numpy, pooled, vjp, cross, saves_args, saves_out, fuses; } o;
+static struct { Py_ssize_t arg_names, on_numpy, vjp, cross, saves_args, saves_out, fuses; } o;
 static Py_ssize_t i_index, i_closed, w_count, any_switch;
 
 #define NAMES(X)                                                                                                    \
@@ -375,10 +375,9 @@ static PyObject *computed(PyObject *node, PyObject *op, PyObject *args, PyObject
     for (int i = 1; i < 4; i++) Py_XINCREF(words[i]);
     PyObject *function = AT(op, o.on_numpy);
     int64_t size = bytes_of(words[1]);
-    if (size >= LARGE && truth(AT(op, o.pooled))) {
-        words[0] = function;
-        out = PyObject_Vectorcall(compute, words, count + 1, NULL);
-    } else if (size >= 0)
+    if (size >= LARGE)
+        out = PyObject_CallFunctionObjArgs(compute, op, arrays, NULL);
+    else if (size >= 0)
         out = PyObject_Vectorcall(function, words + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     for (int i = 1; i < 4; i++) Py_XDECREF(words[i]);
     if (out == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
@@ -727,7 +726,7 @@ static int bound(PyObject *from)
         {"order", &orders}, {"NO_KWARGS", &no_kwargs}, {"begin", &py_begin}, {"finish", &py_finish},
         {"begin_backward", &py_begin_backward}, {"finish_backward", &py_finish_backward}, {"leaf", &py_leaf},
         {"raised", &py_raised}, {"explained", &py_explained}, {"settle", &settle},
-        {"compute", &compute}, {"asarray", &asarray}, {"getframe", &getframe},
+        {"computed", &compute}, {"asarray", &asarray}, {"getframe", &getframe},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (given(from, all[i].name, all[i].into) < 0) return -1;
@@ -757,7 +756,7 @@ static int bound(PyObject *from)
     SLOT(m.nbytes, of_memory, "nbytes") SLOT(m.ids, of_memory, "_ids") SLOT(m.wait, of_memory, "_wait")
     SLOT(s.op_start, of_bus, "op_start") SLOT(s.op_finish, of_bus, "op_finish") SLOT(s.buffer, of_bus, "buffer")
     SLOT(s.buffers, of_bus, "buffers")
-    SLOT(o.arg_names, Op, "arg_names") SLOT(o.on_numpy, Op, "on_numpy") SLOT(o.pooled, Op, "pooled")
+    SLOT(o.arg_names, Op, "arg_names") SLOT(o.on_numpy, Op, "on_numpy")
     SLOT(o.vjp, Op, "vjp") SLOT(o.cross, Op, "cross") SLOT(o.saves_args, Op, "saves_args")
     SLOT(o.saves_out, Op, "saves_out")
     SLOT(i_index, (PyObject *)Py_TYPE(iteration), "index") SLOT(i_closed, (PyObject *)Py_TYPE(iteration), "closed")

@@ -23,9 +23,10 @@ from engine.native.extension import Extension
 from engine.node import NO_KWARGS, REACH, Backward, Node, Watched, behind, ids, order, settle
 from engine.op import Op
 from engine.pending import Product
-from engine.pool import LARGE, compute
+from engine.pool import LARGE
 from engine.switches import switches
 from engine.tensor import Parameter, Tensor
+from engine.woven import computed
 from engine.writes import writes
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -91,7 +92,7 @@ def used() -> bool:
 def _objects() -> dict[str, Any]:
     return {
         **_PYTHON, "leaf": watched._leaf, "raised": watched.raised, "explained": watched.explained, "settle": settle,
-        "compute": compute, "asarray": np.asarray, "getframe": sys._getframe, "LARGE": LARGE, "REACH": REACH,
+        "computed": computed, "asarray": np.asarray, "getframe": sys._getframe, "LARGE": LARGE, "REACH": REACH,
         "NO_KWARGS": NO_KWARGS, "Watched": Watched, "Backward": Backward, "Node": Node, "Buffer": Buffer,
         "Product": Product, "Op": Op, "ndarray": np.ndarray, "bus": bus, "memory": memory, "iteration": iteration,
         "switches": switches, "writes": writes, "state": state, "config": config._current, "internal": INTERNAL,
