@@ -1,4 +1,4 @@
-"""Faster kernels for a GPU: cuDNN's convolutions and batch norm where it is installed, and kernels of our own.
+"""Faster kernels for a GPU: cuDNN's convolutions where it is installed, cuBLAS's products, and kernels of our own.
 
 CuPy serves without them. Its functions take 10 to 20 us of the CPU's time each, so what counts here is how few
 launches an op takes; `kernels.cu` is compiled once for each element type, and CuPy keeps the result on disk.
