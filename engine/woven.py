@@ -72,6 +72,13 @@ def _kind(value: Any, dtype: Any) -> Any:
     return (value.requires,) if hasattr(value, "requires") else NotImplemented
 
 
+def _plain(value: Any) -> bool:
+    """Whether an attribute can be part of a key."""
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    return value is None or type(value) in (int, float, bool, str)
+
+
 def _attributes(kwargs: dict[str, Any]) -> Any:
     from engine.jit.rules import word
 
@@ -83,7 +90,7 @@ def _program(
 ) -> Any:
     """The program of a rule for values like these, None where there is none; and the numbers that are given to it."""
     kinds = [_kind(v, dtype) for v in values]
-    if NotImplemented in kinds:
+    if NotImplemented in kinds or not all(map(_plain, kwargs.values())):
         return None, ()
     numbers = tuple(v for v, k in zip(values, kinds, strict=True) if k is float or k is int)
     key = (which, tuple(kinds), dtype.char, ndim, _attributes(kwargs) if kwargs else ())

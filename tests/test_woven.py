@@ -197,3 +197,8 @@ def test_results_are_fresh_and_arguments_are_left() -> None:
     first.mul_(0)
     np.testing.assert_array_equal(x.numpy(), before)
     np.testing.assert_array_equal(two.numpy(), next(one).numpy())
+
+
+def test_an_attribute_that_is_no_plain_value_has_no_program() -> None:
+    x = array(*SHAPE)
+    assert woven._program(None, "none", [x], {"sizes": [1, 2]}, x.dtype, 2) == (None, ())
