@@ -407,6 +407,7 @@ from engine.partition import Partition, partition
 from engine.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from engine.reuse import report as reuse_report
 from engine.settings import *  # noqa: F403
+from engine.size import Size
 from engine.state_dict import StateError
 from engine.stream import stream_graph
 from engine.switches import switches
@@ -426,7 +427,6 @@ if TYPE_CHECKING:
     from engine import utils as utils
 
 # What PyTorch has as types and constants, and NumPy has already.
-Size = tuple  # type: ignore[type-arg]
 finfo, iinfo = _numpy.finfo, _numpy.iinfo
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None

@@ -31,6 +31,7 @@ from engine.ops.nested import on_arrays
 from engine.ops.norm import BATCH_NORM, follow
 from engine.pending import Masked, Remade, Unwritten, there, waiting
 from engine.pool import is_last
+from engine.size import Size
 from engine.tensor import Tensor
 
 # Elements from which one pass less is worth the trouble.
@@ -129,9 +130,9 @@ class Foreseen(Tensor):
         waiting.pop(id(self), None)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """Size of each dimension; known without the value."""
-        return self.node.shape
+        return Size(self.node.shape)
 
     @property
     def dtype(self) -> Any:

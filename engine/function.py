@@ -365,7 +365,8 @@ def _vjp(cls: type[Function], xp: Any, g: Any, out: Any, *operands: Any, context
                     )
                 )
             continue
-        fitting.append(_fitting(name, argument, value, next(rest), not differentiable) if wanted else None)
+        operand = next(rest)  # also of an argument that wants no gradient
+        fitting.append(_fitting(name, argument, value, operand, not differentiable) if wanted else None)
     return tuple(fitting)
 
 

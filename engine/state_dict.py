@@ -107,7 +107,7 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> LoadResult:
     unexpected = [key for key in state if key not in places and key not in extras]
     values = {key: _array(key, state[key]) for key in places if key in state}
     mismatched = [
-        (key, places[key].shape, tuple(value.shape))
+        (key, tuple(places[key].shape), tuple(value.shape))
         for key, value in values.items()
         if tuple(value.shape) != places[key].shape
     ]

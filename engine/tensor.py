@@ -25,6 +25,7 @@ from engine.ops import indexing
 from engine.ops.cast import cast, contiguous
 from engine.ops.layout import permute, transpose
 from engine.pending import settle
+from engine.size import Size
 from engine.text import tensor_text
 from engine.writing import Writing
 
@@ -69,9 +70,9 @@ class Tensor(Writing, Methods, Latecomers):
     # --- what it is ---
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """Size of each dimension, a tuple."""
-        return self.array.shape  # type: ignore[no-any-return]
+        return Size(self.array.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of dimension `dim`."""

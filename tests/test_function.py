@@ -299,3 +299,30 @@ def test_second_use_after_release_is_told() -> None:
     out.backward()
     with pytest.raises(RuntimeError, match="second time"):
         out.backward()
+
+
+class Filled(ds.autograd.Function):
+    """Writes into a buffer that wants no gradient, as torchdiffeq does."""
+
+    @staticmethod
+    def forward(ctx: Any, buffer: Any, value: Any, index: Any) -> Any:
+        ctx.index = index
+        buffer.data[index] = value
+        return buffer
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        return grad, grad[ctx.index], None
+
+
+def test_the_gradient_of_an_argument_beside_one_that_wants_none() -> None:
+    x = ds.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    buffer = ds.zeros(3, 4)
+    parts = []
+    for i in range(4):
+        buffer = Filled.apply(buffer, x * (i + 1), (..., i))
+        parts.append((buffer[..., : i + 1] * 2.0).sum())
+    # Each part saved a view of what was filled by then; what is filled later lies elsewhere.
+    sum(parts).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [sum(2.0 * (i + 1) * (4 - i) for i in range(4))] * 3

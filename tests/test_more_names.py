@@ -103,6 +103,8 @@ PLAIN: dict[str, Any] = {
     "is_same_size": lambda t, n: [n.is_same_size(n), t.is_same_size(n, n[0])],
     "storage_offset": lambda t, n: [n.storage_offset(), n[1].storage_offset(), n[1, 1:].storage_offset(), n.t().storage_offset()],
     "as_strided": lambda t, n: t.as_strided(n, (2, 2), (1, 2)).tolist(),
+    "as_strided of rows that are columns": lambda t, n: n.t().as_strided((2, 2), (1, 2)).tolist(),
+    "as_strided of one place": lambda t, n: n.t().as_strided((), ()).tolist(),
     "as_strided of a view": lambda t, n: n[1].as_strided((2,), (2,)).tolist(),
     "as_strided from memory's start": lambda t, n: n[1].as_strided((2,), (2,), 3).tolist(),
     "resize_as_": lambda t, n: (n * 1).resize_as_(t.zeros(3, 1)).tolist(),
@@ -155,8 +157,14 @@ def test_random_fills() -> None:
     ("call", "message"),
     [
         (lambda: ds.gcd(ds.ones(2), 3), "gcd is of whole numbers, got float32"),
-        (lambda: ds.as_strided(ds.ones(3), (4,), (1,)), r"reach from element 0 to 3, input \[3\] has 3"),
-        (lambda: ds.as_strided(ds.ones(3, 2).t(), (4,), (1,)), "contiguous"),
+        (
+            lambda: ds.as_strided(ds.ones(3), (4,), (1,)),
+            r"reach from element 0 to 3, and input \[3\] with the strides \[1\] has none",
+        ),
+        (
+            lambda: ds.as_strided(ds.ones(3, 4)[:, 1:3], (4,), (1,)),
+            r"with the strides \[4, 1\] has none at some",
+        ),
         (lambda: ds.linalg.lu(ds.ones(2, 3)), r"lu needs square matrices, got \[2, 3\]"),
         (lambda: ds.hann_window(-1), "0 or more, got -1"),
         (lambda: ds.hann_window(3, size=2), "no option 'size'"),

@@ -17,11 +17,10 @@ from dsviz.diagnose.doors import RATES_KEPT, doors, moved
 from dsviz.diagnose.origin import makers
 from dsviz.diagnose.record import ParameterFacts, Record, Seen, Steps, Units
 from dsviz.diagnose.structure import pattern
-from engine.backend import owner
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.location import is_engine_code, line_of, locals_of
+from engine.location import is_engine_code, locals_of
 from engine.module import Module, ModuleCall
 from engine.node import Node
 from engine.optim.optimizer import Optimizer
@@ -423,11 +422,9 @@ class Watch:
 
     def _begins(self, facts: ParameterFacts, array: Any) -> None:
         """What a parameter's first values are, and who wrote them."""
-        note = writes._last.get(id(owner(array)))
-        if note is not None and note[1]() is owner(array) and note[3] is not None:
-            written = note[3].co_filename, line_of(note[3], note[4])
-            if written != (facts.file, facts.line):  # a layer's own first values are nobody's mistake
-                facts.written = written
+        written = writes.last(array)
+        if written is not None and written != (facts.file, facts.line):
+            facts.written = written  # a layer's own first values are nobody's mistake
         facts.size = float(np.linalg.norm(array)) if array.size <= LARGEST else 1.0
         facts.zero = array.ndim >= 2 and facts.size == 0
         facts.spread = facts.size / math.sqrt(max(array.size, 1))

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import late
 from engine.backend import CPU, Device, device_of
+from engine.size import Size
 from engine.tensor import Parameter, Tensor
 
 _slot: Any = Tensor.__dict__["array"]
@@ -37,9 +38,9 @@ class Lazy(Tensor):
         self.__class__ = Tensor  # type: ignore[assignment]
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """Size of each dimension."""
-        return self.node.shape
+        return Size(self.node.shape)
 
     @property
     def ndim(self) -> int:
@@ -94,9 +95,9 @@ class Lent(Tensor):
         fill(self, value)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """Size of each dimension."""
-        return raw(self).shape  # type: ignore[no-any-return]
+        return Size(raw(self).shape)
 
     @property
     def ndim(self) -> int:

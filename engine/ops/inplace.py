@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from engine.tensor import Tensor
 
 
+PLAIN = (int, slice, type(None), type(Ellipsis))
+
+
 def replace(target: Tensor, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] = NO_KWARGS) -> Tensor:
     """Compute `op` and write the result into `target`'s memory; its node becomes that of the result.
 
@@ -33,7 +36,7 @@ def replace(target: Tensor, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any
         # What the op saves must not be the memory that is written to next.
         if op.saves and any(getattr(a, "requires_grad", False) for a in args):
             args = tuple(_copy(a) if a is target else a for a in args)
-    return _take(target, op.name, apply(op, args, kwargs))
+    return _take(target, op.name, apply(op, args, kwargs), kwargs.get("index"))
 
 
 def put(
@@ -69,9 +72,9 @@ def over(target: Any, function: Callable[..., Tensor], *args: Any) -> Tensor:
     return target  # type: ignore[no-any-return]
 
 
-def _take(target: Tensor, name: str, result: Tensor) -> Tensor:
-    """Write `result` into `target`, and let gradients know."""
-    _write(target, name, result)
+def _take(target: Tensor, name: str, result: Tensor, index: Any = None) -> Tensor:
+    """Write `result` into `target`, and let gradients know. Only what `index` picks is another than before, if given."""
+    _write(target, name, result, index)
     if not state.grad:
         if not target.node.requires:
             target.node = result.node
@@ -83,7 +86,7 @@ def _take(target: Tensor, name: str, result: Tensor) -> Tensor:
     return target
 
 
-def _write(target: Tensor, name: str, result: Tensor) -> None:
+def _write(target: Tensor, name: str, result: Tensor, index: Any) -> None:
     if result.array.dtype != target.array.dtype and result.array.dtype.kind not in _holds(
         target.array.dtype.kind
     ):
@@ -112,7 +115,15 @@ def _write(target: Tensor, name: str, result: Tensor) -> None:
     values = target.array
     settle()
     values[...] = result.array
-    writes.note(target.array, name + "_")
+    writes.note(target.array, name + "_", None if index is None else _part(target.array, index))
+
+
+def _part(array: Any, index: Any) -> Any:
+    """The view of an array's elements that plain indices and slices pick; None for other indices, or no NumPy array."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if type(array) is not np.ndarray or not all(type(p) in PLAIN for p in parts):
+        return None
+    return array[(*parts, ...) if Ellipsis not in parts else parts]  # a view also of one element
 
 
 def _holds(kind: str) -> str:

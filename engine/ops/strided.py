@@ -29,9 +29,9 @@ __all__ = [
 def as_strided(
     input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
 ) -> Tensor:
-    """The elements at `storage_offset + Σ index · stride` of a contiguous tensor: a copy, with a gradient.
+    """The elements at `storage_offset + Σ index · stride` of the tensor's memory: a copy, with a gradient.
 
-    Raises `RuntimeError` for a tensor that is not contiguous, and for places it does not have.
+    Raises `RuntimeError` for places where the tensor has no element.
 
     >>> import engine as ds
     >>> ds.as_strided(ds.arange(5), (3, 2), (1, 1)).tolist()
@@ -44,21 +44,34 @@ def as_strided(
                 f"as_strided: size {list(shape)} and stride {list(steps)} have to have the same length"
             )
         )
-    if not input.is_contiguous():
-        raise located(RuntimeError("as_strided: input has to be contiguous; call contiguous() on it first"))
     start = 0 if storage_offset is None else int(storage_offset) - input.storage_offset()
-    places = np.full(shape, start, np.int64)
-    for d, step in enumerate(steps):
-        places += np.arange(shape[d]).reshape(-1, *[1] * (len(shape) - d - 1)) * step
-    have = int(np.prod(input.shape))
-    if places.size and (places.min() < 0 or places.max() >= have):
+    places = _places(shape, steps) + start
+    if input.is_contiguous():
+        have = int(np.prod(input.shape))
+        missing = bool(places.size) and (places.min() < 0 or places.max() >= have)
+    else:  # which of its elements lie there
+        own = _places(input.shape, input.stride()).reshape(-1)
+        have, order = own.size, np.argsort(own, kind="stable")
+        found = np.minimum(np.searchsorted(own, places, sorter=order), max(have - 1, 0))
+        missing = bool(places.size) and (have == 0 or bool((own[order[found]] != places).any()))
+        places = places if missing else order[found]
+    if missing:
         raise located(
             RuntimeError(
                 f"as_strided: size {list(shape)}, stride {list(steps)} and storage_offset {start} reach from element "
-                f"{places.min()} to {places.max()}, input {shape_text(input.shape)} has {have}"
+                f"{places.min()} to {places.max()}, and input {shape_text(input.shape)} with the strides "
+                f"{list(input.stride())} has none at some of them"
             )
         )
     return getitem(reshape(input, -1), places)
+
+
+def _places(shape: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How far from the first each element lies."""
+    places = np.zeros(shape, np.int64)
+    for d, step in enumerate(steps):
+        places = places + np.arange(shape[d]).reshape(-1, *[1] * (len(shape) - d - 1)) * step
+    return places
 
 
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Tensor:

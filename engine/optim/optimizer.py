@@ -286,7 +286,7 @@ class Optimizer(Hooked):
         ):
             return given
         for parameter in given:
-            writes.note(parameter.array, self.op.name, frame)
+            writes.note(parameter.array, self.op.name, frame=frame)
         return []
 
     def _one(
@@ -297,7 +297,7 @@ class Optimizer(Hooked):
         update = self.update if parameter.array.dtype.kind != "c" else self._update_parts
         if not bus.active:
             update(parameter.array, gradient.array, kept, group)
-            writes.note(parameter.array, self.op.name, frame)
+            writes.note(parameter.array, self.op.name, frame=frame)
             return
         node = blank(Watched)
         node.op = self.op
@@ -311,7 +311,7 @@ class Optimizer(Hooked):
         arrays = [parameter.array, gradient.array]
         loud = begin(node, arrays)
         update(parameter.array, gradient.array, kept, group)
-        writes.note(parameter.array, self.op.name, frame)
+        writes.note(parameter.array, self.op.name, frame=frame)
         if loud:
             node.duration = perf_counter_ns() - node.start
             for value in kept.values():
