@@ -242,6 +242,10 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
     return tensor
 
 
+# Of the two above, which the compiled core may stand in for while a program runs.
+CODES = (unary.__code__, binary.__code__)
+
+
 def sizeable(args: tuple[Any, ...]) -> bool:
     """Whether one of the arguments is large, or put off itself."""
     for arg in args:

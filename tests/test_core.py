@@ -279,6 +279,18 @@ def test_a_program_that_trains_on_is_applied_by_it(buildable: None, monkeypatch:
     assert type(arithmetic.binary).__name__ == "function"
 
 
+def test_a_debugger_may_come_to_a_program_that_is_applied_by_it(buildable: None) -> None:
+    code = (
+        "import sys\nimport dsviz as ds\nfrom engine import core\n"
+        "core.apply_by(core.extension.build())\n"
+        "assert not [n for n in sys.modules if n.startswith('dsviz.debuggee')]\n"
+        "ds.listen(0)\n"
+        "x = ds.ones(2, requires_grad=True)\n(x * 2).sum().backward()\nprint(x.grad.tolist())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == "[2.0, 2.0]\n", ran.stderr
+
+
 def test_it_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     extension = Extension("engine_core", engines.extension.source)
     monkeypatch.setenv(SWITCH, "0")

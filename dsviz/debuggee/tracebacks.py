@@ -19,7 +19,7 @@ from engine.watched import FOLLOWED
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CALL = Module.__call__.__code__
-_APPLIED = (dispatch.unary.__code__, dispatch.binary.__code__)
+_APPLIED = dispatch.CODES
 
 Place = tuple[int, int]  # the offset of an instruction, its line
 
