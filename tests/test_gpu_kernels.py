@@ -75,3 +75,39 @@ def test_arithmetic_with_numbers_rounds_as_numpy_does(kind: str, launched: list[
         here, there = (ds.tensor(a, device=d) * ds.tensor(b, device=d) for d in ("cpu", "cuda"))
         np.testing.assert_array_equal(here.numpy(), there.cpu().numpy())
     assert launched.count("arithmetic") > 6 * len(NUMBERS)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_classes_count_on_a_gpu_as_on_the_cpu(kind: str, reduction: str, launched: list[str]) -> None:
+    draw = np.random.default_rng(0)
+    flat, images = (
+        draw.standard_normal((300, 5)).astype(kind),
+        draw.standard_normal((2, 5, 3, 4)).astype(kind),
+    )
+    flat[1] = np.inf  # of an item that is ignored
+    some = draw.integers(0, 5, 300)
+    some[::3] = some[1] = -100
+    for x, y in ((flat, some), (flat, np.full(300, -100)), (images, draw.integers(0, 5, (2, 3, 4)))):
+        found = []
+        for device in ("cpu", "cuda"):
+            t = ds.tensor(x, device=device, requires_grad=True)
+            loss = ds.nn.functional.cross_entropy(t, ds.tensor(y, device=device), reduction=reduction)
+            with np.errstate(all="ignore"):
+                (loss * 2).sum().backward()
+            found.append([loss.detach().cpu().numpy(), t.grad.cpu().numpy()])
+        (loss, grad), (far, far_grad) = found
+        assert loss.dtype == far.dtype
+        near: dict[str, float] = {
+            "rtol": 1e-5 if kind == "float32" else 1e-12,
+            "atol": 1e-6 if kind == "float32" else 1e-14,
+        }
+        np.testing.assert_allclose(loss, far, **near)
+        counted = np.isfinite(grad)
+        np.testing.assert_allclose(grad[counted], far_grad[counted], **near)
+    assert launched.count("classes") == 3
+    for wrong in (5, -1):
+        with pytest.raises(IndexError, match=f"class {wrong}(.|\n)*test_gpu_kernels.py"):
+            ds.nn.functional.cross_entropy(
+                ds.ones(2, 5, device="cuda"), ds.tensor([0, wrong], device="cuda"), reduction=reduction
+            )

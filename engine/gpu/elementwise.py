@@ -145,24 +145,44 @@ def layer_norm_gradients(g: Any, x: Any, weight: Any, means: Any, rstds: Any, si
     return to, sums[0], sums[1]
 
 
-def cross_entropy(x: Any, target: Any, ignored: int) -> Any:
-    """(probabilities, losses) of rows of scores and their classes; 0 is the loss of an ignored one."""
-    if x.ndim != 2 or target.dtype != np.int64 or not target.flags.c_contiguous or not _usable(x):
+def classes(target: Any, dtype: Any, ignored: int, mean: bool) -> Any:
+    """(what each class counts, the classes with those that are ignored made 0, the least and the largest on the GPU)."""
+    kind, size = dtype.char, target.size
+    if (
+        target.dtype != np.int64
+        or not 0 < size <= FEW
+        or not in_order(target)
+        or kind not in launch.KINDS
+        or not launch.compiled(kind)
+    ):
+        return None
+    module = cupy()
+    safe, counts, found = (
+        module.empty(target.shape, "int64"),
+        module.empty(target.shape, dtype),
+        module.empty(2, "int64"),
+    )
+    launch.kernel("classes", kind)((1,), (256,), (target, size, ignored, int32(mean), safe, counts, found))
+    return counts, safe, found
+
+
+FEW = 1 << 16  # classes that one block goes through
+
+
+def cross_entropy(x: Any, target: Any, counts: Any) -> Any:
+    """(probabilities, losses) of rows of scores, their classes and what each counts."""
+    if (
+        x.ndim != 2
+        or target.dtype != np.int64
+        or counts.shape != target.shape
+        or not in_order(target)
+        or not _usable(x, counts)
+    ):
         return None
     module, (count, columns) = cupy(), x.shape
     probabilities, loss = module.empty(x.shape, x.dtype), module.empty(count, x.dtype)
-    launch.rows(
-        "cross_entropy",
-        x.dtype.char,
-        count,
-        columns,
-        x,
-        target,
-        probabilities,
-        loss,
-        int32(columns),
-        int64(ignored),
-    )
+    kind = x.dtype.char
+    launch.rows("cross_entropy", kind, count, columns, x, target, counts, probabilities, loss, int32(columns))
     return probabilities, loss
 
 

@@ -293,10 +293,39 @@ __global__ void layer_norm_sums(const T* g, const T* x, const A* means, const A*
     to[((long long)blockIdx.y * 2 + 1) * columns + column] = bias;
 }
 
-// --- cross entropy: a row a block, its probabilities and its loss ------------------------------------------------
-// A class that is ignored has no loss.
+// --- cross entropy: a row a block, its probabilities and its loss; what does not count has no loss -----------------
 
-__global__ void cross_entropy(const T* x, const long long* target, T* probabilities, T* loss, int columns, long long ignored) {
+// Classes as they count, by one block: those that are ignored are made class 0 and count nothing, the others 1, or with
+// `mean` their share. `found` is told the least and the largest class.
+__global__ void classes(const long long* target, long long n, long long ignored, int mean, long long* safe, T* counts, long long* found) {
+    __shared__ long long least[256], most[256], there[256];
+    long long low = 0x7fffffffffffffffll, high = -low - 1, count = 0;
+    for (long long i = threadIdx.x; i < n; i += blockDim.x) {
+        long long own = target[i] == ignored ? 0 : target[i];
+        safe[i] = own;
+        low = min(low, own);
+        high = max(high, own);
+        count += target[i] != ignored;
+    }
+    least[threadIdx.x] = low;
+    most[threadIdx.x] = high;
+    there[threadIdx.x] = count;
+    for (int o = 128; o; o >>= 1) {
+        __syncthreads();
+        if (threadIdx.x < o) {
+            least[threadIdx.x] = min(least[threadIdx.x], least[threadIdx.x + o]);
+            most[threadIdx.x] = max(most[threadIdx.x], most[threadIdx.x + o]);
+            there[threadIdx.x] += there[threadIdx.x + o];
+        }
+    }
+    __syncthreads();
+    A all = (A)(T)(float)there[0];
+    for (long long i = threadIdx.x; i < n; i += blockDim.x)
+        counts[i] = (T)(target[i] == ignored ? mean ? (A)0 / all : (A)0 : mean ? (A)1 / all : (A)1);
+    if (threadIdx.x == 0) { found[0] = least[0]; found[1] = most[0]; }
+}
+
+__global__ void cross_entropy(const T* x, const long long* target, const T* counts, T* probabilities, T* loss, int columns) {
     long long at = (long long)blockIdx.x * columns, chosen = target[blockIdx.x];
     A top = (A)x[at];
     for (int i = threadIdx.x; i < columns; i += blockDim.x) { A v = (A)x[at + i]; top = v > top || v != v ? v : top; }
@@ -305,8 +334,10 @@ __global__ void cross_entropy(const T* x, const long long* target, T* probabilit
     for (int i = threadIdx.x; i < columns; i += blockDim.x) sum += exp((A)x[at + i] - top);
     sum = total(sum);
     for (int i = threadIdx.x; i < columns; i += blockDim.x) probabilities[at + i] = (T)(exp((A)x[at + i] - top) / sum);
-    if (threadIdx.x == 0)
-        loss[blockIdx.x] = (T)(chosen == ignored || chosen < 0 || chosen >= columns ? (A)0 : log(sum) - ((A)x[at + chosen] - top));
+    if (threadIdx.x == 0) {
+        A count = (A)counts[blockIdx.x];
+        loss[blockIdx.x] = (T)(count == (A)0 || chosen < 0 || chosen >= columns ? (A)0 : (log(sum) - ((A)x[at + chosen] - top)) * count);
+    }
 }
 
 __global__ void cross_entropy_gradient(const T* probabilities, const long long* target, const T* each, T* to, long long n, int columns) {

@@ -69,10 +69,30 @@ def _checked(xp: Any, target: Any, classes: int, ignore: int) -> Any:
     valid = target != ignore
     safe = xp.where(valid, target, 0)
     if (bad := outside(safe, classes)) is not None:
-        raise ArgumentProblem(
-            IndexError, f"{{1}} holds class {bad}, but there are classes 0 to {classes - 1}", 1
-        )
+        raise _outside(bad, classes)
     return valid, safe
+
+
+def _outside(bad: int, classes: int) -> ArgumentProblem:
+    return ArgumentProblem(
+        IndexError, f"{{1}} holds class {bad}, but there are classes 0 to {classes - 1}", 1
+    )
+
+
+def _counted_on_gpu(target: Any, dtype: Any, classes: int, ignore: int, how: str) -> tuple[Any, Any] | None:
+    """What each class counts, and the classes with those that are ignored made 0, by one launch."""
+    from engine.gpu import capture
+    from engine.gpu import elementwise as gpu
+
+    made = gpu.classes(target, dtype, ignore, how == "mean")
+    if made is None:
+        return None
+    counts, safe, found = made
+    if not capture.recording:  # nothing can be waited for; the calls before looked
+        least, most = found.tolist()
+        if least < 0 or most >= classes:
+            raise _outside(most if most >= classes else least, classes)
+    return counts, safe
 
 
 def _class_dim(input: Any) -> int:
@@ -214,8 +234,14 @@ def CROSS_ENTROPY(
     if input.ndim != 2 or weight is not None or target.shape != input.shape[:1]:
         _class_shape(input.shape, target.shape, None if weight is None else weight.shape, reduction=reduction)
     d = _class_dim(input)
-    valid, safe = _checked(xp, target, input.shape[d], ignore_index)
-    counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
+    counted = None
+    if on_gpu(xp) and weight is None:
+        counted = _counted_on_gpu(target, input.dtype, input.shape[d], ignore_index, reduction)
+    if counted is not None:
+        counts, safe = counted
+    else:
+        valid, safe = _checked(xp, target, input.shape[d], ignore_index)
+        counts = _nll_weights(xp, valid, safe, weight, input.dtype, reduction)
     if xp is np and input.ndim == 2 and safe is target and weight is None and target.size:
         # The usual case in few steps: every item counts, and alike.
         if input.nbytes >= LEAST:
@@ -237,8 +263,8 @@ def CROSS_ENTROPY(
     if on_gpu(xp) and weight is None:
         from engine.gpu import elementwise as gpu
 
-        if (found := gpu.cross_entropy(input, safe, -1)) is not None:
-            loss = xp.where(counts != 0, found[1] * counts, 0)
+        if (found := gpu.cross_entropy(input, safe, counts)) is not None:
+            loss = found[1]
             return (loss if reduction == "none" else loss.sum()), found[0], counts, safe
     logs = log_softmax_of(xp, input, d)
     picked = xp.take_along_axis(logs, np_expand(safe, d), axis=d).reshape(target.shape)
