@@ -1,6 +1,6 @@
 """The engine's CUDA kernels on the CPU: compiled as C++, thread by thread, for the stand-in for CuPy.
 
-It shows what they compute and that no thread waits for ever, not how fast they are. It needs a compiler of C++20.
+It shows what they compute and that no thread waits for ever, not how fast they are. It needs a compiler of C++17.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,16 @@ import strict_cupy
 
 HEADER = Path(__file__).with_name("emulated.h")
 KERNEL = re.compile(r"__global__ void (\w+)\(")
-COMPILER = shutil.which("g++")
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None
+
+
+@functools.cache
+def has_half() -> bool:
+    """Whether the compiler knows float16."""
+    if COMPILER is None:
+        return False
+    words = [COMPILER, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"]
+    return not subprocess.run(words, input=b"_Float16 half;", capture_output=True, check=False).returncode
 
 
 @functools.cache
@@ -37,7 +47,7 @@ def _compiled(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, list[st
         source.write_text("\n".join([HEADER.read_text(encoding="utf-8"), plain, *calls]), encoding="utf-8")
         library = folder / (hashlib.sha256(plain.encode()).hexdigest()[:16] + ".so")
         assert COMPILER is not None
-        words = [COMPILER, "-std=c++20", "-O2", "-w", "-fPIC", "-shared", *defines]  # fmt: skip
+        words = [COMPILER, "-std=c++17", "-O2", "-w", "-fPIC", "-shared", *defines]  # fmt: skip
         subprocess.run([*words, "-o", str(library), str(source)], check=True, capture_output=True, text=True)
         return ctypes.CDLL(str(library)), names
     finally:
