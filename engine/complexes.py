@@ -101,8 +101,13 @@ def _rule(op: Op, vjp: Callable[..., Any]) -> Callable[..., Any]:
     rule = op.complex
 
     def complex_or_real(xp: Any, g: Any, out: Any, *args: Any, **attrs: Any) -> Any:
-        if not (_any(g) or is_complex(out) or any(is_complex(arg) for arg in args)):
-            return vjp(xp, g, out, *args, **attrs)
+        for value in (g, out, *args):
+            kind = getattr(value, "dtype", None)
+            if kind is not None and kind.kind == "c":
+                break
+        else:
+            if type(g) is not list or not any(map(is_complex, g)):
+                return vjp(xp, g, out, *args, **attrs)
         attrs.pop("spare", None)  # what may be written to in place
         if callable(rule):
             return rule(xp, g, out, *args, **attrs)
@@ -118,11 +123,6 @@ def _rule(op: Op, vjp: Callable[..., Any]) -> Callable[..., Any]:
 
     complex_or_real.__wrapped__ = vjp  # type: ignore[attr-defined]
     return complex_or_real
-
-
-def _any(g: Any) -> bool:
-    """Whether a gradient, or one of those of several results, is complex."""
-    return any(map(is_complex, g)) if isinstance(g, list) else is_complex(g)
 
 
 def _conjugate(xp: Any, g: Any) -> Any:

@@ -439,6 +439,10 @@ class Watch:
         facts = self.record.parameters.get(id(leaf)) or self.record.learners.get(leaf.id)
         if facts is not None:
             facts.gradients += 1
+            if facts.alike and not facts.written[0] and not np.allclose(array, array[:1], rtol=1e-3, atol=0):
+                facts.alike = (
+                    False  # given so, as the poles of a state space are, and with gradients of their own
+                )
             with np.errstate(all="ignore"):
                 wide = np.asarray(array, np.result_type(array, np.float64))
                 facts.norms.append(float(np.linalg.norm(wide.ravel())))
