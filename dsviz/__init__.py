@@ -70,6 +70,7 @@ __all__ += _engine.__all__
 
 _LAZY = {
     "accelerator": ("engine.accelerator", None),
+    "compiler": ("engine.compiler", None),
     "distributed": ("engine.distributed", None),
     "dtype": ("numpy", "dtype"),
     "debug": ("dsviz.debug", None),

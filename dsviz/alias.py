@@ -16,7 +16,7 @@ from typing import Any
 
 # The engine's parts that go by our name, with all that is inside them.
 PARTS = (
-    "accelerator", "amp", "autograd", "backends", "cuda", "distributed", "distributions", "einops", "fft", "func", "linalg", "nn", "onnx", "optim", "special", "testing", "utils",
+    "accelerator", "amp", "autograd", "backends", "compiler", "cuda", "distributed", "distributions", "einops", "fft", "func", "linalg", "nn", "onnx", "optim", "special", "testing", "utils",
 )  # fmt: skip
 
 # Where PyTorch keeps what a package of ours holds in other files: `from torch.nn.modules.conv import Conv2d`.

@@ -852,7 +852,17 @@ for _part in (
     __all__ += _part.__all__
 
 # Subpackages few programs use, loaded when asked for. Not in __all__, which `import dsviz` goes through.
-_LAZY = ("accelerator", "distributed", "distributions", "fft", "func", "special", "testing", "utils")
+_LAZY = (
+    "accelerator",
+    "compiler",
+    "distributed",
+    "distributions",
+    "fft",
+    "func",
+    "special",
+    "testing",
+    "utils",
+)
 
 
 def __getattr__(name: str) -> _Any:

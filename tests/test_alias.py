@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import subprocess
 import sys
+from collections import OrderedDict
 
 import pytest
 
@@ -57,3 +59,40 @@ def test_einops_takes_our_tensors_whichever_is_imported_first(first: str) -> Non
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split(") ") == ["(2, 3, 2", "False\n"]
+
+
+def test_nested_lists_are_taken_apart_and_put_together_as_pytorch_does() -> None:
+    torch_tree = pytest.importorskip(
+        "torch.utils._pytree", reason="PyTorch is not installed (extra: compare)"
+    )
+    tree = importlib.import_module("dsviz.utils._pytree")
+    nested = {"a": [1, (2, 3)], "b": {"c": None, "d": ()}, "e": OrderedDict(x=4)}
+    leaves, spec = tree.tree_flatten(nested)
+    assert leaves == torch_tree.tree_flatten(nested)[0]
+    assert tree.tree_unflatten(leaves, spec) == nested
+    assert tree.tree_map(lambda a, b: (a, b), [1, [2]], [3, [4]]) == torch_tree.tree_map(
+        lambda a, b: (a, b), [1, [2]], [3, [4]]
+    )
+    with pytest.raises(ValueError, match="expected 5 leaves, got 1"):
+        tree.tree_unflatten([1], spec)
+
+
+def test_what_belongs_to_pytorchs_compiler_and_kernels_changes_nothing() -> None:
+    attention = importlib.import_module("dsviz.nn.attention")
+    q = ds.randn(1, 2, 3, 4)
+    plain = ds.nn.functional.scaled_dot_product_attention(q, q, q)
+    with attention.sdpa_kernel([attention.SDPBackend.FLASH_ATTENTION, attention.SDPBackend.MATH]):
+        assert ds.equal(plain, ds.nn.functional.scaled_dot_product_attention(q, q, q))
+    with pytest.raises(TypeError, match="expected an SDPBackend"), attention.sdpa_kernel("flash"):
+        pass
+    assert not ds.compiler.is_compiling()
+    assert ds.compiler.disable(abs)(-3) == 3
+    assert ds.nn.init.kaiming_normal is ds.nn.init.kaiming_normal_
+
+
+def test_a_writer_for_tensorboard_says_what_it_needs() -> None:
+    if importlib.util.find_spec("tensorboardX") is None:
+        with pytest.raises(ImportError, match="pip install tensorboardX"):
+            importlib.import_module("dsviz.utils.tensorboard")
+    else:
+        assert importlib.import_module("dsviz.utils.tensorboard").SummaryWriter

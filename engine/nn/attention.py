@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -247,3 +249,22 @@ class TransformerEncoder(Module):
         for layer in self.layers:
             src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=is_causal)
         return src if self.norm is None else self.norm(src)  # type: ignore[no-any-return]
+
+
+class SDPBackend(enum.Enum):
+    """Which kernel of PyTorch's computes attention; here there is one way on each device, and all of them mean it."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+
+
+@contextlib.contextmanager
+def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[None]:
+    """Taken for PyTorch's sake: attention is computed as ever inside it. Raises `TypeError` for what is no `SDPBackend`."""
+    for one in backends if isinstance(backends, (list, tuple)) else (backends,):
+        if not isinstance(one, SDPBackend):
+            raise located(TypeError(f"sdpa_kernel: expected an SDPBackend or a list of them, got {one!r}"))
+    yield

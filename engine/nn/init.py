@@ -161,3 +161,10 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
             at = (group * size + channel, channel, *middle)
             values[at] = 1
     return _put(tensor, values)
+
+
+# As they were called once, and what programs call that compute a bound of their own.
+uniform, normal, constant, eye, dirac, orthogonal = uniform_, normal_, constant_, eye_, dirac_, orthogonal_
+xavier_uniform, xavier_normal = xavier_uniform_, xavier_normal_
+kaiming_uniform, kaiming_normal = kaiming_uniform_, kaiming_normal_
+_calculate_fan_in_and_fan_out = fans
