@@ -177,7 +177,7 @@ class Memory:
                     self.nbytes -= buffer.nbytes
                     key = buffer.key
                     if alive.get(key) is buffer:
-                        del alive[key]
+                        alive.pop(key, None)  # another thread may be about to do the same
                 elif type(buffer) is Buffer:
                     buffer.told = True
                     self.nbytes += buffer.nbytes

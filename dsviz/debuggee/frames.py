@@ -75,8 +75,8 @@ class Walker:
         number = self.places.texts.get(text)
         if number is None or number not in self._told_texts:
             number = self.places.text(text)
-            self._told_texts.add(number)
             self.out.definition(events.Text(number, text))
+            self._told_texts.add(number)  # told first: a signal's handler may come between
         return number
 
     def frame(self, start: FrameType | None, call: int, skip: int = 0) -> int:
@@ -131,13 +131,13 @@ class Walker:
         number = frames.get(key)
         if number is None:
             number = frames.setdefault(key, next(self.places.next_frame))
-        self._told_frames[key] = number
         name = getattr(code, "co_qualname", code.co_name)
         record = events.Frame(
             number, parent, self.text(code.co_filename), line_of(code, lasti), self.text(name), lasti
         )
         self.places.records[number] = record
         self.out.definition(record)
+        self._told_frames[key] = number
         return number
 
 

@@ -149,12 +149,13 @@ class RingOutlet:
         end = head + _ENTERED_WHOLE
         place = HEADER + head % ring.capacity
         if end <= ring._limit and place + _ENTERED_WHOLE <= ring._end:
+            ring.head = end  # a signal's handler that comes once it is packed writes behind it
             try:
                 pack_entered(ring._map, place, ENTERED_SIZE, _ENTERED, call, parent, like.id, time)
             except struct.error:
-                pass
+                ring.head = head
             else:
-                ring.head = ring._words[HEAD] = end
+                ring._words[HEAD] = ring.head
                 return
         self.event(events.ModuleEntered(call, parent, like.path, like.cls, like.frame, time))
 
@@ -167,12 +168,13 @@ class RingOutlet:
         end = head + _LEFT_WHOLE
         place = HEADER + head % ring.capacity
         if end <= ring._limit and place + _LEFT_WHOLE <= ring._end:
+            ring.head = end  # a signal's handler that comes once it is packed writes behind it
             try:
                 pack_left(ring._map, place, LEFT_SIZE, _LEFT | failed << 16, call, time)
             except struct.error:
-                pass
+                ring.head = head
             else:
-                ring.head = ring._words[HEAD] = end
+                ring._words[HEAD] = ring.head
                 return
         self.event(events.ModuleLeft(call, time, failed))
 

@@ -226,9 +226,10 @@ class Lane:
         if kind is None:
             if len(self.calls) >= CALLS:
                 self.calls.clear()
-            self._kinds += 1
-            kind = self.calls[key] = Called(self._kinds, walker.text(call.path), walker.text(call.cls), place)
+            number = self._kinds = self._kinds + 1
+            kind = Called(number, walker.text(call.path), walker.text(call.cls), place)
             self.outlet.definition(kind)
+            self.calls[key] = kind
         return kind
 
     def _place_of(self, call: ModuleCall, parent: int) -> int:
@@ -285,15 +286,16 @@ class Lane:
         if like is None:
             if len(likes) >= KINDS:
                 return None
-            self._kinds += 1
+            number = self._kinds = self._kinds + 1
             attrs = simple_attrs(node.attrs) if node.scalars or node.kwargs else NO_ATTRS
-            like = likes[key] = Like(self._kinds, node, attrs)
+            like = Like(number, node, attrs)
             self.outlet.definition(
                 Kind(
                     like.number, spot.op, node.phase, node.shape, self.dtypes.get(node.dtype) or self.dtype(node.dtype),
                     spot.frame, node.nbytes, 0 if back else node.saved_bytes, attrs, self.outputs(outputs),
                 )
             )  # fmt: skip
+            likes[key] = like  # told first: a signal's handler may come between, and do the same op
         if back:
             spot.back = like
         else:
