@@ -370,3 +370,15 @@ def test_what_a_dropout_leaves_is_drawn_as_numpy_draws_it() -> None:
     a, mask = values(0), values(1) > 0
     for x, kept in ((a.T, mask), (a, mask[:1]), (a, mask.astype("f")), (a[:2, :2], mask[:2, :2])):
         assert not loop.drop(x, kept, 2.0, np.empty_like(x))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(3e38, True), (-np.inf, True), (np.inf, False), (np.nan, False)]
+)
+def test_whether_all_is_below_infinity(value: float, expected: bool) -> None:
+    assert loop.loops.build() is not None
+    for size in (10, loop.ENOUGH + 3):
+        for at in (0, size // 2, size - 1):
+            x = np.zeros(size, np.float32)
+            x[at] = value
+            assert loop.below_infinity(x) is expected

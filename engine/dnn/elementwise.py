@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.dnn import library as dnn
 from engine.dnn.library import Cache, Library, Primitive
+from engine.dnn.loop import below_infinity
 from engine.pool import is_last, owns, pool
 
 RELU_BY_RESULT, GELU, GELU_TANH = 256, 49, 43
@@ -28,11 +29,6 @@ def _lib(first: Any, *others: Any) -> Library | None:
     else:
         alike = is_last(first) and all(other.strides == first.strides for other in others)
     return dnn.library() if alike and all(other.shape == first.shape for other in others) else None
-
-
-def _below_infinity(x: Any) -> bool:
-    """Whether there is no NaN and no infinity above. The kernels make other numbers of these than they should."""
-    return bool(np.maximum.reduce(x, axis=None) < np.inf)
 
 
 def _forward(lib: Library, kind: int, size: int) -> tuple[Any, Any]:
@@ -56,7 +52,7 @@ def _back(lib: Library, kind: int, size: int) -> Primitive:
 def gelu(x: Any, kind: int = GELU) -> Any:
     """x Φ(x), or with `GELU_TANH` what approximates it."""
     lib = _lib(x)
-    if lib is None or not _below_infinity(x):
+    if lib is None or not below_infinity(x):  # the kernels make other numbers of others than they should
         return None
     with lib.lock:
         run = _cache.get((kind, x.size), lambda: _applied(lib, kind, x.size))
@@ -111,7 +107,7 @@ def _softmax(lib: Library, rows: int, size: int, back: bool) -> Primitive:
 def softmax(x: Any) -> Any:
     """Softmax over the last dimension."""
     lib = _lib(x) if x.flags.c_contiguous else None
-    if lib is None or not _below_infinity(x):
+    if lib is None or not below_infinity(x):
         return None
     with lib.lock:
         key = (x.size // x.shape[-1], x.shape[-1], False)

@@ -25,6 +25,7 @@ loops = Compiled(
     {
         "loops_add": [_POINTER, _POINTER, _POINTER, _LONG],
         "loops_relu": [_POINTER, _POINTER, _LONG],
+        "loops_below_infinity": [_POINTER, _LONG, _POINTER],
         "loops_where": [_POINTER] * 4 + [_LONG] + [_FLOAT] * 2,
         "loops_add_rows": [_POINTER] * 3 + [_LONG] * 2,
         "loops_sum_rows": [_POINTER] * 2 + [_LONG] * 2,
@@ -54,6 +55,16 @@ def relu(x: Any, out: Any) -> bool:
         return False
     found.loops_relu(address(x), address(out), out.size)
     return True
+
+
+def below_infinity(x: Any) -> bool:
+    """Whether there is no NaN and no infinity above in a float32 array in one piece."""
+    found = loops.ready() if x.size >= ENOUGH else None
+    if found is None:
+        return bool(np.maximum.reduce(x, axis=None) < np.inf)
+    answer = _INT()
+    found.loops_below_infinity(address(x), x.size, ctypes.addressof(answer))
+    return bool(answer.value)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

@@ -13,6 +13,14 @@ void loops_relu(const float *x, float *out, long n) {
     LOOP for (long i = 0; i < n; i++) out[i] = x[i] <= 0 ? 0 : x[i];
 }
 
+/* Whether there is no NaN and no infinity above. */
+void loops_below_infinity(const float *x, long n, int *all) {
+    int good = 1;
+    _Pragma("omp parallel for simd schedule(static) reduction(& : good) if(parallel : n > 1 << 15)")
+    for (long i = 0; i < n; i++) good &= x[i] < __builtin_inff();
+    *all = good;
+}
+
 /* Blended, not branched: where the condition is as good as random, a branch costs ten times the work. A number instead
    of an array has no array: the null pointer. */
 void loops_where(const unsigned char *c, const float *a, const float *b, float *out, long n, float x, float y) {

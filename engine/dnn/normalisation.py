@@ -190,8 +190,10 @@ def _row_lib(x: Any, *others: Any) -> Library | None:
     return dnn.library()
 
 
-def normalise_rows(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any] | None:
-    """Each row of `x` [rows, size] with mean 0 and variance 1, scaled and shifted; their means and variances."""
+def normalise_rows(
+    x: Any, weight: Any, bias: Any, eps: float, shape: tuple[int, ...]
+) -> tuple[Any, Any, Any] | None:
+    """Each row of `x` [rows, size] with mean 0 and variance 1, scaled and shifted, as `shape`; their means and variances."""
     lib = _row_lib(x, weight, bias)
     if lib is None:
         return None
@@ -201,15 +203,15 @@ def normalise_rows(x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any
         run = _cache.get(key, lambda: _rows(lib, *key))
         if run is None:
             return None
-        out = pool.like(x)
+        out = pool.empty(shape, np.float32)  # no view, so that it can be taken over
         run(x, out, mean, variance, weight, bias)
     return out, mean, variance
 
 
 def row_gradients(
-    g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float
+    g: Any, x: Any, weight: Any, mean: Any, rstd: Any, eps: float, shape: tuple[int, ...]
 ) -> tuple[Any, Any, Any] | None:
-    """The gradients of the rows, the weight and the bias."""
+    """The gradients of the rows, as `shape`, of the weight and of the bias."""
     lib = _row_lib(x, g, weight)
     if lib is None:
         return None
@@ -220,7 +222,7 @@ def row_gradients(
         run = _cache.get(key, lambda: _rows(lib, *key))
         if run is None:
             return None
-        into = pool.like(x)
+        into = pool.empty(shape, np.float32)
         # It asks for a shift, of which nothing depends: any row will do.
         run(x, g, mean, variance, weight, weight, into, to_weight, to_bias)
     return into, to_weight, to_bias

@@ -284,11 +284,11 @@ def _layer_vjp(
         if xp is np and centre and weight is not None:
             flat = (-1, size)
             fast = normalisation.row_gradients(
-                g.reshape(flat), input.reshape(flat), weight.reshape(size), mean, rstd, eps
+                g.reshape(flat), input.reshape(flat), weight.reshape(size), mean, rstd, eps, g.shape
             )
             if fast is not None:
                 shape = tuple(normalized_shape)
-                return fast[0].reshape(g.shape), fast[1].reshape(shape), fast[2].reshape(shape)
+                return fast[0], fast[1].reshape(shape), fast[2].reshape(shape)
         if on_gpu(xp) and centre and weight is not None:
             from engine.gpu import elementwise as gpu
 
@@ -340,10 +340,10 @@ def LAYER_NORM(xp: Any, input: Any, weight: Any, bias: Any, *, normalized_shape:
     size = math.prod(normalized_shape)
     if xp is np and weight is not None and bias is not None and input.size:
         fast = normalisation.normalise_rows(
-            input.reshape(-1, size), weight.reshape(size), bias.reshape(size), eps
+            input.reshape(-1, size), weight.reshape(size), bias.reshape(size), eps, input.shape
         )
         if fast is not None:
-            return fast[0].reshape(input.shape), fast[1], 1 / np.sqrt(fast[2] + eps), True
+            return fast[0], fast[1], 1 / np.sqrt(fast[2] + eps), True
     if on_gpu(xp) and input.size:
         from engine.gpu import elementwise as gpu
 
