@@ -376,7 +376,6 @@ def test_what_a_dropout_leaves_is_drawn_as_numpy_draws_it() -> None:
     ("value", "expected"), [(3e38, True), (-np.inf, True), (np.inf, False), (np.nan, False)]
 )
 def test_whether_all_is_below_infinity(value: float, expected: bool) -> None:
-    assert loop.loops.build() is not None
     for size in (10, loop.ENOUGH + 3):
         for at in (0, size // 2, size - 1):
             x = np.zeros(size, np.float32)
