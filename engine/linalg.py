@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine import dtype, shapes
+from engine import complexes, dtype, shapes
 from engine.backend import move
-from engine.complexes import arm
 from engine.dispatch import apply
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
@@ -310,7 +309,7 @@ def _eig_vjp(xp: Any, g: Any, out: Any, input: Any, *, values: Any, vectors: Any
 )  # fmt: skip
 def EIG(xp: Any, input: Any) -> Any:
     """Eigenvalues, in no order, and eigenvectors of length 1 of any square matrices, all complex."""
-    arm()
+    complexes.arm()
     kind = dtype.complex_of(dtype.floating(input.dtype))
     raw = move(input, "cpu")
     made = np.linalg.eig(raw.astype(np.float32) if raw.dtype == np.float16 else raw)  # CuPy has none

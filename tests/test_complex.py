@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import engine as ds
-from engine import nn, shapes
+from engine import complexes, nn, shapes
 from engine.dispatch import apply
 from engine.dtype import first
 from engine.op import OPS, VALUE, op
@@ -373,3 +373,37 @@ def test_a_recomputed_block_and_a_compiled_function_give_the_same() -> None:
     compiled = ds.jit(f)
     for _ in range(3):
         np.testing.assert_allclose(ds.grad(compiled(z).sum(), z)[0].numpy(), plain, rtol=1e-6)
+
+
+WAYS: dict[str, Any] = {
+    "tensor": lambda t: ds.tensor(1j),
+    "zeros": lambda t: ds.zeros(2, dtype=ds.cfloat),
+    "randn": lambda t: ds.randn(2, dtype=ds.cfloat),
+    "parameter": lambda t: nn.Parameter(np.ones(2, np.complex64)),
+    "pickle": lambda t: pickle.loads(pickle.dumps(ds.tensor(1j))),
+    "polar": lambda t: ds.polar(t, t),
+    "complex": lambda t: ds.complex(t, t),
+    "cast": lambda t: t.to(ds.cfloat),
+    "view": lambda t: ds.view_as_complex(t.reshape(1, 2)),
+    "number": lambda t: t * 1j,
+    "number of NumPy": lambda t: t * np.complex64(1j),
+    "array": lambda t: t + np.ones(2, np.complex64),
+    "number left": lambda t: 1j - t,
+    "power": lambda t: t ** (1 + 1j),
+    "where": lambda t: ds.where(t > 0, 1j, t),
+    "fft": lambda t: ds.fft.fft(t),
+    "rfft": lambda t: ds.fft.rfft(t),
+    "eig": lambda t: ds.linalg.eigvals(t * ds.eye(2)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_first_complex_number_is_noticed_however_it_comes(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(complexes, "arm", lambda: heard.append(1))
+    t = ds.ones(2, requires_grad=True)
+    assert not heard
+    WAYS[way](t)
+    assert heard

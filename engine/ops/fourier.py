@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import shapes
-from engine.complexes import arm
+from engine import complexes, shapes
 from engine.dtype import complex_of, real_of
 from engine.errors import ArgumentProblem, Shape
 from engine.op import LINEAR, op
@@ -98,7 +97,7 @@ def RFFT(xp: Any, input: Any, *, dim: int, norm: str) -> Any:
         raise ArgumentProblem(
             RuntimeError, f"rfft takes real numbers, {{0}} is {input.dtype}; fft takes both", 0
         )
-    arm()
+    complexes.arm()
     return xp.fft.rfft(input, axis=dim, norm=norm).astype(complex_of(input.dtype), copy=False)
 
 
