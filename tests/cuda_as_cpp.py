@@ -168,7 +168,7 @@ class Compiled:
                 values = ", ".join(f"*({kind} *)a[{n}]" for n, kind in enumerate(kinds))
                 beside += f'extern "C" void run_{name}(void **a) {{ {name}({values}); }}\n'
             self._run(
-                folder, SHIM + expanded + beside, "-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-o", "kernel.so"
+                folder, SHIM + expanded + beside, "-std=c++17", "-O0", "-ffp-contract=off", "-fPIC", "-shared", "-o", "kernel.so"
             )  # fmt: skip
             self.library = ctypes.CDLL(str(folder / "kernel.so"))
         finally:
