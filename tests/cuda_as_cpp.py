@@ -135,8 +135,9 @@ extern "C" int launch(void (*kernel)(void **), void **args, const int *grid, con
   running = kernel; given = args;
   gridDim = {grid[0], grid[1], grid[2]}; blockDim = {threads[0], threads[1], threads[2]};
   if (meets && !stacks) stacks = (char *)malloc(1024 * 32768);
-  for (int y = 0; y < grid[1]; y++) for (int x = 0; x < grid[0]; x++) {
-    blockIdx = {x, y, 0};
+  if (threads[2] != 1) return 2;
+  for (int z = 0; z < grid[2]; z++) for (int y = 0; y < grid[1]; y++) for (int x = 0; x < grid[0]; x++) {
+    blockIdx = {x, y, z};
     if (meets) { if (block(threads[0] * threads[1])) return 1; continue; }
     for (int v = 0; v < threads[1]; v++) for (int u = 0; u < threads[0]; u++) { threadIdx = {u, v, 0}; kernel(args); }
   }
@@ -229,8 +230,15 @@ class RawModule:
             values = [value_of(a) for a in args]
             places = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
             sizes = [(ctypes.c_int * 3)(*(*each, 1, 1)[:3]) for each in (grid, block)]
-            if made.library.launch(run, places, *sizes, int(name in made.meeting)):
-                raise RuntimeError(f"the threads of {name} wait for each other for ever")
+            if wrong := made.library.launch(run, places, *sizes, int(name in made.meeting)):
+                raise RuntimeError(
+                    f"the threads of {name} "
+                    + (
+                        "wait for each other for ever"
+                        if wrong == 1
+                        else "lie in three dimensions, which is not written here"
+                    )
+                )
 
         return kernel
 
