@@ -18,9 +18,15 @@ from fake_cudnn import Way
 
 import dsviz as ds
 from dsviz import nn
+from engine import backend
 from engine.gpu import capture, convolution, kept, library
 from engine.gpu.plan import DOWN_CONVERTED, NONDETERMINISTIC, TENSOR_CORE, strides_last
 from engine.native.cache import folder
+
+pytestmark = pytest.mark.skipif(
+    backend.cupy() is not None,
+    reason="a GPU is here: test_gpu.py runs on it, and a stand-in beside it would not do",
+)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import strict_cupy
 
 import dsviz as ds
 from dsviz import nn
-from engine import autograd
+from engine import autograd, backend
 from engine.gpu import (
     batch,
     blas,
@@ -35,6 +35,10 @@ from engine.gpu import (
 
 pytestmark = [
     pytest.mark.skipif(emulated.COMPILER is None, reason="the kernels are compiled as C++ here, by g++"),
+    pytest.mark.skipif(
+        backend.cupy() is not None,
+        reason="a GPU is here: test_gpu.py runs on it, and a stand-in beside it would not do",
+    ),
     pytest.mark.xdist_group("emulated"),  # they are compiled once
 ]
 

@@ -407,21 +407,17 @@ extern "C" __global__ void max_pool_last(const T* x, T* out, unsigned char* plac
 extern "C" __global__ void max_pool_gradient_last(const T* g, const unsigned char* places, T* to, long long n, int channels, int h, int w,
                                                   int oh, int ow, int kh, int kw, int sh, int sw, int ph, int pw, int dh, int dw) {
     EACH(i, n) {
-        unsigned pixel = (unsigned)i / channels, k = (unsigned)i % channels, line = pixel / w;
-        int y = line % h + ph, z = pixel % w + pw;
-        long long plane = (long long)(line / h) * oh * ow;
-        // The windows that begin no further before it than they reach, and not behind it.
-        int first = max(0, (y - (kh - 1) * dh + sh - 1) / sh), last = min(oh - 1, y / sh);
-        int left = max(0, (z - (kw - 1) * dw + sw - 1) / sw), right = min(ow - 1, z / sw);
+        int k = i % channels, z = i / channels % w, y = i / channels / w % h;
+        long long plane = i / channels / w / h * oh * ow;
         A sum = 0;
-        for (int r = last; r >= first; r--) {
-            int a = y - r * sh;
-            if (a % dh) continue;
-            for (int c = right; c >= left; c--) {
-                int b = z - c * sw;
-                if (b % dw) continue;
-                long long at = (plane + (long long)r * ow + c) * channels + k;
-                if (places[at] == a / dh * kw + b / dw) sum += (A)g[at];
+        for (int a = 0; a < kh; a++) {
+            int top = y + ph - a * dh;
+            if (top < 0 || top % sh || top / sh >= oh) continue;
+            for (int b = 0; b < kw; b++) {
+                int left = z + pw - b * dw;
+                if (left < 0 || left % sw || left / sw >= ow) continue;
+                long long at = (plane + (long long)(top / sh) * ow + left / sw) * channels + k;
+                if (places[at] == a * kw + b) sum += (A)g[at];
             }
         }
         to[i] = (T)sum;
