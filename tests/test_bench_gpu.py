@@ -132,7 +132,7 @@ class Fake(Worker):
 
     made: list[tuple[str, str, bool]] = []  # noqa: RUF012 - emptied by each test
 
-    def __init__(self, name: str, workload: str, threads: int, warm: bool = True, clock: str = "wall", setting: Setting = CUDA) -> None:  # fmt: skip
+    def __init__(self, name: str, workload: str, threads: int, warm: bool = True, clock: str = "wall", setting: Setting = CUDA, wait: bool = True) -> None:  # fmt: skip
         assert setting == Setting("cuda", "tf32")
         self.made.append((name, workload, warm))
         self.name, self.start, self.started, self.runs = name, 0.5, {"first_s": 0.1, "loss": 1.0}, 0
@@ -144,6 +144,9 @@ class Fake(Worker):
             raise Failed("ended with status 1: out of memory", "Traceback\nout of memory")
         answers = {"run": [(0.001, 1.0)] * int(count or 0), "gpu": {"reserved": 30.0, "device": 40.0}}
         return answers.get(word, 20.0)
+
+    def ready(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
