@@ -258,6 +258,15 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     return _drawn(RANDPERM, (n,), int64 if dtype is None else as_dtype(dtype), device, False, generator)
 
 
+def _drawn_like(
+    draw: Any, input: Tensor, dtype: Any, device: Any, requires_grad: bool, memory_format: Any
+) -> Tensor:
+    made: Tensor = draw(
+        *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
+    )
+    return made if memory_format is None else made.contiguous(memory_format)
+
+
 def rand_like(
     input: Tensor,
     *,
@@ -267,10 +276,7 @@ def rand_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uniform random numbers in the shape and dtype of `input`."""
-    made = rand(
-        *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
-    )
-    return made if memory_format is None else made.contiguous(memory_format)
+    return _drawn_like(rand, input, dtype, device, requires_grad, memory_format)
 
 
 def randn_like(
@@ -282,10 +288,7 @@ def randn_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Normal random numbers in the shape and dtype of `input`."""
-    made = randn(
-        *input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
-    )
-    return made if memory_format is None else made.contiguous(memory_format)
+    return _drawn_like(randn, input, dtype, device, requires_grad, memory_format)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:

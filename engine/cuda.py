@@ -44,14 +44,16 @@ def current_device() -> int:
 
 def set_device(device: Any) -> None:
     """Use this GPU from now on. Raises `RuntimeError` without one."""
-    index = getattr(device, "index", device)
-    require_cupy().cuda.Device(int(str(index).rpartition(":")[2])).use()
+    require_cupy().cuda.Device(_number(device)).use()
+
+
+def _number(device: Any) -> int:
+    """The number in 1, "cuda:1" or a device."""
+    return int(str(getattr(device, "index", device)).rpartition(":")[2])
 
 
 def _index(device: Any) -> int:
-    return (
-        current_device() if device is None else int(str(getattr(device, "index", device)).rpartition(":")[2])
-    )
+    return current_device() if device is None else _number(device)
 
 
 def get_device_name(device: Any = None) -> str:

@@ -89,16 +89,20 @@ def laid(array: Any, wanted: Any) -> Any:
         return array
     if wanted.rank is None:
         return array.copy(order="C")
-    rank = array.ndim  # two spatial dimensions or three
-    return array.transpose(0, *range(2, rank), 1).copy(order="C").transpose(0, rank - 1, *range(1, rank - 1))
+    rank = array.ndim
+    return _moved(array).copy(order="C").transpose(0, rank - 1, *range(1, rank - 1))
+
+
+def _moved(array: Any) -> Any:
+    """Images, of two spatial dimensions or three, with the channels as their last dimension: the same memory."""
+    return array.transpose(0, *range(2, array.ndim), 1)
 
 
 def lies(array: Any, wanted: memory_format) -> bool:
     """Whether the elements of an array lie so."""
     if wanted.rank is None:
         return bool(array.flags.c_contiguous)
-    rank = array.ndim
-    return rank == wanted.rank and bool(array.transpose(0, *range(2, rank), 1).flags.c_contiguous)
+    return bool(array.ndim == wanted.rank and _moved(array).flags.c_contiguous)
 
 
 def arranged(input: Any, wanted: Any) -> Any:

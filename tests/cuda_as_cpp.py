@@ -21,7 +21,10 @@ from unittest import mock
 
 import fake_cublas
 import numpy as np
+import pytest
 import strict_cupy
+
+from engine import backend
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
 
@@ -293,6 +296,17 @@ class Blas(fake_cublas.Blas):
             return super().products(*given)
         strict_cupy.Tape.now.add(lambda: super(Blas, self).products(*given))
         return 0
+
+
+REAL = backend.cupy() is not None
+needed = pytest.mark.skipif(not (REAL or COMPILER), reason="no GPU and no C++ compiler")
+
+
+@contextlib.contextmanager
+def available() -> Iterator[None]:
+    """CuPy where there is a GPU, else `installed`, for a block."""
+    with contextlib.nullcontext() if REAL else installed():
+        yield
 
 
 @contextlib.contextmanager

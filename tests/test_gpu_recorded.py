@@ -18,17 +18,13 @@ from dsviz import nn
 from engine import backend
 from engine.jit.plan import plans
 
-REAL = backend.cupy() is not None
-pytestmark = pytest.mark.skipif(not (REAL or cuda_as_cpp.COMPILER), reason="no GPU and no C++ compiler")
+pytestmark = cuda_as_cpp.needed
 
 
 @pytest.fixture(scope="module", autouse=True)
 def device_library() -> Iterator[None]:
     """CuPy, or the stand-in that compiles."""
-    if REAL:
-        yield
-        return
-    with cuda_as_cpp.installed():
+    with cuda_as_cpp.available():
         yield
 
 
@@ -175,7 +171,7 @@ def test_what_cupy_does_not_record_is_left_alone(monkeypatch: pytest.MonkeyPatch
 
     for name in ("einsum", "matmul", "tensordot", "dot"):
         monkeypatch.setattr(module, name, refused)
-    if not REAL:
+    if not cuda_as_cpp.REAL:
         monkeypatch.setattr(module.ndarray, "__matmul__", refused)
     for shape in ((6, 4), (6, 4, 3)):
         layer = nn.BatchNorm1d(4).to("cuda")

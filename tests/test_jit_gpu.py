@@ -5,7 +5,6 @@ With CuPy and a GPU the kernels run there; without, the same text is compiled as
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,14 +22,13 @@ from engine.jit.passes import Traits
 from engine.jit.plan import plans
 from engine.jit.symbol import Tape
 
-REAL = backend.cupy() is not None
-pytestmark = pytest.mark.skipif(not (REAL or cuda_as_cpp.COMPILER), reason="no GPU and no C++ compiler")
+pytestmark = cuda_as_cpp.needed
 
 
 @pytest.fixture(scope="module", autouse=True)
 def device_library() -> Iterator[None]:
     """CuPy, or the stand-in that compiles."""
-    with contextlib.nullcontext() if REAL else cuda_as_cpp.installed():
+    with cuda_as_cpp.available():
         assert launch.compiled("f")  # the ops' own kernels, which are not what is tested here
         yield
 
