@@ -189,6 +189,7 @@ def test_continue_runs_to_the_end_and_the_page_says_so(run: Run) -> None:
     press(page, "restart")
     shows(page, "paused")
     assert graph(page, "count") == 0
+    assert os.getpgid(page.evaluate("window.dsviz.pid")) == run.process.pid  # of the new run
 
 
 def test_stop_ends_the_program(run: Run) -> None:
@@ -279,6 +280,7 @@ def test_a_killed_program_is_told_at_once_and_the_graph_stays(run: Run) -> None:
     for _ in range(4):
         press(page, "next")
     pid = page.evaluate("document.querySelector('#app') && window.dsviz.pid")
+    assert os.getpgid(pid) == run.process.pid  # the program's: 0 would be the tests' own processes
     os.kill(pid, signal.SIGKILL)
     shows(page, "killed")
     expect(page.locator("#canvas .card")).to_contain_text("sum")

@@ -296,6 +296,16 @@ def test_a_new_run_begins_with_hello() -> None:
     }  # fmt: skip
 
 
+def test_a_page_opened_before_the_program_said_who_it_is_hears_it_once() -> None:
+    store = GraphStore(read=lambda path: None)
+    store.begin("/made/up/train.py", ["a"])
+    stream = PageStream(store)
+    assert stream.collect()[0]["pid"] == 0
+    store.pid, store.python, store.args = 5, "3.11", ["b"]
+    assert stream.collect() == [{"t": "process", "pid": 5, "python": "3.11", "args": ["b"]}]
+    assert stream.collect() == []
+
+
 def test_a_batch_is_limited_while_running_and_nothing_is_lost() -> None:
     store = store_of(lstm(10))
     stream, page = PageStream(store), Page()

@@ -131,6 +131,7 @@ export function start(connect) {
       seen.add(message.t);
       state.take(message);
       if (message.t === "hello") begin();
+      else if (message.t === "process") toolbar.hello();
       else if (message.t === "groups" || message.t === "slots") {
         graph.take(message);
         arrived = performance.now();

@@ -76,6 +76,9 @@ export class State {
         this.settings.level = message.level;
         for (const file of message.files) this.files.set(file.id, file);
         break;
+      case "process":
+        Object.assign(this.hello, message, { t: "hello" });
+        break;
       case "files":
         for (const file of message.items) this.files.set(file.id, file);
         break;

@@ -55,6 +55,7 @@ class PageStream:
         self._taken: dict[int, bool | None] = {}
         self._nodes = structure.order_dropped
         self._counts: tuple[int, int, float | None, int, str | None] = (-1, -1, None, 0, None)
+        self._process = self._process_now()
         self._output = 0
         self._memory = -1
         self._memory_told = 0.0
@@ -68,6 +69,10 @@ class PageStream:
             if self._watched is not store.structure:
                 self._restart()
                 messages.append(self._hello())
+            process = self._process_now()
+            if process != self._process:  # a page may be open before the program has said who it is
+                self._process = process
+                messages.append({"t": "process", **process})
             if len(store.files) > self._files:
                 new = store.files[self._files :]
                 self._files += len(new)
@@ -95,6 +100,10 @@ class PageStream:
         """Whether more is waiting than the last batch could hold."""
         return bool(self._slots or self._groups)
 
+    def _process_now(self) -> Message:
+        store = self.store
+        return {"pid": store.pid, "python": store.python, "args": store.args}
+
     def _hello(self) -> Message:
         store = self.store
         self._files = len(store.files)
@@ -102,11 +111,9 @@ class PageStream:
             "t": "hello",
             "run": store.run,
             "script": base(store.script),
-            "args": store.args,
             "level": store.level,
             "files": [file_item(store, f) for f in store.files],
-            "pid": store.pid,
-            "python": store.python,
+            **self._process,
         }
 
     def _structure(self, messages: list[Message], limit: int | None) -> None:
