@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 import engine as ds
 from dsviz.debuggee import followed
+from engine import locks
 from engine.bus import Bus
 from engine.dnn import library as dnn
 from engine.locks import reentrant
@@ -181,6 +184,65 @@ def test_after_a_fork_the_first_op_of_any_thread_has_the_debugger_listen_again(m
     followed.after_fork(lambda: heard.append("again"))
     assert heard == ["again"]
     assert followed.bus.op_start == before
+
+
+LATE = """\
+import threading
+began.set()
+assert forking.wait(60)
+sum(range(3_000_000))  # it takes its time
+done = 7
+"""
+
+
+@pytest.fixture
+def late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """A part of the engine that begins to be imported, and goes on once there is a fork."""
+    import builtins
+
+    began, forking = threading.Event(), threading.Event()
+    (tmp_path / "late_part.py").write_text(LATE, encoding="utf-8")
+    monkeypatch.setattr(ds, "__path__", [*ds.__path__, str(tmp_path)])
+    monkeypatch.setattr(builtins, "began", began, raising=False)
+    monkeypatch.setattr(builtins, "forking", forking, raising=False)
+    yield began, forking
+    sys.modules.pop("engine.late_part", None)
+
+
+@forks
+def test_what_another_thread_imports_at_a_fork_is_whole_in_the_child(
+    late: tuple[threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, forking = late
+    thread = threading.Thread(target=importlib.import_module, args=("engine.late_part",))
+    thread.start()
+    assert began.wait(60)
+    importing = locks._importing
+
+    def asked() -> bool:
+        forking.set()  # from here on the import may end
+        return importing()
+
+    monkeypatch.setattr(locks, "_importing", asked)
+    assert child(lambda: importlib.import_module("engine.late_part").done) == 7
+    thread.join()
+
+
+@forks
+def test_a_fork_does_not_wait_for_ever_for_an_import(
+    late: tuple[threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, forking = late
+    monkeypatch.setattr(locks, "PATIENCE", 0.01)
+    thread = threading.Thread(target=importlib.import_module, args=("engine.late_part",))
+    thread.start()
+    assert began.wait(60)
+    assert child(lambda: 3) == 3
+    forking.set()
+    thread.join()
+    assert child(lambda: importlib.import_module("engine.late_part").done) == 7
 
 
 FORKS = """\
