@@ -13,7 +13,7 @@ from dsviz.debuggee.attributes import simple_attrs
 from dsviz.debuggee.frames import Places, Walker
 from dsviz.debuggee.tracer import classify
 from dsviz.store import GraphStore
-from engine.module import ModuleCall
+from engine.module_call import ModuleCall
 from engine.node import BACKWARD, Node
 from engine.trace import Graph
 

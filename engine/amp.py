@@ -30,6 +30,7 @@ from engine.config import Config, current, on_change
 from engine.dtype import as_dtype
 from engine.grad_mode import state
 from engine.grad_scaler import GradScaler as GradScaler
+from engine.module_call import module_of
 from engine.node import Node
 from engine.op import Op
 
@@ -297,7 +298,8 @@ def report() -> dict[str, Any]:
 def _layer() -> Module | None:
     """The innermost module being called, if it has parameters of its own."""
     stack = state.modules
-    return stack[-1] if stack and stack[-1]._parameters else None
+    inside = module_of(stack[-1]) if stack else None
+    return inside if inside is not None and inside._parameters else None
 
 
 def _is(value: Any, dtype: Any) -> bool:

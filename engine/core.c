@@ -5,9 +5,9 @@
 
 #include "slots.h"
 
-static PyObject *Watched, *Backward, *Node, *Buffer, *Product, *Op, *ndarray; /* types */
+static PyObject *Watched, *Backward, *Node, *Buffer, *Product, *Op, *ndarray, *ModuleCall; /* types */
 static PyObject *bus, *memory, *iteration, *switches, *writes, *state, *config, *internal, *ids, *orders, *no_kwargs;
-static PyObject *py_begin, *py_finish, *py_begin_backward, *py_finish_backward, *py_leaf, *py_raised, *py_explained;
+static PyObject *py_begin, *py_finish, *py_begin_backward, *py_finish_backward, *py_leaf, *py_raised, *py_explained, *py_made_up;
 static PyObject *settle, *compute, *asarray;
 static PyObject *zero, *nothing; /* 0 and () */
 static int64_t LARGE, REACH;
@@ -23,10 +23,10 @@ static struct { Py_ssize_t category, id, key, nbytes, node, reused, told; } u;
 static struct { Py_ssize_t alive, waiting, mark, nbytes, ids, wait; } m;
 static struct { Py_ssize_t op_start, op_finish, buffer, buffers; } s;
 static struct { Py_ssize_t arg_names, on_numpy, vjp, cross, saves_args, saves_out, fuses; } o;
-static Py_ssize_t i_index, i_closed, w_count, any_switch;
+static Py_ssize_t i_index, i_closed, w_count, any_switch, call_depth;
 
 #define NAMES(X)                                                                                                    \
-    X(__dict__) X(call) X(silent) X(phase) X(twin) X(trace_level) X(grad) X(co_filename) X(nbytes) X(base) X(shape) \
+    X(__dict__) X(call) X(modules) X(silent) X(phase) X(twin) X(trace_level) X(grad) X(co_filename) X(nbytes) X(base) X(shape) \
     X(dtype) X(id) X(role) X(code) X(lasti) X(requires) X(popleft) X(appendleft) X(before) X(born) X(track) X(tell) \
     X(forward) X(op_start) X(op_finish) X(activations) X(gradients) X(saved) X(kept) X(inputs) X(kwargs) X(op)
 NAMES(NAMED)
@@ -49,6 +49,13 @@ static int requires_of(PyObject *node)
     int yes = found == NULL ? -1 : truth(found);
     Py_XDECREF(found);
     return yes;
+}
+
+/* How many modules are being called in call `call`; -1 for what is none. */
+static inline int64_t depth_in(PyObject *call)
+{
+    if (call == Py_None) return 0;
+    return (PyObject *)Py_TYPE(call) == ModuleCall ? number(AT(call, call_depth)) + 1 : -1;
 }
 
 static int64_t bytes_of(PyObject *array)
@@ -184,6 +191,11 @@ static int begin_of(PyObject *node, PyObject *arrays)
     if (answer <= 0) {
         Py_DECREF(mine);
         return answer;
+    }
+    if ((value = PyDict_GetItemWithError(mine, s_modules)) == NULL) goto failed;
+    if (PyObject_Size(value) != depth_in(AT(node, w.call))) {
+        if ((value = PyObject_CallNoArgs(py_made_up)) == NULL) goto failed;
+        put(node, w.call, value);
     }
     phase = PyDict_GetItemWithError(mine, s_phase);
     if (phase == NULL) goto failed;
@@ -725,7 +737,7 @@ static int bound(PyObject *from)
         {"writes", &writes}, {"state", &state}, {"config", &config}, {"internal", &internal}, {"ids", &ids},
         {"order", &orders}, {"NO_KWARGS", &no_kwargs}, {"begin", &py_begin}, {"finish", &py_finish},
         {"begin_backward", &py_begin_backward}, {"finish_backward", &py_finish_backward}, {"leaf", &py_leaf},
-        {"raised", &py_raised}, {"explained", &py_explained}, {"settle", &settle},
+        {"raised", &py_raised}, {"made_up", &py_made_up}, {"ModuleCall", &ModuleCall}, {"explained", &py_explained}, {"settle", &settle},
         {"computed", &compute}, {"asarray", &asarray}, {"getframe", &getframe},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -760,6 +772,7 @@ static int bound(PyObject *from)
     SLOT(o.vjp, Op, "vjp") SLOT(o.cross, Op, "cross") SLOT(o.saves_args, Op, "saves_args")
     SLOT(o.saves_out, Op, "saves_out")
     SLOT(i_index, (PyObject *)Py_TYPE(iteration), "index") SLOT(i_closed, (PyObject *)Py_TYPE(iteration), "closed")
+    SLOT(call_depth, ModuleCall, "depth")
     SLOT(w_count, (PyObject *)Py_TYPE(writes), "count") SLOT(any_switch, (PyObject *)Py_TYPE(switches), "any")
     return bound_dispatch(from);
 }

@@ -19,6 +19,7 @@ from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import INTERNAL
 from engine.memory import Buffer, memory
+from engine.module_call import ModuleCall, made_up
 from engine.native.extension import Extension
 from engine.node import NO_KWARGS, REACH, Backward, Node, Watched, behind, ids, order, settle
 from engine.op import Op
@@ -91,7 +92,7 @@ def used() -> bool:
 
 def _objects() -> dict[str, Any]:
     return {
-        **_PYTHON, "leaf": watched._leaf, "raised": watched.raised, "explained": watched.explained, "settle": settle,
+        **_PYTHON, "leaf": watched._leaf, "made_up": made_up, "ModuleCall": ModuleCall, "raised": watched.raised, "explained": watched.explained, "settle": settle,
         "computed": computed, "asarray": np.asarray, "getframe": sys._getframe, "LARGE": LARGE, "REACH": REACH,
         "NO_KWARGS": NO_KWARGS, "Watched": Watched, "Backward": Backward, "Node": Node, "Buffer": Buffer,
         "Product": Product, "Op": Op, "ndarray": np.ndarray, "bus": bus, "memory": memory, "iteration": iteration,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from types import FrameType
 from typing import Any
 
@@ -23,8 +22,9 @@ from engine.errors import (
     shape_text,
 )  # fmt: skip
 from engine.grad_mode import state
-from engine.module import Module, name_parameter, path_inside
-from engine.names import operand_texts, source_line, variable_of
+from engine.module import Module, name_parameter
+from engine.module_call import module_of, open_call
+from engine.names import operand_texts, source_line
 from engine.node import Node
 from engine.op import Op, given
 from engine.tensor import Tensor
@@ -113,17 +113,8 @@ def explain(
 
 def module_path() -> str:
     """The path of the module being called, such as "net.head"; "" outside modules."""
-    stack = state.modules
-    if not stack:
-        return ""
-    if state.call is not None and state.call.module is stack[-1]:
-        return state.call.path
-    import sys
-
-    path = variable_of(stack[0], sys._getframe(1)) or type(stack[0]).__name__
-    for outer, inner in itertools.pairwise(stack):
-        path += "." + (path_inside(outer, inner) or type(inner).__name__)
-    return path
+    call = open_call()
+    return "" if call is None else call.path
 
 
 def argument_names(op: Op, operands: list[Any], frame: FrameType, lasti: int) -> list[str]:
@@ -164,7 +155,7 @@ def _fill(
 def _sentence(template: str, names: list[str], op: Op) -> str:
     module = module_path()
     last = module.rpartition(".")[2]
-    inside = state.modules[-1] if state.modules else None
+    inside = module_of(state.modules[-1]) if state.modules else None
     subject = last if inside is not None and _is_layer(inside) else op.name
     return template.format(*names, op=op.name, module=subject)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from engine.module import Module, ModuleCall
+    from engine.module_call import ModuleCall
     from engine.node import Node
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +30,8 @@ class State(threading.local):
         self.no_jit = 0  # inside blocks where nothing is put off
         self.twin: Node | None = None  # forward node whose gradient is being computed, under create_graph
         self.call: ModuleCall | None = None
-        self.modules: list[Module] = []  # modules being called, outermost first
+        # Modules being called, outermost first; in a module's place its call, where that was made up for later.
+        self.modules: list[Any] = []
 
 
 state = State()

@@ -5,20 +5,16 @@ Works without `super().__init__()`: the registers are made when the first attrib
 
 from __future__ import annotations
 
-import itertools
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from sys import _getframe
-from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from engine.autograd import RemovableHandle
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.located import located
-from engine.location import INTERNAL, line_of
+from engine.module_call import ModuleCall, made_up, module_of
 from engine.module_text import options_text
-from engine.names import variable_of
 from engine.node import Node
 from engine.restructure import Parameters, structure
 from engine.state_dict import LoadResult, load, save
@@ -30,87 +26,6 @@ if TYPE_CHECKING:
 
     from engine.hooks import Hooks
     from engine.reuse import Silence
-
-calls = itertools.count(1)
-
-
-class ModuleCall:
-    """One call of a module. `path` is "net.cell"; the outermost module is named for the caller's variable."""
-
-    __slots__ = ("cls", "code", "depth", "failed", "id", "lasti", "module", "out", "parent", "path")
-
-    def __init__(self, module: Module, parent: ModuleCall | None) -> None:
-        frame = _getframe(2)
-        while INTERNAL[frame.f_code.co_filename]:
-            caller = frame.f_back
-            if caller is None:
-                break
-            frame = caller
-        self.id = next(calls)
-        self.module = module
-        self.parent = parent
-        self.cls = type(module).__name__
-        self.code: CodeType = frame.f_code
-        self.lasti = frame.f_lasti
-        self.failed = False
-        self.out: Any = None  # the result, only while the sinks of module_exit look
-        if parent is None:
-            self.depth = 0
-            self.path = module._called or _variable(module, frame) or self.cls
-        else:
-            self.depth = parent.depth + 1
-            outer = parent.module
-            inside = _insides.get((id(outer), id(module)), "")
-            if not inside or outer._modules.get(inside) is not module:
-                inside = path_inside(outer, module)
-                if len(_insides) >= _MOST_NAMES:
-                    _insides.clear()
-                _insides[id(outer), id(module)] = inside
-            self.path = f"{parent.path}.{inside or module._called or self.cls}"
-
-    @property
-    def filename(self) -> str:
-        """File of the call."""
-        return self.code.co_filename
-
-    @property
-    def line(self) -> int:
-        """Line of the call."""
-        return line_of(self.code, self.lasti)
-
-    def __repr__(self) -> str:
-        return f"<ModuleCall {self.id} {self.path} {self.cls}>"
-
-
-# Where modules were found inside others the last time, and the variables they were called by: looking for either
-# takes as long as the network, or the program, is large.
-_insides: dict[tuple[int, int], str] = {}
-_variables: dict[int, tuple[weakref.ref[Module], CodeType, int, str]] = {}
-_MOST_NAMES = 10_000
-
-
-def _variable(module: Module, frame: FrameType) -> str:
-    """`variable_of`, remembered for the instruction that calls the module."""
-    known = _variables.get(id(module))
-    code, lasti = frame.f_code, frame.f_lasti
-    if known is not None and known[1] is code and known[2] == lasti and known[0]() is module:
-        return known[3]
-    name = variable_of(module, frame)
-    if len(_variables) >= _MOST_NAMES:
-        _variables.clear()
-    _variables[id(module)] = (weakref.ref(module), code, lasti, name)
-    return name
-
-
-def path_inside(outer: Module, inner: Module) -> str:
-    """The path of `inner` below `outer`, such as "layers.0"; "" when it is not below it."""
-    for name, child in outer._modules.items():
-        if child is inner:
-            return name
-    for name, child in outer.named_modules():
-        if child is inner:
-            return name
-    return ""
 
 
 class Module(Stateful):
@@ -153,17 +68,23 @@ class Module(Stateful):
         """Run `forward`, as a module call that traces and error messages know of."""
         stack = state.modules
         stack.append(self)
+        result, finished = None, False
         if not bus.active:
             try:
                 if self._silence is None and self._hooks is None and not self._jit:
-                    return self.forward(*args, **kwargs)
-                return self._enclosed(args, kwargs)
+                    result = self.forward(*args, **kwargs)
+                else:
+                    result = self._enclosed(args, kwargs)
+                finished = True
+                return result
             finally:
-                stack.pop()
+                made = stack.pop()
+                if made is not self:  # somebody began to listen meanwhile
+                    made.leave(result, finished)
         parent = state.call
-        call = ModuleCall(self, parent)
-        state.call = call
-        finished = False
+        if len(stack) != (1 if parent is None else parent.depth + 2):
+            parent = made_up(1)
+        call = state.call = ModuleCall(self, parent, _getframe(1))
         try:
             for sink in bus.module_enter:
                 try:
@@ -171,21 +92,14 @@ class Module(Stateful):
                 except Exception:  # noqa: BLE001 - a debugger's mistake is no mistake of the program
                     bus.failed("module_enter", sink)
             if self._silence is None and self._hooks is None and not self._jit:
-                result = call.out = self.forward(*args, **kwargs)
+                result = self.forward(*args, **kwargs)
             else:
-                result = call.out = self._enclosed(args, kwargs)
+                result = self._enclosed(args, kwargs)
             finished = True
             return result
         finally:
             stack.pop()
-            state.call = parent
-            call.failed = not finished
-            for sink in bus.module_exit:
-                try:
-                    sink("module_exit", call)
-                except Exception:  # noqa: BLE001 - see above
-                    bus.failed("module_exit", sink)
-            call.out = None
+            call.leave(result, finished)
 
     def _enclosed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`forward` with hooks and trace switch, compiled where that was asked for."""
@@ -621,8 +535,8 @@ class Module(Stateful):
 
 def name_parameter(node: Node) -> str:
     """The path of a parameter below the modules being called, or ""."""
-    for module in reversed(state.modules):
-        for name, parameter in module.named_parameters():
+    for entry in reversed(state.modules):
+        for name, parameter in module_of(entry).named_parameters():
             if parameter.node is node:
                 return name
     return ""

@@ -17,7 +17,7 @@ from engine.location import line_of
 from engine.pending import seen
 
 if TYPE_CHECKING:
-    from engine.module import ModuleCall
+    from engine.module_call import ModuleCall
     from engine.op import Op
     from engine.tensor import Tensor
 

@@ -9,7 +9,7 @@ from engine import backend
 from engine.bus import Handle, bus
 from engine.config import checked, current, graph_config
 from engine.iteration import iteration
-from engine.module import ModuleCall
+from engine.module_call import ModuleCall
 from engine.node import Node, blank
 
 
@@ -106,6 +106,7 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
         self._level = level
         self._left = budget
         self._seen: dict[int, Node] = {}
+        self._calls: set[int] = set()
         self._handle: Handle | None = None
 
     def __enter__(self) -> Graph:
@@ -131,11 +132,15 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
         if every > 1 and iteration.index % every:
             return
         if kind in ("module_enter", "module_exit"):
-            self.graph.records.append((kind, subject))
             if kind == "module_enter":
-                self.graph.modules.append(subject)
+                self._enter(subject)
+            elif subject.id in self._calls:
+                self.graph.records.append((kind, subject))
             return
         if kind == "op_finish":
+            call = subject.call
+            if call is not None and call.id not in self._calls and not subject.phase:
+                self._enter(call)
             for i, parent in enumerate(subject.inputs):
                 if parent is not None and parent.id not in self._seen:
                     self._earlier(parent, subject.arrays[i] if subject.arrays else None)
@@ -154,6 +159,14 @@ class trace:  # noqa: N801 - written as a function, `with ds.trace():`
                 self.graph.given[subject.id] = subject.out
             else:
                 self._look(subject)
+
+    def _enter(self, call: ModuleCall) -> None:
+        """A module's call begins, or has begun before the block did; and so may those around it have."""
+        if call.parent is not None and call.parent.id not in self._calls:
+            self._enter(call.parent)
+        self._calls.add(call.id)
+        self.graph.records.append(("module_enter", call))
+        self.graph.modules.append(call)
 
     def _earlier(self, node: Node, array: Any) -> None:
         """A value that was there before the block began is a leaf of this graph."""

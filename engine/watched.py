@@ -20,6 +20,7 @@ from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import INTERNAL
 from engine.memory import memory
+from engine.module_call import made_up
 from engine.node import NO_KWARGS, Backward, Node, Watched, ids, keep, order, settle
 from engine.op import Op
 from engine.pending import Product
@@ -89,10 +90,12 @@ def begin(node: Node, arrays: list[Any]) -> bool:
         node.place, node.made, node.scalars, node.arrays, node.twin, node.outputs, node.fates,
     ) = _BLANK  # fmt: skip
     mine = state.__dict__  # of this thread: asked once, because asking takes as long as a call
-    node.call = mine["call"]
+    call = node.call = mine["call"]
     node.iteration = iteration.index
     if mine["silent"] or current_config().trace_level == 0:
         return False
+    if len(mine["modules"]) != (0 if call is None else call.depth + 1):
+        node.call = made_up()
     phase = mine["phase"]
     if phase:
         node.phase = phase

@@ -77,6 +77,7 @@ def generators(ds):
         x + 1
 """
 _inside: dict[str, Any] = {}
+_tracer: list[Tracer] = []  # the one that follows
 
 
 class Inner(ds.Module):
@@ -111,6 +112,33 @@ def modules() -> None:
     with ds.no_grad():
         net(ds.randn(2, 4))
     net.eval()(ds.randn(2, 4))
+
+
+class Lowered(ds.Module):
+    """Inside, it is followed no longer, and then again."""
+
+    def __init__(self) -> None:
+        self.outer = ds.Sequential(ds.Linear(2, 2), ds.Tanh())
+        self.inner = ds.Linear(2, 2)
+        self.low = False
+
+    def forward(self, x: Any, depth: int = 2) -> Any:
+        if not depth:
+            x = self.inner(x)
+            if self.low:
+                _tracer[-1].set_level(self.level)
+            return self.inner(x) * 2
+        if self.low and depth == 2:
+            self.level = _tracer[-1].level
+            _tracer[-1].set_level(0)
+        x = self.outer(x) + 1
+        return self(x, depth - 1) + x
+
+
+def lowered() -> None:
+    net = Lowered()
+    for net.low in (True, False, True):
+        net(ds.ones(2, 2)).sum().backward()
 
 
 def recurrent() -> None:
@@ -349,7 +377,7 @@ def deep() -> None:
 PROGRAMS: dict[str, Callable[[], None]] = {
     "modules": modules, "recurrent": recurrent, "failures": failures, "many": many, "large": large, "twice": twice,
     "dtypes": dtypes, "unwatched": unwatched, "random": random_ones, "long without gradient": long_without_gradient,
-    "threads": threads, "sinks that fail": sinks_that_fail, "replaced": replaced, "buffers": buffers_watched,
+    "threads": threads, "sinks that fail": sinks_that_fail, "replaced": replaced, "buffers": buffers_watched, "lowered": lowered,
     "forked": forked, "signalled": signalled, "finalised": finalised, "deep": deep,
 }  # fmt: skip
 WAYS = ((1, 1 << 22), (2, 1 << 22), (2, 1 << 14))  # trace level, bytes of the ring
@@ -405,6 +433,7 @@ def followed(
     before = iteration.index, iteration.closed
     iteration.index, iteration.closed = 0, False
     tracer = Tracer(bus, outlet, 0, level, Values(1 << 20) if level == 2 else None)
+    _tracer[:] = [tracer]
     probes.listen(tracer.branch, tracer.turn, tracer.opened, tracer.left)
     try:
         with bus.subscribe(look, "op_start"):

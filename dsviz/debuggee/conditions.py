@@ -25,7 +25,7 @@ from dsviz.debuggee.simple import comparison, decided, known
 from engine.iteration import iteration
 from engine.location import locals_of
 from engine.memory import memory
-from engine.module import ModuleCall
+from engine.module_call import ModuleCall
 from engine.node import Node
 
 LONGEST = 2_000  # characters of a log line

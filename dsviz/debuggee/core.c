@@ -101,7 +101,7 @@ static PyObject *find(PyObject *lane, PyObject *node)
         around = PyDict_GetItemWithError(open, AT(call, c.id));
         if (around == NULL) {
             if (PyErr_Occurred()) return NULL;
-            around = zero;
+            goto python; /* it began while nobody looked */
         }
         if (AT(call, c.code) == code && number(AT(call, c.lasti)) == number(lasti)) {
             if ((key = PyTuple_Pack(2, around, op)) == NULL) return NULL;

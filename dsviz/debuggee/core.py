@@ -77,7 +77,7 @@ def _objects() -> dict[str, Any]:
     from dsviz.wire.ring import RingWriter
     from engine.dispatch import PART
     from engine.memory import Buffer
-    from engine.module import ModuleCall
+    from engine.module_call import ModuleCall
     from engine.node import Backward, Node, Watched
     from engine.op import Op
     from engine.writes import writes

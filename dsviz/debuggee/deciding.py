@@ -13,7 +13,7 @@ from dsviz.debuggee.conditions import Conditions, names_of
 from dsviz.debuggee.frames import begin_of, line_of, user_frames
 from dsviz.debuggee.lines import Lines
 from dsviz.debuggee.tracer import Tracer
-from engine.module import ModuleCall
+from engine.module_call import ModuleCall
 from engine.node import Node
 
 RUN, ENTRY, PAUSE, NEXT, INTO, OVER, OUT, TERMINATE, LINE, ITERATION = range(10)

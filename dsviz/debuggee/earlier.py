@@ -1,7 +1,7 @@
 """What a program made while nobody looked: told when it is first used, so that nothing is without a name.
 
 Values that an earlier session saw, or that were made in an iteration that was not sampled, have their numbers already
-and are not announced again; of the modules that are being called, some were entered then.
+and are not announced again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
 from engine.locks import reentrant
 from engine.memory import memory
-from engine.module import ModuleCall
 from engine.node import Node, ids
 
 MOST_GAPS = 64  # stretches that are told apart; older ones are taken together
@@ -81,9 +80,6 @@ class Earlier:
         lane = tracer.lane()
         if self._live:
             self._buffers(lane)
-        call = None if node.phase else node.call  # a gradient is computed after the call it belongs to
-        if call is not None and call.id not in lane.walker.calls:
-            self._enter(lane, call)
         for index, source in enumerate(node.inputs):
             if source is not None and source.id and source.id not in self._told and self._missed(source.id):
                 self._leaf(tracer, source, node.arrays[index] if node.arrays else None)
@@ -98,19 +94,6 @@ class Earlier:
             if buffer() is not None:
                 category = CATEGORY[buffer.category]
                 lane.event(events.Allocated(buffer.id, buffer.nbytes, category, buffer.node, 0))
-
-    def _enter(self, lane: Lane, call: ModuleCall | None) -> None:
-        walker = lane.walker
-        chain = []
-        while call is not None and call.id not in walker.calls:
-            chain.append(call)
-            call = call.parent
-        for outer in reversed(chain):
-            parent = 0 if outer.parent is None else outer.parent.id
-            frame = walker.at(walker.calls.get(parent, 0), outer.code, outer.lasti)
-            walker.calls[outer.id] = frame
-            path, kind = walker.text(outer.path), walker.text(outer.cls)
-            lane.event(events.ModuleEntered(outer.id, parent, path, kind, frame, lane.clock))
 
     def _leaf(self, tracer: Tracer, source: Node, array: Any) -> None:
         self._told[source.id] = None

@@ -17,7 +17,8 @@ from dsviz.debuggee.into_ring import RingOutlet
 from dsviz.debuggee.outlets import Outlet
 from dsviz.debuggee.probes import Pending
 from dsviz.wire.short import Called, Kind
-from engine.module import Module, ModuleCall
+from engine.module import Module
+from engine.module_call import ModuleCall
 from engine.node import BACKWARD, Node
 
 REMEMBERED = 200_000
@@ -166,7 +167,8 @@ class Lane:
         call, op = node.call, node.op
         around = 0
         if call is not None:
-            around = self.walker.calls.get(call.id, 0)
+            known = self.walker.calls.get(call.id)
+            around = self.late(call) if known is None else known
             if call.code is node.code and call.lasti == node.lasti:
                 # What a module of the engine's does stands where it was called: the person's frame is outside of it.
                 return self.spots.get((around, op)) or self.spot_at(around, op)
@@ -219,8 +221,32 @@ class Lane:
 
     def enter(self, call: ModuleCall, parent: int) -> Called:
         """The kind of a module's call that begins, told now where it is new. For the sink of `module_enter` only."""
+        if call.parent is not None and parent not in self.walker.calls:
+            self.late(call.parent, 1)
+        return self._called(call, self._place_of(call, parent))
+
+    def late(self, call: ModuleCall, inner: int = 0) -> int:
+        """Tell of a call that began while nobody looked, and of those around it; where it was called from.
+
+        There are `inner` calls inside it.
+        """
+        calls = self.walker.calls
+        waiting = []
+        outer: ModuleCall | None = call
+        while outer is not None and outer.id not in calls:
+            waiting.append(outer)
+            outer = outer.parent
+        place = 0
+        for index in reversed(range(len(waiting))):
+            one = waiting[index]
+            parent = 0 if one.parent is None else one.parent.id
+            place = self.walker.frame(sys._getframe(1), parent, skip=inner + index + 1)
+            self.outlet.entered(one.id, parent, self._called(one, place), self._now())
+        return place
+
+    def _called(self, call: ModuleCall, place: int) -> Called:
         walker = self.walker
-        place = walker.calls[call.id] = self._place_of(call, parent)
+        walker.calls[call.id] = place
         key = (call.path, call.cls, place)
         kind = self.calls.get(key)
         if kind is None:

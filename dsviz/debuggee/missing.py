@@ -8,7 +8,8 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from engine.module import Module, ModuleCall
+from engine.module import Module
+from engine.module_call import ModuleCall
 from engine.optim.optimizer import Optimizer, living
 
 

@@ -10,9 +10,8 @@ from dsviz.debuggee.attributes import ids_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import USER, line_of, user_frames
 from dsviz.debuggee.tracer import Tracer
 from engine.autograd import LOOPS
-from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.module import ModuleCall
+from engine.module_call import ModuleCall, open_call
 from engine.node import Node
 
 PHASES = ("forward", "backward", "optimizer")
@@ -74,7 +73,7 @@ def describe_module(tracer: Tracer, call: ModuleCall, ran: bool = False) -> dict
 
 def describe_line(tracer: Tracer, frame: FrameType | None, text: str = "") -> dict[str, Any]:
     """The position at a line where no node is about to run, in the person's innermost `frame`."""
-    call = state.call
+    call = open_call()
     path = "" if frame is None else frame.f_code.co_filename
     line = 0 if frame is None else frame.f_lineno or 0
     where = f" in {os.path.basename(path)}:{line}" if path else ""

@@ -38,9 +38,8 @@ from dsviz.debuggee.positions import (
     persons,
 )
 from engine.errors import DeviceMismatchError, DtypeMismatchError, ShapeMismatchError
-from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.module import ModuleCall
+from engine.module_call import ModuleCall, open_call
 from engine.node import BACKWARD, Node
 
 _REASON = {ENTRY: "entry", PAUSE: "pause"}  # any other mode: "step"
@@ -244,7 +243,7 @@ class Sinks(Deciding):
                 else "is not taken, and was in the iteration before"
             )
             text = f"`{branch.label}` ({os.path.basename(branch.path)}:{branch.line}) {way}"
-            call = state.call
+            call = open_call()
             self._stop(
                 "branch",
                 hits,
@@ -270,7 +269,7 @@ class Sinks(Deciding):
         position = describe_line(self._tracer, frame, text)
         if ran:
             position["line"] = line
-        call = state.call
+        call = open_call()
         self._stop("breakpoint", hits, position, 0 if call is None else call.depth + 1, frames)
 
     def _op_error(self, kind: str, failure: Any) -> None:
@@ -313,7 +312,7 @@ class Sinks(Deciding):
             return
         frames = user_frames(sys._getframe(1), self._tracer.places)
         position = describe_line(self._tracer, frames[0] if frames else None)
-        call = state.call
+        call = open_call()
         self._stop("breakpoint", [], position, 0 if call is None else call.depth + 1, frames)
 
     def _may_stop(self) -> bool:

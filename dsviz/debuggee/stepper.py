@@ -40,8 +40,8 @@ from dsviz.debuggee.missing import Missing
 from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
 from engine.bus import Bus, Handle
-from engine.grad_mode import state
 from engine.locks import reentrant
+from engine.module_call import open_call
 from engine.node import Node
 
 _VERBS = {
@@ -279,7 +279,7 @@ class Stepper(Sinks):
             finally:
                 self._tracer.skip(time.perf_counter_ns() - began)
                 if self._table.missing:
-                    self._missing.inside(state.call)
+                    self._missing.inside(open_call())
                 with self._lock:
                     self._paused = False
                     if self._pause_next and self._mode == RUN:

@@ -36,7 +36,8 @@ from engine.iteration import iteration
 from engine.location import is_engine_code
 from engine.locks import reentrant
 from engine.memory import change_of, memory
-from engine.module import Module, ModuleCall
+from engine.module import Module
+from engine.module_call import ModuleCall, open_call
 from engine.node import BACKWARD, OPTIMIZER, Node
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -226,7 +227,9 @@ class Tracer:
             return
         if lane.pending.moved:
             lane.pending.flush()
-        call = state.call
+        call = open_call()
+        if call is not None and call.id not in lane.walker.calls:
+            lane.late(call)
         frame = lane.walker.frame(sys._getframe(1), 0 if call is None else call.id)
         lane.event(events.Branch(site, taken, perf_counter_ns() - self.began, frame))
 

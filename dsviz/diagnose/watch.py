@@ -21,7 +21,8 @@ from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
 from engine.location import is_engine_code, locals_of
-from engine.module import Module, ModuleCall
+from engine.module import Module
+from engine.module_call import ModuleCall
 from engine.node import Node
 from engine.optim.optimizer import Optimizer
 from engine.tensor import Tensor
