@@ -31,7 +31,14 @@ from engine.woven import computed
 from engine.writes import writes
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-extension = Extension("engine_core", os.path.join(_HERE, "core.c"), "core_memory.h", "core_dispatch.h")
+extension = Extension(
+    "engine_core",
+    os.path.join(_HERE, "core.c"),
+    "core_objects.h",
+    "core_memory.h",
+    "core_backward.h",
+    "core_dispatch.h",
+)
 # Who calls which of them, by its own name. An optimizer's module may not be loaded yet: it takes what `watched` has.
 _CALLERS = {
     "engine.watched": ("begin", "finish", "followed", "begin_backward", "finish_backward"),

@@ -10,50 +10,8 @@
 #error "records are little-endian"
 #endif
 
-enum { HEAD = 8, NODE = 24, PLACE = 25, HEADER = 4096, SAMPLE = 15, BACKWARD = 1, OPTIMIZER = 2, MARK = 0xC1, SMALL = 251, TURN = 253, MOST_INPUTS = 250, MOST_WORDS = 255 };
-
-static PyObject *Watched, *Backward, *Node, *Buffer, *ModuleCall, *Tracer, *Lane, *Spot, *Site, *Like, *Ring, *Loop;
-static PyObject *category_of, *zero;
-
-static struct { Py_ssize_t op, inputs, kwargs, code, lasti, requires, shape, dtype; } n;
-static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, outputs, phase, place, saved_bytes, scalars, start, twin; } w;
-static struct { Py_ssize_t arrays, call, duration, fates, id, iteration, made, outputs, place, start, twin; } b;
-static struct { Py_ssize_t category, id, nbytes, reused; } u;
-static struct { Py_ssize_t id, code, lasti; } c;
-static struct { Py_ssize_t owner, lane, lanes, level, began, values; } t;
-static struct { Py_ssize_t tracer, outlet, decided, pending, framed, spot, before, sites, spots, walker, packs, cost; } l;
-static struct { Py_ssize_t lane, what, frame, place, like, back; } p;
-static struct { Py_ssize_t depth, chain, around, spot; } e;
-static struct { Py_ssize_t number, shape, dtype, nbytes, saved, outputs, attrs, given, name, value; } k;
-static struct { Py_ssize_t ring, waiting, summarizes; } o;
-static struct { Py_ssize_t map, head, capacity, limit, end, closed, lost; } r;
-static struct { Py_ssize_t open, left, moved; } q;
-static struct { Py_ssize_t site, turn, told; } g;
-static Py_ssize_t calls;
-
-#define NAMES(X) X(flush) X(_turn) X(find) X(spot_at) X(id) X(_op_start) X(_op_finish) X(_other) X(_spot_of_twin) X(_look_before) X(_look_after)
-NAMES(NAMED)
-
-static inline int is(PyObject *object, PyObject *type) { return object != NULL && (PyObject *)Py_TYPE(object) == type; }
-
-/* The time in nanoseconds, -1 with an exception. */
-static int64_t nanoseconds(void)
-{
-    PyObject *value = now();
-    int64_t time = value == NULL ? -1 : number(value);
-    Py_XDECREF(value);
-    return time;
-}
-
-/* The number of a node, of whatever kind; -1 with an exception. */
-static int64_t id_of(PyObject *node)
-{
-    if (is(node, Watched) && AT(node, w.id) != NULL) return number(AT(node, w.id));
-    PyObject *id = PyObject_GetAttr(node, s_id);
-    int64_t value = id == NULL ? -1 : number(id);
-    Py_XDECREF(id);
-    return value;
-}
+#include "core_objects.h"
+#include "core_records.h"
 
 /* `Tracer.lane`, a new reference. */
 static PyObject *lane_of(PyObject *tracer)
@@ -133,32 +91,6 @@ python:
     return PyObject_CallMethodOneArg(lane, s_find, node);
 }
 
-/* Write a packed record, with its length before it, where nothing waits and there is room: 1, 0 left to Python, -1 failed. */
-static int put_into(PyObject *outlet, const void *record, int64_t size)
-{
-    PyObject *ring = AT(outlet, o.ring), *waiting = AT(outlet, o.waiting), *after;
-    Py_buffer view;
-    if (!is(ring, Ring) || !PyList_CheckExact(waiting) || PyList_GET_SIZE(waiting)) return 0;
-    int64_t head = number(AT(ring, r.head)), capacity = number(AT(ring, r.capacity));
-    if (head < 0 || capacity <= 0 || head + size > number(AT(ring, r.limit))) return 0;
-    int64_t place = HEADER + head % capacity;
-    if (place + size > number(AT(ring, r.end))) return 0;
-    if ((after = PyLong_FromLongLong(head + size)) == NULL) return -1;
-    if (PyObject_GetBuffer(AT(ring, r.map), &view, PyBUF_WRITABLE) < 0) {
-        Py_DECREF(after);
-        return -1;
-    }
-    int room = place + size <= view.len;
-    if (room) {
-        memcpy((char *)view.buf + place, record, size);
-        __atomic_store_n((uint64_t *)view.buf + HEAD, (uint64_t)(head + size), __ATOMIC_RELEASE);
-        put_new(ring, r.head, after);
-    }
-    PyBuffer_Release(&view);
-    Py_DECREF(after);
-    return room;
-}
-
 /* `RingOutlet.turn`, or what it stands for. */
 static int turned(PyObject *tracer, PyObject *lane, PyObject *loop, int64_t index)
 {
@@ -226,12 +158,6 @@ static int spent(PyObject *lane, int64_t since)
     return 0;
 }
 
-/* Whether two values that are nearly always the same object, or small, are equal. */
-static inline int equal(PyObject *a, PyObject *other)
-{
-    return a == other || (a != NULL && other != NULL && PyObject_RichCompareBool(a, other, Py_EQ) == 1);
-}
-
 #include "core_values.h"
 
 static PyObject *left_to_python(PyObject *tracer, PyObject *name, PyObject *kind, PyObject *node)
@@ -280,145 +206,6 @@ failed:
     Py_XDECREF(lane);
     Py_XDECREF(spot);
     return NULL;
-}
-
-/* Whether the attributes in `some` go on from `at` of those that were told; how many there are then, -1: no. */
-static Py_ssize_t same_from(PyObject *some, PyObject *told, Py_ssize_t at)
-{
-    Py_ssize_t place = 0;
-    PyObject *name, *value;
-    if (some == NULL || some == Py_None) return at;
-    if (!PyDict_CheckExact(some)) return -1;
-    while (PyDict_Next(some, &place, &name, &value)) {
-        if (at >= PyTuple_GET_SIZE(told) || PyTuple_GET_ITEM(told, at) != name || PyTuple_GET_ITEM(told, at + 1) != value)
-            return -1;
-        at += 2;
-    }
-    return at;
-}
-
-/* `Like.same_attrs` where it is asked, and whether there is nothing else to say of the attributes. */
-static int attributes_told(PyObject *like, PyObject *scalars, PyObject *kwargs)
-{
-    int plain = PyDict_CheckExact(kwargs) && PyDict_GET_SIZE(kwargs) == 0;
-    if (plain && scalars == Py_None) return PyObject_Size(AT(like, k.attrs)) == 0;
-    if (plain && PyDict_CheckExact(scalars) && PyDict_GET_SIZE(scalars) == 1) {
-        PyObject *value = PyDict_GetItemWithError(scalars, AT(like, k.name));
-        if (value != NULL && value == AT(like, k.value)) return 1;
-        if (value == NULL) PyErr_Clear();
-    }
-    PyObject *told = AT(like, k.given);
-    if (told == NULL || !PyTuple_CheckExact(told)) return 0;
-    Py_ssize_t at = same_from(scalars, told, 0);
-    if (at >= 0) at = same_from(kwargs, told, at);
-    return at == PyTuple_GET_SIZE(told);
-}
-
-/* A record that is being written: its head, the words behind it, and how many of each sort there are. */
-typedef struct {
-    uint32_t words[10 + MOST_WORDS]; /* the first ten: length, head, six numbers, and the time in two */
-    int count, inputs, released, made, saved;
-    int plain; /* whether what it made has its kind's bytes */
-    uint32_t born; /* what it made, if it is one */
-} Record;
-
-static int add(Record *record, int64_t word)
-{
-    if (word < 0 || word > UINT32_MAX || record->count >= MOST_WORDS) return 0;
-    record->words[10 + record->count++] = (uint32_t)word;
-    return 1;
-}
-
-/* Those of a list of buffers, as `fates` holds three; NULL where it is none. */
-static PyObject **buffers(PyObject *some, Py_ssize_t *count)
-{
-    if (!PyList_CheckExact(some) && !PyTuple_CheckExact(some)) return NULL;
-    PyObject **items = PySequence_Fast_ITEMS(some);
-    *count = Py_SIZE(some);
-    for (Py_ssize_t i = 0; i < *count; i++)
-        if (!is(items[i], Buffer)) return NULL;
-    return *count ? items : &zero;
-}
-
-/* What befell buffers until a node had run. 0: it does not fit. */
-static int fates_of(Record *record, PyObject *fates, PyObject *like)
-{
-    Py_ssize_t released, made, saved;
-    if (fates == Py_None) return 1;
-    if (!PyTuple_CheckExact(fates) || PyTuple_GET_SIZE(fates) != 3) return 0;
-    PyObject **gone = buffers(PyTuple_GET_ITEM(fates, 0), &released);
-    PyObject **born = buffers(PyTuple_GET_ITEM(fates, 1), &made);
-    PyObject **kept = buffers(PyTuple_GET_ITEM(fates, 2), &saved);
-    if (gone == NULL || born == NULL || kept == NULL || made > 15 || saved > 15 || released > MOST_WORDS) return 0;
-    for (Py_ssize_t i = 0; i < released; i++)
-        if (!add(record, number(AT(gone[i], u.id)))) return 0;
-    for (Py_ssize_t i = 0; i < saved; i++)
-        if (!add(record, number(AT(kept[i], u.id)))) return 0;
-    for (Py_ssize_t i = 0; i < made; i++) {
-        PyObject *category = PyDict_GetItemWithError(category_of, AT(born[i], u.category));
-        int64_t id = number(AT(born[i], u.id)), size = number(AT(born[i], u.nbytes));
-        if (category == NULL || id < 0) return 0;
-        id = id << 4 | truth(AT(born[i], u.reused)) << 3 | number(category);
-        if (!add(record, id) || !add(record, size)) return 0;
-        record->plain = size == number(AT(like, k.nbytes));
-        record->born = (uint32_t)id;
-    }
-    record->released = (int)released, record->made = (int)made, record->saved = (int)saved;
-    return 1;
-}
-
-/* The same with a place for each of a few words, where there are no more. */
-static void shortened(Record *record)
-{
-    uint32_t small[7] = {0}, *rest = record->words + 10;
-    if (record->inputs < 1 || record->inputs > 3 || record->released > 2 || record->made > 1 || record->saved > 1) return;
-    if (record->made && !record->plain) return;
-    for (int i = 0; i < record->inputs; i++) small[i] = *rest++;
-    for (int i = 0; i < record->released; i++) small[3 + i] = *rest++;
-    if (record->saved) small[5] = *rest++;
-    if (record->made) small[6] = record->born;
-    memcpy(record->words + 10, small, sizeof small);
-    record->count = 7;
-    record->words[1] = MARK | SMALL << 8 | (uint32_t)record->inputs << 16;
-}
-
-/* What there is to say of a node of a known kind, as `wire.packed` says it. 0: it does not fit. */
-static int told_of(Record *record, PyObject *node, int back, PyObject *like, int64_t id, int64_t began)
-{
-    PyObject *sources = AT(node, n.inputs), *call = AT(node, back ? b.call : w.call), *twin = AT(node, back ? b.twin : w.twin);
-    record->count = record->inputs = record->released = record->made = record->saved = record->plain = 0;
-    if (!PyTuple_CheckExact(sources) || PyTuple_GET_SIZE(sources) > MOST_INPUTS) return 0;
-    record->inputs = (int)PyTuple_GET_SIZE(sources);
-    int64_t start = began < 0 ? -1 : number(AT(node, back ? b.start : w.start)) - began;
-    int64_t numbers[] = {id, number(AT(like, k.number)),
-                         call == Py_None ? 0 : is(call, ModuleCall) ? number(AT(call, c.id)) : -1,
-                         twin == Py_None ? 0 : id_of(twin),
-                         number(AT(node, back ? b.iteration : w.iteration)),
-                         number(AT(node, back ? b.duration : w.duration))};
-    for (int i = 0; i < 6; i++) {
-        if (numbers[i] < 0 || numbers[i] > UINT32_MAX) return 0;
-        record->words[2 + i] = (uint32_t)numbers[i];
-    }
-    if (start < 0) return 0;
-    record->words[8] = (uint32_t)start, record->words[9] = (uint32_t)(start >> 32);
-    for (int i = 0; i < record->inputs; i++) {
-        PyObject *source = PyTuple_GET_ITEM(sources, i);
-        if (!add(record, source == Py_None ? 0 : is(source, Backward) ? number(AT(source, b.id)) : id_of(source))) return 0;
-    }
-    if (!fates_of(record, AT(node, back ? b.fates : w.fates), like)) return 0;
-    record->words[1] = MARK | (uint32_t)record->inputs << 8 | (uint32_t)record->released << 16 |
-                       (uint32_t)record->made << 24 | (uint32_t)record->saved << 28;
-    shortened(record);
-    record->words[0] = 36 + 4 * (uint32_t)record->count;
-    return 1;
-}
-
-/* `RingOutlet.ran` where the record has room: 1 written, 0 left to Python, -1 failed. */
-static int packed(PyObject *outlet, PyObject *node, int back, PyObject *like, int64_t id, int64_t began)
-{
-    Record record;
-    if (!told_of(&record, node, back, like, id, began)) return 0;
-    return put_into(outlet, record.words, record.words[0] + 4);
 }
 
 static PyObject *op_finish(PyObject *tracer, PyObject *const *words, Py_ssize_t count)
@@ -473,68 +260,11 @@ failed:
 
 /* --- binding --- */
 
-static int bound(PyObject *from)
-{
-    PyObject *Walker = NULL, *Pending = NULL, *Outlet = NULL;
-    struct { const char *name; PyObject **into; } all[] = {
-        {"Watched", &Watched}, {"Backward", &Backward}, {"Node", &Node}, {"Buffer", &Buffer},
-        {"ModuleCall", &ModuleCall}, {"Tracer", &Tracer}, {"Lane", &Lane}, {"Spot", &Spot}, {"Site", &Site},
-        {"Like", &Like}, {"RingWriter", &Ring}, {"RingOutlet", &Outlet}, {"Walker", &Walker}, {"Pending", &Pending}, {"Loop", &Loop},
-        {"CATEGORY", &category_of}, {"getframe", &getframe},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (given(from, all[i].name, all[i].into) < 0) return -1;
-    if (number(PyDict_GetItemString(from, "SMALL_SIZE")) != 64 ||
-        number(PyDict_GetItemString(from, "FIXED")) != 36 || number(PyDict_GetItemString(from, "MOST_WORDS")) != MOST_WORDS ||
-        number(PyDict_GetItemString(from, "MOST_INPUTS")) != MOST_INPUTS || !PyDict_CheckExact(category_of)) {
-        PyErr_SetString(PyExc_TypeError, "records of another version");
-        return -1;
-    }
-    SLOT(n.op, Node, "op") SLOT(n.inputs, Node, "inputs") SLOT(n.kwargs, Node, "kwargs") SLOT(n.code, Node, "code")
-    SLOT(n.lasti, Node, "lasti") SLOT(n.requires, Node, "requires") SLOT(n.shape, Node, "shape")
-    SLOT(n.dtype, Node, "dtype")
-    SLOT(w.arrays, Watched, "arrays") SLOT(w.made, Watched, "made") SLOT(b.arrays, Backward, "arrays")
-    SLOT(b.made, Backward, "made")
-    SLOT(w.call, Watched, "call") SLOT(w.duration, Watched, "duration") SLOT(w.fates, Watched, "fates")
-    SLOT(w.id, Watched, "id") SLOT(w.iteration, Watched, "iteration") SLOT(w.outputs, Watched, "outputs")
-    SLOT(w.phase, Watched, "phase") SLOT(w.place, Watched, "place") SLOT(w.saved_bytes, Watched, "saved_bytes")
-    SLOT(w.scalars, Watched, "scalars") SLOT(w.start, Watched, "start") SLOT(w.twin, Watched, "twin")
-    SLOT(b.call, Backward, "call") SLOT(b.duration, Backward, "duration") SLOT(b.fates, Backward, "fates")
-    SLOT(b.id, Backward, "id") SLOT(b.iteration, Backward, "iteration") SLOT(b.outputs, Backward, "outputs")
-    SLOT(b.place, Backward, "place") SLOT(b.start, Backward, "start") SLOT(b.twin, Backward, "twin")
-    SLOT(u.category, Buffer, "category") SLOT(u.id, Buffer, "id") SLOT(u.nbytes, Buffer, "nbytes")
-    SLOT(u.reused, Buffer, "reused")
-    SLOT(c.id, ModuleCall, "id") SLOT(c.code, ModuleCall, "code") SLOT(c.lasti, ModuleCall, "lasti")
-    SLOT(t.owner, Tracer, "owner") SLOT(t.lane, Tracer, "_lane") SLOT(t.lanes, Tracer, "_lanes")
-    SLOT(t.level, Tracer, "level") SLOT(t.began, Tracer, "began")
-    SLOT(t.values, Tracer, "_values")
-    SLOT(l.tracer, Lane, "tracer") SLOT(l.outlet, Lane, "outlet") SLOT(l.decided, Lane, "decided")
-    SLOT(l.pending, Lane, "pending") SLOT(l.framed, Lane, "framed") SLOT(l.spot, Lane, "spot")
-    SLOT(l.before, Lane, "before") SLOT(l.sites, Lane, "sites") SLOT(l.spots, Lane, "spots")
-    SLOT(l.walker, Lane, "walker") SLOT(l.packs, Lane, "packs") SLOT(l.cost, Lane, "cost")
-    SLOT(p.lane, Spot, "lane") SLOT(p.what, Spot, "what") SLOT(p.frame, Spot, "frame") SLOT(p.place, Spot, "place")
-    SLOT(p.like, Spot, "like") SLOT(p.back, Spot, "back")
-    SLOT(e.depth, Site, "depth") SLOT(e.chain, Site, "chain") SLOT(e.around, Site, "around") SLOT(e.spot, Site, "spot")
-    SLOT(k.number, Like, "number") SLOT(k.shape, Like, "shape") SLOT(k.dtype, Like, "dtype")
-    SLOT(k.nbytes, Like, "nbytes") SLOT(k.saved, Like, "saved") SLOT(k.outputs, Like, "outputs")
-    SLOT(k.attrs, Like, "attrs") SLOT(k.given, Like, "given") SLOT(k.name, Like, "name") SLOT(k.value, Like, "value")
-    SLOT(o.ring, Outlet, "ring") SLOT(o.waiting, Outlet, "_waiting") SLOT(o.summarizes, Outlet, "summarizes")
-    SLOT(r.map, Ring, "_map") SLOT(r.head, Ring, "head") SLOT(r.capacity, Ring, "capacity")
-    SLOT(r.limit, Ring, "_limit") SLOT(r.end, Ring, "_end") SLOT(r.closed, Ring, "closed") SLOT(r.lost, Ring, "_lost")
-    SLOT(q.moved, Pending, "moved") SLOT(q.open, Pending, "_open") SLOT(q.left, Pending, "_left")
-    SLOT(g.site, Loop, "site") SLOT(g.turn, Loop, "turn") SLOT(g.told, Loop, "told")
-    SLOT(calls, Walker, "calls")
-    Py_DECREF(Walker);
-    Py_DECREF(Pending);
-    Py_DECREF(Outlet);
-    return bound_values(from);
-}
-
 /* bind(objects, clock): what `dsviz.debuggee.core` hands over, once; `clock` None means the system's. */
 static PyObject *bind(PyObject *self, PyObject *const *words, Py_ssize_t count)
 {
     if (count != 2 || !PyDict_Check(words[0])) return PyErr_Format(PyExc_TypeError, "takes objects and a clock"), NULL;
-    if (bound(words[0]) < 0) return NULL;
+    if (bound_objects(words[0]) < 0 || bound_values(words[0]) < 0) return NULL;
     PyObject *clock = words[1] == Py_None ? NULL : Py_NewRef(words[1]);
     Py_XSETREF(clock_of, clock);
     Py_RETURN_NONE;

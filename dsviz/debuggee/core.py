@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from dsviz.debuggee.tracer import Tracer
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-extension = Extension("debuggee_core", os.path.join(_HERE, "core.c"), "core_values.h")
+extension = Extension(
+    "debuggee_core", os.path.join(_HERE, "core.c"), "core_objects.h", "core_records.h", "core_values.h"
+)
 KINDS = ("op_start", "op_finish")
 _bound: list[Any] = []
 
