@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import emulated
-import fake_cublas
+import cuda_as_cpp
 import fake_cudnn
 import numpy as np
 import pytest
@@ -22,43 +21,32 @@ from dsviz import nn
 from engine import autograd, backend
 from engine.gpu import (
     batch,
-    blas,
     convolution,
     images,
     launch,
     layout,
     library,
     normalisation,
-    pointwise,
-    product,
 )
 
 pytestmark = [
-    pytest.mark.skipif(emulated.COMPILER is None, reason="the kernels are compiled as C++ here, by g++"),
+    pytest.mark.skipif(
+        not cuda_as_cpp.COMPILER, reason="the kernels are compiled as C++ here, and there is no compiler"
+    ),
     pytest.mark.skipif(
         backend.cupy() is not None,
         reason="a GPU is here: test_gpu.py runs on it, and a stand-in beside it would not do",
     ),
-    pytest.mark.xdist_group("emulated"),  # they are compiled once
+    pytest.mark.xdist_group("images"),  # they are compiled once
 ]
 
 
 @pytest.fixture(scope="module")
 def gpu() -> Iterator[Any]:
     """The stand-in for CuPy, with kernels and libraries."""
-    with strict_cupy.installed() as cupy, pytest.MonkeyPatch.context() as patch:
-        cuda = cupy.cuda
-        patch.setattr(cupy, "RawModule", emulated.RawModule, raising=False)
-        patch.setattr(cuda, "alloc", lambda size: types.SimpleNamespace(ptr=16), raising=False)
-        patch.setattr(cuda, "get_current_stream", lambda: types.SimpleNamespace(ptr=0), raising=False)
-        multiply = fake_cublas.Blas()
-        for module in (blas, product, pointwise):
-            patch.setattr(module, "blas", lambda: multiply)
-        for cached in (launch.kernel, launch.compiled, launch._module):
-            cached.cache_clear()
+    with cuda_as_cpp.installed() as cupy, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cupy.cuda, "alloc", lambda size: types.SimpleNamespace(ptr=16), raising=False)
         yield cupy
-    for cached in (launch.kernel, launch.compiled, launch._module):
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -104,13 +92,12 @@ def host(array: Any) -> np.ndarray[Any, Any]:
     return np.asarray(array.get(), np.float64)
 
 
-half_known = pytest.mark.skipif(not emulated.has_half(), reason="this g++ knows no float16; version 12 does")
 SHAPES = [(2, 5, 7, 8), (1, 6, 2, 132), (2, 9, 5, 3)]  # with channels that are read four at a time, and not
 
 
 @pytest.mark.parametrize(
     ("shape", "kind"),
-    [*((shape, "f") for shape in SHAPES), pytest.param(SHAPES[0], "e", marks=half_known)],
+    [*((shape, "f") for shape in SHAPES), (SHAPES[0], "e")],
     ids=str,
 )
 def test_batch_normalisation(shape: tuple[int, ...], kind: str, gpu: Any) -> None:
@@ -298,9 +285,7 @@ def steps(half: bool, count: int = 3, **how: Any) -> tuple[list[np.ndarray[Any, 
     return [*found, *[t.detach().cpu().numpy() for t in (*net.parameters(), *net.buffers())]], net
 
 
-@pytest.mark.parametrize(
-    "half", [pytest.param(False, id="float32"), pytest.param(True, marks=half_known, id="float16")]
-)
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
 def test_what_is_computed_together_has_the_bits_of_what_is_computed_apart(
     half: bool, cudnn: Any, launched: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,7 +321,6 @@ def test_a_relu_that_does_not_come(cudnn: Any) -> None:
     np.testing.assert_allclose(found.std(axis=(0, 2, 3)), np.abs(net.second.weight.detach().cpu().numpy() / 3), rtol=1e-3)  # fmt: skip
 
 
-@half_known
 def test_a_network_trains_in_float16(cudnn: Any, unaided: None) -> None:
     cudnn(False, True)
     losses, *_ = trained("cuda", half=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import emulated
+import cuda_as_cpp
 import numpy as np
 import pytest
 import strict_cupy
@@ -19,8 +19,10 @@ from dsviz.bench import resnet
 from engine.gpu import optim
 
 pytestmark = [
-    pytest.mark.skipif(emulated.COMPILER is None, reason="the kernels are compiled as C++ here, by g++"),
-    pytest.mark.xdist_group("emulated"),
+    pytest.mark.skipif(
+        not cuda_as_cpp.COMPILER, reason="the kernels are compiled as C++ here, and there is no compiler"
+    ),
+    pytest.mark.xdist_group("images"),
 ]
 
 BY_CUBLAS = ("matmul", "dot", "tensordot", "einsum", "inner", "vdot")
