@@ -43,7 +43,7 @@ extension = Extension(
 _CALLERS = {
     "engine.watched": ("begin", "finish", "followed", "begin_backward", "finish_backward"),
     "engine.dispatch": ("begin", "finish", "followed"),
-    "engine.autograd": ("begin_backward", "finish_backward"),
+    "engine.backpropagation": ("begin_backward", "finish_backward"),
     "engine.optim.optimizer": ("begin", "finish"),
 }
 _PYTHON = {name: getattr(watched, name) for name in _CALLERS["engine.watched"]}

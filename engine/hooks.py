@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.autograd import RemovableHandle
 from engine.backend import is_array
 from engine.dispatch import apply
+from engine.gradient_hooks import RemovableHandle
 from engine.located import located
 from engine.op import Op
 from engine.tensor import Tensor

@@ -399,7 +399,7 @@ class Methods:
 
     def sum_to_size(self: Any, *size: Any) -> Tensor:
         """Summed over the dimensions that broadcasting `size` to this shape would add."""
-        from engine.autograd import sum_to
+        from engine.backpropagation import sum_to
 
         wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
         from engine import functions

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from sys import _getframe
 from typing import TYPE_CHECKING, Any
 
-from engine.autograd import RemovableHandle
 from engine.bus import bus
 from engine.grad_mode import state
+from engine.gradient_hooks import RemovableHandle
 from engine.located import located
 from engine.module_call import ModuleCall, made_up, module_of
 from engine.module_text import options_text

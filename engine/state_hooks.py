@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.autograd import RemovableHandle
+from engine.gradient_hooks import RemovableHandle
 from engine.located import located
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import autograd, backend, dispatch
+from engine import autograd, backend, dispatch, gradient_hooks
 from engine.backend import Array, Device
 from engine.dtype import DType, as_dtype, complex_of, differentiable, get_default_dtype, is_floating
 from engine.jit.shared import shared
@@ -295,20 +295,20 @@ class Tensor(Writing, Methods, Latecomers):
 
     def retain_grad(self) -> None:
         """Keep `.grad` of this tensor although it is no leaf."""
-        autograd.retain(self.node)
+        gradient_hooks.retain(self.node)
 
     @property
     def retains_grad(self) -> Any:
         """Whether `retain_grad` was called on this tensor, which is no leaf."""
         return self.node.op is not None and self.node.grad_source is self.node
 
-    def register_post_accumulate_grad_hook(self, hook: Any) -> autograd.RemovableHandle:
+    def register_post_accumulate_grad_hook(self, hook: Any) -> gradient_hooks.RemovableHandle:
         """Call `hook(tensor)` once this leaf's `.grad` is complete."""
-        return autograd.register_after(self, hook)
+        return gradient_hooks.register_after(self, hook)
 
-    def register_hook(self, hook: Any) -> autograd.RemovableHandle:
+    def register_hook(self, hook: Any) -> gradient_hooks.RemovableHandle:
         """Call `hook(gradient)` when this tensor's gradient is computed; what it returns, if anything, replaces it."""
-        return autograd.register_hook(self.node, hook)
+        return gradient_hooks.register_hook(self.node, hook)
 
     # --- out of the engine, and onto devices ---
 

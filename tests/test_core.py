@@ -25,7 +25,7 @@ from dsviz.debuggee.tracer import Tracer
 from dsviz.query.stream import PageStream
 from dsviz.wire.ring import RingReader, RingWriter
 from dsviz.wire.short import Reading
-from engine import autograd, dispatch, watched
+from engine import backpropagation, dispatch, watched
 from engine import core as engines
 from engine.bus import bus
 from engine.native import compiler
@@ -282,11 +282,11 @@ def test_ops_applied_by_it_make_the_same_graph(buildable: None) -> None:
 
 
 def test_a_program_that_trains_on_is_applied_by_it(buildable: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autograd, "_passes", itertools.count(1))
-    monkeypatch.setattr(autograd, "_quick", False)
+    monkeypatch.setattr(backpropagation, "_passes", itertools.count(1))
+    monkeypatch.setattr(backpropagation, "_quick", False)
     engines.apply_by(None)
     x, seen = ds.ones(2, requires_grad=True), []
-    for _ in range(autograd.QUICKEN):
+    for _ in range(backpropagation.QUICKEN):
         seen.append(type(dispatch.binary).__name__)
         (x * 2).sum().backward()
     assert set(seen) == {"function"}

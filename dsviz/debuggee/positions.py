@@ -9,7 +9,7 @@ from typing import Any
 from dsviz.debuggee.attributes import ids_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import USER, line_of, user_frames
 from dsviz.debuggee.tracer import Tracer
-from engine.autograd import LOOPS
+from engine.backpropagation import LOOPS
 from engine.iteration import iteration
 from engine.module_call import ModuleCall, open_call
 from engine.node import Node

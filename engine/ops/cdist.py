@@ -41,7 +41,7 @@ def _kind(*dtypes: Any, **_: Any) -> Any:
 
 
 def _vjp(xp: Any, g: Any, out: Any, x1: Any, x2: Any, *, p: float) -> Any:
-    from engine.autograd import sum_to
+    from engine.backpropagation import sum_to
 
     if xp is np:
         found = _both(g, out, x1, x2, p)

@@ -186,7 +186,7 @@ def _put_shape(input: Any, value: Any, *, index: Any) -> Shape:
 def _put_vjp(xp: Any, g: Any, out: Any, input: Any, value: Any, *, index: Any) -> Any:
     to_value = None
     if getattr(value, "requires", False):
-        from engine.autograd import sum_to
+        from engine.backpropagation import sum_to
 
         part = g[index]
         to_value = sum_to(xp, part, value.shape) if part.shape != value.shape else part

@@ -190,7 +190,7 @@ def _expand_shape(input: Any, *, shape: Shape) -> Shape:
 
 
 def _expand_vjp(xp: Any, g: Any, out: Any, input: Any, *, shape: Shape) -> Any:
-    from engine.autograd import sum_to
+    from engine.backpropagation import sum_to
 
     return sum_to(xp, g, input.shape)
 
