@@ -134,6 +134,7 @@ def _nothing_flows(record: Record, error: BaseException) -> Iterator[Finding]:
         )
         yield from at_each(first, places[1:])
         return
+    yield from _data_alone(record, error)
     for facts in [*record.parameters.values(), *record.learners.values()]:
         places = [] if facts.frozen else cut_at(record, facts.consumer)
         if places:
@@ -159,6 +160,20 @@ def _nothing_flows(record: Record, error: BaseException) -> Iterator[Finding]:
             text,
             "Make it with requires_grad=True, or as a Parameter.",
         )
+
+
+def _data_alone(record: Record, error: BaseException) -> Iterator[Finding]:
+    """A loss in which nothing is that any parameter had a part in, though a network ran beside it."""
+    root = next((s for s in reversed(list(record.nodes())) if s.phase == 0 and s.op and s.shape == ()), None)
+    learners = {s.id for s in record.nodes() if not s.op and (s.requires or s.role == "parameter")}
+    if root is None or record.taken or not any(s.requires and s.op for s in record.nodes()):
+        return
+    if any(s.id in learners or not s.recording for s in record.back(root.id) if s.op or s.id in learners):
+        return  # the way from the network to the loss is there, and cut
+    yield _finding(
+        "loss of data alone", error, *root.place, "The loss is made of data alone: nothing that the network gave is part of it.",
+        "Compare the network's output with the targets.",
+    )  # fmt: skip
 
 
 def _finding(kind: str, error: BaseException, file: str, line: int, message: str, suggestion: str) -> Finding:

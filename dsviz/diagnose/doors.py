@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsviz.diagnose.record import Loss, Steps
+from dsviz.diagnose.record import Loader, Loss, Steps
 from engine import autograd, grad_mode
 from engine.grad_mode import state
 from engine.location import user_frame
 from engine.module import Module
+from engine.nn import clip
 from engine.optim.lr_scheduler import LRScheduler
 from engine.optim.optimizer import Optimizer
 from engine.tensor import Tensor
+from engine.utils.data.loader import DataLoader
+from engine.utils.data.sampler import SequentialSampler
 
 if TYPE_CHECKING:
     from dsviz.diagnose.watch import Watch
@@ -40,7 +44,7 @@ def doors(watch: Watch) -> Iterator[None]:
         kept.append((owner, name, old))
         setattr(owner, name, wrap(old))
 
-    for install in (_optimizers, _backward, _modes, _no_grad, _freezing, _leaving):
+    for install in (_optimizers, _backward, _modes, _no_grad, _freezing, _leaving, _clipping, _loading):
         install(watch, replace)
     try:
         yield
@@ -97,6 +101,8 @@ def _optimizers(watch: Watch, replace: Replace) -> None:
             steps = watch.steps.get(self.optimizer)
             if steps is not None:
                 steps.schedule_step = here()
+                (steps.later if steps.count else steps.early).append(steps.schedule_step)
+                del steps.later[8:], steps.early[8:]
             old(self, epoch)
 
         return scheduled
@@ -234,6 +240,9 @@ def _leaving(watch: Watch, replace: Replace) -> None:
             node = self.node
             if node.op is None and node.inputs and node.inputs[0] is not None:
                 node = node.inputs[0]  # of a detached tensor what it was taken from
+            if node.role == "parameter" and node.requires and state.grad:
+                watch.parameters[id(node)] = node
+                watch.record.taken_parameters[id(node)] = here()
             if node.id and (node.requires or node.flowed):
                 watch.record.taken[node.id] = here()
             return old(self, *args, **kwargs)
@@ -242,6 +251,59 @@ def _leaving(watch: Watch, replace: Replace) -> None:
 
     for name in ("numpy", "item", "tolist", "__array__"):
         replace(Tensor, name, take)
+
+
+def _clipping(watch: Watch, replace: Replace) -> None:
+    """Gradients that are clipped: were there any?"""
+
+    def gradients(old: Any) -> Any:
+        def found(parameters: Any) -> Any:
+            arrays = old(parameters)
+            calls = watch.record.clips.setdefault(here(4), [0, 0])
+            calls[0] += 1
+            calls[1] += not any(array.any() for array in arrays)
+            return arrays
+
+        return found
+
+    replace(clip, "_gradients", gradients)
+
+
+def _loading(watch: Watch, replace: Replace) -> None:
+    """Loaders: the order of their items, and how far they are gone through."""
+    loaders: weakref.WeakKeyDictionary[DataLoader, Loader] = weakref.WeakKeyDictionary()
+
+    def init(old: Any) -> Any:
+        def made(self: DataLoader, *args: Any, **kwargs: Any) -> None:
+            old(self, *args, **kwargs)
+            try:
+                batches = len(self)
+            except TypeError:
+                return  # data without a length have no order of their own either
+            inner = self.sampler if self.sampler is not None else getattr(self.batch_sampler, "sampler", None)
+            loaders[self] = Loader(*here(), type(inner) is SequentialSampler, batches)
+            watch.record.loaders.append(loaders[self])
+
+        return made
+
+    def iterate(old: Any) -> Any:
+        def begun(self: DataLoader) -> Iterator[Any]:
+            loader = loaders.get(self)
+            if loader is None or not state.grad:
+                return iter(old(self))
+            loader.begun += 1
+            loader.place = here()
+            return counted(loader, old(self))
+
+        return begun
+
+    def counted(loader: Loader, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            loader.given += 1
+            yield batch
+
+    replace(DataLoader, "__init__", init)
+    replace(DataLoader, "__iter__", iterate)
 
 
 def moved(before: list[tuple[Any, Any]]) -> float:

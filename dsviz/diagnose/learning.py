@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
 from dsviz.diagnose import origin
-from dsviz.diagnose.finding import Finding, Place, at_each
+from dsviz.diagnose.finding import Finding, Place, at, at_each
 from dsviz.diagnose.record import Record, Seen, Steps
+from dsviz.diagnose.values import chain_of
 
 LOST = 2e-6  # what all steps together have to move the parameters by, for their size, to count as any
 
@@ -97,9 +99,17 @@ def _empty(record: Record, steps: Steps) -> Iterator[Finding]:
     message = f"In all {steps.count} steps of {steps.name} no parameter had a gradient."
     tries = "Call backward() before step(), and zero_grad() before backward(), not between the two."
     where, more = step, [Place(steps.file, steps.line, f"{steps.name} is made here")]
+    others = _others(record, steps) if record.losses and not steps.thrown[0] else None
     if steps.thrown[0] and record.losses:
         where, more = Place(*steps.thrown, "the gradients are put away here"), [step]
         message = f"The gradients are put away before step() uses them: {message}"
+    elif others is not None:
+        used, made = others
+        where, more = Place(steps.file, steps.line, f"{steps.name} is made here"), [used, step]
+        message = (
+            f"{message} The loss is made with parameters that it does not have (made at line {made[1]})."
+        )
+        tries = "Give the optimizer the parameters of the network that the loss is made with, or make the loss with the other network."
     elif not record.losses:
         message = f"backward() was never called: {message}"
         loss = next(
@@ -108,8 +118,22 @@ def _empty(record: Record, steps: Steps) -> Iterator[Finding]:
         if loss is not None:
             where, more = Place(*loss.place, "the loss is computed here, and its gradient never"), [step]
     yield from at_each(Finding(
-        "step without gradients", "error", where.file, where.line, message, [where, *more], {"steps": steps.count}, tries, 0.88,
+        "step without gradients", "error", where.file, where.line, message, [where, *more], {"steps": steps.count, "other parameters": bool(others)}, tries, 0.88,
     ), more)  # fmt: skip
+
+
+def _others(record: Record, steps: Steps) -> tuple[Place, tuple[str, int]] | None:
+    """Where the last loss uses parameters that take gradients and that an optimizer does not have; where they were made."""
+    mine = {p.node.id for p in steps.params}
+    behind = list(record.back(record.losses[-1].node))
+    learned = {s.id: s for s in behind if not s.op and s.requires}
+    if not learned or mine & set(learned):
+        return None
+    user = next((s for s in reversed(behind) if s.op and set(s.inputs) & set(learned)), None)
+    if user is None:
+        return None
+    made = next(learned[n] for n in user.inputs if n in learned)
+    return Place(*user.place, "the loss is made with other parameters here"), made.place
 
 
 def _rate(steps: Steps) -> list[Place]:
@@ -144,13 +168,15 @@ def diverging(record: Record) -> Iterator[Finding]:
     largest = max((v for v in values if math.isfinite(v)), default=0.0)
     bounded = abs(first) + 1e-3
     broke = not math.isfinite(last) or bool(record.not_finite)
-    grew = largest > 30 * bounded and (broke or last > 3 * bounded)
+    grew = largest > 30 * bounded and (broke or last > 0.8 * bounded)
     for steps in record.optimizers:
         big = [r for r in steps.ratios if math.isfinite(r)]
         jumped = sum(r > 0.5 for r in big) >= max(2, len(big) // 4) or max(big, default=0.0) > 5
         # Steps several times the parameters' own size that leave the loss worse than it began.
         wild = len(big) >= 4 and sorted(big)[len(big) // 2] > 0.5 and big[0] > 2 and last > bounded
-        if steps.count >= 2 and ((grew and jumped) or (wild and largest > 5 * bounded)):
+        # One step of many times the parameters' own size, and the loss is no number any more.
+        burst = bool(big) and big[0] > 20 and abs(first) < 1e6 and not all(map(math.isfinite, values[1:4]))
+        if steps.count >= 2 and ((grew and jumped) or (wild and largest > 5 * bounded) or burst):
             chosen = _rate(steps)
             made = Place(steps.file, steps.line, f"{steps.name} is made here")
             where = chosen[0] if chosen else made
@@ -161,13 +187,65 @@ def diverging(record: Record) -> Iterator[Finding]:
                 [made, Place(*steps.step_place, "steps here")],
                 {"lr": steps.lr, "first loss": first, "last loss": last, "update": max(big)},
                 f"Make the learning rate smaller (it is {steps.lr:g}), or clip the gradients.", 0.97,
-            ), [made])  # fmt: skip
+            ), [made, *_summed(record)])  # fmt: skip
     if (
         not any(steps.count for steps in record.optimizers)
         and largest > 100 * bounded
         and (broke or last > 100 * bounded)
     ):
         yield from _by_hand(record, first, last)
+
+
+def _summed(record: Record) -> list[Place]:
+    """Where a loss is a sum over many samples, whose gradient grows with their number."""
+    root = record.find(record.losses[-1].node)
+    terms = math.prod(root.shapes[0] or ()) if root is not None and root.op == "sum" and root.shapes else 0
+    if root is None or terms < 32:
+        return []
+    note = (
+        f"the loss is a sum over {terms} values here, and so is its gradient; a mean is {terms} times smaller"
+    )
+    return [at(p, note) for p in root.places]
+
+
+def decayed(record: Record) -> Iterator[Finding]:
+    """Weight decay that takes a large part of every weight in each step."""
+    values = [loss.value for loss in record.losses if loss.value is not None]
+    for steps in record.optimizers:
+        if (
+            steps.count < 5
+            or steps.decay < 0.05
+            or len(values) < 5
+            or min(values[-3:]) < 0.5 * abs(values[0])
+        ):
+            continue
+        chosen = origin.numbers(steps.file, steps.line, "weight_decay")[:1]
+        made = Place(steps.file, steps.line, f"{steps.name} is made here")
+        where, *more = [*(Place(*p, "the weight decay is chosen here") for p in chosen), made]
+        yield from at_each(Finding(
+            "weight decay too large", "error", where.file, where.line,
+            f"Each step of {steps.name} takes {min(steps.decay, 1.0):.0%} off every weight (learning rate times weight decay): "
+            f"they are drawn to 0, and the loss went from {values[0]:.3g} to {values[-1]:.3g}.",
+            [where, *more], {"lr": steps.lr, "part": steps.decay}, "Make weight_decay smaller: 1e-5 to 1e-2 is usual.", 0.8,
+        ), more)  # fmt: skip
+
+
+def bottomless(record: Record) -> Iterator[Finding]:
+    """A loss that falls and falls, below any bound: it has no least value."""
+    values = [loss.value for loss in record.losses if loss.value is not None and math.isfinite(loss.value)]
+    if len(values) < 12 or len({loss.place for loss in record.losses}) > 1:
+        return
+    falls = sum(later < earlier for earlier, later in itertools.pairwise(values))
+    if falls < 0.9 * (len(values) - 1) or values[-1] > -100 * (abs(values[0]) + 1):
+        return
+    root = record.find(record.losses[-1].node)
+    if root is not None:
+        where, *more = [at(p, f"the loss, {root.op}") for p in root.places]
+        yield from at_each(Finding(
+            "loss without a bound", "warning", where.file, where.line,
+            f"The loss went from {values[0]:.3g} to {values[-1]:.3g} and falls on: nothing holds it, so there is nothing to learn.",
+            chain_of(record, root), {"first": values[0], "last": values[-1]}, "Look at its sign: what is to become large needs a minus.", 0.7,
+        ), more)  # fmt: skip
 
 
 def _by_hand(record: Record, first: float, last: float) -> Iterator[Finding]:
@@ -197,6 +275,12 @@ def _used_in_backward(record: Record, seen: Seen) -> bool:
     return any(s.twin == seen.id for s in record.nodes() if s.phase == 1)
 
 
+def _stands(record: Record) -> bool:
+    """Whether the loss ends where it began."""
+    values = [loss.value for loss in record.losses if loss.value is not None]
+    return len(values) >= 8 and abs(values[-1] - values[0]) < 1e-3 * abs(values[0])
+
+
 def idle(record: Record) -> Iterator[Finding]:
     """Steps so small that nothing is learned, from the start or because a schedule ends the training early."""
     for steps in record.optimizers:
@@ -217,7 +301,9 @@ def idle(record: Record) -> Iterator[Finding]:
                 "less than a hundred thousandth of what it was.",
                 [made], {"first": top, "last": steps.rates[-1]}, "Let the schedule fall more slowly, or step it once an epoch.", 0.6,
             ), [Place(*steps.schedule_step, "the schedule steps here"), made])  # fmt: skip
-        elif 0 < top <= 1e-5 and total < LOST and norms and max(norms) > 1e-4:
+        elif (0 < top <= 1e-5 and total < LOST and norms and max(norms) > 1e-4) or (
+            0 < top <= 5e-7 and total < 1e-3 and norms and max(norms) > 1e-4 and _stands(record)
+        ):
             chosen = _rate(steps)
             where = chosen[0] if chosen else made
             yield from at_each(Finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsviz.diagnose import origin
+from dsviz.diagnose.calls import unshuffled
 from dsviz.diagnose.finding import Finding, Place, at, at_each
 from dsviz.diagnose.record import Record, Seen
 from dsviz.diagnose.values import chain_of
@@ -193,7 +194,7 @@ def order(record: Record) -> Iterator[Finding]:
             )
             if facts["made"] != place:
                 made.append(at(facts["made"], "the labels of a batch come from here"))
-            where, *more = [*made[:2], *made[2:][-1:], Place(*place, "the loss")]
+            where, *more = [*unshuffled(record), *made[:2], *made[2:][-1:], Place(*place, "the loss")]
             yield from at_each(Finding(
                 "batches of one class", "warning", where.file, where.line,
                 f"Each of {facts['calls']} batches holds labels of one class only, though {len(facts['values'])} occur.",

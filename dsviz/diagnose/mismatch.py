@@ -116,18 +116,28 @@ def _spoilers(failed: Node | None, error: ShapeMismatchError) -> Iterator[tuple[
     for start, dim, wanted in _sides(failed, error):
         node: Node | None = start
         for _ in range(6):
-            if node is None or node.op is None or node.op.name not in MOVES:
+            if node is None or node.op is None or not (node.op.name in MOVES or _keeps(node)):
                 break
-            if node.code is not None and wanted & _offered(node, dim if node is start else -1):
+            if (
+                node.op.name in MOVES
+                and node.code is not None
+                and wanted & _offered(node, dim if node is start else -1)
+            ):
                 yield 4.0, node, "makes the wanted size disappear"
             node = next((i for i in node.inputs if i is not None), None)
+
+
+def _keeps(node: Node) -> bool:
+    """Whether an op takes one tensor and gives one of its shape: an activation, say."""
+    given = [i for i in node.inputs if i is not None]
+    return len(given) == 1 and given[0].shape == node.shape
 
 
 def _offered(node: Node, dim: int) -> set[int]:
     """The sizes a moving op could have made of its inputs, had it been told otherwise."""
     name = "" if node.op is None else node.op.name
     shapes = [i.shape for i in node.inputs if i is not None and i.shape]
-    if name == "cat":
+    if name in ("cat", "stack"):
         return {sum(shape[d] for shape in shapes) for d in range(min(map(len, shapes), default=0))}
     made = {math.prod(shape[d:]) for shape in shapes for d in range(len(shape))} - set(node.shape)
     if name in ("transpose", "permute"):

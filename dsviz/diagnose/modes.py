@@ -37,8 +37,10 @@ def growth(record: Record) -> Iterator[Finding]:
     if rises < 0.8 * (len(counts) - 1) or counts[-1] < 8 or min(counts[-third:]) <= max(counts[:third]):
         return  # what comes and goes, task by task, does not grow
     places = sorted(record.old_inputs, key=lambda place: -record.old_inputs[place])
+    called: list[Place] = []
     if places:
         where, what = places[0], "takes a value of an earlier turn with its graph"
+        called = [Place(*p, "called here") for p in record.callers.get(where, []) if p[0] == where[0]][:1]
     else:
         loss = record.losses[-1] if record.losses else None
         root = record.find(loss.node) if loss is not None else None
@@ -46,7 +48,8 @@ def growth(record: Record) -> Iterator[Finding]:
             return
         where, what = root.place, "makes a value that is kept with its graph"
     kept = [] if places else _keepers(record, where)
-    first, *more = [*kept, Place(*where, what)]
+    ways = [*kept, Place(*where, what), *called]
+    first, more = ways[0], ways[1:]
     yield from at_each(Finding(
         "graph grows over turns", "error", first.file, first.line,
         f"{counts[-1]} nodes of earlier turns are still held, {counts[-1] / max(held[-1][0], 1):.0f} more with every turn: "

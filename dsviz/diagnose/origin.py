@@ -47,6 +47,8 @@ def makers(node: Any, argument: int = -1, limit: int = 3) -> list[tuple[str, int
     wanted = expression_at(node.code, node.lasti)
     if argument >= 0 and isinstance(wanted, ast.Call) and argument < len(wanted.args):
         wanted = wanted.args[argument]
+    elif argument == 1 and isinstance(wanted, ast.BinOp):
+        wanted = wanted.right
     file, tree = node.code.co_filename, _tree(node.code.co_filename)
     if tree is None:
         return []

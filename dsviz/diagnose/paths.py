@@ -36,6 +36,7 @@ def no_gradient(record: Record) -> Iterator[Finding]:
             and number not in _numbers(record)
         ):
             groups.setdefault(("not registered", facts.file, facts.line), []).append(facts)
+    yield from _as_numbers(record, has, bool(stepped), backward)
     for (kind, file, line), many in groups.items():
         names = ", ".join(label_of(f) for f in many[:3])
         names += f" and {len(many) - 3} more" if len(many) > 3 else ""
@@ -45,7 +46,8 @@ def no_gradient(record: Record) -> Iterator[Finding]:
             yield from at_each(Finding(
                 "gradient path cut", "error", where.file, where.line,
                 f"{names} took part in {many[0].used} ops, but never got a gradient: nothing leads from there to the loss.",
-                [where, *more, made], {"used": many[0].used, "backward": backward}, LOOK, 0.9,
+                [where, *more, made],
+                {"used": many[0].used, "backward": backward, "recorded": many[0].used_recording > 0}, LOOK, 0.9,
             ), more)  # fmt: skip
         elif kind == "not optimised":
             first, *others = _homes(record)
@@ -63,6 +65,20 @@ def no_gradient(record: Record) -> Iterator[Finding]:
                 [where, made], {"used": many[0].used},
                 "Assign it to an attribute of the module; put modules in a ModuleList or ModuleDict.", 0.85,
             ), [made])  # fmt: skip
+
+
+def _as_numbers(record: Record, has: set[int], stepped: bool, backward: int) -> Iterator[Finding]:
+    """Parameters of an optimizer that are computed with as plain numbers only: item(), numpy()."""
+    if not stepped or backward < 2:
+        return
+    for number, place in record.taken_parameters.items():
+        facts = record.parameters.get(number)
+        if number in has and (facts is None or not (facts.gradients or facts.used_recording)):
+            yield Finding(
+                "gradient path cut", "error", *place,
+                "A parameter becomes a plain number here, and no op ever took it as it is: it gets no gradient.",
+                [Place(*place, "its value leaves the graph here")], {"backward": backward}, "Compute with the parameter itself.", 0.89,
+            )  # fmt: skip
 
 
 def _kind(

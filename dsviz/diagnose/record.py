@@ -10,6 +10,13 @@ from typing import Any
 from engine.location import line_of
 
 TURNS_KEPT = 3  # turns of the training loop whose nodes are kept whole
+LOOKED_AT = 24  # turns in which activations and updates are all measured; then every tenth
+LARGEST = 1 << 22  # elements of an array that are looked at one by one
+
+
+def looks(count: int) -> bool:
+    """Whether a turn is one of those that are measured."""
+    return count < LOOKED_AT or count % 10 == 0
 
 
 class Seen:
@@ -104,6 +111,11 @@ class Steps:
     thrown: tuple[str, int] = ("", 0)  # where gradients were put away that no step had used
     stateful: bool = False  # it remembers earlier steps
     roots: list[int] = field(default_factory=list)  # the losses before its last steps without gradients
+    decay: float = 0.0  # the largest part of a weight that weight decay takes in one step
+    early: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # where its schedule stepped before its first step
+    later: list[tuple[str, int]] = field(default_factory=list)  # where it stepped after
 
 
 @dataclass
@@ -129,6 +141,19 @@ class ParameterFacts:
     moved: bool = False  # its values are others now
     zero: bool = False  # all its first values were 0
     spread: float = 0.0  # the standard deviation of its first values
+
+
+@dataclass
+class Loader:
+    """One data loader: where it was made and how it was gone through."""
+
+    file: str
+    line: int
+    ordered: bool  # its items come in the order of the data, each time
+    batches: int  # in one epoch
+    begun: int = 0  # times it was gone through from the start while gradients are recorded
+    given: int = 0  # batches it gave
+    place: tuple[str, int] = ("", 0)  # where it was begun last
 
 
 @dataclass
@@ -165,6 +190,7 @@ class Record:
         self.old_inputs: dict[
             tuple[str, int], int
         ] = {}  # lines that take values of earlier turns with a graph
+        self.callers: dict[tuple[str, int], list[tuple[str, int]]] = {}  # who called such a line
         self.failure: Any = None  # the op_error that ended the program, if one did
         self.exception: BaseException | None = None
         self.iterations = 0
@@ -181,6 +207,19 @@ class Record:
         ] = {}  # of a binary cross entropy, outside 0 to 1
         self.roots: dict[str, tuple[str, int]] = {}  # where networks are called, by their names
         self.held_by: dict[str, int] = {}  # names of what still holds nodes of earlier turns
+        self.clips: dict[
+            tuple[str, int], list[int]
+        ] = {}  # where gradients are clipped: calls, those that found none
+        self.loaders: list[Loader] = []
+        self.wrapped: dict[
+            tuple[str, int], dict[str, Any]
+        ] = {}  # whole numbers that went round their type's end
+        self.switched: dict[
+            tuple[str, int], dict[str, Any]
+        ] = {}  # scores multiplied with a mask before a softmax
+        self.taken_parameters: dict[
+            int, tuple[str, int]
+        ] = {}  # parameters whose value left as a plain number
 
     def keep(self, seen: Seen) -> None:
         """Remember a node, and forget the turns before the last few."""

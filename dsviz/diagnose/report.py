@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dsviz.diagnose import crash, learning, losses, modes, paths, structure, values, weights
+from dsviz.diagnose import calls, crash, learning, losses, modes, paths, structure, values, weights
 from dsviz.diagnose.finding import Finding, ranked
 from dsviz.diagnose.record import Record
 from engine.names import source_line
@@ -18,7 +18,8 @@ DETECTORS: tuple[Callable[[Record], Iterator[Finding]], ...] = (
     modes.evaluation, modes.growth,
     modes.stuck, structure.attention, structure.reshapes, structure.squeezed, structure.probabilities,
     structure.folded, structure.drowned, losses.sign, losses.order,
-    losses.shares, losses.divergence, learning.wasted, learning.unmoved,
+    losses.shares, losses.divergence, learning.wasted, learning.unmoved, learning.decayed, learning.bottomless,
+    calls.clipped, calls.schedules, calls.begun_anew, values.wrapped, structure.switched,
 )  # fmt: skip
 
 
@@ -30,6 +31,9 @@ def findings(record: Record) -> list[Finding]:
         found = [f for f in found if f.kind not in ("exploding gradient", "dead units", "saturated units")]
     if any(f.kind == "dead units" and f.severity == "error" for f in found):
         found = [f for f in found if f.kind not in ("vanishing gradient",)]
+    # The loss is made with another network: that this one gets no gradient follows from it.
+    if any(f.evidence.get("other parameters") for f in found):
+        found = [f for f in found if f.kind != "gradient path cut" or f.evidence.get("recorded", True)]
     return ranked(found)
 
 

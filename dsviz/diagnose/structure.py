@@ -54,13 +54,26 @@ def reshapes(record: Record) -> Iterator[Finding]:
             and math.prod(after[1:]) * before[1] == math.prod(before)
             and not whole(before, after)
         )
-        if swapped or first:
+        if swapped or first or _torn(before, after):
             yield Finding(
                 "reshape mixes samples", "error", *seen.place,
                 f"reshape of {list(seen.shapes[0] or ())} to {list(seen.shape)} exchanges dimensions without moving the values.",
                 [Place(*seen.place, "reshape")], {"from": list(seen.shapes[0] or ()), "to": list(seen.shape)},
                 "Exchange dimensions with transpose or permute.", 0.7,
             )  # fmt: skip
+
+
+def _torn(before: list[int], after: list[int]) -> bool:
+    """Whether a dimension is cut across, and one of its size stands elsewhere: [2, 5, 12] as [2, 3, 5, 4].
+
+    >>> _torn([2, 5, 12], [2, 3, 5, 4]), _torn([2, 5, 12], [2, 5, 3, 4]), _torn([60, 4], [20, 12])
+    (True, False, False)
+    """
+    if len(before) < 3 or len(after) < 3 or whole(before, after):
+        return False
+    alike = next((i for i, (b, a) in enumerate(zip(before, after, strict=False)) if b != a), len(before))
+    size = before[alike] if alike < len(before) - 1 else 0
+    return alike >= 1 and size in after[alike + 1 :] and size not in before[alike + 1 :]
 
 
 def whole(before: list[int], after: list[int]) -> bool:
@@ -71,6 +84,26 @@ def whole(before: list[int], after: list[int]) -> bool:
     """
     marks = sorted({*itertools.accumulate(before, int.__mul__), *itertools.accumulate(after, int.__mul__)})
     return all(later % earlier == 0 for earlier, later in itertools.pairwise(marks))
+
+
+def switched(record: Record) -> Iterator[Finding]:
+    """Scores that are multiplied with a mask before a softmax: 0 is a score like any other."""
+    for place, facts in record.switched.items():
+        softmax, mask = record.find(facts["softmax"]), facts["mask"]
+        after = {
+            s.id
+            for s in record.nodes()
+            if softmax is not None and softmax.id in s.inputs and mask in s.inputs
+        }
+        if softmax is None or after:
+            continue  # what is masked is put out again behind the softmax
+        yield Finding(
+            "mask does not mask", "error", *place,
+            "Scores are multiplied with a mask of zeros and ones before the softmax: what is masked gets the score 0, "
+            "and with it a share like the others.",
+            [Place(*place, "multiplied with the mask"), at(facts["place"], "softmax")], {},
+            "Use masked_fill(mask == 0, float('-inf')) before the softmax.", 0.85,
+        )  # fmt: skip
 
 
 def squeezed(record: Record) -> Iterator[Finding]:

@@ -41,8 +41,9 @@ def not_finite(record: Record) -> Iterator[Finding]:
             continue  # a row that is masked whole; told by its own detector
         what = "The gradient of " + seen.op if backward else seen.op
         here = Place(*seen.place, f"{seen.op} makes it")
-        more = [] if backward else _outside(record, seen, facts)
-        where, *more = [*more, here] if more and more[0].note.startswith(BARE) else [here, *more]
+        more = [] if backward else [*_outside(record, seen, facts), *_divisor(seen, facts)]
+        first = bool(more) and more[0].note.startswith((*BARE, ZERO))
+        where, *more = [*more, here] if first else [here, *more]
         yield from at_each(Finding(
             "nan in gradient" if backward else "nan or infinity", "error", where.file, where.line,
             f"{what}{' in ' + seen.module if seen.module else ''} made a value that is not finite from finite ones.",
@@ -50,6 +51,7 @@ def not_finite(record: Record) -> Iterator[Finding]:
         ), more)  # fmt: skip
 
 
+ZERO = "the divisor is 0"
 BARE = ("linear", "conv", "matmul")  # what these give has no bounds: an activation is missing after them
 DOMAIN = {
     "log": 0.0,
@@ -82,6 +84,16 @@ def _outside(record: Record, seen: Seen, facts: dict[str, object]) -> list[Place
     return places
 
 
+def _divisor(seen: Seen, facts: dict[str, object]) -> list[Place]:
+    """Where a plain number was computed that is divided by, and is 0."""
+    divisor = facts.get("argument 1")
+    if isinstance(divisor, dict) and not divisor["shape"]:
+        divisor = divisor["min"]
+    if seen.op != "div" or divisor != 0 or (len(seen.inputs) > 1 and seen.inputs[1]):
+        return []
+    return [Place(*p, ZERO) for p in origin.makers(seen, 1, 1)]
+
+
 def _try(seen: Seen, backward: bool) -> str:
     if backward:
         return "A function whose slope is infinite there (sqrt or pow at 0, log at 0, division): keep its argument away from it, before `where` chooses."
@@ -104,6 +116,18 @@ def chain_of(record: Record, seen: Seen, limit: int = 8) -> list[Place]:
         if len(made) >= limit:
             break
     return made
+
+
+def wrapped(record: Record) -> Iterator[Finding]:
+    """Whole numbers that went round the end of their type: 3 - 5 is 254 in uint8."""
+    for place, facts in record.wrapped.items():
+        seen = record.find(facts["id"])
+        yield Finding(
+            "whole numbers overflow", "error" if facts["dtype"] in ("uint8", "int8") else "warning", *place,
+            f"{facts['op']} of {facts['dtype']} gives numbers that this type cannot hold: {facts['share']:.0%} of them went round its end.",
+            [] if seen is None else chain_of(record, seen), {"dtype": facts["dtype"], "share": facts["share"], "calls": facts["calls"]},
+            "Make them float32, or a wider type, before.", 0.8,
+        )  # fmt: skip
 
 
 def masked_rows(record: Record) -> Iterator[Finding]:

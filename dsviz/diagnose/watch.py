@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from dsviz.diagnose.doors import RATES_KEPT, doors, moved
+from dsviz.diagnose.elements import Elements
 from dsviz.diagnose.origin import makers
-from dsviz.diagnose.record import ParameterFacts, Record, Seen, Steps, Units
+from dsviz.diagnose.record import LARGEST, ParameterFacts, Record, Seen, Steps, Units, looks
 from dsviz.diagnose.structure import pattern
 from engine.bus import bus
 from engine.grad_mode import state
 from engine.iteration import iteration
-from engine.location import is_engine_code, locals_of
+from engine.location import is_engine_code, locals_of, user_frame
 from engine.module import Module
 from engine.module_call import ModuleCall
 from engine.node import Node
@@ -29,11 +30,7 @@ from engine.tensor import Tensor
 from engine.writes import writes
 
 ACTIVATIONS = {"relu", "sigmoid", "tanh"}
-# What an activation can give, with some room.
-REACHES = {"relu": (-0.05, math.inf), "sigmoid": (-0.25, 1.25), "tanh": (-1.25, 1.25)}
-LOOKED_AT = 24  # turns in which activations and updates are all measured; then every tenth
 NOWHERE = ("", 0)
-LARGEST = 1 << 22  # elements of an array that are looked at one by one
 
 
 class Watch:
@@ -41,6 +38,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.record = Record()
+        self.elements = Elements(self.record)
         self.steps: weakref.WeakKeyDictionary[Optimizer, Steps] = weakref.WeakKeyDictionary()
         self._stale: dict[int, Any] = {}  # parameters whose gradient a step has used: its array
         self.parameters: dict[int, Any] = {}  # kept alive, so that a number means one parameter
@@ -185,6 +183,8 @@ class Watch:
                     before = record.find(parent.id)
                     if before is not None and before.iteration < seen.iteration:
                         record.old_inputs[seen.place] = record.old_inputs.get(seen.place, 0) + 1
+                        if seen.place not in record.callers:
+                            record.callers[seen.place] = callers()
         op, arrays = seen.op, node.arrays or ()
         for parent, array in zip(node.inputs, arrays, strict=False):
             if parent is not None and parent.op is None:
@@ -194,19 +194,18 @@ class Watch:
                 ):  # it was told of in an earlier turn, or before the watch
                     turn[parent.id] = self._seen(parent)
                 self._took(parent, array, seen)
-        if op in ACTIVATIONS and self._looks(seen.iteration) and out is not None and out.ndim >= 2:
+        if op in ACTIVATIONS and looks(seen.iteration) and out is not None and out.ndim >= 2:
             self._activation(node, seen, out)
         elif op in ("dropout", "batch_norm"):
             self._mode(seen, node)
         elif op in ("softmax", "log_softmax"):
             self._softmax(seen, arrays)
+            if op == "softmax" and self.elements.masked:
+                self.elements.softmax(seen)
         elif op in ("cross_entropy", "nll_loss"):
             self._target(seen, arrays)
         elif op in ("sub", "mul", "add", "div", "eq", "where", "maximum") and len(arrays) >= 2:
-            self._elementwise(seen, node)
-
-    def _looks(self, count: int) -> bool:
-        return count < LOOKED_AT or count % 10 == 0
+            self.elements.ran(seen, node, out)
 
     def _activation(self, node: Node, seen: Seen, out: Any) -> None:
         key = (seen.file, seen.line, node.lasti, seen.module)
@@ -291,64 +290,6 @@ class Watch:
                 facts["values"] |= values
                 facts["alone"] = facts.get("alone", 0) + (len(values) == 1)
 
-    def _reach(self, seen: Seen, node: Node) -> None:
-        """Note how many targets lie outside what the activation that made a prediction can give."""
-        arrays = node.arrays or ()
-        for mine, other in ((0, 1), (1, 0)):
-            made, target = self.record.find(seen.inputs[mine]), self.record.find(seen.inputs[other])
-            while made is not None and made.op in ("reshape", "getitem", "transpose") and made.inputs:
-                made = self.record.find(made.inputs[0])
-            if made is None or made.op not in REACHES or not made.requires:
-                continue
-            if target is None or target.op or target.role == "parameter" or target.requires:
-                continue
-            low, high = REACHES[made.op]
-            values = arrays[other]
-            if getattr(values, "size", 0) >= 4 and values.dtype.kind == "f" and values.size <= LARGEST:
-                share = float(((values < low) | (values > high)).mean())
-                self.record.outside[seen.place] = {"id": seen.id, "made": made.id, "share": share}
-
-    def _shares(self, seen: Seen, node: Node) -> None:
-        """Targets of a binary cross entropy that are no share: it multiplies them with a softplus or a logarithm."""
-        made, target = (self.record.find(n) for n in seen.inputs[:2])
-        if (
-            made is None
-            or target is None
-            or target.requires
-            or made.place != seen.place
-            or made.op not in ("softplus", "clamp")
-        ):
-            return
-        before = self.record.find(made.inputs[0]) if made.inputs else None
-        if made.op == "clamp" and (before is None or before.op != "log" or before.place != seen.place):
-            return
-        values = (node.arrays or (None, None))[1]
-        if getattr(values, "size", 0) and values.size <= LARGEST and values.dtype.kind in "fiu":
-            low, high = float(values.min()), float(values.max())
-            if (low < -1e-3 or high > 1 + 1e-3) and not target.op:
-                facts = self.record.odd_targets.setdefault(
-                    seen.place, {"leaf": target, "low": low, "high": high, "calls": 0}
-                )
-                facts["calls"] += 1
-
-    def _elementwise(self, seen: Seen, node: Node) -> None:
-        if seen.op == "sub" and self._looks(seen.iteration):
-            self._reach(seen, node)
-        if seen.op == "mul":
-            self._shares(seen, node)
-        a, b = seen.shapes[0], seen.shapes[1]
-        if a is None or b is None or len(seen.shape) < 2:
-            return
-        for one, other in ((a, b), (b, a)):
-            # [N, 1] beside [N] gives [N, N]: every item with every other.
-            if len(one) == len(other) + 1 and one[-1] == 1 and one[:-1] == other and one[0] > 1:
-                flows = [i is not None and i.requires for i in node.inputs[:2]]
-                if any(flows) and not all(flows):
-                    facts = self.record.spread.setdefault(
-                        seen.place, {"op": seen.op, "shapes": (a, b), "out": seen.shape, "ids": []}
-                    )
-                    facts["ids"] = [*facts["ids"][-2:], seen.id]
-
     def _took(self, leaf: Node, array: Any, seen: Seen) -> None:
         if not seen.finite and not leaf.requires and not finite(array):
             self._bad_data(leaf, array, seen)
@@ -372,7 +313,7 @@ class Watch:
                 and array.dtype.kind == "f"
                 and array.size <= LARGEST
             )
-            and self._looks(seen.iteration)
+            and looks(seen.iteration)
             and array.size
         ):
             place = seen.place
@@ -480,6 +421,12 @@ class Watch:
         steps.count += 1
         steps.params = [p for g in optimizer.param_groups for p in g["params"]]
         steps.lr = float(optimizer.param_groups[0].get("lr", 0.0))
+        if steps.name in (
+            "SGD",
+            "AdamW",
+        ):  # of the others the decay is a part of the gradient, and scaled with it
+            parts = [float(g["lr"]) * float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups]
+            steps.decay = max(steps.decay, *parts)
         if len(steps.rates) < RATES_KEPT:
             steps.rates.append(steps.lr)
         with_gradient = [p for p in steps.params if p.grad is not None]
@@ -497,7 +444,7 @@ class Watch:
                 steps.thrown = self._away
             steps.roots = [*steps.roots[-2:], self.record.losses[-1].node if self.record.losses else 0]
         before = None
-        if self._looks(steps.count):
+        if looks(steps.count):
             before = [(p, p.array.copy()) for p in with_gradient if p.array.size <= LARGEST]
         result = step()
         if before:
@@ -572,6 +519,17 @@ def _names_of(holder: Any, depth: int = 2) -> list[str]:
         elif isinstance(keeper, FrameType):
             found += [name for name, value in locals_of(keeper).items() if value is holder]
     return found
+
+
+def callers() -> list[tuple[str, int]]:
+    """The person's lines that called the one that runs, nearest first, without those at the same line."""
+    frame: FrameType | None = user_frame(2)
+    found: list[tuple[str, int]] = []
+    while frame is not None and len(found) < 3:
+        if not is_engine_code(frame.f_code):
+            found.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return found[1:]
 
 
 def finite(array: Any) -> bool:
