@@ -12,7 +12,7 @@ from typing import Any
 from dsviz import events as ev
 from dsviz.iterated import IterationRecord, Ways
 from dsviz.query.memory import MemoryLog
-from dsviz.query.parts import Record, Slot
+from dsviz.query.parts import Path, Record, Slot
 from dsviz.query.structure import Structure
 
 WINDOW = 50_000  # nodes kept besides the newest of every place; the recording has the older ones
@@ -89,6 +89,9 @@ class GraphStore:
             self.calls = self.structure.calls
             self.pins: dict[int, int] = {}
             self.pending = 0
+            self.untold: dict[
+                int, Path
+            ] = {}  # slot -> the turn in which its node was expected and never told
             self.memory = MemoryLog()
             self.window = self._window
             self.summaries: OrderedDict[int, ev.Summary] = OrderedDict()
@@ -174,6 +177,9 @@ class GraphStore:
             return False
         if self.switches.get(("op", self.text(slot.op))) is False:
             return True
+        frame = self.structure.frames.get(getattr(slot.record, "frame", 0))
+        if frame and self.switches.get(("place", f"{self.text(frame.file)}:{frame.line}")) is False:
+            return True
         module = slot.group.module
         while module:
             if self.switches.get(("module", module)) is False:
@@ -253,17 +259,41 @@ class GraphStore:
             self.version += 1
 
     def expect(self, op: ev.Op | None) -> Slot | None:
-        """The node that is about to run, at a stop; it gets its slot now. None: nothing is pending."""
+        """The node that is about to run, at a stop; it gets its slot now. None: nothing is pending.
+
+        One that was expected before and of which nothing was told since ran untraced: it is no node of the graph.
+        """
         with self.lock:
             self.version += 1
-            if self.pending:
-                self._touch(self.pending)
+            if self.pending and (op is None or op.node != self.pending):
+                self._pass_untold()
             if op is None:
-                self.pending = 0
                 return None
             self.pending = op.node
             self.nodes[op.node] = op
             return self.structure.place(op)
+
+    def go_on(self, traced: bool) -> None:
+        """The program goes on from its stop: of a node that is not `traced`, or switched off, nothing will be told."""
+        with self.lock:
+            slot = self.structure.slot_of.get(self.pending)
+            if slot is not None and not (traced and not self.switched_off(slot)):
+                self.version += 1
+                self._pass_untold()
+
+    def _pass_untold(self) -> None:
+        node, self.pending = self.pending, 0
+        self._touch(node)
+        slot, path = self.structure.slot_of.get(node), self.structure.path_of.get(node)
+        if slot is None or path is None:
+            return
+        del self.nodes[node]
+        self.structure.forget(node)
+        slot.count -= 1
+        self.untold[slot.id] = path
+        before = next(reversed(slot.bindings.values()), 0)
+        if before in self.nodes:
+            slot.record, slot.last = self.nodes[before], before
 
     def _touch(self, node: int) -> None:
         slot = self.structure.slot_of.get(node)
@@ -441,7 +471,7 @@ class GraphStore:
         if record is None or record.index != event.iteration:
             record = self._begin_iteration(event.iteration, event.time)
         if record.value is None:
-            record.value, record.loss = event.value, record.loss or event.node
+            record.value, record.loss = event.value, event.node
         record.end = max(record.end, event.time)
 
     def _switched(self, event: ev.Switched) -> None:
@@ -452,6 +482,8 @@ class GraphStore:
 
     def _level(self, event: ev.Level) -> None:
         self.level = event.level
+        if not event.level:
+            self.structure.depart()
         self.marks.append((self.events, event.time, event))
 
     def _output(self, event: ev.Output) -> None:

@@ -68,7 +68,8 @@ def run(
     if state.region is not None:
         state.region.settle()
     _quicken(next(_passes))
-    iteration.backward()
+    if accumulate or not create:  # else the gradient is a part of what is computed, as a penalty on it
+        iteration.backward()
     scale = autocast.begin_backward() if autocast.running else 1.0
     if scale != 1.0:
         seeds = [

@@ -1,5 +1,5 @@
 """Which turn of the training loop is running: a new one begins at the first forward op after a backward
-pass or an optimizer step."""
+pass or an optimizer step. A gradient that is itself to be differentiated (`grad` with `create_graph`) ends none."""
 
 from __future__ import annotations
 

@@ -137,6 +137,18 @@ def test_the_phase_is_told_a_message_is_copied_and_what_takes_long_is_seen(run: 
     card.get_by_role("button", name="Copy this message").click()
     expect(page.locator("#say")).to_have_text("Copied")
     assert "ShapeMismatchError" in page.evaluate("navigator.clipboard.readText()")
+    # In a slim window there is no room beside the lane: the card lies below it, and all of its sentence is read.
+    page.set_viewport_size({"width": 1024, "height": 700})
+    expect(card).to_have_class("card low")
+    assert card.locator(".say").evaluate("say => say.scrollHeight <= say.clientHeight")
+    assert card.evaluate("card => card.scrollWidth <= card.clientWidth && card.clientWidth > 280")
+    press(page, "step_back")
+    mini, scrub = page.locator("#mini").bounding_box(), page.locator("#scrub").bounding_box()
+    assert mini is not None
+    assert scrub is not None
+    assert mini["y"] + mini["height"] <= scrub["y"]
+    page.click("#btn-present")
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.click("#tab-console")
     page.fill("#console-input", "__import__('time').sleep(1.5)")
     page.keyboard.press("Enter")

@@ -289,6 +289,13 @@ def test_levels_and_switches_change_while_the_program_runs(chromium: Browser, tm
         )
         press(page, "pause")
         shows(page, "paused")
+        inspector = page.locator("#inspector")
+        expect(inspector).to_contain_text("about to run")
+        page.click("#trace-level-0")
+        expect(page.locator("#trace-level-0")).to_have_attribute("aria-checked", "true")
+        page.click("#btn-continue")
+        expect(inspector).to_contain_text("tracing is off")
+        expect(inspector).not_to_contain_text("about to run")
         assert run.problems == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dsviz.query.display import Display
 from dsviz.session import LaunchError, Refused, Session
 from dsviz.stop import ENDS
 
@@ -217,7 +218,7 @@ def test_nan_is_told_where_it_is_produced_and_not_where_it_passes(tmp_path: Path
         assert session.resume(WAIT).state == "finished"
 
 
-MISMATCH = "import dsviz as ds\nhead = ds.Linear(4, 2)\nx = ds.ones(3, 5)\nprint(head(x))\n"
+MISMATCH = "import dsviz as ds\nhead = ds.Linear(4, 2)\nx = ds.ones(3, 7)\nprint(head(x[:, 2:]))\n"
 
 
 def test_a_mismatch_pauses_before_it_raises(tmp_path: Path) -> None:
@@ -227,7 +228,9 @@ def test_a_mismatch_pauses_before_it_raises(tmp_path: Path) -> None:
         assert (stop.reason, stop.op, stop.line) == ("shape mismatch", "linear", 4)
         assert stop.error is not None
         assert "(3, 5)" in str(stop.error) or "[3, 5]" in str(stop.error)
-        assert session.evaluate("x.shape") == "(3, 5)"
+        assert session.evaluate("x.shape") == "(3, 7)"
+        taken = session.store.nodes[stop.node].inputs[0]
+        assert session.inspect(taken)["shape"] == [3, 5], "also what no name holds"
         stop = session.resume(WAIT)
         assert (stop.state, stop.status) == ("failed", 1)
         assert "ShapeMismatchError" in stop.text
@@ -285,7 +288,17 @@ def test_looking_needs_a_program_that_stands(session: Session) -> None:
 
 def test_levels_and_switches_take_effect_at_once(session: Session) -> None:
     session.set_level(0)
+    first = session.stop_now
+    assert first is not None
+    assert first.node in session.store.nodes
+    second = session.next(WAIT)
+    assert first.node not in session.store.nodes, "it ran untraced: it is not told of as if it had been"
+    slot_of = session.store.structure.slot_of
+    assert slot_of[second.node].group.module == "net.cell", "though nobody followed its call"
+    assert slot_of[session.next(WAIT).node].group.module == "net.head"
     assert session.resume(WAIT).state == "finished"
+    status = Display(session.store).status
+    assert {status(slot, 0) for slot in session.store.structure.slots if not slot.leaf} == {"skipped"}
     assert not [n for n in session.store.nodes.values() if getattr(n, "op", 0) and n.node > 12]
     session.set_level(1)
     session.switch("op", "tanh", False)

@@ -6,6 +6,7 @@ const MOST = 4;
 const LEAST_FIT = 0.7; // no smaller to have both lanes in view
 const BOTH = 2 * 422; // what they take
 const BESIDE = 400; // what a card beside them takes
+const SLIM = 246 + 280; // width of a pane beside whose lane a card has no room to be read
 const LOW_FROM = 400; // height of a pane in which a card may lie below them
 
 export class Camera {
@@ -15,11 +16,12 @@ export class Camera {
     this.grows = new ResizeObserver(() => this.makeRoom());
   }
 
-  /** A stop card has come or gone. At a stop in the backward pass both lanes tell why: where they have no room beside it, it lies below them. */
+  /** A stop card has come or gone. At a stop in the backward pass both lanes tell why: where they have no room beside it, it lies below them, as it does in a slim pane. */
   seat() {
     const { card, size, state, box } = this.pane;
     const stop = state.run?.stop;
-    this.low = Boolean(card) && stop?.phase === 1 && stop.position === "node" && size.w - BESIDE < BOTH * LEAST_FIT && size.h > LOW_FROM && !box.hasAttribute("data-scrub");
+    const crowded = stop?.phase === 1 && stop.position === "node" && size.w - BESIDE < BOTH * LEAST_FIT;
+    this.low = Boolean(card) && (crowded || size.w < SLIM) && size.h > LOW_FROM && !box.hasAttribute("data-scrub");
     card?.classList.toggle("low", this.low);
     this.grows.disconnect();
     if (this.low) this.grows.observe(card);

@@ -7,8 +7,9 @@ import { Values } from "./values.mjs";
 const PHASE = ["forward", "backward", "optimizer"];
 const STATUS = {
   pending: ["about to run", "now"], running: ["running", "now"], failed: ["failed", "bad"], unreached: ["not run in this turn", ""],
-  nottaken: ["not taken", ""], skipped: ["tracing is off", ""],
+  nottaken: ["not taken", ""], skipped: ["tracing is off", ""], unrun: ["not run", ""],
 };
+const LULL = 250; // milliseconds of running after which what is shown of a node is looked at again
 
 /** A folding section; `more` stands at its right. */
 export function section(title, more, ...body) {
@@ -53,6 +54,22 @@ export class Inspector {
     const ran = this.state.slots.size > 0;
     this.box.replaceChildren(h("div", { class: "nothing" }, h("h3", {}, "No node selected"),
       ran ? "Click a node in the graph, or a line of the source, to see shapes, bytes, time and values." : "Run a node, then click it to see its values, gradients, memory and time."));
+  }
+
+  /** One word for a slot; what a stopped program was about to do, a running one does and an ended one never did. */
+  status({ status }) {
+    if (status !== "pending" || this.state.paused) return status;
+    return this.state.run?.state === "running" ? "running" : "unrun";
+  }
+
+  /** While the program runs: what is shown as about to run, or is told anew in the loop's next turn, does not stay so. */
+  running() {
+    if (this.due || !this.target?.slot) return;
+    this.due = setTimeout(() => {
+      this.due = null;
+      const slot = this.state.run?.state === "running" && this.state.slots.get(this.target?.slot);
+      if (slot && this.status(slot) !== this.shown) this.slot(slot);
+    }, LULL);
   }
 
   /** Show a slot; `soon`: what the server knows of it may come a moment later. */
@@ -153,11 +170,12 @@ export class Inspector {
     const { state } = this;
     const ran = slot.status === "done" || slot.status === "unreached" || slot.status === "nottaken";
     const twin = slot.phase === 1 && slot.twin ? state.slots.get(slot.twin) : null;
-    const note = STATUS[slot.status] || (twin ? [`backward of ${prime(twin.label)}`, "bwd"] : slot.phase === 2 ? ["optimizer", "opt"] : slot.role ? [slot.role, ""] : "");
+    const status = this.shown = this.status(slot);
+    const note = STATUS[status] || (twin ? [`backward of ${prime(twin.label)}`, "bwd"] : slot.phase === 2 ? ["optimizer", "opt"] : slot.role ? [slot.role, ""] : "");
     const path = state.files.get(slot.file)?.path;
     const facts = slot.role
       ? [["Bytes", bytes(slot.nbytes)]]
-      : [["Time", ran ? duration(slot.ns) : "not run"], ["Makes", ran ? bytes(slot.nbytes) : null], ["Saves", ran && slot.saved ? bytes(slot.saved) : null], ["Iteration", slot.iteration], ["Phase", PHASE[slot.phase]]];
+      : [["Time", ran ? duration(slot.ns) : status === "skipped" ? "not traced" : status === "running" ? "running" : "not run"], ["Makes", ran ? bytes(slot.nbytes) : null], ["Saves", ran && slot.saved ? bytes(slot.saved) : null], ["Iteration", slot.iteration], ["Phase", PHASE[slot.phase]]];
     const parts = [this.head(kindOf(slot), slot.label, note, [slot.module, slot.turn !== null && slot.turn !== undefined && slot.turn >= 0 ? `turn ${slot.turn}` : ""].filter(Boolean).join(", "), slot.file, slot.line, facts,
       slot.role ? "" : this.switches(slot.module, slot.op, path && slot.line ? { name: `${path}:${slot.line}`, file: slot.file, line: slot.line } : null))];
     if (data?.problem) parts.push(h("div", { class: "hint" }, data.problem));

@@ -142,6 +142,7 @@ export function start(connect) {
     else if (seen.has("slots")) {
       if (awaited) pointAt();
       graph.request();
+      if (state.run?.state === "running") inspector.running();
     }
     if (seen.has("files")) source.files();
     if (seen.has("settings")) {
@@ -180,7 +181,10 @@ export function start(connect) {
     graph.stopped();
     variables.update(); // it asks a moment later
     awaited = pointed = null;
-    if (state.run.state === "running") return;
+    if (state.run.state === "running") {
+      inspector.running();
+      return;
+    }
     source.stopped();
     awaited = state.run.stop?.node || null;
     const failed = state.run.state === "failed" ? card.failed() : null;

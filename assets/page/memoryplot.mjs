@@ -45,7 +45,7 @@ export function plot(box, view, clicked) {
     return s("g", {}, s("rect", { x: from, y: 2, width: wide - 1, height: 13, rx: 2, fill: `var(${PHASES[band.phase]})`, opacity: 0.16 }),
       wide > 70 && s("text", { class: "phase", x: from + 4, y: 12 }, `${band.phase} ${band.iteration}`));
   });
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => s("text", { x: px(first + (last - first) * share), y: height - 5, "text-anchor": share === 1 ? "end" : share ? "middle" : "start" },
+  const ticks = (last > first ? [0, 0.25, 0.5, 0.75, 1] : [0]).map((share) => s("text", { x: px(first + (last - first) * share), y: height - 5, "text-anchor": share === 1 ? "end" : share ? "middle" : "start" },
     view.axis === "events" ? Math.round(first + (last - first) * share) : duration(Math.round((last - first) * share))));
   const { peak } = view;
   let mark = null;

@@ -71,10 +71,10 @@ class Inspection:
         except (Refusal, BadIndex, LookupError) as refused:
             return {"ok": False, "error": str(refused)}
 
-    pending: Callable[[], Node | None] = staticmethod(lambda: None)  # the node that is about to run
+    pending: Callable[[], Node | None] = staticmethod(lambda: None)  # the node at which it stands
 
     def _array(self, node: int, frames: list[FrameType]) -> Any:
-        """The array of `node`: what the op about to run takes of it, or else what the program still holds."""
+        """The array of `node`: what the op it stands at takes of it, or else what the program still holds."""
         at = self.pending()
         if at is not None:
             # A backward node has several results; which of them an op takes is known only of that op.

@@ -244,6 +244,13 @@ class Lane:
             self.outlet.entered(one.id, parent, self._called(one, place), self._now())
         return place
 
+    def depart(self) -> None:
+        """Of the module calls that are going on nothing more will be told."""
+        calls = self.walker.calls
+        for call in reversed(list(calls)):
+            self.outlet.left(call, False, self._now())
+        calls.clear()
+
     def _called(self, call: ModuleCall, place: int) -> Called:
         walker = self.walker
         walker.calls[call.id] = place

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 from _thread import get_ident
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -72,9 +74,15 @@ class Sinks(Deciding):
         if not hits and (mode == RUN or not self._reached(depth_of(node), node)):
             return
         reason = "breakpoint" if hits else _REASON.get(mode, "step")
+        with self._at(node):
+            self._stop(reason, hits, describe_node(self._tracer, node), depth_of(node))
+
+    @contextlib.contextmanager
+    def _at(self, node: Node) -> Iterator[None]:
+        """While the program stands at `node`, what it takes can be looked at, also what no name holds."""
         self.pending = node
         try:
-            self._stop(reason, hits, describe_node(self._tracer, node), depth_of(node))
+            yield
         finally:
             self.pending = None
 
@@ -150,7 +158,8 @@ class Sinks(Deciding):
     def _stop_after(self, reason: str, hits: list[Breakpoint], node: Node, text: str) -> None:
         position = describe_node(self._tracer, node, ran=True)
         position["text"] = text
-        self._stop(reason, hits, position, depth_of(node))
+        with self._at(node):
+            self._stop(reason, hits, position, depth_of(node))
 
     def _matches(self, hit: Breakpoint, node: Node) -> bool:
         if hit.kind == "op":
@@ -290,7 +299,8 @@ class Sinks(Deciding):
         hits = self._satisfied(hits, node)
         if hits:
             self._supplied = None
-            self._stop(reason, hits, describe_error(self._tracer, failure), depth_of(node))
+            with self._at(node):
+                self._stop(reason, hits, describe_error(self._tracer, failure), depth_of(node))
             if self._supplied is not None:
                 failure.replacement, self._supplied = self._supplied, None
                 self._seen = None

@@ -93,7 +93,7 @@ class Stepper(Sinks):
         self._missing = Missing()
         self._branches: dict[int, Branches] = {}  # of each thread
         self._supplied: Any = None
-        self.pending: Node | None = None  # the node that a paused program is about to run
+        self.pending: Node | None = None  # the node at which a paused program stands
         self._table = Table()
         self._lines: dict[tuple[int, int], list[Breakpoint]] = {}
         self._last: dict[int, tuple[int, int, int, int, int]] = {}
@@ -278,6 +278,7 @@ class Stepper(Sinks):
                 raise
             finally:
                 self._tracer.skip(time.perf_counter_ns() - began)
+                self._tracer.depart()
                 if self._table.missing:
                     self._missing.inside(open_call())
                 with self._lock:

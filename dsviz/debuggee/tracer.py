@@ -469,6 +469,11 @@ class Tracer:
         """Tell what became of buffers so far: at a stop before an op, what it is given counts."""
         memory.flush()
 
+    def depart(self) -> None:
+        """A stop ends; at level 0 the modules in which it was are not followed on."""
+        if not self.level:
+            self.lane().depart()
+
     def leaf(self, node: Node) -> None:
         """Tell of a leaf that the engine announced before we were there."""
         self._leaf("leaf", node)

@@ -109,4 +109,6 @@ class Display:
             return FAILED if isinstance(self.store.nodes.get(node), Failed) else DONE
         if self.off(slot.group):
             return NOT_TAKEN
-        return SKIPPED if self.store.switched_off(slot) else UNREACHED
+        if self.store.untold.get(slot.id) == self.path(slot.group) or self.store.switched_off(slot):
+            return SKIPPED
+        return UNREACHED

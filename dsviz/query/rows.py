@@ -102,7 +102,7 @@ def slot_row(store: GraphStore, display: Display, slot: Slot) -> Row:
             slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status,
             inputs, None, None, file, line, twin, record.iteration, 0, 0, 0, None, None, module, turn, None, [],
         ]  # fmt: skip
-    known = status != "pending"
+    known = status != "pending" and bool(node or slot.id not in store.untold)
     return [
         slot.id, slot.group.id, node or None, op, label(op, slot), family(op), record.phase, status, inputs,
         list(record.shape) if known else None, store.text(record.dtype) if known else None, file, line, twin,

@@ -126,7 +126,7 @@ def lines(store: GraphStore, file: int) -> dict[str, Any]:
             continue
         fact["ns"] += slot.busy
         fact["ops"].append(label(store.text(slot.op), slot))
-        if isinstance(record, Op) and record.node != store.pending:
+        if isinstance(record, Op) and record.node != store.pending and record.node in store.nodes:
             fact["bytes"] += record.nbytes
             fact["shapes"] = _last_shapes(record)
     return {"file": file, "lines": found}

@@ -105,6 +105,11 @@ class Structure:
         if call in calls:
             del calls[calls.index(call) :]
 
+    def depart(self) -> None:
+        """Nothing is told from here on: the end of the module calls that are going on neither."""
+        for thread in self.threads.values():
+            thread.calls.clear()
+
     def turn(self, event: LoopTurn) -> None:
         """A loop begins a turn or was left."""
         self.thread.turn(event.site, event.index)

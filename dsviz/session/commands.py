@@ -74,6 +74,7 @@ class Commands(State):
             self._refuse_unless(PAUSED, verb=verb)
             assert self._process is not None
             number = self._stop.number if self._stop else 0
+            self._present.go_on(self.level > 0)
             self._set(RUNNING, None)
             go = "continue" if until is not None else verb
             self._process.send({"t": "go", "verb": go, "number": number, "until": until})

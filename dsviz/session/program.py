@@ -105,6 +105,8 @@ class Program(State):
             self._present.overhead, self._present.core = message.get("overhead"), message.get("core")
             if now.pending and now.error is None and not message.get("ran"):
                 self._expect(now)
+            elif now.node != self._present.pending:
+                self._present.expect(None)
             with self._changed:
                 for id in now.breakpoints:
                     if id in self._breakpoints:
@@ -169,6 +171,8 @@ class Program(State):
             text = f"The program speaks version {self._mismatch} of the protocol, and this dsviz version {events.VERSION}."
             now = Stop("failed", text=text, state=stop.FAILED, status=status)
         # A page is told at once; who waits for the end gets the recording whole, and closing that may wait for the disk.
+        if now.state in (stop.FINISHED, stop.FAILED):  # else nobody knows whether it ran
+            self._present.expect(None)
         with self._changed:
             self._closing = self._recorder is not None
             self._set(now.state, now)
