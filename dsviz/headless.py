@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dsviz import terminal
-from dsviz.interrupts import exit_status, interrupts
+from dsviz.interrupts import exit_status, heard, interrupts
 from dsviz.session import LaunchError, Session
 from dsviz.stop import ENDS, KILLED, PAUSED
 from dsviz.terminal_places import added
@@ -59,10 +59,10 @@ def _follow(session: Session, news: queue.SimpleQueue[int | None]) -> int:
             if stop.reason != "entry":
                 _print(session, stop)
             session.send("continue")
-        signal = news.get()
-        if signal is not None:
+        number = heard(news)
+        if number is not None:
             session.stop()
-            return exit_status(signal)
+            return exit_status(-number)
 
 
 def _print(session: Session, stop: Stop) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import signal
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+T = TypeVar("T")
+
+TICK = 0.5  # seconds a signal may wait where the main thread was not woken for it
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
@@ -31,6 +36,20 @@ def interrupts(tell: Callable[[int], object]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def heard(news: queue.SimpleQueue[T]) -> T:
+    """The next of `news`, to which signals are put by their handlers (so only this kind of queue will do).
+
+    Python runs handlers in the main thread, between its steps. Which thread the system gives a signal to is another
+    matter, and only its own waiting ends: Windows and macOS choose any, Linux does for a process that was stopped, as
+    where a shell or a service manager ends a stopped job (SIGTERM, then SIGCONT). So nothing here waits for long.
+    """
+    while True:
+        try:
+            return news.get(timeout=TICK)
+        except queue.Empty:
+            continue
 
 
 def raise_once() -> Callable[[int], None]:

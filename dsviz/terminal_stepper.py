@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsviz import terminal, terminal_engine
 from dsviz.events import Leaf, Op
-from dsviz.interrupts import Interrupted, exit_status, interrupts
+from dsviz.interrupts import Interrupted, exit_status, heard, interrupts
 from dsviz.query import memory
 from dsviz.session import LaunchError, Refused, Session
 from dsviz.stop import ENDS, LOST, PAUSED, Stop
@@ -224,7 +224,7 @@ class Stepper:
     def _until_it_stands(self) -> None:
         asked, told = False, None
         while (now := self.session.stop_now) is None:
-            news = self._news.get()
+            news = heard(self._news)
             self._tell_logs()
             if (stall := self.session.stall) is not None and stall is not told:
                 told = stall

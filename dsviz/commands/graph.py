@@ -92,7 +92,7 @@ def ran(words: list[str], config: dict[str, Any] | None = None) -> tuple[int, Gr
 
 
 def _run_through(script: str, args: list[str], config: dict[str, Any] | None) -> tuple[int, GraphStore]:
-    from dsviz.interrupts import exit_status, interrupts
+    from dsviz.interrupts import exit_status, heard, interrupts
     from dsviz.session import LaunchError, Session
     from dsviz.stop import ENDS
 
@@ -105,7 +105,7 @@ def _run_through(script: str, args: list[str], config: dict[str, Any] | None) ->
         with session:
             session.on_change(lambda what: news.put(None) if what == "state" else None)
             while (stop := session.stop_now) is None or stop.state not in ENDS:
-                if news.get() is not None:
+                if heard(news) is not None:
                     session.stop()
             return exit_status(stop.status), session.store
 

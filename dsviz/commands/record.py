@@ -98,6 +98,7 @@ def _end(session: Session, news: queue.SimpleQueue[int | None]) -> Stop:
     """How the program ended. The first signal is handed to it, the second ends it."""
     import signal
 
+    from dsviz.interrupts import heard
     from dsviz.stop import ENDS
 
     signals = 0
@@ -105,7 +106,7 @@ def _end(session: Session, news: queue.SimpleQueue[int | None]) -> Stop:
         stop = session.stop_now
         if stop is not None and stop.state in ENDS:
             return stop
-        number = news.get()
+        number = heard(news)
         if number is None:
             continue
         signals += 1

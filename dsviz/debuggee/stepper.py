@@ -39,6 +39,7 @@ from dsviz.debuggee.lines import Lines
 from dsviz.debuggee.missing import Missing
 from dsviz.debuggee.sinks import Sinks
 from dsviz.debuggee.tracer import Tracer
+from dsviz.interrupts import heard
 from engine.bus import Bus, Handle
 from engine.locks import reentrant
 from engine.module_call import open_call
@@ -294,7 +295,7 @@ class Stepper(Sinks):
 
     def _serve(self, frames: list[FrameType], depth: int, turn: int) -> None:
         while True:
-            message = self._commands.get()
+            message = heard(self._commands)
             if message["t"] == "request":
                 with self._conditions.quiet():
                     answer = self._answer(message, frames)

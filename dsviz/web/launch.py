@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from dsviz import shadow
 from dsviz.commands.run import RunOptions
 from dsviz.commands.usage import UsageError
-from dsviz.interrupts import exit_status, interrupts
+from dsviz.interrupts import exit_status, heard, interrupts
 from dsviz.stop import ENDS, FAILED, FINISHED, KILLED, RUNNING
 from dsviz.thrift import keep_little
 from dsviz.web.security import Keys
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 News = BaseException | int | None  # the server's fault, a signal's number, or "the program's state changed"
 
 USUAL_PORT = 8850  # stays the same from run to run, so that the browser remembers the page's layout
-_TICK = 0.5 if sys.platform == "win32" else None  # Windows runs signal handlers only between waits
 GOODBYE = 3.0  # seconds the server may take to end
 
 
@@ -101,12 +100,10 @@ def show(path: str, port: int | None, browser: bool) -> int:
             if browser:
                 threading.Thread(target=open_browser, args=(address, terminal), daemon=True).start()
             try:
-                while True:
-                    with contextlib.suppress(queue.Empty):
-                        what = news.get(timeout=_TICK)
-                        if isinstance(what, BaseException):
-                            raise what
-                        return 0  # there is no program whose end could be reported
+                what = heard(news)
+                if isinstance(what, BaseException):
+                    raise what
+                return 0  # there is no program whose end could be reported
             finally:
                 server.stop()
 
@@ -162,10 +159,7 @@ def _wait(session: Session, terminal: Terminal, news: queue.SimpleQueue[News]) -
     """Wait until the person or a fault ends it all; gives the exit status."""
     told = 0
     while True:
-        try:
-            what = news.get(timeout=_TICK)
-        except queue.Empty:
-            continue
+        what = heard(news)
         if isinstance(what, BaseException):
             raise what
         now = session.stop_now
