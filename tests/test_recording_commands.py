@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from dsviz import cli
+from dsviz import events as ev
+from dsviz.recording import Recording
 
 TRAIN = """
 import dsviz as ds
@@ -111,3 +113,45 @@ def test_what_cannot_be_done_is_told(run: Path, capsys: Any, tmp_path: Path) -> 
     assert status == 2
     assert "not overwritten" in err
     assert said(capsys, "export", str(run), "--force", "--to", str(tmp_path / "mine.json"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["graph", "-o", "x.svg"], ["memory"], ["why"], ["run", "--headless"], ["record"], ["diagnose"]]
+)
+def test_what_is_named_as_a_recording_is_never_run_as_a_script(
+    words: list[str], capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sent.DSVIZ").write_text("open('ran', 'w').close()\n")
+    more = ["1", "0"] if words == ["why"] else []
+    status, _, err = said(capsys, *words, "sent.DSVIZ", *more)
+    assert status == 2
+    assert "is not a dsviz recording" in err or "a recording by its name" in err
+    assert not Path("ran").exists()
+
+
+def test_a_node_of_an_earlier_turn_has_the_gradient_it_got(run: Path, capsys: Any) -> None:
+    with Recording.open(run) as recording:
+        texts = {e.id: e.text for e in recording.events() if isinstance(e, ev.Text)}
+        ops = [e for e in recording.events() if isinstance(e, ev.Op)]
+    first = next(e.node for e in ops if texts.get(e.op) == "linear")
+    drawn = next(e.node for e in ops if texts.get(e.op) == "randn")
+    assert "it has a gradient" in said(capsys, "why", str(run), str(first), "--no-grad")[1]
+    assert "it has a gradient" not in said(capsys, "why", str(run), str(drawn), "--no-grad")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["graph", "-o", "x.svg", "--depth", "two"],
+            "'two' is no depth; give how many nested groups to show",
+        ),
+        (["graph", "-o", "x.dot", "--module", "net"], "so --module has no meaning for it"),
+        (["print", ""], "the recording's name is empty"),
+        (["record", ""], "the script's name is empty"),
+    ],
+)
+def test_arguments_that_mean_nothing(words: list[str], says: str, run: Path, capsys: Any) -> None:
+    status, _, err = said(capsys, *words, *([] if "" in words else [str(run)]))
+    assert (status, says in err) == (2, True)

@@ -8,7 +8,7 @@ import queue
 import sys
 from typing import TYPE_CHECKING, Any
 
-from dsviz.commands.recordings import is_recording, opened, stored, target
+from dsviz.commands.recordings import claims_recording, opened, stored, target
 from dsviz.commands.usage import Parser, UsageError, check_script, split
 from dsviz.onnx_script import is_model, script_of
 from dsviz.picture import ENDINGS, ending, write_graph, write_marks
@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--module", metavar="PATH", help="only this module, with all inside it")
     parser.add_argument("--op", metavar="NAME", help="only this op; relu' for its backward")
     parser.add_argument("--phase", help="only forward, backward or optimizer")
-    parser.add_argument("--depth", type=int, metavar="N", help="fold what is nested deeper")
+    parser.add_argument("--depth", type=_depth, metavar="N", help="fold what is nested deeper")
     parser.add_argument(
         "--memory", action="store_true", help="the live bytes instead, with the memory optimisation and without: runs SCRIPT twice"
     )  # fmt: skip
@@ -63,6 +63,8 @@ def main(words: list[str]) -> int:
     asked = [name for name, value in only.items() if value is not None]
     if given.memory and asked:
         raise UsageError(f"--memory draws bytes, not the graph, so --{asked[0]} has no meaning beside it.")
+    if asked and given.output.lower().endswith(".dot"):
+        raise UsageError(f"a .dot file holds the whole graph, so --{asked[0]} has no meaning for it.")
     try:
         # Not after the script has run for an hour.
         ending(given.output, _MEMORY if given.memory else ENDINGS)
@@ -78,9 +80,17 @@ def main(words: list[str]) -> int:
     return status
 
 
+def _depth(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no depth; give how many nested groups to show, 0 or more"
+        )
+    return int(text)
+
+
 def ran(words: list[str], config: dict[str, Any] | None = None) -> tuple[int, GraphStore]:
     """The exit status and all that was told of a script, a model or a recording."""
-    if is_recording(words[0]):
+    if claims_recording(words[0]):
         if len(words) > 1:
             raise UsageError(f"a recording takes no arguments, but {words[1]!r} came after it.")
         with opened(words[0]) as recording:
@@ -113,7 +123,7 @@ def _run_through(script: str, args: list[str], config: dict[str, Any] | None) ->
 def _memory(words: list[str], path: str) -> tuple[int, int]:
     from dsviz.picture.effect import course_in, effect
 
-    if is_recording(words[0]):
+    if claims_recording(words[0]):
         raise UsageError(
             f"--memory runs a script twice, with and without; {words[0]} is a recording. Name the script."
         )

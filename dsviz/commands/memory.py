@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsviz.commands.graph import ran
-from dsviz.commands.recordings import is_recording
+from dsviz.commands.recordings import claims_recording
 from dsviz.commands.usage import Parser, UsageError, split
 from dsviz.query import peak
 from dsviz.terminal import bytes_text
@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
         status, store = ran(rest)
         _print(peak.explain(store), _one(name, peak.explain(store)), given.json)
         return status
-    if is_recording(rest[0]):
+    if claims_recording(rest[0]):
         raise UsageError(
             f"--compare runs a script twice, with and without; {rest[0]} is a recording. Name the script."
         )

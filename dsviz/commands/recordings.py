@@ -6,10 +6,19 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from dsviz.commands.usage import UsageError, every
+from dsviz.commands.usage import UsageError, every, named_recording
 from dsviz.recording.recorder import is_recording, make_room
 
-__all__ = ["is_recording", "make_room", "opened", "size", "stored", "target", "what_is_kept"]
+__all__ = [
+    "claims_recording",
+    "is_recording",
+    "make_room",
+    "opened",
+    "size",
+    "stored",
+    "target",
+    "what_is_kept",
+]
 
 if TYPE_CHECKING:
     from dsviz.recording.reader import Reader
@@ -42,6 +51,11 @@ def target(name: str, force: bool = False, of: str = "the recording") -> str:
     return path
 
 
+def claims_recording(name: str) -> bool:
+    """Whether a file is a recording by what it holds or by its name; one that is damaged is never run as a script."""
+    return named_recording(name) or is_recording(name)
+
+
 def size(text: str) -> int:
     """Bytes from what was typed, for argparse.
 
@@ -65,6 +79,8 @@ def opened(name: str) -> Reader:
     """The recording `name`. Raises UsageError with a sentence where it cannot be opened."""
     from dsviz.recording import Recording, RecordingError
 
+    if not name:
+        raise UsageError("the recording's name is empty. Name a .dsviz file.")
     path = os.path.abspath(name)
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder, but a recording was expected. Name a .dsviz file.")

@@ -50,8 +50,15 @@ def every(text: str) -> int:
     return int(text)
 
 
+def named_recording(name: str) -> bool:
+    """Whether a file is a recording by its name. What a stranger sends under such a name is opened, never run."""
+    return name.lower().endswith(".dsviz")
+
+
 def check_script(name: str) -> str:
     """The absolute path of a script that can be run. Raises UsageError with the reason where it cannot."""
+    if not name:
+        raise UsageError("the script's name is empty. Name a Python file.")
     path = os.path.abspath(name)
     if name == "-":
         raise UsageError(
@@ -72,6 +79,10 @@ def check_script(name: str) -> str:
         raise UsageError(
             f"{path} cannot be read ({error.strerror}). Give a Python script you may read."
         ) from None
+    if named_recording(name):
+        raise UsageError(
+            f"{path} is a recording by its name, and is not run as a script. See it with dsviz open {name}."
+        )
     _check_source(source, path)
     hidden = shadow.hiding(os.path.dirname(os.path.realpath(path)))
     if hidden:

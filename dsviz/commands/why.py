@@ -10,6 +10,7 @@ import sys
 import tempfile
 from typing import Any
 
+from dsviz.commands.recordings import claims_recording, opened
 from dsviz.commands.usage import Parser, UsageError, check_script, split
 
 _EPILOG = """\
@@ -42,7 +43,7 @@ def main(words: list[str]) -> int:
     given = parser.parse_args(ours)
     if not rest:
         raise UsageError("no script was given. Name one: dsviz why SCRIPT [ARGS...].")
-    if rest[0].endswith(".dsviz"):
+    if claims_recording(rest[0]):
         again = "--json" in rest
         found = [recorded(rest[0], [word for word in rest[1:] if word != "--json"])]
         given.json = given.json or again
@@ -59,7 +60,6 @@ def main(words: list[str]) -> int:
 
 def recorded(path: str, words: list[str]) -> dict[str, Any]:
     """The answer to a question about a node of a recording."""
-    from dsviz.commands.recordings import opened
     from dsviz.why.recorded import Recorded
 
     asked = {"--value": "value", "--largest": "largest", "--no-grad": "no_grad"}

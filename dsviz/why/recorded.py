@@ -145,12 +145,17 @@ class Recorded:
     def _no_grad(self, node: Past) -> Answer:
         question = f"why has {node.name or node.label} {list(node.shape)} no gradient"
         made = of(node, "made here", "parameter")
-        if node.id in self._gradients:
+        if node.requires:
             return Answer(question, "it has a gradient", [made])
         if not self._losses:
             return Answer(question, "no backward pass ran in this recording", [made], made)
-        loss = self.nodes.get(self._losses[-1])
-        way = None if loss is None else way_to(loss, node)
+        # A parameter is asked about for the last turn; what was made in a turn, for the loss that came after it.
+        after = min((n for n in self._losses if n >= node.id), default=self._losses[-1])
+        losses = [self.nodes.get(n) for n in dict.fromkeys((self._losses[-1], after))]
+        ways = [
+            (loss, way) for loss in losses if loss is not None and (way := way_to(loss, node)) is not None
+        ]
+        loss, way = ways[0] if ways else (losses[-1], None)
         if way is not None:
             node.requires = True  # what it is given to should carry a gradient on
             cut = next((n for n in reversed(way[:-1]) if n.requires), None)
