@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import dsviz
 from dsviz.commands.usage import Parser, UsageError
+from dsviz.output import until_closed
 
 EXIT_USAGE = 2
 
@@ -37,9 +38,10 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line and give the exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        return until_closed(lambda: main(sys.argv[1:]))
     try:
-        return _command(words)
+        return _command(list(argv))
     except UsageError as refused:
         print(f"dsviz: {refused}", file=sys.stderr)
         return EXIT_USAGE

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dsviz.events import Op
+from dsviz.output import fitted
 from dsviz.query.filters import filtered
 from dsviz.query.node import plain
 
@@ -32,10 +33,17 @@ COLOURS = {
 
 def console(file: IO[str] | None = None) -> Console:
     """A console for `file` (stdout): coloured and as wide as the terminal, or plain."""
-    out = sys.stdout if file is None else file
+    out = fitted(sys.stdout if file is None else file)
     tty = bool(getattr(out, "isatty", lambda: False)())
     # NO_COLOR, FORCE_COLOR and TERM=dumb are rich's to heed.
-    return Console(file=out, width=None if tty else PLAIN_WIDTH, highlight=False, soft_wrap=False)
+    return _Console(file=out, width=None if tty else PLAIN_WIDTH, highlight=False, soft_wrap=False)
+
+
+class _Console(Console):
+    """Rich's, but a closed pipe is told as Python tells it, not by ending the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise
 
 
 def print_graph(store: GraphStore, file: IO[str] | None = None, *, json: bool = False, **only: Any) -> None:
@@ -47,7 +55,8 @@ def print_graph(store: GraphStore, file: IO[str] | None = None, *, json: bool = 
     """
     view = filtered(store, **only)
     if json:
-        print(dumps(plain(view), ensure_ascii=False, indent=1), file=file)
+        text = dumps(plain(view), ensure_ascii=False, indent=1)
+        print(text, file=fitted(sys.stdout if file is None else file))
         return
     out = console(file)
     rows = list(_rows(store, view["root"]["items"], ""))

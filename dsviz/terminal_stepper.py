@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dsviz import terminal, terminal_engine
 from dsviz.events import Leaf, Op
 from dsviz.interrupts import Interrupted, exit_status, heard, interrupts
+from dsviz.output import CLOSED, PLAIN
 from dsviz.query import memory
 from dsviz.session import LaunchError, Refused, Session
 from dsviz.stop import ENDS, LOST, PAUSED, Stop
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from dsviz.session.watches import Watch
 
 PROMPT = "(dsviz) "
-CLOSED = 128 + 13  # as a shell tells SIGPIPE
 HELP = """\
 c, continue    run to the next breakpoint or the end (Ctrl-C pauses; a second Ctrl-C ends the program)
 n, next        run one node                       s, into   to the next module entry or node
@@ -88,7 +88,7 @@ def attach(start: Callable[[], Session], breaks: Iterable[str] = ()) -> int:
 
     `breaks` are breakpoints as typed after `b`.
     """
-    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, PLAIN)):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)  # bytes that are no text cost one line, not all that follow
     stepper = Stepper()

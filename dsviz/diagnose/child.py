@@ -60,5 +60,6 @@ LIBRARIES = ("dsviz", "torch", "tensorflow", "jax", "mxnet", "paddle", "tinygrad
 
 if __name__ == "__main__":
     status = main(sys.argv[1], sys.argv[2], sys.argv[3:])
-    sys.stdout.flush()
+    if sys.stdout is not None:  # closed from the start
+        sys.stdout.flush()
     sys.exit(status)
