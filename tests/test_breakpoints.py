@@ -365,3 +365,21 @@ def test_hit_counts() -> None:
 def test_a_line_is_found_again_nearest_to_where_it_was() -> None:
     assert moved(["a", "b", "a", "c", "a"], 4, "a") == 3
     assert moved(["b"], 7, "gone") == 7
+
+
+def test_a_module_of_a_list_is_named_by_its_number_and_an_update_shows_the_parameter(session_of: Any) -> None:
+    session = session_of(
+        "import dsviz as ds\n"
+        "net = ds.Sequential(ds.Linear(3, 3), ds.Linear(3, 2))\n"
+        "optimizer = ds.optim.AdamW(net.parameters(), lr=0.1)\n"
+        "net(ds.ones(2, 3)).sum().backward()\n"
+        "optimizer.step()\n"
+    )
+    session.add_breakpoint("data", name="net.1.weight")
+    session.add_breakpoint("gradient", name="net.1.weight")
+    stop = session.resume(WAIT)
+    assert stop.reason == "gradient"
+    stop = session.resume(WAIT)
+    assert (stop.text, stop.op) == ("net.1.weight was changed by adamw", "adamw")
+    low, high = session.look(stop.node)["range"]
+    assert session.evaluate("net[1].weight.min().item(), net[1].weight.max().item()") == f"({low}, {high})"

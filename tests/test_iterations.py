@@ -41,3 +41,26 @@ def test_two_iterations_are_compared(tmp_path: Path) -> None:
     assert other["numbers"]["b"]["peak"] >= other["numbers"]["a"]["peak"] > 0
     assert rows[1]["same"] is True
     assert rows[2]["added"] >= 1
+
+
+PENALTY = """
+import dsviz as ds
+net = ds.Linear(3, 1)
+optimizer = ds.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(3):
+    x = ds.ones(2, 3, requires_grad=True)
+    slope, = ds.autograd.grad(net(x).sum() * 0, x, create_graph=True)
+    optimizer.zero_grad()
+    (slope.norm() + net(x).mean() + 7).backward()
+    optimizer.step()
+"""
+
+
+def test_a_gradient_that_is_differentiated_itself_is_a_part_of_its_iteration(tmp_path: Path) -> None:
+    script = tmp_path / "penalty.py"
+    script.write_text(PENALTY, encoding="utf-8")
+    with Session.launch(script, pause_at_entry=False) as session:
+        session.wait(60)
+        rows = iterations(session.store)["rows"]
+    assert len(rows) == 3
+    assert all(row["loss"] > 5 for row in rows), "the loss, and not what the penalty began from"

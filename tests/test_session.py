@@ -309,6 +309,40 @@ def test_levels_and_switches_take_effect_at_once(session: Session) -> None:
     assert {"linear", "relu", "sgd"} <= names
 
 
+INSIDE = """\
+import dsviz as ds
+
+class Net(ds.Module):
+    def __init__(self):
+        self.a = ds.Linear(4, 4)
+
+    def forward(self, x):
+        x = x + 1
+        ds.breakpoint()
+        ds.breakpoint()
+        if x.ndim == 2:
+            x = self.a(x)
+        return x * 2
+
+net = Net()
+net(ds.ones(2, 4))
+"""
+
+
+def test_a_module_in_which_tracing_goes_off_and_on_is_found_again(tmp_path: Path) -> None:
+    with launch(tmp_path, INSIDE) as session:
+        session.wait(WAIT)
+        session.resume(WAIT)
+        session.set_level(0)
+        session.resume(WAIT)
+        session.set_level(1)
+        assert session.resume(WAIT).state == "finished"
+        structure = session.store.structure
+        assert [group.module for group in structure.groups if group.kind == "branch"] == ["net"]
+        lines = [structure.frames[call.frame].line for call in structure.calls.values()]
+        assert lines == [line("net(ds.ones", INSIDE), line("self.a(x)", INSIDE)]
+
+
 @pytest.mark.parametrize(
     ("act", "says"),
     [

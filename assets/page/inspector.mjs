@@ -9,7 +9,7 @@ const STATUS = {
   pending: ["about to run", "now"], running: ["running", "now"], failed: ["failed", "bad"], unreached: ["not run in this turn", ""],
   nottaken: ["not taken", ""], skipped: ["tracing is off", ""], unrun: ["not run", ""],
 };
-const LULL = 250; // milliseconds of running after which what is shown of a node is looked at again
+const LULL = 400; // milliseconds of running after which what is shown of a node is looked at again
 
 /** A folding section; `more` stands at its right. */
 export function section(title, more, ...body) {
@@ -62,13 +62,14 @@ export class Inspector {
     return this.state.run?.state === "running" ? "running" : "unrun";
   }
 
-  /** While the program runs: what is shown as about to run, or is told anew in the loop's next turn, does not stay so. */
+  /** While the program runs: what is shown as about to run, or has run again, does not stay so; but nothing is redrawn under the pointer. */
   running() {
     if (this.due || !this.target?.slot) return;
     this.due = setTimeout(() => {
       this.due = null;
       const slot = this.state.run?.state === "running" && this.state.slots.get(this.target?.slot);
-      if (slot && this.status(slot) !== this.shown) this.slot(slot);
+      const again = slot && slot.node !== this.target.node && !this.box.matches(":hover, :focus-within");
+      if (slot && (again || this.status(slot) !== this.shown)) this.slot(slot);
     }, LULL);
   }
 

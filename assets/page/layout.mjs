@@ -147,7 +147,7 @@ export class Layout extends Frames {
     if (fold) this.placeFolded(state, slot, fold);
     else if (slot.phase === 1) this.placeBackward(state, slot);
     else if (slot.phase === 2) this.placeUpdate(state, slot);
-    else this.placeForward(state, slot, `s${slot.id}`, this.widthOf(slot.label, slot.note || ""), { slot: slot.id });
+    else this.placeForward(state, slot, `s${slot.id}`, this.widthOf(slot.label, slot.note || (slot.role && slot.shape?.join("x")) || ""), { slot: slot.id });
   }
 
   widthOf(label, more = "") {

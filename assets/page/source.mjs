@@ -155,7 +155,11 @@ export class SourcePane {
       for (const origin of operand.origins || []) this.origins.add(`${origin.file}:${origin.line}`);
     }
     this.files();
-    if (stop?.file && stop.line) this.open(stop.file, stop.line);
+    if (stop?.file && stop.line) {
+      if (stop.number !== this.stopNumber) this.chosenLine = null; // the node of the stop is the chosen one now
+      this.stopNumber = stop.number;
+      this.open(stop.file, stop.line);
+    }
     else this.draw(true);
     this.refresh();
   }
@@ -199,7 +203,7 @@ export class SourcePane {
     const fact = this.notes.get(this.file)?.get(number);
     const now = this.now?.line === number ? [this.now.error ? 2 : 1, this.state.run.state, this.now.reason, this.now.phase] : 0;
     const breakpoint = this.breaks.get(number);
-    const path = number === this.chosenLine || this.origins.has(`${this.file}:${number}`);
+    const path = this.isChosen(number) || this.origins.has(`${this.file}:${number}`);
     return JSON.stringify([this.file, text.lines[number - 1], Boolean(text.tokens), text.lines.length > 999, now, path, breakpoint, fact, fact ? this.top : 0, this.heat, this.marks.get(number)]);
   }
 
@@ -248,7 +252,7 @@ export class SourcePane {
     if (text.lines.length > 999) classes.push("wide-no");
     if (bad) classes.push("bad");
     else if (now) classes.push("now");
-    else if (number === this.chosenLine || this.origins.has(`${this.file}:${number}`)) classes.push("path");
+    else if (this.isChosen(number) || this.origins.has(`${this.file}:${number}`)) classes.push("path");
     const heat = h("span", { class: "ht" });
     const warm = fact?.[this.heat] ? fact[this.heat] / this.top : 0;
     if (warm) {
@@ -292,8 +296,13 @@ export class SourcePane {
     return this.texts.get(this.file)?.lines?.[line - 1] || "";
   }
 
+  isChosen(line) {
+    return line === this.chosenLine && this.file === this.chosenFile;
+  }
+
   choose(line) {
     this.chosenLine = line;
+    this.chosenFile = this.file;
     this.draw(true);
     this.on.line(this.file, line);
   }
@@ -301,16 +310,19 @@ export class SourcePane {
   /** The line of a chosen node. */
   pointTo(file, line) {
     this.chosenLine = line;
+    this.chosenFile = file || this.file;
     if (file) this.open(file, line);
   }
 
   key(event) {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20 }[event.key];
     const lines = this.texts.get(this.file)?.lines.length || 0;
-    const here = this.chosenLine || this.now?.line;
+    const chosen = this.chosenFile === this.file && this.chosenLine;
+    const here = chosen || this.now?.line;
     if (step && lines) {
-      const line = Math.max(1, Math.min(lines, (this.chosenLine || this.now?.line || 1) + step));
+      const line = Math.max(1, Math.min(lines, (here || 1) + step));
       this.chosenLine = line;
+      this.chosenFile = this.file;
       this.reveal(line);
       this.draw(true);
     } else if (!here || event.ctrlKey) return;

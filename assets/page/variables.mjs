@@ -1,6 +1,7 @@
 // The variables of the chosen frame at a stop.
 import { $, h, shapeText } from "./dom.mjs";
 
+const LULL = 400; // milliseconds of running after which what was is taken away
 const SOON = 130; // milliseconds after a stop: someone who steps quickly does not wait for them
 
 export class Variables {
@@ -17,7 +18,8 @@ export class Variables {
   update() {
     clearTimeout(this.timer);
     if (this.state.paused && !this.state.run.stop?.past && !this.state.run.recording) this.timer = setTimeout(() => this.ask(), SOON);
-    else if (this.state.run?.state !== "running") this.draw("");
+    else if (this.state.run?.state === "running") this.timer = setTimeout(() => this.draw("The program is running: it can be looked into only while it is paused."), LULL);
+    else this.draw("");
   }
 
   async ask() {

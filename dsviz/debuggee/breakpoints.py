@@ -109,7 +109,7 @@ def checked(id: int, kind: str, fields: dict[str, Any]) -> Breakpoint:
     if condition := given.get("condition"):
         _expression(condition, "condition")
     if kind in (DATA, GRADIENT, GRADIENT_ZERO, GRADIENT_MISSING) and given.get("name"):
-        _expression(given["name"], "name")
+        _expression(expression_of(str(given["name"])), "name")
     if hit := given.get("hit"):
         found = _HIT.match(str(hit))
         if found is None or (found[1] == "%" and int(found[2]) == 0):
@@ -161,6 +161,15 @@ def fields_of(log: str) -> list[str]:
         return [ast.unparse(part.value) for part in parts if isinstance(part, ast.FormattedValue)]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"The log text {log[:200]!r} cannot be filled in: {error}.") from None
+
+
+def expression_of(name: str) -> str:
+    """The Python for a name as the page and `named_parameters` write it, where a list's modules have numbers.
+
+    >>> expression_of("net.blocks.0.weight"), expression_of("2.5 * x")
+    ('net.blocks[0].weight', '2.5 * x')
+    """
+    return name if no_expression(name) is None else re.sub(r"\.(\d+)(?=[.\[]|$)", r"[\1]", name)
 
 
 def _expression(text: Any, what: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dsviz.debuggee import patience
-from dsviz.debuggee.breakpoints import SHAPE, Breakpoint, counts
+from dsviz.debuggee.breakpoints import SHAPE, Breakpoint, counts, expression_of
 from dsviz.debuggee.changes import Changes
 from dsviz.debuggee.expressions import harmless_exit, raised, unseen
 from dsviz.debuggee.frames import Places, first_user_frame
@@ -208,7 +208,7 @@ class Conditions:
             return None
         code = self._codes.get(hit.name)
         if code is None:
-            code = self._codes[hit.name] = compile(hit.name, "<breakpoint>", "eval")
+            code = self._codes[hit.name] = compile(expression_of(hit.name), "<breakpoint>", "eval")
         first = code.co_names[0] if code.co_names else ""  # what it asks for first
         frames = [frame for frame in frames if not first or _knows(frame, first)]
         if first == hit.name:  # a name alone: nothing of the person's runs

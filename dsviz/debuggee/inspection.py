@@ -74,13 +74,15 @@ class Inspection:
     pending: Callable[[], Node | None] = staticmethod(lambda: None)  # the node at which it stands
 
     def _array(self, node: int, frames: list[FrameType]) -> Any:
-        """The array of `node`: what the op it stands at takes of it, or else what the program still holds."""
+        """The array of `node`: what the op it stands at takes of it or has made of it, or else what the program still holds."""
         at = self.pending()
         if at is not None:
             # A backward node has several results; which of them an op takes is known only of that op.
             for source, array in zip(at.inputs, at.arrays or (), strict=False):
                 if source is not None and source.id == node and hasattr(array, "dtype"):
                     return array
+            if at.id == node and hasattr(at.out, "dtype"):
+                return at.out
         return find_array(node, frames)
 
     def node(self, node: int, frames: list[FrameType]) -> dict[str, Any]:
@@ -141,7 +143,8 @@ def find_array(node: int, frames: list[FrameType]) -> Any:
                 return value.array
     # A buffer belongs to the node that made it first; views of it belong to later ones, and are not it.
     for buffer in memory.live():
-        if buffer.node == node:
+        # What an optimizer keeps of a parameter is no result of its step.
+        if buffer.node == node and buffer.category != "optimizer":
             return buffer()
     return None
 

@@ -240,7 +240,7 @@ class Lane:
         for index in reversed(range(len(waiting))):
             one = waiting[index]
             parent = 0 if one.parent is None else one.parent.id
-            place = self.walker.frame(sys._getframe(1), parent, skip=inner + index + 1)
+            place = self.walker.frame(_outside(inner + index + 1), parent)
             self.outlet.entered(one.id, parent, self._called(one, place), self._now())
         return place
 
@@ -344,3 +344,13 @@ class Lane:
             ((), 0) if output is None else (output[0], known.get(output[1]) or self.dtype(output[1]))
             for output in outputs
         ]
+
+
+def _outside(calls: int) -> FrameType | None:
+    """The frame that made the outermost of so many module calls, counted from where we are."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(calls):
+        while frame is not None and frame.f_code is not _CALL:
+            frame = frame.f_back
+        frame = None if frame is None else frame.f_back
+    return frame

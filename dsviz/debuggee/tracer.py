@@ -93,6 +93,8 @@ class Tracer:
                 handles, self._handles, self._sampled = [*self._handles, *self._sampled], [], []
                 for handle in handles:
                     handle.close()
+                for lane in list(self._lanes.values()):
+                    lane.walker.calls.clear()  # their ends are not heard of; those that go on are told of again
                 return
             core.use()
             self._handles = [self._subscribe(kind) for kind in ALWAYS]

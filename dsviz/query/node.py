@@ -216,7 +216,7 @@ def history(store: GraphStore, slot: Slot) -> list[dict[str, Any]]:
     found = []
     for path, node in list(slot.bindings.items())[-HISTORY:]:
         record = store.nodes.get(node)
-        if isinstance(record, Op):
+        if isinstance(record, Op) and node != store.pending:
             summary = store.summaries.get(node)
             found.append(
                 {

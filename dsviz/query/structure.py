@@ -17,6 +17,15 @@ KEPT_ORIGINS = 1 << 20  # nodes that are gone of which the place is remembered, 
 REPEATS = 16  # times one thing may happen at one place before it is folded without a loop being known
 SIGNATURE = 4  # numbers that a frame adds to a position's signature
 CALLS = 4  # the same for calls of one module
+OPTIMIZERS = {
+    "sgd": "SGD",
+    "asgd": "ASGD",
+    "adamw": "AdamW",
+    "nadam": "NAdam",
+    "radam": "RAdam",
+    "rmsprop": "RMSprop",
+    "lbfgs": "LBFGS",
+}
 RECURSION = 4  # levels of a function or module calling itself that are laid out; deeper ones share the last
 
 
@@ -296,9 +305,7 @@ class Structure:
         group = place.group.optimizers.get(key)
         if group is None:
             name = self.text(op.op)
-            group = self._new_group(
-                place.group, "optimizer", name.upper() if len(name) < 4 else name.capitalize()
-            )
+            group = self._new_group(place.group, "optimizer", OPTIMIZERS.get(name) or name.capitalize())
             self._locate(group, op.frame)
             place.group.optimizers[key] = group
         leaf = op.inputs[0] if op.inputs else 0
