@@ -16,7 +16,7 @@ from engine.tensor import Tensor, tensor
 __all__ = [
     "cholesky", "cholesky_inverse", "cholesky_solve", "det", "from_dlpack", "frombuffer",
     "inverse", "is_conj", "istft", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
-    "pinverse", "qr", "set_default_tensor_type", "slogdet", "stft", "svd", "to_dlpack",
+    "pinverse", "qr", "segment_reduce", "set_default_tensor_type", "slogdet", "stft", "svd", "to_dlpack",
 ]  # fmt: skip
 
 cholesky = linalg.cholesky
@@ -58,6 +58,68 @@ def mvlgamma(input: Any, p: int) -> Tensor:
         raise located(RuntimeError(f"mvlgamma: p has to be 1 or more, got {p!r}"))
     halves = made(np.arange(p) / 2, dtype=input.dtype, device=input.device)
     return lgamma(input.unsqueeze(-1) - halves).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+# What a segment with nothing in it holds, and the kind of index_reduce that gathers the others.
+SEGMENTS = {
+    "sum": (0.0, "sum"), "mean": (0.0, "sum"), "prod": (1.0, "prod"), "max": (-math.inf, "amax"), "amax": (-math.inf, "amax"),
+    "min": (math.inf, "amin"), "amin": (math.inf, "amin"),
+}  # fmt: skip
+
+
+def segment_reduce(
+    data: Any, reduce: str, *, lengths: Any = None, indices: Any = None, offsets: Any = None, axis: int = 0,
+    unsafe: bool = False, initial: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Runs of rows along `axis` made one row each, by `lengths` or by `offsets`: "sum", "mean", "max", "min", "prod".
+
+    `lengths` [..., segments] has the dimensions of `data` before `axis` too. Raises `RuntimeError` for another kind
+    and for lengths that do not add up.
+
+    >>> import engine as ds
+    >>> ds.segment_reduce(ds.tensor([1.0, 2.0, 3.0]), "sum", lengths=ds.tensor([2, 1]))
+    tensor([3., 3.])
+    """
+    from engine import arange, full, stack, where
+
+    if reduce not in SEGMENTS:
+        raise located(
+            RuntimeError(f"segment_reduce: reduce has to be one of {', '.join(SEGMENTS)}, got {reduce!r}")
+        )
+    if (lengths is None) == (offsets is None):
+        raise located(RuntimeError("segment_reduce: either lengths or offsets has to be given"))
+    if lengths is None:
+        lengths = offsets.diff(dim=-1)
+    if axis % data.dim() != lengths.dim() - 1:
+        raise located(
+            RuntimeError(
+                f"segment_reduce: axis has to be the last dimension of lengths, {lengths.dim() - 1}, got {axis}"
+            )
+        )
+    if lengths.dim() > 1:
+        options: dict[str, Any] = {"axis": axis % data.dim() - 1, "unsafe": unsafe, "initial": initial}
+        rows = zip(data.unbind(0), lengths.unbind(0), strict=True)
+        return stack([segment_reduce(row, reduce, lengths=own, **options) for row, own in rows])  # type: ignore[no-any-return]
+    rows, total = len(data), int(lengths.sum())
+    if bool((lengths < 0).any()) or (total != rows and not unsafe):
+        raise located(
+            RuntimeError(f"segment_reduce: lengths have to add up to {rows}, got {lengths.tolist()}")
+        )
+    start, kind = SEGMENTS[reduce]
+    count = len(lengths)
+    if initial is not None and kind[:2] != "am":
+        start = initial
+    made = full((count, *data.shape[1:]), start, dtype=data.dtype, device=data.device)
+    owner = arange(count, device=data.device).repeat_interleave(lengths)
+    made = (made.index_add if kind == "sum" else made.index_reduce)(
+        0, owner, data[:total], *[kind] * (kind != "sum")
+    )
+    if initial is not None and kind[:2] == "am":
+        made = where(made < initial if kind == "amax" else made > initial, initial, made)
+    if reduce == "mean":
+        many = lengths.view(-1, *[1] * (data.dim() - 1)).to(data.dtype)
+        made = where(many > 0, made / many, math.nan if initial is None else initial)
+    return made  # type: ignore[no-any-return]
 
 
 def is_conj(input: Tensor) -> bool:

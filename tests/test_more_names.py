@@ -48,6 +48,11 @@ SMOOTH: dict[str, Any] = {
     "index_reduce prod": lambda t, a, p, v: v.index_reduce(0, t.tensor([1, 0, 1]), p.reshape(3, 6), "prod"),
     "index_reduce amax": lambda t, a, p, v: v.index_reduce(0, t.tensor([1, 0, 1]), p.reshape(3, 6), "amax", include_self=False),
     "index_reduce mean": lambda t, a, p, v: (v * 1).index_reduce_(0, t.tensor([1, 0, 1]), p.reshape(3, 6), "mean"),
+    "segment_reduce": lambda t, a, p, v: sum(
+        t.segment_reduce(v, kind, lengths=t.tensor([3, 1])).exp().sum() + (t.segment_reduce(v, kind, offsets=t.tensor([0, 2, 2, 4]), initial=0.2) ** 2).sum()
+        for kind in ("sum", "mean", "prod", "max", "min")
+    ),
+    "segment_reduce of rows": lambda t, a, p, v: t.segment_reduce(p, "mean", lengths=t.tensor([[1, 2], [3, 0]]), axis=1)[:, 0],
     "narrow_copy": lambda t, a, p, v: v.narrow_copy(1, 2, 3),
     "unsafe_chunk": lambda t, a, p, v: v.unsafe_chunk(3, 1)[1] * v.unsafe_split(2, 1)[0],
     "as_strided": lambda t, a, p, v: v.as_strided((3, 4, 2), (6, 1, 1), 2),

@@ -50,14 +50,14 @@ def pack_padded_sequence(
 ) -> PackedSequence:
     """Pack [steps, batch, ...] ([batch, steps, ...] with `batch_first`) whose sequences have these `lengths`.
 
-    Raises `ValueError` for lengths that do not fit, or are not in order while `enforce_sorted`.
+    Raises `RuntimeError` for lengths that do not fit, or are not in order while `enforce_sorted`.
     """
     x = input.transpose(0, 1) if batch_first else input
     given = _numbers(lengths)
     steps, batch = x.shape[:2]
     if len(given) != batch or (batch and (given.min() < 1 or given.max() > steps)):
         raise located(
-            ValueError(
+            RuntimeError(
                 f"lengths needs {batch} numbers from 1 to {steps} for input {list(input.shape)}, got {given.tolist()}"
             )
         )
@@ -65,7 +65,7 @@ def pack_padded_sequence(
     if enforce_sorted:
         if (np.diff(given) > 0).any():
             raise located(
-                ValueError(
+                RuntimeError(
                     f"lengths have to go down, got {given.tolist()}; enforce_sorted=False sorts the sequences"
                 )
             )
