@@ -14,7 +14,7 @@ from engine.grad_mode import state
 from engine.gradient_hooks import RemovableHandle
 from engine.located import located
 from engine.module_call import ModuleCall, made_up, module_of
-from engine.module_text import options_text
+from engine.module_text import children_text, options_text
 from engine.node import Node
 from engine.restructure import Parameters, structure
 from engine.state_dict import LoadResult, load, save
@@ -519,18 +519,19 @@ class Module(Stateful):
         """What `repr` shows of the module itself: a layer's options; subclasses may say it better."""
         return options_text(self)
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    # Whether equal modules that follow each other print once, as those of a list do.
+    _gathers = False
+
     def __repr__(self) -> str:
-        lines = []
-        for name, child in self._modules.items():
-            text = repr(child).replace("\n", "\n  ")
-            lines.append(f"  ({name}): {text}")
-        extra = self.extra_repr()
-        head = type(self).__name__ + "(" + extra
-        if not lines:
-            return head + ")"
-        if extra:
-            lines.insert(0, f"  {extra}")
-        return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+        name, extra = self._get_name(), self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = children_text(self._modules, self._gathers)
+        if not children and len(lines) < 2:
+            return f"{name}({extra})"
+        return f"{name}(\n" + "\n".join([*(f"  {line}" for line in lines), *children]) + "\n)"
 
 
 def name_parameter(node: Node) -> str:

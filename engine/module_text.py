@@ -6,6 +6,8 @@ import inspect
 from typing import Any
 
 _SIMPLE = (bool, int, float, str, tuple, type(None))
+# Losses and distances print no options, as PyTorch's.
+_SILENT = ("engine.nn.loss", "engine.nn.extra_loss", "engine.nn.distance")
 
 
 def options_text(module: Any) -> str:
@@ -15,6 +17,8 @@ def options_text(module: Any) -> str:
     """
     kind = type(module)
     if not kind.__module__.startswith("engine.nn") or module._modules:
+        return ""
+    if kind.__module__ in _SILENT:
         return ""
     shown = []
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
@@ -27,3 +31,32 @@ def options_text(module: Any) -> str:
             continue
         shown.append(f"{name}={value!r}")
     return ", ".join(shown)
+
+
+def children_text(children: dict[str, Any], gathered: bool) -> list[str]:
+    """A line or more for each module inside; `gathered`: equal ones that follow each other once, with their number.
+
+    >>> children_text({"0": "ReLU()", "1": "ReLU()", "2": "Tanh()"}, True)
+    ["  (0-1): 2 x 'ReLU()'", "  (2): 'Tanh()'"]
+    """
+    runs: list[tuple[str, str, list[str]]] = []
+    for name, child in children.items():
+        text = repr(child)
+        if gathered and runs and runs[-1][1] == text:
+            runs[-1][2].append(name)
+        else:
+            runs.append((name, text, [name]))
+    lines = []
+    for first, text, names in runs:
+        body = text.replace("\n", "\n  ")
+        many = len(names) > 1
+        lines.append(f"  ({first}-{names[-1]}): {len(names)} x {body}" if many else f"  ({first}): {body}")
+    return lines
+
+
+def tensors_text(tensors: dict[str, Any]) -> str:
+    """The parameters that a list or a dict of them holds, a line each."""
+    return "\n".join(
+        f"  ({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+        for name, p in tensors.items()
+    )

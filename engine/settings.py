@@ -18,18 +18,18 @@ __all__ = [
 
 _deterministic = False
 _precision = "highest"
-# How numbers print: NumPy's options.
+# How numbers print.
 printing: dict[str, Any] = {
     "precision": 4,
     "threshold": 1000,
     "edgeitems": 3,
-    "linewidth": None,
-    "suppress_small": None,
+    "linewidth": 80,
+    "sci_mode": None,
 }
 _PROFILES = {
-    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": None},
-    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": None},
-    "full": {"precision": 4, "threshold": 2**62, "edgeitems": 3, "linewidth": None},
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
+    "full": {"precision": 4, "threshold": 2**62, "edgeitems": 3, "linewidth": 80},
 }
 
 
@@ -57,7 +57,7 @@ def set_printoptions(
         printing.update(_PROFILES[profile])
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     printing.update({name: value for name, value in given.items() if value is not None})
-    printing["suppress_small"] = None if sci_mode is None else not sci_mode
+    printing["sci_mode"] = sci_mode
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

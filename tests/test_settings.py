@@ -31,8 +31,55 @@ def test_numbers_print_as_pytorchs_do() -> None:
         [-1.5, 2],
         [[0.5, 1], [100.25, 3]],
         [],
+        [[0.0], [-0.0]],
+        [1.0, 2000.0],
+        [182258.67, -1048108.5],
+        [12819105.0],
+        [0.1, float("inf"), -float("inf"), 3],
+        [[float("nan")] * 40],
+        [0.5 - i for i in range(9)],
+        [1e-8 * i for i in range(1001)],
+        [[[i * j - 7 for i in range(26)] for j in range(8)] for _ in range(8)],
+        [True] * 1001,
+        [[0.5 + 2j, -1 - 0.25j, 3j, 1.5] * 2],
+        [1 + 2000j],
     ):
         assert repr(ds.tensor(values)) == repr(torch.tensor(values))
+    for shape in ((), (2, 0), (0,)):
+        assert repr(ds.empty(shape, dtype="int32")[:0] if shape else ds.ones(())) == (
+            repr(torch.empty(shape, dtype=torch.int32)[:0] if shape else torch.ones(())).replace("torch.", "")
+        )
+    wide = (
+        ds.ones(3, 9, dtype="float64", requires_grad=True),
+        torch.ones(3, 9, dtype=torch.float64, requires_grad=True),
+    )
+    assert repr(wide[0]) == repr(wide[1]).replace("torch.", "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sci_mode": True},
+        {"sci_mode": False},
+        {"linewidth": 40, "precision": 2, "edgeitems": 1, "threshold": 4},
+    ],
+)
+def test_numbers_print_as_pytorchs_do_with_options(options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    try:
+        for lib in (ds, torch):
+            lib.set_printoptions(**options)
+        for values in (
+            [1e-5, 1.0, float("inf")],
+            [[0.5, 2.0]] * 5,
+            [1.0, 2000.0],
+            list(range(30)),
+            [[1 + 2.5j] * 3] * 3,
+        ):
+            assert repr(ds.tensor(values)) == repr(torch.tensor(values))
+    finally:
+        for lib in (ds, torch):
+            lib.set_printoptions(profile="default")
 
 
 def test_layers_print_their_options() -> None:
@@ -41,8 +88,64 @@ def test_layers_print_their_options() -> None:
         "Softmax(dim=1)",
         "Flatten(start_dim=1, end_dim=-1)",
         "ReLU()",
+        "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)",
+        "InstanceNorm1d(3, eps=1e-05, momentum=0.1, affine=False, bias=False, track_running_stats=False)",
+        "GroupNorm(1, 3, eps=1e-05, affine=True, bias=True)",
+        "LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=False)",
+        "RMSNorm((3,), eps=None, elementwise_affine=True)",
+        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
+        "AvgPool1d(kernel_size=(2,), stride=(2,), padding=(0,))",
+        "AvgPool2d(kernel_size=3, stride=1, padding=0)",
+        "MaxUnpool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))",
+        "LPPool2d(norm_type=2, kernel_size=3, stride=None, ceil_mode=False)",
+        "ConvTranspose2d(1, 2, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1))",
+        "Upsample(scale_factor=2.0, mode='nearest')",
+        "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=True)",
+        "EmbeddingBag(3, 4, mode='sum')",
+        "GRU(2, 3, bias=False)",
+        "ConstantPad1d(padding=(1, 1), value=2.0)",
+        "Softshrink(0.5)",
+        "LocalResponseNorm(2, alpha=0.0001, beta=0.75, k=1.0)",
+        "CrossEntropyLoss()",
+        "CosineSimilarity()",
     ):
         assert repr(eval(f"ds.nn.{text}", {"ds": ds})) == text
+
+
+def test_what_holds_others_prints_as_pytorchs_does() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+
+    def net(lib: Any) -> Any:
+        class Named(lib.nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = lib.nn.ModuleList(
+                    [lib.nn.Sequential(lib.nn.ReLU(), lib.nn.ReLU()) for _ in range(2)]
+                )
+                self.inner.append(lib.nn.Linear(1, 2))
+                self.held = lib.nn.ParameterList(
+                    [lib.nn.Parameter(lib.zeros(2, 3)), lib.nn.Parameter(lib.zeros(1))]
+                )
+                self.criterion = lib.nn.MSELoss()
+
+            def extra_repr(self) -> str:
+                return "first\nsecond"
+
+            def _get_name(self) -> str:
+                return "Other"
+
+        return Named()
+
+    assert repr(net(ds)) == repr(net(torch)).replace("torch.", "")
+    ours, theirs = (
+        lib.optim.SGD(
+            [{"params": [lib.nn.Parameter(lib.zeros(2))], "lr": 0.5}, {"params": []}], lr=0.1, momentum=0.9
+        )
+        for lib in (ds, torch)
+    )
+    lines = repr(ours).splitlines()
+    assert lines[:2] == ["SGD (", "Parameter Group 0"]
+    assert set(lines) <= set(repr(theirs).splitlines())
 
 
 def test_threads_of_matrix_products() -> None:

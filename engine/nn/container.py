@@ -106,6 +106,8 @@ class Sequential(_Numbered):
 class ModuleList(_Numbered):
     """A list whose modules are registered."""
 
+    _gathers = True
+
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         self.extend(modules or ())
 

@@ -77,7 +77,8 @@ class _Conv(Module):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         )
         ones = (1,) * self.rank
-        for name, usual in (("padding", (0,) * self.rank), ("dilation", ones), ("groups", 1)):
+        none = (0,) * self.rank
+        for name, usual in (("padding", none), ("dilation", ones), ("output_padding", none), ("groups", 1)):
             value = getattr(self, name)
             if value != usual:
                 text += f", {name}={value}"

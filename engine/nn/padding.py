@@ -45,6 +45,10 @@ class _Constant(_Pad):
         super().__init__(padding)
         self.value = value
 
+    def extra_repr(self) -> str:
+        """The sizes, and the number there."""
+        return f"padding={self.padding}, value={self.value}"
+
 
 class ConstantPad1d(_Constant):
     """`value` before and after the last dimension."""

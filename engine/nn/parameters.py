@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.module import Module
+from engine.module_text import tensors_text
 from engine.restructure import structure
 from engine.tensor import Parameter, Tensor
 
@@ -51,6 +52,10 @@ class ParameterList(Module):
 
     def __iadd__(self, values: Iterable[Any]) -> Any:
         return self.extend(values)
+
+    def extra_repr(self) -> str:
+        """The parameters."""
+        return tensors_text(self._parameters)
 
 
 class ParameterDict(Module):
@@ -142,3 +147,7 @@ class ParameterDict(Module):
     def items(self) -> Any:
         """Names and parameters."""
         return self._parameters.items()
+
+    def extra_repr(self) -> str:
+        """The parameters."""
+        return tensors_text(self._parameters)

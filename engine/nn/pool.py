@@ -11,6 +11,13 @@ from engine.ops.resize import interpolate
 from engine.tensor import Tensor
 
 
+def _window(module: Any, rank: int) -> str:
+    """How a window prints; `rank`: a size a dimension, 0 as they were given."""
+    given = (module.kernel_size, module.stride or module.kernel_size, module.padding)
+    sizes = [(size,) * rank if rank and isinstance(size, int) else size for size in given]
+    return ", ".join(f"{n}={s}" for n, s in zip(("kernel_size", "stride", "padding"), sizes, strict=True))
+
+
 class _MaxPool(Module):
     rank = 0
 
@@ -36,7 +43,11 @@ class _MaxPool(Module):
 
     def extra_repr(self) -> str:
         """The window."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride or self.kernel_size}, padding={self.padding}"
+        stride = self.stride or self.kernel_size
+        return (
+            f"kernel_size={self.kernel_size}, stride={stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        )
 
 
 class MaxPool1d(_MaxPool):
@@ -73,6 +84,10 @@ class AvgPool1d(Module):
             input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
         )
 
+    def extra_repr(self) -> str:
+        """The window."""
+        return _window(self, 1)
+
 
 class AvgPool2d(Module):
     """The mean of each window of [batch, channels, height, width]."""
@@ -94,6 +109,10 @@ class AvgPool2d(Module):
             input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
             self.divisor_override,
         )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """The window."""
+        return _window(self, 0)
 
 
 class AvgPool3d(AvgPool2d):
@@ -156,6 +175,10 @@ class _MaxUnpool(Module):
             input, indices, self.kernel_size, self.stride, self.padding, output_size
         )
 
+    def extra_repr(self) -> str:
+        """The window."""
+        return _window(self, int(type(self).__name__[-2]))
+
 
 class MaxUnpool1d(_MaxUnpool):
     """The way back from `MaxPool1d(..., return_indices=True)`."""
@@ -208,6 +231,13 @@ class Upsample(Module):
         return interpolate(
             input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor
         )
+
+    def extra_repr(self) -> str:
+        """The size or the factor, and the way."""
+        factor = self.scale_factor
+        factor = tuple(map(float, factor)) if isinstance(factor, (tuple, list)) else factor and float(factor)
+        how = f"size={self.size}" if factor is None else f"scale_factor={factor}"
+        return f"{how}, mode={self.mode!r}"
 
 
 class PixelShuffle(Module):

@@ -109,6 +109,10 @@ class LocalResponseNorm(Module):
         """Of `input`'s shape."""
         return neighbours.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
+    def extra_repr(self) -> str:
+        """The options."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
 
 class _LPPool(Module):
     rank = 1
@@ -127,6 +131,11 @@ class _LPPool(Module):
         """The norms of the windows."""
         function = (neighbours.lp_pool1d, neighbours.lp_pool2d, neighbours.lp_pool3d)[self.rank - 1]
         return function(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        """The options."""
+        names = ("norm_type", "kernel_size", "stride", "ceil_mode")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 class LPPool1d(_LPPool):
@@ -165,6 +174,11 @@ class Bilinear(Module):
     def forward(self, input1: Any, input2: Any) -> Tensor:
         """[..., in1] and [..., in2] to [..., out]."""
         return bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        sizes = ", ".join(f"{n}={getattr(self, n)}" for n in ("in1_features", "in2_features", "out_features"))
+        return f"{sizes}, bias={self.bias is not None}"
 
 
 class EmbeddingBag(Module):
@@ -205,6 +219,14 @@ class EmbeddingBag(Module):
             scale_grad_by_freq=self.scale_grad_by_freq, sparse=self.sparse,
             include_last_offset=self.include_last_offset,
         )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not as usual."""
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        usual = {"max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False}
+        text += "".join(f", {n}={getattr(self, n)}" for n, u in usual.items() if getattr(self, n) != u)
+        text += f", mode={self.mode!r}"
+        return text if self.padding_idx is None else f"{text}, padding_idx={self.padding_idx}"
 
     @classmethod
     def from_pretrained(

@@ -243,6 +243,7 @@ class _Recurrent(Module):
         text = f"{self.input_size}, {self.hidden_size}"
         for name, usual in (
             ("num_layers", 1),
+            ("bias", True),
             ("batch_first", False),
             ("dropout", 0.0),
             ("bidirectional", False),

@@ -57,6 +57,10 @@ class Hardshrink(Module):
         """Element by element."""
         return shrink.hardshrink(input, self.lambd)
 
+    def extra_repr(self) -> str:
+        """The width."""
+        return f"{self.lambd}"
+
 
 class Softshrink(Module):
     """x moved towards 0 by `lambd`."""
@@ -67,6 +71,10 @@ class Softshrink(Module):
     def forward(self, input: Any) -> Tensor:
         """Element by element."""
         return shrink.softshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        """The width."""
+        return f"{self.lambd}"
 
 
 class Threshold(Module):

@@ -353,7 +353,11 @@ class Optimizer(Hooked):
         self._tell("after loading")
 
     def __repr__(self) -> str:
-        groups = "; ".join(
-            ", ".join(f"{k}={v}" for k, v in g.items() if k != "params") for g in self.param_groups
-        )
-        return f"{type(self).__name__}({groups})"
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines += [
+                f"Parameter Group {i}",
+                *(f"    {k}: {group[k]}" for k in sorted(group) if k != "params"),
+            ]
+            lines += [""] * (i + 1 < len(self.param_groups))
+        return "\n".join([*lines, ")"])
