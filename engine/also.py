@@ -98,8 +98,8 @@ def segment_reduce(
         )
     if lengths.dim() > 1:
         options: dict[str, Any] = {"axis": axis % data.dim() - 1, "unsafe": unsafe, "initial": initial}
-        rows = zip(data.unbind(0), lengths.unbind(0), strict=True)
-        return stack([segment_reduce(row, reduce, lengths=own, **options) for row, own in rows])  # type: ignore[no-any-return]
+        pairs = zip(data.unbind(0), lengths.unbind(0), strict=True)
+        return stack([segment_reduce(row, reduce, lengths=own, **options) for row, own in pairs])
     rows, total = len(data), int(lengths.sum())
     if bool((lengths < 0).any()) or (total != rows and not unsafe):
         raise located(
@@ -119,7 +119,7 @@ def segment_reduce(
     if reduce == "mean":
         many = lengths.view(-1, *[1] * (data.dim() - 1)).to(data.dtype)
         made = where(many > 0, made / many, math.nan if initial is None else initial)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def is_conj(input: Tensor) -> bool:

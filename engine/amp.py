@@ -49,6 +49,7 @@ FULL_OPS = frozenset(
         "log1p",
         "log2",
         "log10",
+        "held_log",
         "pow",
         "rsqrt",
         "reciprocal",

@@ -12,7 +12,7 @@ from samples_spatial import F, inner, theirs, x
 
 import engine as ds
 from engine.errors import ShapeMismatchError
-from engine.ops import activation, arithmetic, comparison, rounding
+from engine.ops import activation, arithmetic, comparison, exponential, rounding
 
 try:
     import torch
@@ -92,6 +92,12 @@ SAMPLES: list[Row] = [
     one("exp2", (3, 4), np.exp2),
     one("expm1", (3, 4), np.expm1),
     one("log", POSITIVE, np.log),
+    Row(
+        "held_log",
+        lambda a: exponential.held_log(a),
+        None if torch is None else lambda a: a.log().clamp(min=-100),
+        (POSITIVE,),
+    ),
     one("log2", POSITIVE, np.log2),
     one("log10", POSITIVE, np.log10),
     one("log1p", POSITIVE, np.log1p),

@@ -186,7 +186,7 @@ for how in ("mean", "sum", "none"):
             f"bce-logits-{how}",
         ),
         Row(
-            "log",
+            "held_log",
             lambda a, h=how: ds.binary_cross_entropy(a, tensor(TARGET, dtype=a.dtype), reduction=h),  # type: ignore[misc]
             None
             if F is None

@@ -196,6 +196,40 @@ def test_attention_masks_of_a_wrong_shape_are_named(name: str, shape: tuple[int,
             layer(q, k, k, need_weights=weights, **{name: ds.zeros(*shape)})
 
 
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.3])
+def test_a_probability_that_is_certain_has_a_finite_gradient(target: float) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: compare)")
+    found = []
+    for lib in (ds, torch):
+        scores = lib.tensor([-200.0, -40.0, 0.5, 20.0, 200.0], requires_grad=True)
+        loss = lib.nn.functional.binary_cross_entropy(
+            scores.sigmoid(), lib.full((5,), target), reduction="sum"
+        )
+        loss.backward()
+        found.append([loss.item(), *scores.grad.tolist()])
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+@pytest.mark.parametrize("shapes", [((4, 1), (4,)), ((4,), (4, 1)), ((3, 4), (4,)), ((), (1,))])
+def test_a_binary_target_that_would_only_broadcast_is_a_mismatch(name: str, shapes: Any) -> None:
+    chances, target = ds.full(shapes[0], 0.5), ds.ones(shapes[1])
+    with pytest.raises(ds.ShapeMismatchError, match="target has to have the shape of chances"):
+        getattr(ds.nn.functional, name)(chances, target)
+
+
+def test_a_small_chance_keeps_its_digits() -> None:
+    scores = ds.tensor([-17.0, -40.0, -80.0, -1000.0])
+    np.testing.assert_allclose(ds.sigmoid(scores).tolist()[:3], np.exp([-17.0, -40.0, -80.0]), rtol=1e-6)
+    assert ds.sigmoid(scores)[3].item() == 0
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_what_is_no_probability_is_told(value: float) -> None:
+    with pytest.raises(RuntimeError, match="probabilities from 0 to 1, got"):
+        ds.nn.functional.binary_cross_entropy(ds.tensor([value, 0.5]), ds.ones(2))
+
+
 def test_weighted_losses() -> None:
     scores, weight = inputs(((4, 3), (3,)))
     weight = np.abs(weight)

@@ -34,7 +34,7 @@ lib.index_select(a, 0, lib.tensor(1)) | lib.nonzero(s) | lib.unravel_index(lib.t
 lib.mode(k, 1) | lib.isin(k, lib.tensor([1, 2])) | lib.isin(k, 2)
 F.linear(a, b[0]) | a.flip(0, 1) | a.squeeze(1) | a[:1].squeeze((0, -1)) | a == None | a != None
 square.slogdet() | (square @ square.T).logdet() | square.svd()[1] | a.pinverse() | u.is_signed() | a.is_signed()
-F.kl_div(a, b, reduction="batchmean") | F.kl_div(a, b.abs(), reduction="sum") | lib.logit(a.sigmoid()) | lib.cdist(a, b, p=1)
+lib.split(a, 2, 1) | a.split(split_size=[1, 3], dim=1) | F.kl_div(a, b, reduction="batchmean") | F.kl_div(a, b.abs(), reduction="sum") | lib.logit(a.sigmoid()) | lib.cdist(a, b, p=1)
 """
 
 

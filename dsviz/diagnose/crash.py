@@ -72,6 +72,14 @@ def crash(record: Record) -> Iterator[Finding]:
         ):
             yield from _out_of_range(error, failed)
             return
+        if failed is not None and failed.op.name == "binary_cross_entropy" and "nan" not in text:
+            scores = failed.inputs[0]
+            if scores is not None and scores.filename and scores.op is not None:
+                tip = "Apply sigmoid to them, or use binary_cross_entropy_with_logits."
+                given = "What is given to binary_cross_entropy are no probabilities: they are made here."
+                found = _finding("scores for probabilities", error, scores.filename, scores.line, given, tip)
+                found.weight = 1.01
+                yield found
         for node in failed.inputs if failed is not None else ():
             if node is not None and node.filename and (node.filename, node.line) != (file, line):
                 given = f"{_first_line(error)} An argument was made here."

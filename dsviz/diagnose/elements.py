@@ -81,10 +81,7 @@ class Elements:
             if leaf is not None and not leaf.op and 0 < values.size <= LARGEST:
                 self._less = (seen.id, leaf, 1.0 - float(values.max()), 1.0 - float(values.min()))
             return
-        if made.place != seen.place or made.op not in ("softplus", "clamp"):
-            return
-        before = self.record.find(made.inputs[0]) if made.inputs else None
-        if made.op == "clamp" and (before is None or before.op != "log" or before.place != seen.place):
+        if made.place != seen.place or made.op not in ("softplus", "held_log"):
             return
         if getattr(values, "size", 0) and values.size <= LARGEST and values.dtype.kind in "fiu":
             low, high = float(values.min()), float(values.max())

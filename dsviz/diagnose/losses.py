@@ -111,7 +111,9 @@ def wrong_dim(record: Record) -> Iterator[Finding]:
             if seen is None or len(seen.shape) != 2 or facts["dim"] % 2 != 0 or min(seen.shape) < 2:
                 continue
             ends = _ends(users, number)
-            if "nll_loss" in ends or ("log" in ends and {"mean", "sum"} & ends and "matmul" not in ends):
+            if "nll_loss" in ends or (
+                {"log", "held_log"} & ends and {"mean", "sum"} & ends and "matmul" not in ends
+            ):
                 yield Finding(
                     "softmax over the wrong dimension", "error", *place,
                     f"{facts['op']} over dimension 0 of {list(seen.shape)}: the shares of one class add up to 1 over the batch, "

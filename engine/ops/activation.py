@@ -99,12 +99,15 @@ def _sigmoid_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     saves=("out",),
 )
 def SIGMOID(xp: Any, input: Any) -> Any:
-    """Logistic function, without overflow on either side."""
+    """Logistic function."""
     return sigmoid_of(xp, input)
 
 
 def sigmoid_of(xp: Any, x: Any) -> Any:
-    """The logistic function on raw arrays: 1/2 + 1/2 tanh(x/2), which cannot overflow; in float32 for shorter types."""
+    """The logistic function on raw arrays, in float32 for shorter types.
+
+    1 / (1 + e^-x) keeps all digits where it is small, and its logarithm with them; where e^-x overflows it is 0.
+    """
     if on_gpu(xp):
         from engine.gpu import elementwise as gpu
 
@@ -112,13 +115,14 @@ def sigmoid_of(xp: Any, x: Any) -> Any:
             return fast
     if xp is np and x.dtype.char in "eE":  # rounded once, at the end (E: bfloat16)
         return sigmoid_of(np, x.astype(np.float32)).astype(x.dtype)
-    out = x * 0.5
-    if type(out) is np.ndarray and out.ndim and out.dtype.kind == "f":
-        np.tanh(out, out=out)
-        out *= 0.5
-        out += 0.5
-        return out
-    return xp.tanh(out) * 0.5 + 0.5
+    if type(x) is np.ndarray and x.ndim and x.dtype.kind == "f":
+        out = np.negative(x)
+        np.exp(out, out=out)
+        out += 1
+        return np.reciprocal(out, out=out)
+    if x.dtype.kind == "c":  # does not overflow
+        return xp.tanh(x * 0.5) * 0.5 + 0.5
+    return 1 / (xp.exp(-x) + 1)
 
 
 def _tanh_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:

@@ -132,7 +132,7 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     """Rows of zeros with a 1 at the place that each number names; int64.
 
-    Raises `ValueError` for a number below 0, or too large for `num_classes`.
+    Raises `RuntimeError` for a number below 0, or too large for `num_classes`.
     """
     from engine.tensor import Tensor
 
@@ -141,7 +141,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     classes = most + 1 if num_classes == -1 else num_classes
     if least < 0 or most >= classes:
         raise located(
-            ValueError(f"the numbers go from {least} to {most}, but the classes are 0 to {classes - 1}")
+            RuntimeError(f"the numbers go from {least} to {most}, but the classes are 0 to {classes - 1}")
         )
     places = Tensor(namespace(raw).arange(classes), role="constant")
     return cast(eq(tensor.unsqueeze(-1), places), dtype=np.int64)

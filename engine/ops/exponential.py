@@ -69,6 +69,26 @@ def LOG1P(xp: Any, input: Any) -> Any:
     return xp.log1p(input)
 
 
+# What the logarithm of a probability is at least, and the probability counts in its gradient at least, as in PyTorch.
+LEAST_LOG, LEAST = -100.0, 1e-12
+
+
+def _held_log_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
+    return g / xp.maximum(input, LEAST)
+
+
+@op(
+    "held_log",
+    **FLOAT_UNARY,
+    formula="max(ln input, -100), its gradient at most 1e12",
+    vjp=_held_log_vjp,
+    saves=("input",),
+)
+def HELD_LOG(xp: Any, input: Any) -> Any:
+    """Natural logarithm of a probability: finite at 0, in value and gradient."""
+    return xp.maximum(xp.log(input), LEAST_LOG)
+
+
 def _log2_vjp(xp: Any, g: Any, out: Any, input: Any) -> Any:
     return g / (input * math.log(2))
 
@@ -196,6 +216,11 @@ def exp2(input: Any) -> Tensor:
 def log(input: Any) -> Tensor:
     """Natural logarithm; -inf at 0, nan below."""
     return unary(LOG, input)
+
+
+def held_log(input: Any) -> Tensor:
+    """Logarithm of a probability, at least -100; the gradient is finite where it is 0."""
+    return unary(HELD_LOG, input)
 
 
 def log1p(input: Any) -> Tensor:

@@ -9,10 +9,10 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply
-from engine.dtype import is_floating
+from engine.dtype import is_floating, promoted
 from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
-from engine.op import op
+from engine.op import Op, op
 from engine.ops import reduction
 from engine.ops.activation import log_softmax_of
 from engine.ops.bounds import outside
@@ -365,6 +365,7 @@ def binary_cross_entropy_with_logits(
     from engine.ops.activation import softplus
     from engine.ops.arithmetic import mul, neg
 
+    _alike("binary_cross_entropy_with_logits", input, target)
     # The threshold of softplus is out of reach, so that it is exact.
     if pos_weight is None:
         loss = mul(input, 1 - target) + softplus(neg(input), threshold=1e9)
@@ -377,11 +378,54 @@ def binary_cross_entropy_with_logits(
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
-    """Binary cross entropy of probabilities with probabilities; logarithms are held above -100."""
-    from engine.ops.arithmetic import clamp
-    from engine.ops.exponential import log
+    """Binary cross entropy of probabilities with probabilities; logarithms are held above -100.
 
-    loss = -(clamp(log(input), min=-100.0) * target + clamp(log(1 - input), min=-100.0) * (1 - target))
+    Raises `RuntimeError` for an input that is no probability.
+    """
+    from engine.ops.exponential import held_log
+
+    _alike("binary_cross_entropy", input, target)
+    raw = getattr(input, "array", input)
+    if isinstance(raw, np.ndarray) and raw.size:
+        least, most = raw.min(), raw.max()
+        if not (least >= 0 and most <= 1):
+            _refuse("binary_cross_entropy", input, target, _improbable)
+    loss = -(held_log(input) * target + held_log(1 - input) * (1 - target))
     if weight is not None:
         loss = loss * weight
     return mean_or_sum(loss, reduction)  # type: ignore[no-any-return]
+
+
+def _alike_shape(input: Shape, target: Shape) -> Shape:
+    wrong = [(1, d) for d, (a, b) in enumerate(zip(input, target, strict=False)) if a != b]
+    sentence = f"{{1}} has to have the shape of {{0}}, {shape_text(input)}: each value is compared with its own target."
+    raise ShapeClash(input, 1, wrong, sentence)
+
+
+def _never(xp: Any, input: Any, target: Any) -> Any:
+    return input
+
+
+def _improbable(xp: Any, input: Any, target: Any) -> Any:
+    sentence = (
+        f"{{0}} has to hold probabilities from 0 to 1, got {input.min():.4g} to {input.max():.4g}; "
+        "of scores there is binary_cross_entropy_with_logits"
+    )
+    raise ArgumentProblem(RuntimeError, sentence, 0)
+
+
+def _refuse(name: str, input: Any, target: Any, forward: Any, shape: Any = None) -> None:
+    """Fail as an op of this name would, where a person and the debugger look for it."""
+    rules: dict[str, Any] = {"dtype": promoted, "vjp": None, "check": shape is not None}
+    rules["shape"] = shape or shapes.same
+    apply(
+        Op(name, forward, family="elementwise", arg_names=("input", "target"), **rules), (input, target), {}
+    )
+
+
+def _alike(name: str, input: Any, target: Any) -> None:
+    """A target that only broadcasting would make fit is a mismatch, where a person and the debugger look for one."""
+    shape, other = getattr(input, "shape", None), getattr(target, "shape", None)
+    if shape is None or other is None or tuple(shape) == tuple(other):
+        return
+    _refuse(name, input, target, _never, _alike_shape)

@@ -119,8 +119,12 @@ def UNBIND(xp: Any, input: Any, *, dim: int) -> Any:
     return tuple(input[(slice(None),) * (dim % input.ndim) + (i,)] for i in range(input.shape[dim]))
 
 
-def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def split(
+    tensor: Any, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> tuple[Tensor, ...]:
     """Pieces along `dim`: each of one size (the last may be smaller), or of the sizes in a list."""
+    if split_size_or_sections is None:  # PyTorch's method calls it so
+        split_size_or_sections = split_size
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         total = tensor.shape[dim]
