@@ -27,6 +27,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from engine.interruption import from_handler
 from engine.locks import reentrant
 
 Sink = Callable[[str, Any], None]
@@ -116,9 +117,10 @@ class Bus:
         """While an exception that `sink` raised is handled: it is detached and reported.
 
         Where the program itself has run out of stack or memory, the sink did nothing wrong: the exception is the
-        program's, as it would have been one call later.
+        program's, as it would have been one call later. So is what a signal handler of the program raised meanwhile.
         """
-        if isinstance(sys.exc_info()[1], (RecursionError, MemoryError)):
+        error = sys.exc_info()[1]
+        if isinstance(error, (RecursionError, MemoryError)) or from_handler(error):
             raise  # what is being handled
         self._detach(sink, KINDS)
         import traceback  # slow to load, and seldom needed

@@ -16,6 +16,7 @@ import numpy as np
 from engine import config, dispatch, watched
 from engine.bus import bus
 from engine.grad_mode import state
+from engine.interruption import passed_on
 from engine.iteration import iteration
 from engine.location import INTERNAL
 from engine.memory import Buffer, memory
@@ -106,5 +107,5 @@ def _objects() -> dict[str, Any]:
         "switches": switches, "writes": writes, "state": state, "config": config._current, "internal": INTERNAL,
         "ids": ids, "order": order, "Tensor": Tensor, "Parameter": Parameter, "dispatch": vars(dispatch),
         "behind": behind, "floats": (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16)),
-        **_APPLY,
+        "passed_on": passed_on, **_APPLY,
     }  # fmt: skip

@@ -1,7 +1,7 @@
 /* An op of one or two arguments while nobody watches: `engine.dispatch.unary` and `binary`, where the arguments are
    tensors of one floating type on NumPy, too small to be put off, or plain numbers. Included by `core.c`. */
 
-static PyObject *Tensor, *Parameter, *dispatch, *behind, *py_unary, *py_binary;
+static PyObject *Tensor, *Parameter, *dispatch, *behind, *py_unary, *py_binary, *passed_on;
 static PyObject *floats[3]; /* dtypes: with them no argument has to be cast */
 static struct { Py_ssize_t array, node; } x;
 static Py_ssize_t b_active;
@@ -127,8 +127,10 @@ static PyObject *applied(PyObject *python, PyObject *const *words, Py_ssize_t co
     out = PyObject_Vectorcall(AT(words[0], o.on_numpy), arrays + 1, many | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     if (out != NULL && !is_array(out)) Py_SETREF(out, PyObject_CallOneArg(asarray, out));
     if (out == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyErr_Clear(); /* it is run again, and explained */
-        tensor = PyObject_Vectorcall(python, words, count, NULL);
+        PyObject *error = taken(), *on = PyObject_CallOneArg(passed_on, error); /* a signal handler's goes on to the program */
+        if (on != NULL) tensor = PyObject_Vectorcall(python, words, count, NULL); /* others: it is run again, and explained */
+        Py_XDECREF(error);
+        Py_XDECREF(on);
     } else if (out != NULL && (node = node_of(words[0], arrays + 1, nodes, many, out)) != NULL &&
                (tensor = ((PyTypeObject *)Tensor)->tp_alloc((PyTypeObject *)Tensor, 0)) != NULL) {
         put_new(tensor, x.array, out);
@@ -155,7 +157,7 @@ static int bound_dispatch(PyObject *from)
     PyObject *kinds = PyDict_GetItemString(from, "floats");
     struct { const char *name; PyObject **into; } all[] = {
         {"Tensor", &Tensor}, {"Parameter", &Parameter}, {"dispatch", &dispatch}, {"behind", &behind},
-        {"unary", &py_unary}, {"binary", &py_binary},
+        {"unary", &py_unary}, {"binary", &py_binary}, {"passed_on", &passed_on},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (given(from, all[i].name, all[i].into) < 0) return -1;

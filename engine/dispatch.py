@@ -19,6 +19,7 @@ from engine.bus import bus
 from engine.config import current
 from engine.dtype import complex_of, differentiable, get_default_dtype, is_floating, real_of
 from engine.grad_mode import state
+from engine.interruption import from_handler
 from engine.jit.shared import shared
 from engine.location import INTERNAL, is_engine_code
 from engine.node import NO_KWARGS, REACH, Node, Watched, behind, keep, leaf, order, settle
@@ -95,7 +96,9 @@ def unary(op: Op, a: Any) -> Tensor:
             out = computed(op, (xa,)) if large else op.on_numpy(xa)
         else:
             out = op.on(backend.namespace(xa))(xa)
-    except Exception:  # noqa: BLE001 - apply() runs it again and explains
+    except Exception as error:
+        if from_handler(error):
+            raise
         return apply(op, (a,))  # type: ignore[no-any-return]
     if plain and type(out) is not _ndarray:
         out = _asarray(out)
@@ -184,7 +187,9 @@ def binary(op: Op, a: Any, b: Any) -> Tensor:
             out = computed(op, (xa, xb)) if large else op.on_numpy(xa, xb)
         else:
             out = op.on(backend.namespace(xa))(xa, xb)
-    except Exception:  # noqa: BLE001 - apply() runs it again and explains
+    except Exception as error:
+        if from_handler(error):
+            raise
         return apply(op, (a, b))  # type: ignore[no-any-return]
     if plain and type(out) is not _ndarray:
         out = _asarray(out)

@@ -22,6 +22,7 @@ from engine.errors import (
     shape_text,
 )  # fmt: skip
 from engine.grad_mode import state
+from engine.interruption import from_handler
 from engine.module import Module, name_parameter
 from engine.module_call import module_of, open_call
 from engine.names import operand_texts, source_line
@@ -39,6 +40,8 @@ def fail(node: Node, operands: list[Any], arrays: list[Any], error: Exception, f
     """
     op = node.op
     assert op is not None
+    if from_handler(error):
+        raise error
     if isinstance(error, RuntimeWarning) and not op.overwrites:
         try:
             with np.errstate(all="ignore"):

@@ -145,15 +145,17 @@ class Memory:
         known = alive.get(key)
         if known is not None and known() is memory:
             return None
-        alive[key] = buffer = Buffer(memory, self._wait)
+        # Known once it is whole: a signal handler may raise between any two lines.
+        buffer = Buffer(memory, self._wait)
         buffer.key = key
         buffer.id = next(self._ids)
         buffer.nbytes = size = memory.nbytes
-        self.nbytes += size
         buffer.category = category
         buffer.node = node.id
         buffer.told = True
         buffer.reused = base is not None and type(memory.base) is Lease and memory.base.reused
+        self.nbytes += size
+        alive[key] = buffer
         return buffer
 
     def before(self, node: Node) -> list[Buffer] | tuple[()]:

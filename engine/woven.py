@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from engine.config import current
+from engine.interruption import from_handler
 from engine.node import NO_KWARGS
 from engine.op import OPS
 from engine.pool import compute
@@ -158,7 +159,9 @@ def _written(rule: Any, kinds: list[Any], frozen: Any, kwargs: dict[str, Any], d
     try:
         with np.errstate(all="ignore"):
             made = rule(tape.xp, *values, **kwargs)
-    except Exception:  # noqa: BLE001 - whatever it does with a symbol, it is not for this
+    except Exception as error:
+        if from_handler(error):
+            raise
         return _FROZEN if numbers and frozen is None else None
     results = list(made) if isinstance(made, tuple) else [made]
     found = _assembled(tape, results, arrays, 0 if frozen is not None else numbers)

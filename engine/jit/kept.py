@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.backend import arrived, namespace, require_cupy
+from engine.interruption import from_handler
 from engine.jit.plan import Plan
 from engine.node import Node, keep
 from engine.pending import Product
@@ -98,7 +99,7 @@ class Kept:
         try:
             variant.kernel(given, made, self.numbers, rows, row)
         except Exception as error:
-            if not self.plan.far:
+            if not self.plan.far or from_handler(error):
                 raise
             self.plan.broken(error)
             return None

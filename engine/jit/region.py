@@ -23,6 +23,7 @@ from engine.backend import arrived, cupy, require_cupy
 from engine.bus import bus
 from engine.config import current
 from engine.grad_mode import state
+from engine.interruption import from_handler
 from engine.jit.deferred import LENT, OWN, Lazy, Lent, LentParameter, fill, raw
 from engine.jit.kept import Kept
 from engine.jit.plan import READY, Place, Plan, plans
@@ -234,7 +235,7 @@ class Region:
         except MemoryError:
             return None
         except Exception as error:
-            if self.far is None:
+            if self.far is None or from_handler(error):
                 raise
             plan.broken(error)
             return None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.interruption import from_handler
 from engine.jit.symbol import EACH, HALF, ROW, UNIFORM, Symbol, Tape
 from engine.op import Op
 
@@ -73,7 +74,9 @@ def _made(op: Op, arguments: tuple[Any, ...], kwargs: dict[str, Any], attrs: Any
     try:
         shape = op.shape(*[a[0] if isinstance(a, tuple) else 1.0 for a in arguments], **kwargs)
         kind = op.dtype(*[a[1] if isinstance(a, tuple) else a(1) for a in arguments], **kwargs)
-    except Exception:  # noqa: BLE001 - the op itself says it better
+    except Exception as error:
+        if from_handler(error):
+            raise
         return None
     if kind != dtype or not isinstance(shape, tuple) or not shape:
         return None
@@ -104,7 +107,9 @@ def _traced(
             symbols.append(a(2) if frozen else tape.argument(k))
     try:
         out = op.forward(tape.xp, *symbols, **kwargs)
-    except Exception:  # noqa: BLE001 - whatever it does with a symbol, it is not for this
+    except Exception as error:
+        if from_handler(error):
+            raise
         return None
     out = out[0] if op.extras else out
     if not isinstance(out, Symbol) or out.shape != shape or out.truth:
