@@ -45,7 +45,8 @@ def ended(
         text = (
             f"{uncaught.error}{place}: {uncaught.message}" if uncaught.message else f"{uncaught.error}{place}"
         )
-        return Stop("failed", text=text, state=FAILED, status=status, source=source)
+        file = _file(store, uncaught.frame)
+        return Stop("failed", text=text, state=FAILED, status=status, source=source, file=file)
     if not connected:
         text = f"The program ended with exit status {status} before the debugger could start in it."
         return Stop("failed", text=text, state=FAILED, status=status)
@@ -59,7 +60,6 @@ def _killed(status: int, breadcrumb: Breadcrumb | None, store: Any, level: int) 
         return Stop("killed", text=f"Killed by {name}.{where}", state=KILLED, status=status)
     op = store.texts.get(breadcrumb.op, "")
     source = _source(store, breadcrumb.frame)
-    file = store.frames[breadcrumb.frame].file if breadcrumb.frame in store.frames else 0
     running = breadcrumb.node not in store.nodes
     doing = "while it ran" if running else "after"
     place = f" at {source}" if source else ""
@@ -71,7 +71,7 @@ def _killed(status: int, breadcrumb: Breadcrumb | None, store: Any, level: int) 
         text=f"Killed by {name} {doing} {op} (node {breadcrumb.node}){place}.",
         state=KILLED,
         status=status,
-        file=file,
+        file=_file(store, breadcrumb.frame),
     )
 
 
@@ -82,6 +82,11 @@ def memory_kills() -> int:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def _file(store: Any, frame: int) -> int:
+    record = store.frames.get(frame)
+    return record.file if record is not None else 0
 
 
 def _source(store: Any, frame: int) -> Source | None:

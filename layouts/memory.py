@@ -89,6 +89,7 @@ def bands(view: dict[str, Any]) -> list[tuple[str, str, list[float]]]:
 
 # Points of the timeline: plotly redraws 80 within a frame, and no more is seen while it moves.
 FEW, MANY = 80, 400
+LONG = 10e9  # nanoseconds from which on a run is told in seconds
 
 EMPTY: dict[str, Any] = {"axis": "time", "x": [], "series": {}, "peak": None, "iterations": []}
 
@@ -99,15 +100,16 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
     `view`: `x` (nanoseconds or event numbers), `series` {category: bytes at each x}, `peak` (None or
     {"x", "bytes", ...}) and `bands` of phases, as `dsviz.query.memory` makes it; `contrast` (`x`, `total`) is the same
     program with the memory optimisation the other way round. Times are told from the first
-    allocation on; `layout.meta.origin` is that instant.
+    allocation on; `layout.meta.origin` is that instant, and `layout.meta.ns` the nanoseconds of the unit on the axis.
     """
     colour = COLOURS["dark" if theme == "dark" else "light"]
     shown = bands(view)
     by_events = view.get("axis") == "events"
     origin = view["x"][0] if view["x"] and not by_events else 0
+    tick_ns, tick_name = (1e9, "s") if view["x"] and view["x"][-1] - origin >= LONG else (1e6, "ms")
 
     def place(x: float) -> float:
-        return x if by_events else (x - origin) / 1e6
+        return x if by_events else (x - origin) / tick_ns
 
     xs = [place(x) for x in view["x"]]
     columns = zip(*(values for _, _, values in shown), strict=True)
@@ -174,7 +176,7 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
             "hovermode": "x unified",
             "hoverlabel": {"font": {"size": 11, "family": SANS}, "bgcolor": colour["panel"], "bordercolor": colour["line2"]},
             "xaxis": {
-                "ticksuffix": "" if by_events else " ms", "tickfont": tick, "showgrid": False,
+                "ticksuffix": "" if by_events else f" {tick_name}", "tickfont": tick, "showgrid": False,
                 "zeroline": False, "visible": bool(traces),
             },
             "yaxis": {
@@ -183,9 +185,9 @@ def figure(view: dict[str, Any], theme: str = "light") -> dict[str, Any]:
             },
             "shapes": shapes,
             "annotations": annotations,
-            "uirevision": view.get("axis", "time"),
+            "uirevision": f"{view.get('axis', 'time')} {tick_name}",
             "dragmode": "pan",
-            "meta": {"origin": origin},
+            "meta": {"origin": origin, "ns": tick_ns},
         },
     }  # fmt: skip
 

@@ -93,3 +93,11 @@ def test_it_can_be_given_up(session: Session) -> None:
     contrast.start()
     contrast.stop()
     assert compared(contrast)["state"] == "stopped"
+
+
+@pytest.mark.parametrize(("end", "unit", "name"), [(9e9, 1e6, " ms"), (120e9, 1e9, " s")])
+def test_a_long_run_is_told_in_seconds(end: float, unit: float, name: str) -> None:
+    drawn = figure({**EMPTY, "x": [0, end], "series": {"inputs": [1, 2]}})
+    assert drawn["layout"]["xaxis"]["ticksuffix"] == name
+    assert drawn["layout"]["meta"]["ns"] == unit
+    assert drawn["data"][0]["x"] == [0, end / unit]

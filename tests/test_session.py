@@ -243,7 +243,8 @@ def test_an_exception_stops_where_it_was_raised(tmp_path: Path) -> None:
         stop = session.resume(WAIT)
         assert (stop.reason, stop.line) == ("exception", 4)
         assert session.evaluate("x") == "'key'"
-        assert session.resume(WAIT).state == "failed"
+        end = session.resume(WAIT)
+        assert (end.state, end.line, end.file) == ("failed", 4, stop.file)
 
 
 @pytest.mark.parametrize("how", ["", "create_graph=True"])

@@ -2,6 +2,7 @@ from programs import MODEL, TRAIN, Program, lstm, mlp, nested, recursion
 
 from dsviz import events as ev
 from dsviz.query.display import Display
+from dsviz.query.rows import slot_row
 from dsviz.store import GraphStore
 
 
@@ -179,3 +180,16 @@ def test_events_in_odd_order_are_survived() -> None:
         fed_some.feed_many(program.events[::step])
         fed_some.feed_many(program.events[::-1])
         assert fed_some.events
+
+
+def test_what_a_loop_began_with_is_known_when_its_first_turn_is_forgotten() -> None:
+    def taken(window: int) -> dict[int, set[int]]:
+        store = GraphStore(read=lambda path: None)
+        store.window = window
+        store.feed_many(lstm(64).events)
+        display = Display(store)
+        rows = [slot_row(store, display, slot) for slot in slots(store, "cat")]
+        assert bool(store.dropped) == (window < 1000)
+        return {row[0]: {edge[0] for edge in [*row[8], *row[-1]]} for row in rows}
+
+    assert taken(100) == taken(100_000)

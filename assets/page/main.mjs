@@ -142,7 +142,10 @@ export function start(connect) {
     else if (seen.has("slots")) {
       if (awaited) pointAt();
       graph.request();
-      if (state.run?.state === "running") inspector.running();
+      if (state.run?.state === "running") {
+        inspector.running();
+        source.running();
+      }
     }
     if (seen.has("files")) source.files();
     if (seen.has("settings")) {
@@ -183,6 +186,7 @@ export function start(connect) {
     awaited = pointed = null;
     if (state.run.state === "running") {
       inspector.running();
+      source.running();
       return;
     }
     source.stopped();

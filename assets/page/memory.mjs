@@ -136,7 +136,7 @@ export class Memory {
     while (at + 1 < plot.data[0].x.length && plot.data[0].x[at + 1] <= x) at++;
     let sum = 0;
     const band = plot.data.find((trace) => trace.meta !== "contrast" && (sum += trace.y[at]) >= y);
-    this.at(Math.round(this.axis === "events" ? x : x * 1e6 + origin), origin, band?.meta || null);
+    this.at(Math.round(this.axis === "events" ? x : x * (meta?.ns || 1e6) + origin), origin, band?.meta || null);
   }
 
   async at(x, origin, category) {

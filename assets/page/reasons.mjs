@@ -74,7 +74,7 @@ async function notFinite(stop, state, asker, sentence, body) {
   const why = await asker.ask("why", { question: "value", node: stop.node }).catch(() => null);
   if (why?.chain.length) body.append(asker.chain("", why.sentence, why.chain));
   if (/^log|^sqrt|^div|^rsqrt|^reciprocal/.test(stop.op) && because) {
-    body.append(h("div", { class: "note" }, h("span", {}, `Keep the input of ${stop.op} away from 0, for example with ds.clamp(x, min=1e-7), then rerun.`)));
+    body.append(h("div", { class: "note" }, h("span", {}, `Keep the input of ${stop.op} ${stop.phase !== 1 && out?.nans && /log|sqrt/.test(stop.op) ? "above" : "away from"} 0, for example with ds.clamp(x, min=1e-7), then rerun.`)));
   }
 }
 

@@ -53,7 +53,7 @@ export class Scrub {
     if (!this.going) this.range.value = String(past ? stop.node || 1 : last);
     this.mark.textContent = run.recording ? (past ? "Recording, past" : "Recording") : "Past";
     this.mark.dataset.tone = past ? "paused" : "";
-    this.label.textContent = past ? (stop.node ? `before node ${count(stop.node)} of ${count(last)}` : stop.text) : `at its end, ${count(last)} nodes`;
+    this.label.textContent = past ? (stop.node ? `before node ${count(stop.node)} of ${count(last)}` : stop.text) : `at its end, after node ${count(last)}`;
     this.present.textContent = run.recording ? "To the end" : "To the present";
     this.present.disabled = !past;
     return undefined;

@@ -5,6 +5,8 @@ import { Hover } from "./hover.mjs";
 const LINE = 19;
 const TOP = 4;
 const SPARE = 12;
+const LULL = 600; // milliseconds of running after which the lines are drawn anew ...
+const FACTS = 2000; // ... and after which what is known of them is asked for
 
 /** Make `wanted` the children of a box, touching only those that are new, gone or elsewhere. */
 function place(box, wanted) {
@@ -138,6 +140,7 @@ export class SourcePane {
       this.timer = 0;
       const { file } = this;
       if (file === null) return;
+      this.told = performance.now();
       this.live.ask("lines", { file }).then((data) => {
         const facts = new Map();
         for (const [line, fact] of Object.entries(data.lines)) facts.set(Number(line), fact);
@@ -145,6 +148,16 @@ export class SourcePane {
         this.draw(true);
       }, () => undefined); // a page that lost its connection asks again at the next stop
     }, 120);
+  }
+
+  /** While the program runs: it stands at no line, and turns and times go on. */
+  running() {
+    this.soon ||= setTimeout(() => {
+      this.soon = null;
+      if (this.state.run?.state !== "running") return;
+      this.draw(true);
+      if (performance.now() - (this.told || 0) > FACTS) this.refresh();
+    }, LULL);
   }
 
   /** A new stop: show its line. */
@@ -245,7 +258,7 @@ export class SourcePane {
     if (!this.marks) this.prepare();
     const fact = this.notes.get(this.file)?.get(number);
     const now = this.now?.line === number;
-    const bad = now && this.now.error;
+    const bad = now && (this.now.error || this.state.run.state === "failed");
     const breakpoint = this.breaks.get(number);
     const told = breakpoint?.label;
     const classes = ["ln"];

@@ -226,8 +226,11 @@ export class StopCard {
         if (operands.some((input) => input.clash?.length)) drawn.append(this.boxes(operands, null));
       }, () => undefined);
     }
+    const { stop } = run;
+    const at = failed?.file ? failed : run.state === "failed" && stop?.file && stop.line ? stop : null;
     return this.frame(titles[run.state], "", first, body, [!run.recording && this.button("Restart", "restart", () => this.on.verb("restart"), "primary"),
-      failed?.file && this.button("Go to the line", "here", () => this.on.place(failed.file, failed.line), run.recording ? "primary" : ""),
+      at && !run.recording && this.button("Edit and rerun", "edit", () => this.on.edit(at.file, at.line)),
+      at && this.button("Go to the line", "here", () => this.on.place(at.file, at.line), run.recording ? "primary" : ""),
       failed && this.button("Show path", "", () => { this.on.node(failed.node); this.on.path(); })], whole);
   }
 

@@ -2,6 +2,7 @@
 import { h, prime, s, shapeText, sized, three } from "./dom.mjs";
 import { heatmap, picture } from "./heat.mjs";
 
+const PATIENCE = 400; // milliseconds for which the value of the node before may stay
 const TITLES = { heat: "Heatmap", maps: "Maps", image: "Image", attention: "Attention", histogram: "Histogram", numbers: "Numbers" };
 
 /** The entries of an index as one writes it, one for each dimension: "0, 2:8" of three dimensions is 0, 2:8 and ":". */
@@ -35,9 +36,16 @@ export class Values {
     const key = String(targets[0].shape);
     const index = this.index.get(key) || "";
     const kind = this.kind.get(key) || "";
+    // What is drawn may be of another node, and an answer can take long: it does not stay meanwhile.
+    const nodes = targets.map((target) => target.node).join();
+    clearTimeout(this.waits);
+    if (nodes !== this.nodes) this.waits = setTimeout(() => this.box.replaceChildren(h("div", { class: "dim" }, "Being looked up\u2026")), PATIENCE);
+    this.nodes = nodes;
     const looks = await Promise.all(targets.map((target) =>
       this.ask(target.node, String(target.shape) === key ? index : "", kind).catch((error) => ({ problem: error.message }))));
-    if (mine === this.asked) this.draw(looks, key);
+    if (mine !== this.asked) return;
+    clearTimeout(this.waits);
+    this.draw(looks, key);
   }
 
   /** How a part can be shown, the usual way first. */

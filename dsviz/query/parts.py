@@ -158,7 +158,7 @@ class Slot:
 
     __slots__ = (
         "backward", "bindings", "busy", "count", "frame", "group", "id", "last", "leaf",
-        "op", "phase", "record", "twin",
+        "op", "phase", "record", "sources", "twin",
     )  # fmt: skip
 
     def __init__(self, id: int, group: Group, op: int, phase: int, record: Record) -> None:
@@ -173,6 +173,7 @@ class Slot:
         self.busy = 0  # nanoseconds they took
         self.leaf = ""  # role of a leaf
         self.twin: Slot | None = None
+        self.sources: list[Slot] = []  # what its first node took, known also when that is forgotten
         self.backward: dict[int, Slot] = {}
         self.bindings: dict[Path, int] = {}
         group.slots.append(self)

@@ -117,7 +117,7 @@ def other_edges(store: GraphStore, slot: Slot, shown: list[list[Any]]) -> list[l
     A loop's first turn takes what was made before it, its last one gives (and, backwards, takes) what is outside.
     """
     bound = slot.bindings
-    if len(bound) < 2:
+    if slot.count < 2 or not bound:
         return []
     known = {edge[0] for edge in shown}
     found = []
@@ -129,6 +129,10 @@ def other_edges(store: GraphStore, slot: Slot, shown: list[list[Any]]) -> list[l
             if edge[0] not in known:
                 known.add(edge[0])
                 found.append(edge)
+    for source in slot.sources:
+        if source.id not in known and isinstance(source.record, Op | Leaf):
+            known.add(source.id)
+            found.append([source.id, 0, list(source.record.shape), source.record.nbytes])
     return found
 
 

@@ -205,6 +205,8 @@ class Structure:
                     slot = first
         if self._leaves:
             self._use_leaves(op, slot, path)
+        if not slot.count:
+            slot.sources = [source for taken in op.inputs if (source := slot_of.get(taken)) is not None]
         if not backward:
             self._before = slot
         slot.bindings[path] = node
