@@ -14,7 +14,8 @@ from engine.located import located
 from engine.tensor import Tensor, tensor
 
 __all__ = [
-    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "from_dlpack", "frombuffer",
+    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "fake_quantize_per_channel_affine",
+    "fake_quantize_per_tensor_affine", "from_dlpack", "frombuffer",
     "inverse", "is_conj", "istft", "logdet", "lu_solve", "lu_unpack", "matrix_exp", "matrix_rank", "mvlgamma",
     "pinverse", "qr", "segment_reduce", "set_default_tensor_type", "slogdet", "stft", "svd", "to_dlpack",
 ]  # fmt: skip
@@ -120,6 +121,34 @@ def segment_reduce(
         many = lengths.view(-1, *[1] * (data.dim() - 1)).to(data.dtype)
         made = where(many > 0, made / many, math.nan if initial is None else initial)
     return made
+
+
+def fake_quantize_per_tensor_affine(
+    input: Any, scale: Any, zero_point: Any, quant_min: int, quant_max: int
+) -> Tensor:
+    """`input` on the grid that whole numbers from `quant_min` to `quant_max` give; the gradient passes where it is inside.
+
+    >>> import engine as ds
+    >>> ds.fake_quantize_per_tensor_affine(ds.tensor([0.3, 9.0]), 0.25, 0, -4, 3)
+    tensor([0.2500, 0.7500])
+    """
+    from engine import where
+
+    still = input.detach()
+    steps = (still / scale).round() + zero_point
+    inside = (steps >= quant_min) & (steps <= quant_max)
+    snapped = (steps.clamp(quant_min, quant_max) - zero_point) * scale
+    return snapped.to(input.dtype) + where(inside, input - still, 0.0)  # type: ignore[no-any-return]
+
+
+def fake_quantize_per_channel_affine(
+    input: Any, scale: Any, zero_point: Any, axis: int, quant_min: int, quant_max: int
+) -> Tensor:
+    """As `fake_quantize_per_tensor_affine`, with a scale and a zero point for each index along `axis`."""
+    along = [-1 if d == axis % input.dim() else 1 for d in range(input.dim())]
+    return fake_quantize_per_tensor_affine(
+        input, scale.view(along), zero_point.view(along), quant_min, quant_max
+    )
 
 
 def is_conj(input: Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from engine import backend, random
 from engine.dispatch import apply
 from engine.dtype import as_dtype, get_default_dtype, int64, promoted, real_of
+from engine.errors import ArgumentError
 from engine.located import located
 from engine.ops.complex import view_as_complex
 from engine.ops.noise import RAND, RANDINT, RANDN, RANDPERM
@@ -26,7 +28,10 @@ def _shape(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
         sizes = (size,)
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
-    return tuple(int(s) for s in sizes)
+    shape = tuple(operator.index(s) for s in sizes)
+    if shape and min(shape) < 0:
+        raise located(ArgumentError(f"a size has to be 0 or more, got {list(shape)}"))
+    return shape
 
 
 def _finish(array: Any, device: Any, requires_grad: bool) -> Tensor:

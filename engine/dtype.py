@@ -61,6 +61,28 @@ def as_dtype(dtype: Any) -> DType:
     return np.dtype(dtype)  # type: ignore[no-any-return]
 
 
+# What PyTorch's early constructors are called; programs still compare and cast by these names.
+_OLD = {
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+    "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+}  # fmt: skip
+
+
+def old_name(dtype: DType, on_gpu: builtins.bool = False) -> str:
+    """The name of a tensor's type as it was of old.
+
+    >>> old_name(float32)
+    'torch.FloatTensor'
+    """
+    return f"torch.{'cuda.' * on_gpu}{_OLD.get(dtype.name, dtype.name)}Tensor"
+
+
+def from_old_name(name: str) -> Any:
+    """The dtype that such a name stands for; another name as it is."""
+    kind = name.rpartition(".")[2].removesuffix("Tensor")
+    return next((now for now, old in _OLD.items() if old == kind), name)
+
+
 def _bfloat16() -> DType:
     try:
         from ml_dtypes import bfloat16 as kind

@@ -87,6 +87,18 @@ class DtypeMismatchError(EngineError, TypeError, RuntimeError):
     """Element types an op cannot work with; to PyTorch now a TypeError, now a RuntimeError."""
 
 
+class ArgumentError(ValueError, RuntimeError):
+    """An argument that cannot be: a ValueError to Python, mostly a RuntimeError to PyTorch."""
+
+
+class OutOfRangeError(IndexError, RuntimeError):
+    """An index that is not there; to PyTorch a RuntimeError where a tensor holds it."""
+
+
+class NothingThereError(ArgumentError, IndexError):
+    """The extreme of no elements; to PyTorch an IndexError where a dimension is given."""
+
+
 class DeviceMismatchError(EngineError, RuntimeError):
     """Arguments of one op on different devices."""
 

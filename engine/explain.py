@@ -10,6 +10,7 @@ import numpy as np
 from engine import backend
 from engine.bus import bus
 from engine.errors import (
+    ArgumentError,
     ArgumentProblem,
     DeviceMismatchError,
     DtypeMismatchError,
@@ -110,7 +111,8 @@ def explain(
         and not op.custom
         and "\n  at " not in str(error)
     ):
-        return _plain(type(error), str(error), node, op, operands, names, frame)
+        kind = ArgumentError if type(error) is ValueError else type(error)
+        return _plain(kind, str(error), node, op, operands, names, frame)
     return error
 
 
@@ -208,7 +210,7 @@ def _argument(
     node: Node, op: Op, operands: list[Any], names: list[str], problem: ArgumentProblem, frame: FrameType
 ) -> Exception:
     sentence = _sentence(problem.sentence, names, op)
-    kind = DtypeMismatchError if problem.error is TypeError else problem.error
+    kind = {TypeError: DtypeMismatchError, ValueError: ArgumentError}.get(problem.error, problem.error)
     return _plain(kind, sentence, node, op, operands, names, frame)
 
 

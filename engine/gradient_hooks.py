@@ -18,7 +18,7 @@ _hook_ids = count()
 
 
 class RemovableHandle:
-    """A registered hook; `remove()` takes it away."""
+    """A registered hook; `remove()`, or the end of a `with`, takes it away."""
 
     __slots__ = ("_hooks", "id")
 
@@ -29,6 +29,12 @@ class RemovableHandle:
     def remove(self) -> None:
         """Take the hook away. Removing twice is harmless."""
         self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
 
 def register_hook(node: Node, hook: Any) -> RemovableHandle:

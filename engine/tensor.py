@@ -14,7 +14,17 @@ import numpy as np
 
 from engine import autograd, backend, dispatch, gradient_hooks
 from engine.backend import Array, Device
-from engine.dtype import DType, as_dtype, complex_of, differentiable, get_default_dtype, is_floating
+from engine.dtype import (
+    DType,
+    as_dtype,
+    complex_of,
+    differentiable,
+    from_old_name,
+    get_default_dtype,
+    is_floating,
+    old_name,
+)
+from engine.errors import ArgumentError
 from engine.jit.shared import shared
 from engine.latecomers import Latecomers
 from engine.located import located
@@ -330,7 +340,7 @@ class Tensor(Writing, Methods, Latecomers):
         """The value of a tensor of one element as a Python number."""
         if self.array.size != 1:
             raise located(
-                RuntimeError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
+                ArgumentError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
             )
         return self.array.item()
 
@@ -364,10 +374,13 @@ class Tensor(Writing, Methods, Latecomers):
         return changed if memory_format is None else contiguous(changed, memory_format)
 
     def type(self, dtype: Any = None) -> Any:
-        """Cast to `dtype` (or to that of `FloatTensor` and its like), or the dtype's name when none is given."""
+        """Cast to `dtype` (or to that of `FloatTensor` and its like), or without one the name of such: `torch.FloatTensor`."""
         if dtype is None:
-            return str(self.dtype)
-        return cast(self, dtype=getattr(dtype, "element_type", dtype))
+            return old_name(self.dtype, self.is_cuda)
+        return cast(
+            self,
+            dtype=from_old_name(dtype) if isinstance(dtype, str) else getattr(dtype, "element_type", dtype),
+        )
 
     def type_as(self, other: Tensor) -> Tensor:
         """Cast to the dtype of `other`."""

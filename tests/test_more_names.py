@@ -52,6 +52,8 @@ SMOOTH: dict[str, Any] = {
         t.segment_reduce(v, kind, lengths=t.tensor([3, 1])).exp().sum() + (t.segment_reduce(v, kind, offsets=t.tensor([0, 2, 2, 4]), initial=0.2) ** 2).sum()
         for kind in ("sum", "mean", "prod", "max", "min")
     ),
+    "fake_quantize": lambda t, a, p, v: t.fake_quantize_per_tensor_affine(v, 0.25, 2, 0, 9) * v
+    + t.fake_quantize_per_channel_affine(v.float(), t.tensor([0.1, 0.2, 0.3, 0.4]), t.zeros(4), 0, 0, 7),
     "segment_reduce of rows": lambda t, a, p, v: t.segment_reduce(p, "mean", lengths=t.tensor([[1, 2], [3, 0]]), axis=1)[:, 0],
     "narrow_copy": lambda t, a, p, v: v.narrow_copy(1, 2, 3),
     "unsafe_chunk": lambda t, a, p, v: v.unsafe_chunk(3, 1)[1] * v.unsafe_split(2, 1)[0],

@@ -170,5 +170,22 @@ def _in_place(function: _Any) -> _Any:
 celu_, elu_, hardtanh_, leaky_relu_ = map(_in_place, (celu, elu, hardtanh, leaky_relu))
 relu_, rrelu_, selu_, threshold_ = map(_in_place, (relu, _shrink.rrelu, selu, _shrink.threshold))
 __all__ += ["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "rrelu_", "selu_", "threshold_"]
+
+
+def _with_indices(function: _Any) -> _Any:
+    def both(input: _Any, *args: _Any, **kwargs: _Any) -> _Any:
+        return function(input, *args, **{**kwargs, "return_indices": True})
+
+    both.__name__ = both.__qualname__ = f"{function.__name__}_with_indices"
+    both.__doc__ = f"`{function.__name__}`, and where the largest elements lie."
+    return both
+
+
+for _function in (
+    max_pool1d, max_pool2d, max_pool3d, adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d
+):  # fmt: skip
+    _made = _with_indices(_function)
+    globals()[_made.__name__] = _made
+    __all__ += [_made.__name__]
 for _part in (_ctc, _extra_loss, _fold, _grid, _neighbours, _shrink, _unpool):
     __all__ += _part.__all__

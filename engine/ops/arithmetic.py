@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
+from engine.dtype import get_default_dtype
 from engine.located import located
 from engine.op import HOLOMORPHIC, LINEAR, op
 from engine.ops.nested import on_gpu
@@ -171,7 +172,15 @@ def _complex_pow_vjp(xp: Any, g: Any, out: Any, input: Any, other: Any) -> Any:
     saves=("input", "other", "out"),
 )
 def POW(xp: Any, input: Any, other: Any) -> Any:
-    """Power."""
+    """Power; whole numbers stay whole, and what is between them becomes 0."""
+    if (
+        getattr(other, "ndim", 0)
+        and other.dtype.kind == "i"
+        and (isinstance(input, int) or getattr(input, "dtype", np.dtype(float)).kind in "iu")
+        and (other < 0).any()
+    ):
+        below = xp.where(input == 1, 1, xp.where(input == -1, 1 - 2 * (other % 2), 0))
+        return xp.where(other < 0, below, _power(xp, input, xp.maximum(other, 0)))
     return _power(xp, input, other)
 
 
@@ -502,6 +511,8 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     if np.ndim(_value(min)) or np.ndim(_value(max)) or hasattr(min, "node") or hasattr(max, "node"):
         held = input if min is None else maximum(input, min)
         return held if max is None else minimum(held, max)
+    if input.dtype.kind in "iub" and (isinstance(min, float) or isinstance(max, float)):
+        input = input.to(get_default_dtype())
     return apply(CLAMP, (input,), {"min": min, "max": max})  # type: ignore[no-any-return]
 
 

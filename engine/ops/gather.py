@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import dtype, shapes
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.errors import ArgumentProblem, OutOfRangeError, Shape, ShapeClash
 from engine.located import located
 from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
@@ -69,7 +69,7 @@ def GATHER(xp: Any, input: Any, index: Any, *, dim: int) -> Any:
     size = input.shape[dim]
     if (bad := outside(index, size)) is not None:
         raise ArgumentProblem(
-            IndexError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
+            OutOfRangeError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
         )
     return xp.take_along_axis(input[_window(index, input.shape, dim)], index, axis=dim)
 

@@ -24,13 +24,34 @@ if TYPE_CHECKING:
 
 
 def raw_index(index: Any, input: Any) -> Any:
-    """An index with its tensors and lists made arrays, where `input` is: it means the same on NumPy and CuPy."""
+    """An index with its tensors and lists made arrays, where `input` is: it means the same on NumPy and CuPy.
+
+    A list that holds more than numbers is one index a dimension, as in PyTorch: `x[[rows, columns]]`.
+    """
+    if isinstance(index, list) and len(index) < 32 and any(map(_more_than_a_number, index)):
+        index = tuple(index)
     if isinstance(index, tuple):
-        return tuple(raw_index(i, input) for i in index)
+        return tuple(_raw_index(i, input) for i in index)
+    return _raw_index(index, input)
+
+
+def _more_than_a_number(item: Any) -> bool:
+    return (
+        item is None
+        or item is Ellipsis
+        or hasattr(item, "__len__")
+        or isinstance(item, slice)
+        or hasattr(item, "node")
+    )
+
+
+def _raw_index(index: Any, input: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_raw_index(i, input) for i in index)
     if hasattr(index, "node"):
         index = index.array
     elif isinstance(index, list):
-        index = np.asarray([_on_cpu(raw_index(i, input)) for i in index])
+        index = np.asarray([_on_cpu(_raw_index(i, input)) for i in index])
         if index.size == 0:
             index = index.astype(np.int64)
     elif isinstance(index, range):
@@ -226,6 +247,8 @@ def getitem(input: Tensor, index: Any) -> Tensor:
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """`input[index] = value`, in place; gradients flow to the value and to what was not replaced."""
     place = raw_index(index, input)
+    if value is None or isinstance(value, str):
+        raise located(TypeError(f"elements of a tensor are numbers, got {value!r}"))
     if isinstance(value, (list, tuple)):
         value = np.asarray(value, input.dtype)
     if is_complex(value) and not is_complex(input):

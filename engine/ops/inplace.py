@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import late, views
 from engine.dispatch import apply
+from engine.errors import DtypeMismatchError
 from engine.grad_mode import state
 from engine.located import located
 from engine.node import NO_KWARGS
@@ -91,7 +92,7 @@ def _write(target: Tensor, name: str, result: Tensor, index: Any) -> None:
         target.array.dtype.kind
     ):
         raise located(
-            TypeError(
+            DtypeMismatchError(
                 f"{name.rstrip('_')}_: the result is {result.array.dtype}, which does not fit into {target.array.dtype} "
                 f"of shape {list(target.array.shape)}"
             )

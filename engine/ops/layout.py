@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine import dtype, shapes
 from engine.backend import writeable
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.errors import ArgumentError, ArgumentProblem, Shape, ShapeClash, shape_text
 from engine.located import located
 from engine.op import LINEAR, op
 
@@ -436,7 +436,7 @@ def t(input: Any) -> Tensor:
     """
     if len(input.shape) > 2:
         raise located(
-            ValueError(f"t() is for at most 2 dimensions, got {shape_text(input.shape)}; use transpose")
+            ArgumentError(f"t() is for at most 2 dimensions, got {shape_text(input.shape)}; use transpose")
         )
     return transpose(input, 0, 1) if len(input.shape) > 1 else reshape(input, input.shape)
 
@@ -481,7 +481,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     A tensor of shape [0] is left out beside others, as in PyTorch.
     """
     if not len(tensors):
-        raise located(ValueError("cat needs at least one tensor"))
+        raise located(ArgumentError("cat needs at least one tensor"))
     given = tuple(tensors)
     if any(getattr(t, "shape", None) == (0,) for t in given):
         given = tuple(t for t in given if getattr(t, "shape", None) != (0,)) or given[:1]
@@ -491,5 +491,5 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension `dim`."""
     if not len(tensors):
-        raise located(ValueError("stack needs at least one tensor"))
+        raise located(ArgumentError("stack needs at least one tensor"))
     return apply(STACK, tuple(tensors), {"dim": dim})  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from engine.dispatch import apply, binary
 from engine.dnn import product as fast
 from engine.dnn.library import library
 from engine.dnn.loop import sum_rows
-from engine.errors import shape_text
+from engine.errors import ArgumentError, shape_text
 from engine.located import located
 from engine.op import HOLOMORPHIC, op
 from engine.pending import put_off
@@ -203,7 +203,7 @@ def rmatmul(input: Any, other: Any) -> Tensor:
 def _ranks(name: str, rank: int, input: Any, mat2: Any) -> None:
     if len(input.shape) != rank or len(mat2.shape) != rank:
         raise located(
-            ValueError(
+            ArgumentError(
                 f"{name} needs two tensors of {rank} dimensions, got {shape_text(input.shape)} and "
                 f"{shape_text(mat2.shape)}; matmul takes any"
             )

@@ -12,7 +12,7 @@ from engine import dtype as types
 from engine import shapes
 from engine.complexes import is_complex
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem
+from engine.errors import ArgumentProblem, NothingThereError
 from engine.op import HOLOMORPHIC, LINEAR, op
 
 if TYPE_CHECKING:
@@ -186,7 +186,9 @@ def AMIN(xp: Any, input: Any, *, dim: Any, keepdim: bool) -> Any:
 
 def _not_empty(input: Any, dim: Any) -> None:
     if _count(input.shape, dim) == 0:
-        raise ArgumentProblem(ValueError, "there is no extreme of nothing: {0} has no elements there", 0)
+        raise ArgumentProblem(
+            NothingThereError, "there is no extreme of nothing: {0} has no elements there", 0
+        )
 
 
 def _one_dim(input: Any, *, dim: Any, keepdim: bool) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import dtype, shapes
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.errors import ArgumentProblem, OutOfRangeError, Shape, ShapeClash
 from engine.located import located
 from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
@@ -66,7 +66,7 @@ def checked(xp: Any, index: Any, size: int, dim: int) -> Any:
         raise ArgumentProblem(TypeError, f"{{1}} has to hold integers, got {index.dtype}", 1)
     if (bad := outside(index, size)) is not None:
         raise ArgumentProblem(
-            IndexError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
+            OutOfRangeError, f"{{1}} holds {bad}, but dimension {dim} of {{0}} has {size} elements", 1
         )
     return index
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import shapes
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem, Shape
+from engine.errors import ArgumentError, ArgumentProblem, Shape
 from engine.located import located
 from engine.op import LINEAR, op
 from engine.pool import pool
@@ -129,7 +129,7 @@ def split(
         size = split_size_or_sections
         total = tensor.shape[dim]
         if size <= 0:
-            raise located(ValueError(f"the size of a piece has to be positive, got {size}"))
+            raise located(ArgumentError(f"the size of a piece has to be positive, got {size}"))
         sizes = tuple(min(size, total - start) for start in range(0, total, size)) or (0,)
     else:
         sizes = tuple(split_size_or_sections)
@@ -139,7 +139,7 @@ def split(
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` equal pieces along `dim`; the last may be smaller."""
     if chunks <= 0:
-        raise located(ValueError(f"chunks has to be positive, got {chunks}"))
+        raise located(ArgumentError(f"chunks has to be positive, got {chunks}"))
     size = input.shape[dim]
     return split(input, [0] * chunks if size == 0 else -(-size // chunks), dim)
 

@@ -43,6 +43,13 @@ __all__ = [
 FEW = 16
 
 
+class Histogram(NamedTuple):
+    """How many elements are in each bin, and where the bins end."""
+
+    hist: Any
+    bin_edges: Any
+
+
 class MinMax(NamedTuple):
     """The smallest and the largest."""
 
@@ -452,7 +459,7 @@ def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, d
     edges = _cpu(bins.array) if hasattr(bins, "array") else bins
     given = None if weight is None else _cpu(weight.array).reshape(-1)
     counts, found = np.histogram(_cpu(input.array).reshape(-1), edges, range, density, given)
-    return _plain(counts.astype(input.dtype), input), _plain(found.astype(input.dtype), input)
+    return Histogram(_plain(counts.astype(input.dtype), input), _plain(found.astype(input.dtype), input))
 
 
 def unique(

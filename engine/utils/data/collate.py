@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import ArgumentError
 from engine.located import located
 from engine.tensor import Tensor
 
@@ -16,7 +17,7 @@ _DEEP = "default_collate makes batches of tensors, arrays, numbers, text, dicts 
 def default_collate(batch: Sequence[Any]) -> Any:
     """Stack the items: tensors and arrays along a new first dimension, numbers as a tensor, dicts and tuples inside.
 
-    Raises `TypeError` for items of another kind and `ValueError` for items of different shapes or lengths.
+    Raises `TypeError` for items of another kind and `ArgumentError` for items of different shapes or lengths.
 
     >>> import engine as ds
     >>> x, y = default_collate([(ds.ones(2), 0), (ds.zeros(2), 1)])
@@ -43,7 +44,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, int):
         return Tensor(np.asarray(batch, np.int64))
     if isinstance(first, (str, bytes)):
-        return list(batch)
+        return batch if isinstance(batch, (list, tuple)) else list(batch)
     if isinstance(first, Mapping):
         made = {key: default_collate([item[key] for item in batch]) for key in first}
         return type(first)(made) if type(first) is not dict else made  # type: ignore[call-arg]
@@ -52,7 +53,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Sequence):
         sizes = {len(item) for item in batch}
         if len(sizes) > 1:
-            raise located(ValueError(f"the items of a batch have to be as long, got lengths {sorted(sizes)}"))
+            raise located(
+                ArgumentError(f"the items of a batch have to be as long, got lengths {sorted(sizes)}")
+            )
         return [default_collate(column) for column in zip(*batch, strict=True)]
     raise located(TypeError(_DEEP.format(type(first).__name__)))
 
@@ -62,7 +65,7 @@ def _stacked(arrays: list[Any], what: str) -> Any:
     if len(shapes) > 1:
         seen = ", ".join(str(list(s)) for s in sorted(shapes))
         raise located(
-            ValueError(
+            ArgumentError(
                 f"the {what} of a batch have to have one shape to be stacked, got {seen}; "
                 "pad them, or give the DataLoader a collate_fn"
             )
