@@ -45,6 +45,9 @@ def register_hook(node: Node, hook: Any) -> RemovableHandle:
         node.hooks = {}
     handle = RemovableHandle(node.hooks)
     node.hooks[handle.id] = hook
+    for key, other in list(node.hooks.items()):
+        if getattr(other, "keeps", False):  # what is kept is what all the others leave
+            node.hooks[key] = node.hooks.pop(key)
     return handle
 
 
@@ -90,6 +93,7 @@ def retain(node: Node) -> None:
         held = node.grad
         node.grad = g if held is None else held + g
 
+    store.keeps = True  # type: ignore[attr-defined]
     register_hook(node, store)
 
 

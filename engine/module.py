@@ -239,12 +239,24 @@ class Module(Stateful):
         return sorted({*object.__dir__(self), *self._parameters, *self._modules, *self._buffers})
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Register a parameter under `name`; None keeps the place without one."""
+        """Register a parameter under `name`; None keeps the place without one.
+
+        Raises `KeyError` for a name that is taken or is none, `TypeError` for what is no parameter.
+        """
+        self._free(name, self._parameters)
+        if param is not None and not isinstance(param, Parameter):
+            raise located(TypeError(f"{name} has to be a Parameter or None, got {type(param).__name__}"))
         self._parameters[name] = param
         structure.version += 1
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Register a tensor that is part of the state but not learned; not `persistent`: not in `state_dict`."""
+        """Register a tensor that is part of the state but not learned; not `persistent`: not in `state_dict`.
+
+        Raises `KeyError` for a name that is taken or is none, `TypeError` for what is no tensor.
+        """
+        self._free(name, self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise located(TypeError(f"{name} has to be a Tensor or None, got {type(tensor).__name__}"))
         self._buffers[name] = tensor
         if persistent:
             self._transient.discard(name)
@@ -252,9 +264,17 @@ class Module(Stateful):
             self._transient.add(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Register a submodule under `name`."""
+        """Register a submodule under `name`. Raises `KeyError` for a name that is taken or is none."""
+        self._free(name, self._modules)
         self._modules[name] = module
         structure.version += 1
+
+    def _free(self, name: str, own: dict[str, Any]) -> None:
+        if not name or "." in name:
+            raise located(KeyError(f"a name is needed without a point in it, got {name!r}"))
+        for held in (self._parameters, self._buffers, self._modules):
+            if held is not own and name in held:
+                raise located(KeyError(f"{name!r} is the name of something else in {type(self).__name__}"))
 
     register_module = add_module
 

@@ -41,6 +41,15 @@ class Stateful:
         hooks[handle.id] = hook
         return handle
 
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
+        unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """A subclass may bring what an older version saved to today's names, and calls this one.
+
+        It is called before anything is taken over, which `load_state_dict` does by itself.
+        """
+
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, prefix, keep_vars)` before `state_dict` looks at this module."""
         return self._kept(self._state_hooked().before_saving, hook)
@@ -118,12 +127,15 @@ def before_loading(module: Module, state: Any, strict: bool) -> tuple[Any, list[
     copied = False
     for path, inner in module.named_modules(remove_duplicate=False):
         hooks: StateHooks | None = inner.__dict__.get("_state_hooks")
-        if hooks is None or not hooks.before_loading:
+        own = type(inner)._load_from_state_dict is not Stateful._load_from_state_dict
+        if not own and (hooks is None or not hooks.before_loading):
             continue
         if not copied:
             state, copied = dict(state), True
         prefix = f"{path}." if path else ""
-        for hook, with_module in list(hooks.before_loading.values()):
+        if own:
+            inner._load_from_state_dict(state, prefix, {}, strict, [], [], errors)
+        for hook, with_module in list(hooks.before_loading.values() if hooks is not None else ()):
             more = (inner,) if with_module else ()
             hook(*more, state, prefix, {}, strict, [], [], errors)
     return state, errors

@@ -429,3 +429,53 @@ def test_old_names_of_types_empty_tensors_and_errors_are_pytorchs() -> None:
     assert str(ds.zeros(0)) == str(torch.zeros(0)) == "tensor([])"
     with pytest.raises(RuntimeError, match="Expected"):
         ds.ones(2, 3) @ ds.ones(2, 3)
+
+
+@pytest.mark.parametrize("lib", [ds, torch], ids=["ours", "theirs"])
+def test_a_module_that_brings_an_old_state_to_its_names(lib: Any) -> None:
+    class Renamed(lib.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.p = lib.nn.Parameter(lib.ones(2))
+
+        def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+            if prefix + "old" in state:
+                state[prefix + "p"] = state.pop(prefix + "old")
+            super()._load_from_state_dict(state, prefix, *rest)
+
+    net = lib.nn.Sequential(Renamed())
+    given = {"0.old": lib.zeros(2)}
+    net.load_state_dict(given)
+    assert net[0].p.tolist() == [0.0, 0.0]
+    assert list(given) == ["0.old"]
+
+
+@pytest.mark.parametrize("lib", [ds, torch], ids=["ours", "theirs"])
+def test_names_in_a_module_are_free_and_hold_what_they_say(lib: Any) -> None:
+    net = lib.nn.Sequential(lib.nn.ReLU())
+    for register, given, error in (
+        (net.register_buffer, ("0", None), KeyError),
+        (net.register_buffer, ("b", 3), TypeError),
+        (net.register_parameter, ("p", lib.zeros(1)), TypeError),
+        (net.register_parameter, ("p.q", None), KeyError),
+        (net.add_module, ("", lib.nn.ReLU()), KeyError),
+        (net.add_module, ("x.y", lib.nn.ReLU()), KeyError),
+    ):
+        with pytest.raises(error):
+            register(*given)
+    assert len(net) == 1
+
+
+@pytest.mark.parametrize("lib", [ds, torch], ids=["ours", "theirs"])
+def test_what_is_retained_is_what_the_hooks_leave_and_a_handle_ends_with_its_block(lib: Any) -> None:
+    x = lib.ones(2, requires_grad=True)
+    y = x * 2
+    y.retain_grad()
+    y.register_hook(lambda g: g * 10)
+    y.sum().backward()
+    assert y.grad.tolist() == [10.0, 10.0]
+    net, seen = lib.nn.ReLU(), []
+    with net.register_forward_hook(lambda *_: seen.append(1)):
+        net(x)
+    net(x)
+    assert seen == [1]
