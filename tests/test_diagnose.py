@@ -136,6 +136,8 @@ def test_a_program_that_exits_or_crashes_by_itself(tmp_path: Path) -> None:
     assert "exception  (error)" in done.stdout
     assert "KeyError: 'a'" in done.stdout
     assert f"{script}:2" in done.stdout
+    script.write_text("class Mute(Exception):\n    def __str__(self): raise KeyError\nraise Mute\n")
+    assert "Mute: <exception str() failed>" in command(str(script)).stdout
     script.write_text("import os\nos._exit(0)\n")
     done = command(str(script))
     assert (done.returncode, done.stdout) == (2, "")

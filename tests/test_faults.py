@@ -237,6 +237,15 @@ class Net(ds.Module):
         raise KeyboardInterrupt
 Net()(ds.ones(1))
 """,
+    "an exception that cannot say what it is, every file closed": """\
+import os
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+os.closerange(3, 256)
+ds.ones(2) + 1
+raise Mute()
+""",
 }
 
 

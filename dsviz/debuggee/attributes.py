@@ -12,6 +12,14 @@ LONGEST_ATTR = 200  # characters of an attribute's text
 NO_ATTRS: dict[str, Any] = {}
 
 
+def message_of(exception: BaseException) -> str:
+    """What an exception says; Python's own words where it cannot say it."""
+    try:
+        return str(exception)
+    except Exception:  # noqa: BLE001 - a person's __str__ may raise anything
+        return "<exception str() failed>"
+
+
 def ids_of(inputs: tuple[Node | None, ...]) -> tuple[int, ...]:
     """Node numbers, 0 for an argument that is no tensor."""
     return tuple(0 if source is None else source.id for source in inputs)

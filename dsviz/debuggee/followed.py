@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from dsviz import events
+from dsviz.debuggee.attributes import message_of
 from dsviz.debuggee.breakpoints import Breakpoint
 from dsviz.debuggee.earlier import Earlier
 from dsviz.debuggee.halts import Halts
@@ -123,7 +124,7 @@ class Followed:
     def uncaught(self, exception: BaseException) -> None:
         """An exception is about to end the program: tell of it, and stop there where that is wanted."""
         position = describe_post_mortem(self.tracer, exception)
-        message = str(exception)
+        message = message_of(exception)
         if isinstance(exception, SyntaxError):
             message = exception.msg
         self.tracer.lane().event(

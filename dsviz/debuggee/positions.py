@@ -6,7 +6,7 @@ import os
 from types import FrameType, TracebackType
 from typing import Any
 
-from dsviz.debuggee.attributes import ids_of, shape_of, simple_attrs
+from dsviz.debuggee.attributes import ids_of, message_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import USER, line_of, user_frames
 from dsviz.debuggee.tracer import Tracer
 from engine.backpropagation import LOOPS
@@ -105,7 +105,7 @@ def error_record(tracer: Tracer, failure: Any) -> dict[str, Any]:
     """What is wrong with the op: its operands, the dimensions that disagree, and where each came from."""
     node: Node = failure.node
     exception = failure.exception
-    message = str(exception)
+    message = message_of(exception)
     clash: dict[int, list[int]] = {}
     for argument, dim in failure.clash or ():
         clash.setdefault(int(argument), []).append(int(dim))
@@ -174,7 +174,7 @@ def describe_post_mortem(tracer: Tracer, exception: BaseException) -> dict[str, 
         for user in reversed(chain[:200]):
             lasti = innermost.tb_lasti if user is innermost.tb_frame else user.f_lasti
             frame = walker.at(frame, user.f_code, lasti)
-    message = str(exception)
+    message = message_of(exception)
     name = type(exception).__name__
     node = _going_back(trace)
     about: dict[str, Any] = {"node": 0, "op": ""}

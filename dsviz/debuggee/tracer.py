@@ -21,7 +21,7 @@ import numpy as np
 
 from dsviz import events
 from dsviz.debuggee import core
-from dsviz.debuggee.attributes import NO_ATTRS, clash_of, ids_of, shape_of, simple_attrs
+from dsviz.debuggee.attributes import NO_ATTRS, clash_of, ids_of, message_of, shape_of, simple_attrs
 from dsviz.debuggee.frames import ENGINE, MODULE_CALL, OUTSIDE, USER, Places
 from dsviz.debuggee.lanes import Lane, Spot
 from dsviz.debuggee.outlets import CATEGORY, Outlet, ran_event
@@ -422,7 +422,7 @@ class Tracer:
                 node.id, lane.walker.text(node.op.name), node.phase, ids_of(node.inputs),
                 tuple(shape_of(array) for array in node.arrays or ()),
                 0 if node.call is None else node.call.id, self.frame_of(node), node.iteration,
-                perf_counter_ns() - self.began, type(exception).__name__, str(exception)[:20_000],
+                perf_counter_ns() - self.began, type(exception).__name__, message_of(exception)[:20_000],
                 clash_of(failure), simple_attrs(node.attrs),
             )
         )  # fmt: skip

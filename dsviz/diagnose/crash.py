@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+from dsviz.debuggee.attributes import message_of
 from dsviz.diagnose import origin
 from dsviz.diagnose.finding import Finding, Place, at_each
 from dsviz.diagnose.mismatch import mismatch
@@ -37,9 +38,9 @@ def crash(record: Record) -> Iterator[Finding]:
         ))  # fmt: skip
     else:
         file, line = _raised_at(error)
-        if "no gradient flows" in str(error):
+        if "no gradient flows" in message_of(error):
             yield from _nothing_flows(record, error)
-        again = "a second time" in str(error)
+        again = "a second time" in message_of(error)
         kind = (
             "graph used twice"
             if again
@@ -54,7 +55,7 @@ def crash(record: Record) -> Iterator[Finding]:
         if (
             isinstance(error, (AttributeError, TypeError))
             and record.taken
-            and re.search(r"'(float|int|list)'|numpy", str(error))
+            and re.search(r"'(float|int|list)'|numpy", message_of(error))
         ):
             taken = record.taken[max(record.taken)]
             number = _finding(
@@ -216,4 +217,4 @@ def _raised_at(error: BaseException) -> tuple[str, int]:
 
 
 def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+    return (message_of(error).strip().splitlines() or [""])[0]

@@ -128,7 +128,8 @@ class Channel:
         """Close the socket and wake whoever waits on it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        with contextlib.suppress(OSError):  # the program may have closed it, with all that were open
+            self._socket.close()
 
 
 class Listener:
