@@ -18,7 +18,7 @@ from dsviz import thrift
 from dsviz.iterated import IterationRecord, bits_of, slots_of
 from dsviz.query import iterations as views
 from dsviz.query import parts, structure
-from dsviz.query.memory import MemoryLog
+from dsviz.query.memory import MemoryLog, at, timeline
 from dsviz.query.structure import Structure
 from dsviz.store import GraphStore
 
@@ -121,6 +121,23 @@ def test_who_only_asks_whether_something_is_new_disturbs_nobody_who_looks() -> N
     assert (log.changes, looked_at.tolist()) == (2, [10])
     del looked_at
     assert list(log.time) == [10, 20]
+
+
+def test_what_another_thread_did_meanwhile_stands_where_it_was() -> None:
+    store = GraphStore()
+    changes = [(1, 64, 10), (2, 64, 30), (1, 0, 50), (3, 8, 20), (4, 8, 40), (2, 0, 15)]
+    for buffer, nbytes, time in changes:
+        if nbytes:
+            store.feed(ev.Allocated(buffer, nbytes, 2, 1, time))
+        else:
+            store.feed(ev.Released(buffer, time))
+        if time == 20:
+            assert timeline(store)["x"] == [10, 20, 30, 50]
+    view = timeline(store)
+    assert view["x"] == [10, 20, 30, 30, 40, 50]  # nothing is released before it was there
+    assert view["total"] == [64, 72, 136, 72, 80, 16]
+    assert (view["peak"]["x"], view["peak"]["bytes"]) == (30, 136)
+    assert at(store, 25)["total"] == 72
 
 
 @pytest.mark.skipif(not hasattr(threading, "get_native_id"), reason="looks at the C library")

@@ -193,3 +193,20 @@ def test_what_a_loop_began_with_is_known_when_its_first_turn_is_forgotten() -> N
         return {row[0]: {edge[0] for edge in [*row[8], *row[-1]]} for row in rows}
 
     assert taken(100) == taken(100_000)
+
+
+def test_what_two_threads_do_at_one_place_is_drawn_once() -> None:
+    store = GraphStore(read=lambda path: None)
+    store.feed_many(
+        [ev.Text(1, "relu"), ev.Text(2, "/x.py"), ev.Text(3, "work"), ev.Frame(1, 0, 2, 5, 3, 10)]
+    )
+
+    def run(node: int) -> None:
+        store.feed(ev.Op(node, 1, 0, (), (2,), 0, 0, 1, 0, 0, node, 1, 8, 0, {}))
+
+    run(1)
+    store.feed(ev.Thread(1, "worker"))
+    run(2)
+    assert [slot.count for slot in slots(store, "relu")] == [2]
+    run(3)  # again in one thread: that is another node
+    assert [slot.count for slot in slots(store, "relu")] == [2, 1]

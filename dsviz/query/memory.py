@@ -67,9 +67,36 @@ class MemoryLog:
         return self._columns[which]
 
     def _sort_in(self) -> None:
+        times = self._columns[0]
+        first = len(times)
         for column, values in zip(self._columns, zip(*self._rows, strict=True), strict=True):
             column.extend(values)
         self._rows.clear()
+        if bool((np.diff(np.array(times[max(first - 1, 0) :], np.int64)) < 0).any()):
+            self._by_time(first)
+
+    def _by_time(self, first: int) -> None:
+        """Changes from `first` on came later than they were: what another thread did meanwhile is told in one piece."""
+        times, buffers = self._columns[0], self._columns[2]
+        start = int(np.searchsorted(np.array(times[:first], np.int64), min(times[first:]), side="right"))
+        latest: dict[
+            int, int
+        ] = {}  # a buffer's own changes keep their order, whatever the threads' clocks say
+        for i in range(start, len(times)):
+            times[i] = latest[buffers[i]] = max(times[i], latest.get(buffers[i], 0))
+        order = np.argsort(np.array(times[start:], np.int64), kind="stable").tolist()
+        for which, column in enumerate(self._columns):
+            if which != 1:  # how many nodes had run is in order already
+                told = column[start:]
+                column[start:] = array(column.typecode, [told[i] for i in order])
+        if self.peak_at >= self.dropped:
+            delta = np.array(self._columns[3], np.int64)
+            top = int(np.cumsum(delta).argmax())
+            self.peak, self.peak_at = int(delta[: top + 1].sum()) + sum(self.base), self.dropped + top
+            self.peak_time, self.peak_step, self.peak_buffer, _, _, self.peak_node = (
+                c[top] for c in self._columns
+            )
+            self._peak_live = (-1, {})
 
     def allocated(self, event: Allocated, step: int) -> None:
         """A buffer came to life."""
@@ -219,7 +246,7 @@ def by_category(store: GraphStore) -> dict[str, int]:
 def peak(store: GraphStore, axis: str = "time") -> dict[str, Any] | None:
     """When the live bytes were highest, who asked for the `last` of them, and what filled them."""
     log = store.memory
-    if not log.peak:
+    if not log.peak or not log.time:  # asking sorts in what came last
         return None
     answer: dict[str, Any] = {"bytes": log.peak, "time": log.peak_time, "x": log.peak_time}
     answer.update(owner(store, log.peak_node))

@@ -91,7 +91,7 @@ class Structure:
 
     def switch_thread(self, id: int) -> None:
         """What follows comes from thread `id`."""
-        self.thread = self.threads.setdefault(id, Thread())
+        self.thread = self.threads.setdefault(id, Thread(id))
 
     def enter(self, event: ModuleEntered) -> None:
         """A module call begins."""
@@ -193,11 +193,12 @@ class Structure:
                 slot = self._place_update(op, place, path)
             else:
                 entry = place.entries.get(op.op * 4 + op.phase)
-                if entry is None or (entry.call == call and entry.path == path) or not entry.items:
-                    slot = self._ordinal(op, place, path)
+                within = call or thread.outside
+                if entry is None or (entry.call == within and entry.path == path) or not entry.items:
+                    slot = self._ordinal(op, place, path, within)
                 else:
                     # The first of its kind in this activation, as nearly all are.
-                    entry.call = call
+                    entry.call = within
                     entry.path = path
                     entry.count = 0
                     first = entry.items[0]
@@ -262,15 +263,15 @@ class Structure:
             slot = self.slots[self._gone[at] - 1]
         return slot
 
-    def _ordinal(self, op: Op | Failed, place: Place, path: Path) -> Slot:
+    def _ordinal(self, op: Op | Failed, place: Place, path: Path, within: int) -> Slot:
         key = op.op * 4 + op.phase
         entry = place.entries.get(key)
         if entry is None:
             entry = place.entries[key] = Entry()
-        if entry.call == op.call and entry.path == path:
+        if entry.call == within and entry.path == path:
             entry.count += 1
         else:
-            entry.call = op.call
+            entry.call = within
             entry.path = path
             entry.count = 0
         index = min(entry.count, REPEATS - 1)
@@ -430,10 +431,11 @@ class Structure:
         entry = group.calls.get(key)
         if entry is None:
             entry = group.calls[key] = Entry()
-        if entry.call == entered.parent and entry.path == path:
+        within = entered.parent or self.thread.outside
+        if entry.call == within and entry.path == path:
             entry.count += 1
         else:
-            entry.call, entry.path, entry.count = entered.parent, path, 0
+            entry.call, entry.path, entry.count = within, path, 0
         index = min(entry.count, CALLS - 1)
         if index < len(entry.items):
             known = entry.items[index]

@@ -16,9 +16,12 @@ stamps = count(1)  # never the same twice: two threads' turns are told apart by 
 class Thread:
     """Where one thread of the program is: its module calls, active loops and latest decisions."""
 
-    __slots__ = ("active", "calls", "decided", "first", "frame", "inferred", "position", "stamp")
+    __slots__ = ("active", "calls", "decided", "first", "frame", "inferred", "outside", "position", "stamp")
 
-    def __init__(self) -> None:
+    def __init__(self, id: int = 0) -> None:
+        self.outside = (
+            -2 - id if id else 0
+        )  # stands for no module call: what two threads do there is no repetition
         self.active: dict[int, list[int]] = {}  # site -> turn of each active execution, innermost last
         self.calls: list[int] = []
         self.decided: dict[int, bool] = {}
