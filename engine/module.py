@@ -5,6 +5,7 @@ Works without `super().__init__()`: the registers are made when the first attrib
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from sys import _getframe
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,18 @@ class Module(Stateful):
             self.__dict__["_hooks"] = Hooks()
         assert self._hooks is not None
         return self._hooks
+
+    @property
+    def _forward_pre_hooks(self) -> dict[int, Any]:
+        return self._hooked().before
+
+    @property
+    def _forward_hooks(self) -> dict[int, Any]:
+        return self._hooked().after
+
+    @property
+    def _backward_hooks(self) -> dict[int, Any]:
+        return self._hooked().backward
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -521,7 +534,7 @@ class Module(Stateful):
         self, prefix: str = "", *, keep_vars: bool = False, destination: dict[str, Any] | None = None
     ) -> dict[str, Tensor]:
         """All parameters and persistent buffers by path, sharing memory with the module; `keep_vars`: themselves."""
-        return save(self, {} if destination is None else destination, prefix, keep_vars)
+        return save(self, OrderedDict() if destination is None else destination, prefix, keep_vars)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

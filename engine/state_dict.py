@@ -51,7 +51,7 @@ class LoadResult(tuple):  # type: ignore[type-arg]
     def __repr__(self) -> str:
         if not any(self):
             return "<All keys matched successfully>"
-        return f"LoadResult(missing_keys={self[0]}, unexpected_keys={self[1]})"
+        return f"_IncompatibleKeys(missing_keys={self[0]}, unexpected_keys={self[1]})"
 
 
 def own(module: Module) -> Iterator[tuple[str, Tensor]]:

@@ -243,9 +243,11 @@ class Tensor(Writing, Methods, Latecomers):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise located(TypeError(f"a gradient is a Tensor or None, got {type(value).__name__}"))
         if value is not None and value.shape != self.shape:
             raise located(
-                ValueError(
+                ArgumentError(
                     f"a gradient has the shape of its tensor: expected {list(self.shape)}, got {list(value.shape)}"
                 )
             )

@@ -420,7 +420,7 @@ def test_what_load_state_dict_found_is_said() -> None:
     net = nn.Linear(2, 2)
     assert repr(net.load_state_dict(net.state_dict())) == "<All keys matched successfully>"
     found = net.load_state_dict({"weight": ds.ones(2, 2), "other": ds.ones(1)}, strict=False)
-    assert repr(found) == "LoadResult(missing_keys=['bias'], unexpected_keys=['other'])"
+    assert repr(found) == "_IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['other'])"
 
 
 def test_old_names_of_types_empty_tensors_and_errors_are_pytorchs() -> None:
@@ -479,3 +479,14 @@ def test_what_is_retained_is_what_the_hooks_leave_and_a_handle_ends_with_its_blo
         net(x)
     net(x)
     assert seen == [1]
+
+
+@pytest.mark.parametrize("lib", [ds, torch], ids=["ours", "theirs"])
+def test_what_a_program_does_with_hooks_lists_and_states_of_modules(lib: Any) -> None:
+    net = lib.nn.Sequential(lib.nn.ReLU()) + lib.nn.Sequential(lib.nn.Linear(1, 1))
+    assert [type(m).__name__ for m in net] == ["ReLU", "Linear"]
+    net.register_forward_hook(lambda *_: None)
+    assert (len(net._forward_hooks), len(net._forward_pre_hooks)) == (1, 0)
+    net._forward_hooks.clear()
+    assert not net._forward_hooks
+    assert type(net.state_dict()).__name__ == "OrderedDict"

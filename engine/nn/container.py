@@ -102,6 +102,9 @@ class Sequential(_Numbered):
             input = module(input)
         return input
 
+    def __add__(self, other: Iterable[Module]) -> Sequential:
+        return Sequential(*self, *other)
+
 
 class ModuleList(_Numbered):
     """A list whose modules are registered."""

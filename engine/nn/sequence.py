@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.bus import bus
 from engine.creation import empty, zeros
+from engine.errors import ArgumentError
 from engine.grad_mode import state as thread
 from engine.located import located
 from engine.module import Module
@@ -176,7 +177,7 @@ class _Recurrent(Module):
         for h in given:
             if tuple(h.shape) != shape:
                 raise located(
-                    ValueError(
+                    ArgumentError(
                         f"the state to start with has to be {list(shape)} (layers · directions, batch, hidden), "
                         f"got {list(h.shape)}"
                     )

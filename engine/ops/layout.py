@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine import dtype, shapes
 from engine.backend import writeable
 from engine.dispatch import apply
@@ -367,7 +369,11 @@ def reshape(input: Any, *shape: Any) -> Tensor:
 
 
 def view(input: Any, *shape: Any) -> Tensor:
-    """As `reshape`."""
+    """As `reshape`; of a dtype the same bytes read as numbers of that type, without a gradient."""
+    if len(shape) == 1 and isinstance(shape[0], np.dtype):
+        from engine.tensor import Tensor
+
+        return Tensor(input.array.view(shape[0]))
     return apply(RESHAPE, (input,), {"shape": _sizes(shape)})  # type: ignore[no-any-return]
 
 
