@@ -248,7 +248,7 @@ class Stepper:
         if rest.isdigit():
             self._move("run_to_node", node=number(rest, "a node's number"))
             return
-        _, fields = breakpoint_of(f"line {rest}", self.session.script)
+        _, fields = breakpoint_of(f"line {rest}", self.session.script) if rest else ("", {})
         if set(fields) != {"file", "line"}:
             raise Refused("to N runs to a node, to FILE:LINE to a line.")
         self._move("run_to_line", **fields)

@@ -52,7 +52,7 @@ def test_healthy_programs_are_silent(name: str, tmp_path: Path) -> None:
     assert [(f.kind, f.line, f.message) for f in found] == []
 
 
-STRANGE = {**written("fourth"), **written("fifth")}
+STRANGE = {**written("fourth"), **written("fifth"), **written("sixth")}
 NOT_FIRST = {
     "mean_over_classes_before_ce", "mse_reduction_sum_big_lr", "float_target_for_classes", "retained_losses_mean_later",
     "backward_on_every_other_and_step_without_grad",

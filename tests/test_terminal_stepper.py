@@ -136,6 +136,7 @@ def test_bad_input_is_a_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
         "clear 77": "There is no breakpoint 77",
         "clear": "Expected a breakpoint's number",
         "to nowhere": "Expected a line",
+        "to": "to N runs to a node, to FILE:LINE to a line",
         "supply 3": "only at a stop before an op that cannot run",
         "\N{SNOWMAN}": "There is no command",
     }

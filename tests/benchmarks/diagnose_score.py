@@ -19,7 +19,7 @@ from healthy import HEALTHY, START
 warnings.simplefilter("ignore")
 loud = "-v" in sys.argv[1:]
 sets = {"suite": {path.stem: path.read_text(encoding="utf-8") for path in FAULTS}}
-sets |= {name: written(name) for name in ("first", "second", "third", "fourth", "fifth")}
+sets |= {name: written(name) for name in ("first", "second", "third", "fourth", "fifth", "sixth")}
 with tempfile.TemporaryDirectory() as folder:
     for title, programs in sets.items():
         first = three = alarms = 0
