@@ -97,6 +97,9 @@ def arange(
     """Numbers from `start` to before `end`; with one number, from 0 to before it."""
     if end is None:
         start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if not step:
+        raise located(ArgumentError("arange needs a step that is not 0"))
     if dtype is None:
         whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
         dtype = int64 if whole else get_default_dtype()
@@ -113,6 +116,7 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers evenly spaced from `start` to `end`, both included."""
+    _shape((steps,))
     return _finish(np.linspace(start, end, steps).astype(_kind(dtype)), device, requires_grad)
 
 
@@ -120,6 +124,7 @@ def eye(
     n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A matrix with ones on the diagonal."""
+    _shape((n,) if m is None else (n, m))
     return _finish(np.eye(n, m, dtype=_kind(dtype)), device, requires_grad)
 
 

@@ -589,6 +589,8 @@ class Parameter(Tensor):
             if not backend.is_array(data)
             else data
         )
+        if array.dtype.kind in "SUO":
+            raise located(TypeError(f"a parameter holds numbers, got {type(data).__name__}"))
         if not isinstance(data, Tensor) and array.dtype in (np.float64, np.complex128):
             kind = get_default_dtype()
             array = array.astype(complex_of(kind) if array.dtype.kind == "c" else kind)

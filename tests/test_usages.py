@@ -34,7 +34,7 @@ lib.index_select(a, 0, lib.tensor(1)) | lib.nonzero(s) | lib.unravel_index(lib.t
 lib.mode(k, 1) | lib.isin(k, lib.tensor([1, 2])) | lib.isin(k, 2)
 F.linear(a, b[0]) | a.flip(0, 1) | a.squeeze(1) | a[:1].squeeze((0, -1)) | a == None | a != None
 square.slogdet() | (square @ square.T).logdet() | square.svd()[1] | a.pinverse() | u.is_signed() | a.is_signed()
-lib.split(a, 2, 1) | a.detach().view(lib.int32) | a.double().detach().view(lib.float32) | F.max_pool1d_with_indices(a[None], 2) | F.adaptive_max_pool1d_with_indices(a, 2) | 2 ** k | a[[[0, 2], [1, 3]]] | a[[k[0] % 2, k[1]]] | a[[0, 2]] | i.clamp(0.5) | i.clamp(max=2.5) | i ** i | k.clamp(1) | a.split(split_size=[1, 3], dim=1) | F.kl_div(a, b, reduction="batchmean") | F.kl_div(a, b.abs(), reduction="sum") | lib.logit(a.sigmoid()) | lib.cdist(a, b, p=1)
+lib.split(a, 2, 1) | lib.arange(lib.tensor(3)) | lib.arange(i.max(), 9, lib.tensor(2)) | a.detach().view(lib.int32) | a.double().detach().view(lib.float32) | F.max_pool1d_with_indices(a[None], 2) | F.adaptive_max_pool1d_with_indices(a, 2) | 2 ** k | a[[[0, 2], [1, 3]]] | a[[k[0] % 2, k[1]]] | a[[0, 2]] | i.clamp(0.5) | i.clamp(max=2.5) | i ** i | k.clamp(1) | a.split(split_size=[1, 3], dim=1) | F.kl_div(a, b, reduction="batchmean") | F.kl_div(a, b.abs(), reduction="sum") | lib.logit(a.sigmoid()) | lib.cdist(a, b, p=1)
 """
 
 
@@ -115,7 +115,8 @@ REFUSED = """
 lib.mm(a[0], a[0]) | lib.tensor([1, 2]) ** -1 | a[:0].max() | a[:0].argmax() | a[:0].max(0) | lib.stack([]) | lib.cat([])
 lib.zeros(2, -1) | lib.zeros([2, "a"]) | lib.nn.Linear(2.5, 2) | a.permute(0, 0) | a.chunk(0) | a.topk(5) | a[None].t() | int(a[0])
 a.scatter_(0, k + 9, 1.0) | a.gather(0, k + 9) | k.add_(1.5) | a.__setitem__(0, "x") | a.__setitem__(0, None) | a.item() | lib.nn.functional.one_hot(k - 1)
-lib.utils.data.default_collate([a, a[0]]) | lib.nn.GRU(4, 3)(a[None], lib.zeros(1, 2, 3)) | setattr(a, "grad", a[0]) | setattr(a, "grad", 3)
+lib.where(a > 0, a) | a.unfold(0, 9, 1) | a.repeat(2) | lib.nn.functional.pad(a, (1,)) | lib.arange(0, 5, 0) | lib.linspace(0, 1, -1) | lib.eye(-1)
+a.masked_select(lib.ones(3).bool()) | a.clamp() | lib.utils.data.default_collate([a, a[0]]) | lib.nn.GRU(4, 3)(a[None], lib.zeros(1, 2, 3)) | setattr(a, "grad", a[0]) | setattr(a, "grad", 3)
 """
 
 

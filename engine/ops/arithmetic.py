@@ -11,6 +11,7 @@ import numpy as np
 from engine import dtype, shapes
 from engine.dispatch import apply, binary, unary
 from engine.dtype import get_default_dtype
+from engine.errors import ArgumentError
 from engine.located import located
 from engine.op import HOLOMORPHIC, LINEAR, op
 from engine.ops.nested import on_gpu
@@ -507,7 +508,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     Raises `ValueError` when both are None.
     """
     if min is None and max is None:
-        raise located(ValueError("clamp needs min or max"))
+        raise located(ArgumentError("clamp needs min or max"))
     if np.ndim(_value(min)) or np.ndim(_value(max)) or hasattr(min, "node") or hasattr(max, "node"):
         held = input if min is None else maximum(input, min)
         return held if max is None else minimum(held, max)

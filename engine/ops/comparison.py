@@ -8,6 +8,7 @@ from engine import dtype, shapes
 from engine.complexes import is_complex
 from engine.dispatch import apply, binary, unary
 from engine.dnn import loop
+from engine.located import located
 from engine.op import LINEAR, op
 from engine.ops.arithmetic import ELEMENTWISE, UNARY
 from engine.ops.nested import on_gpu
@@ -275,6 +276,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         from engine.ops.indexing import nonzero
 
         return nonzero(condition, as_tuple=True)
+    if input is None or other is None:
+        raise located(TypeError("where takes a condition alone, or two more tensors or numbers"))
     return apply(WHERE, (condition, input, other))
 
 

@@ -466,7 +466,7 @@ def repeat(input: Any, *sizes: Any) -> Tensor:
     """Copies side by side: `sizes[i]` along dimension i; more sizes than dimensions add dimensions in front."""
     times = _sizes(sizes)
     if len(times) < len(input.shape):
-        raise located(ValueError(f"repeat needs at least {len(input.shape)} numbers, got {len(times)}"))
+        raise located(ArgumentError(f"repeat needs at least {len(input.shape)} numbers, got {len(times)}"))
     shape = (1,) * (len(times) - len(input.shape)) + tuple(input.shape)
     woven = reshape(input, tuple(x for s in shape for x in (1, s)))
     spread = expand(woven, *[x for n, s in zip(times, shape, strict=True) for x in (n, s)])

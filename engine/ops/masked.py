@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import shapes
-from engine.errors import ShapeClash
+from engine.errors import ArgumentError, ShapeClash
 from engine.located import located
 from engine.ops.indexing import getitem
 from engine.ops.layout import broadcast_to
@@ -27,7 +27,7 @@ def masked_select(input: Any, mask: Any) -> Tensor:
         shape = shapes.broadcast(tuple(input.shape), tuple(mask.shape))
     except ShapeClash as clash:
         raise located(
-            ValueError("masked_select: " + clash.sentence.replace("{0}", "input").replace("{1}", "mask"))
+            ArgumentError("masked_select: " + clash.sentence.replace("{0}", "input").replace("{1}", "mask"))
         ) from None
     wide = input if tuple(input.shape) == shape else broadcast_to(input, shape)
     return getitem(wide, mask if tuple(mask.shape) == shape else broadcast_to(mask, shape))

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import dtype, shapes
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem, Shape, ShapeClash
+from engine.errors import ArgumentError, ArgumentProblem, Shape, ShapeClash
 from engine.located import located
 from engine.op import LINEAR, op
 from engine.ops.add_at import add_at
@@ -144,7 +144,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if mode not in MODES:
         raise located(ValueError(f"mode is one of {', '.join(MODES)}, got {mode!r}"))
     if len(pad) % 2:
-        raise located(ValueError(f"pad needs two sizes for each dimension, got {len(pad)}"))
+        raise located(ArgumentError(f"pad needs two sizes for each dimension, got {len(pad)}"))
     if mode != "constant" and value not in (None, 0):
         raise located(ValueError(f"value is for mode='constant', not for {mode!r}"))
     pairs = tuple((int(pad[i]), int(pad[i + 1])) for i in range(len(pad) - 2, -1, -2))

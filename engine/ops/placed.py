@@ -8,7 +8,7 @@ import numpy as np
 
 from engine import backend, shapes
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem
+from engine.errors import ArgumentError, ArgumentProblem
 from engine.located import located
 from engine.op import op
 from engine.ops.add_at import at, numbered
@@ -147,7 +147,7 @@ def unfold_dim(input: Any, dimension: int, size: int, step: int) -> Tensor:
     have = input.shape[d]
     if size > have:
         raise located(
-            ValueError(f"a window of {size} is larger than dimension {d} of input {list(input.shape)}")
+            ArgumentError(f"a window of {size} is larger than dimension {d} of input {list(input.shape)}")
         )
     starts = np.arange(0, have - size + 1, step)
     windows = getitem(input, (*(slice(None),) * d, starts[:, None] + np.arange(size)))
