@@ -83,7 +83,7 @@ HOSTILE = """
 import dsviz as ds
 net = ds.Sequential(ds.Linear(2, 2))
 holder = ds.Module()
-holder.add_module('</script><script>window.owned=1</script>', net)
+holder.add_module('</script><script>owned=1</script>', net)
 holder.forward = lambda x: net(x)
 print('</script><script>window.owned=1</script>')
 holder(ds.ones(1, 2)).sum().backward()

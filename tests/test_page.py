@@ -326,7 +326,7 @@ class Net(ds.Module):
 
 bad = Net()
 holder = ds.Module()
-holder.add_module('<img src=x onerror="window.owned=1">', bad)
+holder.add_module('<img src=x onerror="owned=1">', bad)
 setattr(holder, "forward", lambda x: bad(x))
 print('<script>window.owned=1</script><b>bold</b>', flush=True)
 net = holder
