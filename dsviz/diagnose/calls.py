@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsviz.diagnose.finding import Finding, Place, at_each
-from dsviz.diagnose.record import Record
+from dsviz.diagnose.record import ParameterFacts, Record
 
 
 def clipped(record: Record) -> Iterator[Finding]:
     """Gradients that are clipped when there are none: before the backward pass that makes them."""
-    if len(record.losses) < 2:
-        return
+    if len(record.losses) < 2 or not any(any(facts.norms) for facts in _facts(record)):
+        return  # gradients that are 0 whenever they are looked at have another cause
     for place, (calls, without) in record.clips.items():
         if calls >= 3 and without == calls:
             yield Finding(
@@ -20,6 +20,11 @@ def clipped(record: Record) -> Iterator[Finding]:
                 [Place(*place, "clips nothing"), Place(*record.losses[-1].place, "the gradients are made here")],
                 {"calls": calls}, "Clip between backward() and step().", 0.82,
             )  # fmt: skip
+
+
+def _facts(record: Record) -> Iterator[ParameterFacts]:
+    yield from record.parameters.values()
+    yield from record.learners.values()
 
 
 def schedules(record: Record) -> Iterator[Finding]:

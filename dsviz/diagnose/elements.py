@@ -26,7 +26,7 @@ class Elements:
 
     def ran(self, seen: Seen, node: Node, out: Any) -> None:
         """An op of two arguments ran."""
-        if seen.dtype.kind in "iu" and seen.op in WIDE:
+        if seen.dtype.kind in "iu" and seen.op in WIDE and looks(seen.iteration):
             self._whole(seen, node.arrays or (), out)
         if seen.op == "sub" and looks(seen.iteration):
             self._reach(seen, node)
