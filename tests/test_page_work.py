@@ -296,6 +296,7 @@ def test_levels_and_switches_change_while_the_program_runs(chromium: Browser, tm
         page.click("#btn-continue")
         expect(inspector).to_contain_text("tracing is off")
         expect(inspector).not_to_contain_text("about to run")
+        expect(page.locator("#variables")).to_contain_text("The program is running")
         assert run.problems == []
 
 

@@ -1,6 +1,7 @@
 // The variables of the chosen frame at a stop.
 import { $, h, shapeText } from "./dom.mjs";
 
+const RUNS = "The program is running: it can be looked into only while it is paused.";
 const LULL = 400; // milliseconds of running after which what was is taken away
 const SOON = 130; // milliseconds after a stop: someone who steps quickly does not wait for them
 
@@ -17,8 +18,13 @@ export class Variables {
 
   update() {
     clearTimeout(this.timer);
+    if (this.state.run?.state === "running") { // which is told again and again of a program that sleeps
+      this.lull ||= setTimeout(() => { this.lull = null; this.draw(RUNS); }, LULL);
+      return;
+    }
+    clearTimeout(this.lull);
+    this.lull = null;
     if (this.state.paused && !this.state.run.stop?.past && !this.state.run.recording) this.timer = setTimeout(() => this.ask(), SOON);
-    else if (this.state.run?.state === "running") this.timer = setTimeout(() => this.draw("The program is running: it can be looked into only while it is paused."), LULL);
     else this.draw("");
   }
 
