@@ -52,6 +52,14 @@ def test_a_kernel_gives_what_numpy_gives(row: Row) -> None:
                 np.testing.assert_allclose(a, b, **NEAR)
 
 
+@pytest.mark.parametrize(("kind", "near"), [("float32", 1e-5), ("float64", 1e-13), ("float16", 1e-2)])
+def test_small_probabilities_keep_their_digits(kind: str, near: float, launched: list[str]) -> None:
+    array = np.array([-1000, -60, -30, -9, -1, 0, 3, 60, np.inf, -np.inf], kind)
+    here, there = (ds.sigmoid(ds.tensor(array, device=d)).cpu().numpy() for d in ("cpu", "cuda"))
+    assert "sigmoid" in launched
+    np.testing.assert_allclose(there, here, rtol=near)
+
+
 NUMBERS = (2.0, -3, 0.1, 0, 1 << 20, float("inf"))
 
 

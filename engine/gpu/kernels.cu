@@ -30,7 +30,7 @@ __global__ void relu_gradient(const T* g, const T* out, T* to, long long n) {
 }
 
 __global__ void sigmoid(const T* x, T* out, long long n) {
-    EACH(i, n) out[i] = (T)(tanh((A)x[i] * (A)0.5) * (A)0.5 + (A)0.5);
+    EACH(i, n) out[i] = (T)((A)1 / (exp(-(A)x[i]) + (A)1)); // small where it is small, with all digits
 }
 
 __global__ void sigmoid_gradient(const T* g, const T* out, T* to, long long n) {
