@@ -99,6 +99,10 @@ class NothingThereError(ArgumentError, IndexError):
     """The extreme of no elements; to PyTorch an IndexError where a dimension is given."""
 
 
+class LinAlgError(RuntimeError):
+    """A matrix that has no inverse, or none of the factors asked for; read as `ds.linalg.LinAlgError`."""
+
+
 class DeviceMismatchError(EngineError, RuntimeError):
     """Arguments of one op on different devices."""
 

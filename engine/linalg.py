@@ -13,7 +13,7 @@ import numpy as np
 from engine import complexes, dtype, shapes
 from engine.backend import move
 from engine.dispatch import apply
-from engine.errors import ArgumentProblem, Shape, ShapeClash, shape_text
+from engine.errors import ArgumentProblem, LinAlgError, Shape, ShapeClash, shape_text
 from engine.located import located
 from engine.op import HOLOMORPHIC, LINEAR, op
 from engine.ops import reduction
@@ -31,7 +31,7 @@ from engine.shapes import sizes
 from engine.tensor import Tensor, beside
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matrix_exp", "matrix_norm", "matrix_power",
+    "LinAlgError", "cholesky", "cond", "cross", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matrix_exp", "matrix_norm", "matrix_power",
     "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
     "vecdot", "vector_norm",
 ]  # fmt: skip
@@ -57,7 +57,7 @@ def _numbers(xp: Any, function: Any, *arrays: Any, **more: Any) -> Any:
 
 
 def _singular(error: Exception, what: str) -> ArgumentProblem:
-    return ArgumentProblem(RuntimeError, f"{{0}} {what} ({error})", 0)
+    return ArgumentProblem(LinAlgError, f"{{0}} {what} ({error})", 0)
 
 
 def _t(xp: Any, x: Any) -> Any:
