@@ -114,7 +114,8 @@ def run_calls(calls: Iterable[Call], values: Mapping[Ref, Any]) -> dict[Ref, Any
 def _results(op: Op, args: list[Any], kwargs: dict[str, Any]) -> list[tuple[int | None, Any]]:
     arrays = [a for a in args if backend.is_array(a)]
     xp = backend.namespace(arrays[0]) if arrays else np
-    out = op.on(xp)(*args, **kwargs)
+    with np.errstate(all="ignore"):  # inf and nan are results, as where it ran first
+        out = op.on(xp)(*args, **kwargs)
     if op.extras:
         out = out[0]
     if op.outputs == 1:
