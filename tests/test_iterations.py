@@ -45,13 +45,14 @@ def test_two_iterations_are_compared(tmp_path: Path) -> None:
 
 PENALTY = """
 import dsviz as ds
+ds.manual_seed(0)
 net = ds.Linear(3, 1)
 optimizer = ds.optim.SGD(net.parameters(), lr=0.1)
 for _ in range(3):
     x = ds.ones(2, 3, requires_grad=True)
     slope, = ds.autograd.grad(net(x).sum() * 0, x, create_graph=True)
     optimizer.zero_grad()
-    (slope.norm() + net(x).mean() + 7).backward()
+    (slope.norm() + net(x).mean() + 70).backward()
     optimizer.step()
 """
 
@@ -63,4 +64,4 @@ def test_a_gradient_that_is_differentiated_itself_is_a_part_of_its_iteration(tmp
         session.wait(60)
         rows = iterations(session.store)["rows"]
     assert len(rows) == 3
-    assert all(row["loss"] > 5 for row in rows), "the loss, and not what the penalty began from"
+    assert all(row["loss"] > 50 for row in rows), "the loss, and not what the penalty began from"
