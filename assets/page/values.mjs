@@ -69,7 +69,10 @@ export class Values {
     if (!shown.length) return;
     const { shape, name } = targets[0];
     const text = this.index.get(key) || "";
-    const input = h("input", { class: "slice mono", value: text, placeholder: shape.map(() => ":").join(", "), spellcheck: "false",
+    // An answer may come while a person writes another slice: what is written stays, and so does the cursor.
+    const before = this.box.querySelector("input.slice");
+    const writes = before && before === document.activeElement && before.dataset.key === key;
+    const input = h("input", { class: "slice mono", value: writes ? before.value : text, "data-key": key, placeholder: shape.map(() => ":").join(", "), spellcheck: "false",
       "aria-label": `Slice of ${name}, such as 0, 2:8`, title: "A number or first:last for each dimension, such as 0, 2:8; Enter applies it" });
     input.onkeydown = (event) => { if (event.key === "Enter") this.set(key, input.value.trim()); };
     const [, look] = shown[0];
@@ -86,6 +89,7 @@ export class Values {
         this.show(targets);
       } }, TITLES[one]))) : "",
       problem ? h("div", { class: "dim" }, problem) : h("div", { class: "tiles", "data-n": shown.length, "data-kind": kind }, shown.map(([target, one]) => this.tile(target, one, this.kinds(one).includes(kind) ? kind : this.kinds(one)[0]))));
+    if (writes) input.focus();
   }
 
   /** A line that writes an expression's value to the part shown. */
