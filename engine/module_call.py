@@ -84,20 +84,20 @@ class ModuleCall:
         return f"<ModuleCall {self.id} {self.path} {self.cls}>"
 
 
-def open_call(skip: int = 0) -> ModuleCall | None:
-    """The innermost call that this thread is in, `skip` further out; None outside of modules.
+def open_call() -> ModuleCall | None:
+    """The innermost call that this thread is in; None outside of modules.
 
     >>> open_call() is None
     True
     """
     call = state.call
-    if len(state.modules) - skip == (0 if call is None else call.depth + 1):
+    if len(state.modules) == (0 if call is None else call.depth + 1):
         return call
-    return made_up(skip)
+    return made_up()
 
 
 def made_up(skip: int = 0) -> ModuleCall | None:
-    """The innermost call that this thread is in, where some began while nobody listened: those are made now.
+    """The innermost call that this thread is in, `skip` further out, where some began while nobody listened: they are made now.
 
     Nobody is told of their beginning; of their end they tell as the others do.
     """
